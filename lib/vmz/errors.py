@@ -1,0 +1,15 @@
+"""The errors a person sees: each is one sentence that names the thing, what was expected and what to do."""
+
+from __future__ import annotations
+
+
+class VmzError(Exception):
+    """Something failed. Tools print the message on one line and end with `exit_status`; no traceback without --debug."""
+
+    exit_status = 1
+
+
+class UsageError(VmzError):
+    """The request itself is wrong: a flag, a model name, an argument out of range."""
+
+    exit_status = 2

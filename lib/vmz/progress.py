@@ -1,0 +1,64 @@
+"""A bar with a rate on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Optional, TextIO, TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+LINE_EVERY_SECONDS = 10.0
+
+
+class Progress:
+    """Counts `total` things named `unit`; `update(n, note)` as they are done. Writes to stderr, results go to stdout."""
+
+    def __init__(self, total: Optional[int], unit: str, title: str, stream: Optional[TextIO] = None) -> None:
+        self._stream = stream or sys.stderr
+        self._total, self._unit, self._title = total, unit, title
+        self._done = 0
+        self._start = self._last_line = time.monotonic()
+        self._bar = (
+            tqdm(total=total, unit=unit, desc=title, file=self._stream, dynamic_ncols=True)
+            if self._stream.isatty()
+            else None
+        )
+
+    def update(self, count: int = 1, note: str = "") -> None:
+        self._done += count
+        if self._bar is not None:
+            if note:
+                self._bar.set_postfix_str(note, refresh=False)
+            self._bar.update(count)
+        elif time.monotonic() - self._last_line >= LINE_EVERY_SECONDS:
+            self._line(note)
+
+    def _line(self, note: str = "") -> None:
+        self._last_line = time.monotonic()
+        rate = self._done / max(self._last_line - self._start, 1e-9)
+        of = f"/{self._total}" if self._total is not None else ""
+        extra = f", {note}" if note else ""
+        print(f"{self._title}: {self._done}{of} {self._unit}, {rate:.2f} {self._unit}/s{extra}", file=self._stream)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        elif kind is None:
+            self._line()
+
+
+def progress(items: Iterable[T], total: Optional[int], unit: str, title: str) -> Iterator[T]:
+    """Iterate `items`, showing how far along."""
+    with Progress(total, unit, title) as shown:
+        for item in items:
+            yield item
+            shown.update()
