@@ -1,0 +1,156 @@
+"""The manifest of published models: find a row by name, and the test-time flags it stands for.
+
+`models_zoo/manifest.json` is data; nothing here knows a single model. A row may be asked for by its `name`, by the name
+of its file or by the file's stem, whatever the case and with '-' for '_'.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Optional, Union
+
+from vmz.errors import UsageError, VmzError
+
+FlagValue = Union[str, int, float]
+
+# A clone first; then where a wheel's data files go.
+MANIFEST_PLACES = (
+    Path(__file__).resolve().parents[2] / "models_zoo" / "manifest.json",
+    Path(sys.prefix) / "share" / "vmz" / "models_zoo" / "manifest.json",
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the tables print. Accuracies in percent on the validation set of the training data; None: not published.
+
+    `gflops` are multiply-adds (1e9) of one clip at `gflops_crop_size`, which is not always the crop the table names;
+    `params_m` is millions of parameters.
+    """
+
+    clip_top1: Optional[float]
+    video_top1: Optional[float]
+    video_top5: Optional[float]
+    gflops: Optional[float]
+    params_m: Optional[float]
+    gflops_crop_size: Optional[int]
+
+
+@dataclass(frozen=True)
+class ZooRow:
+    """One published checkpoint, or one that was announced (`file` is None). Facts as published; None: not published."""
+
+    name: str
+    display_name: str
+    file: Optional[str]
+    url: Optional[str]
+    format: Optional[str]  # "pkl", "mdl"
+    role: str  # "final": scored in the tables; "pretrained": what a final one was fine-tuned from
+    initialised_from: Optional[str]  # the name of another row
+    train_data: Optional[str]
+    pretrain_data: Optional[str]
+    modality: str
+    input_fps: Optional[int]  # frame rate of the training videos
+    input_size_as_printed: Optional[str]
+    flags: Mapping[str, Optional[FlagValue]]
+    protocol: Optional[str]  # a key of the manifest's protocols
+    published: Published
+    external: Optional[Mapping[str, Any]]  # accuracy somebody else measured, with its source
+    source: str
+    remarks: tuple[str, ...]
+
+
+@cache
+def manifest(path: Optional[Path] = None) -> Mapping[str, Any]:
+    """The manifest as parsed JSON. Raises VmzError when it is missing or is not JSON."""
+    places = (path,) if path is not None else MANIFEST_PLACES
+    for place in places:
+        if place.is_file():
+            try:
+                return dict(json.loads(place.read_text(encoding="utf-8")))
+            except ValueError as error:
+                raise VmzError(f"{place} is not JSON ({error}); take it from the repository again") from error
+    raise VmzError(f"no model manifest at {' or '.join(map(str, places))}; work from a clone of the repository")
+
+
+@cache
+def rows(path: Optional[Path] = None) -> tuple[ZooRow, ...]:
+    """Every row, in the order of the published tables. Raises VmzError when a row cannot be read."""
+    return tuple(_row(entry) for entry in manifest(path)["models"])
+
+
+def find(name: str) -> ZooRow:
+    """The row called `name` (or whose file is). Raises UsageError naming the closest ones."""
+    wanted = _normalised(name)
+    known: dict[str, ZooRow] = {}
+    for row in rows():
+        for alias in _aliases(row):
+            known.setdefault(alias, row)
+    if wanted in known:
+        return known[wanted]
+    names = [row.name for row in rows()]
+    close = difflib.get_close_matches(wanted, names, n=3) or [n for n in names if wanted and wanted in n][:3]
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    raise UsageError(f"no published model is called {name!r}; {hint}tools/zoo.py list shows all {len(names)}")
+
+
+def select(model_name: Optional[str] = None, data: Optional[str] = None) -> tuple[ZooRow, ...]:
+    """Rows of a network (exactly) and of a data set (part of the name of the training or pre-training data).
+
+    Raises UsageError when nothing is left, listing what there is.
+    """
+    chosen: Iterable[ZooRow] = rows()
+    if model_name is not None:
+        chosen = [row for row in chosen if row.flags["model_name"] == model_name]
+        if not chosen:
+            names = sorted({str(row.flags["model_name"]) for row in rows()})
+            raise UsageError(f"no published model has --model_name={model_name}; there are {', '.join(names)}")
+    if data is not None:
+        wanted = _normalised(data)
+        chosen = [row for row in chosen if any(wanted in _normalised(part) for part in _data_names(row))]
+        if not chosen:
+            names = sorted({part for row in rows() for part in _data_names(row)})
+            raise UsageError(f"no such model was trained on --data={data}; there are {', '.join(names)}")
+    return tuple(chosen)
+
+
+def flags(row: ZooRow, given: Collection[str] = ()) -> dict[str, FlagValue]:
+    """Test-time flags of a row: one centre crop of the input the table prints.
+
+    `given` are flags that the user states; a value which was never published must be among them, since a default in
+    its place would score another network in silence. Raises UsageError naming the flags that are missing.
+    """
+    unknown = [flag for flag, value in row.flags.items() if value is None and flag not in given]
+    if unknown:
+        options = ", ".join(f"--{flag}" for flag in unknown)
+        raise UsageError(f"{row.name}: its {', '.join(unknown)} was not published; give {options} as well")
+    return {flag: value for flag, value in row.flags.items() if value is not None}
+
+
+def _row(entry: Mapping[str, Any]) -> ZooRow:
+    try:
+        fields = dict(entry, published=Published(**entry["published"]), remarks=tuple(entry["remarks"]))
+        return ZooRow(**fields)
+    except (KeyError, TypeError) as error:
+        raise VmzError(f"manifest row {entry.get('name', '?')!r}: {error}; see models_zoo/schema.json") from error
+
+
+def _normalised(text: str) -> str:
+    return text.strip().lower().replace("-", "_")
+
+
+def _aliases(row: ZooRow) -> list[str]:
+    names = [_normalised(row.name)]
+    if row.file is not None:
+        names += [_normalised(row.file), _normalised(row.file.rsplit(".", 1)[0])]
+    return names
+
+
+def _data_names(row: ZooRow) -> list[str]:
+    return [name for name in (row.train_data, row.pretrain_data) if name is not None]

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""The published models: `zoo.py list` shows all, `zoo.py show NAME` everything known about one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Optional
+
+from vmz import zoo
+from vmz.workflows.command import Parser, run_tool
+
+COLUMNS = ("name", "clip", "crop", "trained on", "pre-trained on", "clip@1", "video@1", "video@5", "GFLOPs", "params")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = Parser("The published models.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    listing = commands.add_parser("list", help="one line a model", description="One line a model.")
+    listing.add_argument("--model_name", help="only this network, e.g. ir-csn")
+    listing.add_argument("--data", help="only models trained or pre-trained on this, e.g. ig-65m")
+    listing.add_argument("--json", action="store_true", help="the rows of the manifest as a JSON list")
+    showing = commands.add_parser("show", help="all about one model", description="Everything known about one model.")
+    showing.add_argument("name", help="its name, or the name of its file")
+    showing.add_argument("--json", action="store_true", help="the row of the manifest as JSON")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str]) -> int:
+    options = parse(argv)
+    if options.command == "list":
+        chosen = zoo.select(options.model_name, options.data)
+        print(json.dumps([asdict(row) for row in chosen], indent=1) if options.json else table(chosen))
+    else:
+        row = zoo.find(options.name)
+        print(json.dumps(asdict(row), indent=1) if options.json else page(row))
+    return 0
+
+
+def table(chosen: Sequence[zoo.ZooRow]) -> str:
+    lines = [COLUMNS, *(cells(row) for row in chosen)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
+    text = [
+        "  ".join(cell.ljust(w) if i in (0, 3, 4) else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths)))
+        for line in lines
+    ]
+    text.insert(1, "  ".join("-" * width for width in widths))
+    text.append(
+        f"{len(chosen)} models; accuracy in percent on the validation set of the training data, -: not published"
+    )
+    return "\n".join(line.rstrip() for line in text)
+
+
+def cells(row: zoo.ZooRow) -> tuple[str, ...]:
+    numbers = row.published
+    return (
+        row.name,
+        shown(row.flags["clip_length_rgb"]),
+        shown(row.flags["crop_size"]),
+        shown(row.train_data),
+        shown(row.pretrain_data),
+        shown(numbers.clip_top1),
+        shown(numbers.video_top1),
+        shown(numbers.video_top5),
+        shown(numbers.gflops),
+        "-" if numbers.params_m is None else f"{numbers.params_m} M",
+    )
+
+
+def page(row: zoo.ZooRow) -> str:
+    numbers = row.published
+    crop = f" at crop {numbers.gflops_crop_size}" if numbers.gflops is not None else ""
+    facts: list[tuple[str, str]] = [
+        ("network", row.display_name),
+        ("file", shown(row.file)),
+        ("url", shown(row.url)),
+        ("trained on", shown(row.train_data)),
+        ("fine-tuned from", shown(row.initialised_from)),
+        ("modality", row.modality),
+        ("frames a second", shown(row.input_fps)),
+        (
+            "accuracy",
+            f"clip@1 {shown(numbers.clip_top1)}, video@1 {shown(numbers.video_top1)}, "
+            f"video@5 {shown(numbers.video_top5)} (percent)",
+        ),
+        ("GFLOPs", f"{shown(numbers.gflops)}{crop}"),
+        ("parameters", f"{shown(numbers.params_m)} M" if numbers.params_m is not None else "-"),
+        ("protocol", protocol(row.protocol)),
+        ("source", row.source),
+    ]
+    if row.external is not None:
+        outside = (
+            f"video@1 {row.external['video_top1']}, video@5 {row.external['video_top5']}: {row.external['source']}"
+        )
+        facts.append(("measured elsewhere", outside))
+    facts += [("remark", remark) for remark in row.remarks]
+    flags = [
+        f"  --{flag}={value}" if value is not None else f"  --{flag}: not published, give it yourself"
+        for flag, value in row.flags.items()
+    ]
+    lines = [row.name, *(f"  {key:<18} {value}" for key, value in facts), f"flags that --zoo {row.name} sets:", *flags]
+    return "\n".join(lines)
+
+
+def protocol(name: Optional[str]) -> str:
+    if name is None:
+        return "-"
+    entry = zoo.manifest()["protocols"][name]
+    flags = " ".join(f"--{flag}={value}" for flag, value in entry["flags"].items())
+    return f"{name} ({entry['remark']}): {flags}" if flags else f"{name} ({entry['remark']})"
+
+
+def shown(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main))
