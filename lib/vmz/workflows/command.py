@@ -53,5 +53,8 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None) -> int:
     except Exception as error:
         if debug:
             raise
-        print(f"error: {type(error).__name__}: {error}; a fault of VMZ: run again with --debug to see where", file=sys.stderr)
+        print(
+            f"error: {type(error).__name__}: {error}; a fault of VMZ: run again with --debug to see where",
+            file=sys.stderr,
+        )
         return 1

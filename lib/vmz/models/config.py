@@ -1,0 +1,150 @@
+"""What a network is asked to be: one checked object, refused by the name of the argument that is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from vmz.errors import UsageError
+from vmz.models.families import BLOCKS_PER_STAGE, C3D, FAMILIES
+
+CROPS = (112, 224)
+CONVOLUTIONAL_CROPS = (128, 256, 320)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The arguments of the original `build_model`, with its defaults.
+
+    `batch_size` (clips a run) only shows in the reshapes of the multi-label fully convolutional head; -1 leaves it open.
+    `conv1_temporal_kernel` and `conv1_temporal_stride` are for r2plus1d, r3d and CSN. `loss_scale` multiplies the loss
+    (1 / devices when training). `pred_layer_name` renames the classifier, `last_out_L<num_labels>` by default.
+
+    Raises UsageError, naming the argument and what is accepted, for every combination that is no network.
+    """
+
+    model_name: str = "r2plus1d"
+    model_depth: int = 18
+    num_labels: int = 101
+    batch_size: int = 1
+    num_channels: int = 3
+    crop_size: int = 112
+    clip_length: int = 16
+    loss_scale: float = 1.0
+    multi_label: bool = False
+    use_pool1: bool = False
+    use_dropout: bool = False
+    use_convolutional_pred: bool = False
+    channel_multiplier: float = 1.0
+    bottleneck_multiplier: float = 1.0
+    conv1_temporal_kernel: int = 3
+    conv1_temporal_stride: int = 1
+    pred_layer_name: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type == "bool" and value in (0, 1):
+                object.__setattr__(self, field.name, bool(value))
+            elif field.type == "float" and isinstance(value, int):
+                object.__setattr__(self, field.name, float(value))
+            elif not isinstance(value, _PYTHON_TYPES[field.type]) or (field.type == "int" and isinstance(value, bool)):
+                raise UsageError(f"{field.name} is {value!r}, but it must be {_IN_WORDS[field.type]}")
+        self._check_name_and_depth()
+        self._check_input()
+        self._check_widths()
+
+    @classmethod
+    def from_mapping(cls, arguments: Mapping[str, Any]) -> ModelConfig:
+        """A configuration from {argument: value}; an argument that is not one is refused with a guess at what was meant."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        for name in arguments:
+            if name not in known:
+                raise UsageError(f"no model argument is called {name!r}; {guess(name, known)}")
+        return cls(**arguments)
+
+    @property
+    def last_layer(self) -> str:
+        """The classifier's blob."""
+        return self.pred_layer_name or f"last_out_L{self.num_labels}"
+
+    @property
+    def final_side(self) -> int:
+        """Height and width that final_avg averages over: 7 at crop 112 or after pool1, else 14."""
+        return 7 if self.use_pool1 or self.crop_size in (112, 128) else 14
+
+    @property
+    def positions(self) -> int:
+        """Height and width of the map that final_avg leaves: 1, or more for the crops of the fully convolutional head."""
+        return self.crop_size // (32 if self.use_pool1 else 16) - self.final_side + 1
+
+    def _check_name_and_depth(self) -> None:
+        names = [*FAMILIES, C3D]
+        if self.model_name not in names:
+            raise UsageError(
+                f"model_name {self.model_name!r} is no network of the video family; {guess(self.model_name, names)}"
+            )
+        depths = FAMILIES[self.model_name].depths if self.model_name in FAMILIES else tuple(BLOCKS_PER_STAGE)
+        _one_of("model_depth", self.model_depth, depths, f"model_name {self.model_name}")
+
+    def _check_input(self) -> None:
+        name = f"model_name {self.model_name}"
+        if self.model_name == C3D:
+            _one_of("crop_size", self.crop_size, (112,), name)
+            _one_of("clip_length", self.clip_length, (16,), name)
+            for argument in ("use_pool1", "use_convolutional_pred"):
+                _one_of(argument, getattr(self, argument), (False,), name)
+        elif self.use_convolutional_pred:
+            _one_of("crop_size", self.crop_size, CONVOLUTIONAL_CROPS, "use_convolutional_pred")
+        elif self.crop_size in CONVOLUTIONAL_CROPS:
+            raise UsageError(
+                f"crop_size {self.crop_size} needs use_convolutional_pred=1; without it crop_size must be {_listed(CROPS)}"
+            )
+        else:
+            _one_of("crop_size", self.crop_size, CROPS, name)
+        if self.use_pool1 and self.crop_size < 224:
+            raise UsageError(
+                f"use_pool1 with crop_size {self.crop_size} leaves less than the 7x7 map that final_avg takes; "
+                "use crop_size 224 (256 or 320 with use_convolutional_pred), or leave use_pool1 out"
+            )
+        if self.clip_length % 2 and self.model_name not in ("r2d", "r2df"):
+            raise UsageError(f"clip_length {self.clip_length} is odd; {self.model_name} takes an even number of frames")
+        for argument in ("clip_length", "num_channels", "num_labels"):
+            if getattr(self, argument) < 1:
+                raise UsageError(f"{argument} is {getattr(self, argument)}, but it must be at least 1")
+        if self.batch_size < 1 and self.batch_size != -1:
+            raise UsageError(f"batch_size is {self.batch_size}, but it must be at least 1 (or -1 to leave it open)")
+
+    def _check_widths(self) -> None:
+        if self.model_name in FAMILIES and FAMILIES[self.model_name].stem_frames is None:
+            _one_of("conv1_temporal_kernel", self.conv1_temporal_kernel, (3, 5), f"model_name {self.model_name}")
+            _one_of("conv1_temporal_stride", self.conv1_temporal_stride, (1, 2), f"model_name {self.model_name}")
+        else:  # their first layer has its own temporal size
+            _one_of("conv1_temporal_kernel", self.conv1_temporal_kernel, (3,), f"model_name {self.model_name}")
+            _one_of("conv1_temporal_stride", self.conv1_temporal_stride, (1,), f"model_name {self.model_name}")
+        for argument in ("channel_multiplier", "bottleneck_multiplier"):
+            if int(64 * getattr(self, argument)) < 1:  # 64: the narrowest stage
+                raise UsageError(f"{argument} is {getattr(self, argument)}, which leaves no channel; use at least 1/64")
+
+
+_PYTHON_TYPES = {"bool": bool, "int": int, "float": float, "str": str, "Optional[str]": (str, type(None))}
+_IN_WORDS = {"bool": "0 or 1", "int": "an integer", "float": "a number", "str": "a name", "Optional[str]": "a name"}
+
+
+def guess(name: str, known: Collection[str]) -> str:
+    """'did you mean X? known: A, B, C', for an error."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return (f"did you mean {close[0]}? " if close else "") + f"known: {', '.join(sorted(known))}"
+
+
+def _listed(values: Collection[Any]) -> str:
+    return " or ".join(str(int(v) if isinstance(v, bool) else v) for v in values)
+
+
+def _one_of(argument: str, value: Any, accepted: Collection[Any], for_what: str) -> None:
+    if value not in accepted:
+        shown = int(value) if isinstance(value, bool) else value
+        raise UsageError(f"{argument} is {shown}, but {for_what} accepts {_listed(accepted)}")

@@ -1,0 +1,90 @@
+"""From a configuration to a network: the one entrance to this room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from vmz.errors import UsageError
+from vmz.models import c3d, resnet
+from vmz.models.config import ModelConfig
+from vmz.models.families import C3D, FAMILIES
+from vmz.models.heads import build_head
+from vmz.models.inputs import VideoSource, add_video_input
+from vmz.netdef.builder import NetBuilder, device_option
+
+MODEL_NAMES = tuple(sorted([*FAMILIES, C3D]))
+TEST_NET_NAME = "video_model_test"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network: two NetDefs and what is known of their blobs, by full name.
+
+    `params` and `computed_params`: (blob, shape). `weights`, `biases`: which parameters weight decay touches, and not.
+    `prediction`: the blob of scores, N rows. `loss`: the scaled loss, None for the fully convolutional head.
+    """
+
+    config: ModelConfig
+    net: Any
+    param_init_net: Any
+    params: list[tuple[str, tuple[int, ...]]]
+    computed_params: list[tuple[str, tuple[int, ...]]]
+    weights: list[str]
+    biases: list[str]
+    prediction: str
+    loss: Optional[str]
+    scope: str
+
+    @property
+    def all_params(self) -> list[str]:
+        return [blob for blob, _ in [*self.params, *self.computed_params]]
+
+    def blob(self, name: str) -> str:
+        """The full name of a blob given by its short one."""
+        return f"{self.scope}/{name}" if self.scope else name
+
+    @property
+    def clip_shape(self) -> tuple[int, int, int, int]:
+        """C, T, H, W of one clip of the blob `data`."""
+        config = self.config
+        return config.num_channels, config.clip_length, config.crop_size, config.crop_size
+
+
+def build(
+    config: ModelConfig,
+    is_test: bool = True,
+    net_name: str = TEST_NET_NAME,
+    scope: str = "gpu_0",
+    source: Optional[VideoSource] = None,
+    use_cudnn: bool = True,
+    device: Any = None,
+) -> Model:
+    """The network of `config`, as the original builders emit it, inside name scope `scope` (may be "").
+
+    Without `source` the net reads the blobs `data` (N, C, T, H, W float32) and `label` (N int32, or N x num_labels when
+    multi-label); with it, CreateDB and VideoInput come first. `device`: a DeviceOption, the CPU by default.
+
+    Raises UsageError where the configuration asks for what only testing has.
+    """
+    if config.use_convolutional_pred and not is_test:
+        raise UsageError(
+            "use_convolutional_pred is for testing only; train with the plain head, its weights convert on loading"
+        )
+    net = NetBuilder(net_name, is_test=is_test, scope=scope, device=device or device_option(), use_cudnn=use_cudnn)
+    if source is not None:
+        add_video_input(net, source)
+    trunk = c3d.build_trunk if config.model_name == C3D else resnet.build_trunk
+    head = build_head(net, config, trunk(net, config))
+    return Model(
+        config=config,
+        net=net.net,
+        param_init_net=net.init_net,
+        params=net.params,
+        computed_params=net.computed_params,
+        weights=net.weights,
+        biases=net.biases,
+        prediction=head.prediction,
+        loss=head.loss,
+        scope=scope,
+    )
