@@ -1,0 +1,84 @@
+"""What an engine is: it loads nets, is fed blobs, runs, and hands blobs back, as Caffe2's workspace does."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Optional
+
+import numpy as np
+
+from vmz.errors import UsageError
+
+ENGINES = ("pytorch", "caffe2")
+
+
+class Engine(ABC):
+    """One net, its parameters and its readers on one device.
+
+    Blob names may be given in full ("gpu_0/softmax") or, where that is unambiguous, by the part after the last "/".
+    """
+
+    @abstractmethod
+    def load(
+        self,
+        init_net: Any,
+        net: Any,
+        weights: Optional[Mapping[str, np.ndarray]] = None,
+        seed: int = 0,
+        keep: Sequence[str] = (),
+    ) -> None:
+        """Take a net: run its fills, put `weights` over them, and open the databases that its readers name.
+
+        init_net, net: NetDef. weights: {blob: array of the blob's shape}; a name that the nets lack, or another shape, is
+        a VmzError. seed: of the random fills. keep: blobs that will be fetched after every run (a hint that saves work;
+        any other blob can be fetched too). A net loaded before is dropped.
+        """
+
+    @abstractmethod
+    def feed(self, blob: str, array: np.ndarray) -> None:
+        """Set an input blob, or a parameter, for the runs to come. UsageError for a blob that the net computes."""
+
+    @abstractmethod
+    def run(self) -> None:
+        """Take a batch from each reader and run the net on it and on what was fed.
+
+        Raises EndOfData of vmz.video.reader when a reader that does not wrap around has given its last batch.
+        """
+
+    @abstractmethod
+    def fetch(self, blob: str) -> np.ndarray:
+        """The value of a blob after the last run, as Caffe2's workspace would hold it: what its last writer left."""
+
+    @abstractmethod
+    def blobs(self) -> list[str]:
+        """Full names of all blobs of both nets, in the order in which they are first mentioned."""
+
+    @property
+    @abstractmethod
+    def skipped(self) -> list[Any]:
+        """The records that the readers left out so far, as vmz.video.reader.BadVideo."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the readers and drop the net. Closing twice is harmless."""
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
+
+
+def open_engine(name: str = "pytorch", device: str = "cpu") -> Engine:
+    """An engine by name, "pytorch" or "caffe2", on "cpu", "cuda" or "cuda:N". UsageError for what is not there."""
+    if name == "pytorch":
+        from vmz.engines.torch_engine.engine import TorchEngine
+
+        return TorchEngine(device)
+    if name == "caffe2":
+        raise UsageError("engine caffe2 is not available yet: it comes with the pinned wheel; use --engine=pytorch")
+    raise UsageError(f"unknown engine {name!r}; the engines are {', '.join(ENGINES)}")

@@ -1,0 +1,5 @@
+"""The PyTorch engine: a NetDef becomes a torch.fx GraphModule whose parameters are named by blob."""
+
+from vmz.engines.torch_engine.importer import import_net
+
+__all__ = ["import_net"]

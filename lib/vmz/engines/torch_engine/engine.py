@@ -1,0 +1,229 @@
+"""The PyTorch engine: feeds, runs and fetches a NetDef the way Caffe2's workspace does, on the CPU or a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Optional
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Interpreter
+
+from vmz.engines.engine import Engine
+from vmz.engines.torch_engine.fills import run_fills
+from vmz.engines.torch_engine.importer import full_name, import_net, input_blobs
+from vmz.engines.torch_engine.op import Op, lookup, read_ops
+from vmz.engines.torch_engine.readers import InputOp, open_readers
+from vmz.errors import UsageError, VmzError
+
+
+class TorchEngine(Engine):
+    """A workspace over PyTorch. `optimize` switches the graph passes, which keep results to rounding.
+
+    What run() computes is what was fetched after earlier runs, and `keep`: nothing else is held in memory. The first
+    fetch of another blob computes it from the same inputs. A net with is_test=0, whose results depend on when they are
+    computed, computes and holds every blob in each run, as Caffe2 does.
+    """
+
+    def __init__(self, device: str = "cpu", optimize: bool = True) -> None:
+        self.device = checked_device(device)
+        self.optimize = optimize
+        self._clear()
+
+    def _clear(self) -> None:
+        self._ops: list[Op] = []
+        self._net: Any = None
+        self._parameters: dict[str, Tensor] = {}
+        self._readers: list[InputOp] = []
+        self._fed: dict[str, Tensor] = {}
+        self._batch: dict[str, Tensor] = {}
+        self._results: dict[str, Tensor] = {}
+        self._wanted: dict[str, None] = {}  # a set that keeps its order
+        self._module: Optional[GraphModule] = None
+        self._blobs: dict[str, None] = {}
+        self._computed: dict[str, Op] = {}
+        self._has_run = False
+
+    def load(
+        self,
+        init_net: Any,
+        net: Any,
+        weights: Optional[Mapping[str, np.ndarray]] = None,
+        seed: int = 0,
+        keep: Sequence[str] = (),
+    ) -> None:
+        self.close()
+        self._net, self._ops = net, read_ops(net)
+        for op in self._ops:
+            if op.type != "VideoInput":
+                lookup(op)
+        for op in [*read_ops(init_net), *self._ops]:
+            self._blobs.update(dict.fromkeys([*op.inputs, *op.outputs]))
+        self._computed = {blob: op for op in self._ops for blob in op.outputs}
+        self._parameters = {blob: value.to(self.device) for blob, value in run_fills(init_net, seed).items()}
+        for name, array in (weights or {}).items():
+            self._set_parameter(full_name(name, self._parameters), array)
+        if any(_depends_on_time(op) for op in self._ops):
+            self._wanted = self._all_values()
+        self._wanted.update(dict.fromkeys(self._full_name(name) for name in keep))
+        self._readers = open_readers(init_net, net)
+
+    def feed(self, blob: str, array: np.ndarray) -> None:
+        name = self._full_name(blob)
+        if name in self._parameters:
+            self._set_parameter(name, array)
+            self._module = None  # folded constants would be stale
+        elif name in self._computed and not self._feeds_in_place(name):
+            raise UsageError(f"blob {name} cannot be fed: {self._computed[name]} computes it")
+        else:
+            self._fed[name] = torch.from_numpy(np.array(array)).to(self.device)
+
+    def run(self) -> None:
+        if self._net is None:
+            raise UsageError("the engine has no net to run; call load first")
+        for reader in self._readers:
+            batch = reader.next_batch()
+            self._batch.update({blob: torch.from_numpy(array).to(self.device) for blob, array in batch.items()})
+        self._has_run = True
+        self._results = {}
+        if self._wanted:
+            self._compute()
+
+    def fetch(self, blob: str) -> np.ndarray:
+        at = blob.partition("@")
+        name = self._full_name(at[0]) + at[1] + at[2]
+        if name in self._parameters:
+            return self._parameters[name].cpu().numpy().copy()
+        if not self._has_run:
+            raise UsageError(f"blob {name} has no value yet; call run before fetch")
+        if name not in self._results:
+            if name not in self._computed and "@" not in name:
+                return self._input(name).cpu().numpy().copy()
+            if any(_depends_on_time(op) for op in self._ops):
+                raise UsageError(f"blob {name} is not computed by this net as the PyTorch engine runs it")
+            self._want(name)
+        return self._results[name].cpu().numpy().copy()
+
+    def blobs(self) -> list[str]:
+        return list(self._blobs)
+
+    @property
+    def skipped(self) -> list[Any]:
+        return [bad for reader in self._readers for bad in reader.reader.skipped]
+
+    def close(self) -> None:
+        for reader in self._readers:
+            reader.reader.close()
+        self._clear()
+
+    def _full_name(self, name: str) -> str:
+        return full_name(name, self._blobs)
+
+    def _feeds_in_place(self, name: str) -> bool:
+        """Whether the net reads the blob before it writes it, as StopGradient on data does."""
+        for op in self._ops:
+            if name in op.inputs:
+                return True
+            if name in op.outputs:
+                return False
+        return False
+
+    def _set_parameter(self, name: str, array: np.ndarray) -> None:
+        target = self._parameters[name]
+        if tuple(target.shape) != tuple(np.shape(array)):
+            raise VmzError(f"blob {name} has shape {tuple(target.shape)} in the net, not {tuple(np.shape(array))}")
+        with torch.no_grad():
+            target.copy_(torch.from_numpy(np.ascontiguousarray(array)))
+
+    def _input(self, name: str) -> Tensor:
+        for source in (self._batch, self._fed):
+            if name in source:
+                return source[name]
+        raise UsageError(f"blob {name} has no value: no operator computes it; feed it before run")
+
+    def _all_values(self) -> dict[str, None]:
+        """Every blob that can be had: all but what an operator leaves out, such as the mask of Dropout in testing."""
+        omitted = {
+            op.outputs[1] for op in self._ops if op.type == "Dropout" and op.arg("is_test", 0) and op.outputs[1:]
+        }
+        return dict.fromkeys(blob for blob in self._computed if blob not in omitted and blob not in self._parameters)
+
+    def _compiled(self) -> GraphModule:
+        if self._module is None:
+            self._module = import_net(self._net, outputs=list(self._wanted), values=self._parameters)
+        return self._module
+
+    def _want(self, name: str) -> None:
+        """Compute `name` now and in the runs to come; a name that cannot be computed leaves nothing behind."""
+        before = dict(self._wanted)
+        self._wanted[name], self._module = None, None
+        try:
+            self._compute()
+        except BaseException:
+            self._wanted, self._module = before, None
+            raise
+
+    def _compute(self) -> None:
+        module = self._compiled()
+        inputs = [self._input(name) for name in input_blobs(module)]
+        with torch.no_grad(), full_precision():
+            try:
+                self._results = module.forward(*inputs)  # its __call__ would print a traceback of its own
+            except (RuntimeError, ValueError, IndexError, TypeError) as error:
+                raise located(module, inputs, error) from error
+
+
+def checked_device(name: str) -> torch.device:
+    """The device called "cpu", "cuda" or "cuda:N", if this machine has it. UsageError otherwise."""
+    try:
+        device = torch.device(name)
+    except (RuntimeError, ValueError):
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"unknown device {name!r}; the devices are cpu, cuda and cuda:N")
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if not torch.cuda.is_available() or (device.index or 0) >= count:
+            raise UsageError(f"device {name} is not available: PyTorch sees {count} CUDA devices; use --device=cpu")
+    return device
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """float32 is float32: PyTorch's TF32 on recent GPUs would cost three digits."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def located(module: GraphModule, inputs: list[Tensor], error: Exception) -> VmzError:
+    """The error of a run with the operator that failed: runs the graph once more, node by node, to find it."""
+
+    class Finder(Interpreter):
+        def run_node(self, n: Any) -> Any:
+            self.at = n
+            return super().run_node(n)
+
+    finder = Finder(module)
+    try:
+        finder.run(*inputs)
+    except Exception as again:
+        meta = finder.at.meta
+        shapes = [tuple(finder.env[node].shape) for node in finder.at.args if hasattr(finder.env.get(node), "shape")] \
+            if all(not isinstance(a, (list, dict, slice)) for a in finder.at.args) else []  # fmt: skip
+        first = str(again).strip().splitlines()[0]
+        return VmzError(
+            f"operator {meta.get('type', '?')} (number {meta.get('op')} of the net, output {meta.get('blob')}) failed"
+            f" on inputs of shapes {shapes}: {first}"
+        )
+    return VmzError(f"the net failed: {error}")
+
+
+def _depends_on_time(op: Op) -> bool:
+    return op.type in ("SpatialBN", "Dropout") and not op.arg("is_test", 0)

@@ -1,0 +1,124 @@
+"""Initial values: the fill operators of a param_init_net, with Caffe2's distributions and a seed."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Callable
+
+import torch
+from torch import Generator, Tensor
+
+from vmz.engines.torch_engine.op import Op, read_ops
+from vmz.engines.torch_engine.operators.arithmetic import DTYPES
+from vmz.errors import VmzError
+
+Fill = Callable[[Op, list[int], Generator], Tensor]
+# Fill -> (the function, the arguments it reads besides `shape`)
+FILLS: dict[str, tuple[Fill, frozenset[str]]] = {}
+
+
+def fill(name: str, arguments: str = "") -> Callable[[Fill], Fill]:
+    """Register a function (op, shape, generator) -> tensor as the fill operator `name`."""
+
+    def register(function: Fill) -> Fill:
+        if name in FILLS:
+            raise ValueError(f"fill {name} is registered twice")
+        FILLS[name] = (function, frozenset(arguments.split()) | {"shape", "order"})
+        return function
+
+    return register
+
+
+def run_fills(init_net: Any, seed: int = 0) -> dict[str, Tensor]:
+    """{blob: its initial value} for the fills of a param_init_net, on the CPU; CreateDB is left to the reader.
+
+    A blob's values depend on `seed`, on its name after the last "/" and on its shape, and on nothing else, so that the
+    order of operators, other parameters and the number of devices do not change them. Copy copies, as between devices.
+    """
+    values: dict[str, Tensor] = {}
+    for op in read_ops(init_net):
+        if op.type == "CreateDB":
+            continue
+        if op.type == "Copy" and op.inputs[0] in values:
+            values[op.outputs[0]] = values[op.inputs[0]].clone()
+            continue
+        if op.type not in FILLS:
+            known = ", ".join(sorted([*FILLS, "Copy", "CreateDB"]))
+            raise VmzError(f"{op} is not supported in a param_init_net, where the PyTorch engine knows {known}")
+        function, arguments = FILLS[op.type]
+        unknown = sorted(set(op.arguments) - arguments - {"cudnn_exhaustive_search", "use_cudnn", "ws_nbytes_limit"})
+        if unknown:
+            raise op.unsupported(unknown[0], f"the arguments it knows are {', '.join(sorted(arguments))}")
+        if op.inputs:
+            raise VmzError(f"{op}: a fill shaped by another blob ({op.inputs[0]}) is not supported; give it a shape")
+        values[op.outputs[0]] = function(op, list(op.arg("shape", [1])), _generator(seed, op.outputs[0]))
+    return values
+
+
+def _generator(seed: int, blob: str) -> Generator:
+    digest = hashlib.sha256(f"{seed}/{blob.rpartition('/')[2]}".encode()).digest()
+    return Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def _size(shape: list[int]) -> int:
+    return int(torch.Size(shape).numel())
+
+
+def _uniform(shape: list[int], low: float, high: float, generator: Generator) -> Tensor:
+    return torch.empty(shape).uniform_(low, high, generator=generator)
+
+
+def _normal(shape: list[int], mean: float, std: float, generator: Generator) -> Tensor:
+    return torch.empty(shape).normal_(mean, std, generator=generator)
+
+
+@fill("MSRAFill")
+def msra(op: Op, shape: list[int], generator: Generator) -> Tensor:
+    """Normal with std sqrt(2 / fan out), the fan out being size / dim 1, as Caffe2 counts it."""
+    return _normal(shape, 0.0, (2.0 * shape[1] / _size(shape)) ** 0.5, generator)
+
+
+@fill("XavierFill")
+def xavier(op: Op, shape: list[int], generator: Generator) -> Tensor:
+    """Uniform within sqrt(3 / fan in), the fan in being size / dim 0."""
+    bound = (3.0 * shape[0] / _size(shape)) ** 0.5
+    return _uniform(shape, -bound, bound, generator)
+
+
+@fill("GaussianFill", "mean std")
+def gaussian(op: Op, shape: list[int], generator: Generator) -> Tensor:
+    """Normal with `mean` (0) and `std` (1)."""
+    return _normal(shape, op.arg("mean", 0.0), op.arg("std", 1.0), generator)
+
+
+@fill("UniformFill", "min max")
+def uniform(op: Op, shape: list[int], generator: Generator) -> Tensor:
+    """Uniform from `min` (0) to `max` (1)."""
+    return _uniform(shape, op.arg("min", 0.0), op.arg("max", 1.0), generator)
+
+
+@fill("ConstantFill", "value dtype")
+def constant(op: Op, shape: list[int], generator: Generator) -> Tensor:
+    """`value` (0) everywhere, float32 unless `dtype` (a TensorProto.DataType) says otherwise."""
+    dtype = op.arg("dtype", 1)
+    if dtype not in DTYPES:
+        raise op.unsupported("dtype", f"the types are {sorted(DTYPES)}")
+    return torch.full(shape, op.arg("value", 0), dtype=DTYPES[dtype])
+
+
+@fill("GivenTensorFill", "values")
+def given(op: Op, shape: list[int], generator: Generator) -> Tensor:
+    """The numbers of `values`, float32."""
+    return torch.tensor(op.arg("values", []), dtype=torch.float32).reshape(shape)
+
+
+@fill("GivenTensorIntFill", "values")
+def given_int(op: Op, shape: list[int], generator: Generator) -> Tensor:
+    """The numbers of `values`, int32."""
+    return torch.tensor(op.arg("values", []), dtype=torch.int32).reshape(shape)
+
+
+@fill("GivenTensorInt64Fill", "values")
+def given_int64(op: Op, shape: list[int], generator: Generator) -> Tensor:
+    """The numbers of `values`, int64."""
+    return torch.tensor(op.arg("values", []), dtype=torch.int64).reshape(shape)

@@ -1,0 +1,110 @@
+"""An operator of a net as the functions of the registry see it, and the registry itself."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Callable, NamedTuple, TypeVar
+
+from torch.fx import Proxy
+
+from vmz.errors import VmzError
+from vmz.netdef.builder import get_arguments
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Arguments that choose a kernel or its scratch memory and never a result. Every operator may carry them.
+WITHOUT_EFFECT = frozenset(
+    ["cudnn_exhaustive_search", "exhaustive_search", "use_cudnn", "ws_nbytes_limit", "shared_buffer", "no_bias"]
+)
+
+
+@dataclass(frozen=True)
+class Op:
+    """One OperatorDef: its place in the net, its type, the blobs it reads and writes, and its arguments by name."""
+
+    index: int
+    type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    arguments: Mapping[str, Any]
+
+    def arg(self, name: str, default: Any) -> Any:
+        """The value of an argument: int, float, str, or a list of one of them; `default` where it is not set."""
+        return self.arguments.get(name, default)
+
+    def __str__(self) -> str:
+        return f"operator {self.type} (number {self.index} of the net, output {', '.join(self.outputs) or 'none'})"
+
+    def unsupported(self, argument: str, accepted: str) -> VmzError:
+        """The error for an argument whose value this engine cannot honour."""
+        value = self.arguments.get(argument)
+        return VmzError(f"{self}: argument {argument}={value!r} is not supported by the PyTorch engine; {accepted}")
+
+
+class Registered(NamedTuple):
+    """What the registry holds for an operator type."""
+
+    function: Callable[..., Any]
+    arguments: frozenset[str]
+
+
+REGISTRY: dict[str, Registered] = {}
+
+
+def operator(name: str, arguments: str = "") -> Callable[[F], F]:
+    """Register a function as the operator `name`, which reads the `arguments` (names divided by spaces).
+
+    The function gets the Op and its input tensors and returns the output tensor, or a tuple in the order of the
+    outputs. It runs once, when the net is imported, on torch.fx proxies, which record the PyTorch calls it makes.
+    """
+
+    def register(function: F) -> F:
+        if name in REGISTRY:
+            raise ValueError(f"operator {name} is registered twice")
+        REGISTRY[name] = Registered(function, frozenset(arguments.split()))
+        return function
+
+    return register
+
+
+def lookup(op: Op) -> Callable[..., Any]:
+    """The function that carries out `op`, once its type and all its arguments are known to be supported."""
+    if op.type not in REGISTRY:
+        raise VmzError(f"{op} is not supported by the PyTorch engine, which knows {', '.join(sorted(REGISTRY))}")
+    function, arguments = REGISTRY[op.type]
+    for argument in op.arguments:
+        if argument == "order":
+            if op.arguments[argument] != "NCHW":
+                raise op.unsupported(argument, "only NCHW is")
+        elif argument not in arguments and argument not in WITHOUT_EFFECT:
+            known = ", ".join(sorted(arguments)) or "none but those without effect"
+            raise op.unsupported(argument, f"the arguments it knows are {known}")
+    return function
+
+
+def leaf(function: F) -> F:
+    """Have torch.fx record calls of a helper as one call: it looks at shapes, which proxies do not have."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        proxy = next(_proxies(args), None)
+        if proxy is None:
+            return function(*args, **kwargs)
+        return proxy.tracer.create_proxy("call_function", call, args, kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def _proxies(values: Any) -> Iterator[Proxy]:
+    for value in values:
+        if isinstance(value, Proxy):
+            yield value
+        elif isinstance(value, (tuple, list)):
+            yield from _proxies(value)
+
+
+def read_ops(net: Any) -> list[Op]:
+    """The operators of a NetDef, in order."""
+    return [Op(index, op.type, tuple(op.input), tuple(op.output), get_arguments(op)) for index, op in enumerate(net.op)]
