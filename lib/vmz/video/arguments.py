@@ -1,0 +1,163 @@
+"""The arguments of the VideoInput operator: the original's names and defaults, and a few of ours, checked together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vmz.errors import UsageError
+
+RANDOM, UNIFORM, FROM_START_FRAME = 0, 1, 2  # decode_type
+FIXED_SIZE, SHORT_EDGE, ORIGINAL_SIZE = 0, 1, 2  # video_res_type
+
+# The tools hand these to the operator too, which has never read them: what they stand for is in other arguments.
+IGNORED = {"input_type", "get_logmels", "name"}
+
+
+@dataclass(frozen=True)
+class VideoInputArgs:
+    """One field per operator argument, flags as 0 or 1. Sizes in pixels, lengths and rates in frames."""
+
+    batch_size: int = 0
+    clip_per_video: int = 1
+    clip_start_positions: tuple[int, ...] = ()
+    crop_size: int = 0
+    scale_h: int = 0
+    scale_w: int = 0
+    short_edge: int = 0
+    video_res_type: int = FIXED_SIZE
+    jitter_scales: tuple[int, ...] = ()
+    length_rgb: int = 0
+    sampling_rate_rgb: int = 1
+    random_sampling_rate: int = 0
+    length_of: int = 0
+    sampling_rate_of: int = 1
+    frame_gap_of: int = 1
+    flow_data_type: int = 0
+    flow_alg_type: int = 0
+    do_flow_aggregation: int = 1
+    decode_type: int = RANDOM
+    random_mirror: int = 1
+    random_crop: int = 1
+    crop_per_clip: int = 1
+    get_rgb: int = 1
+    get_optical_flow: int = 0
+    get_video_id: int = 0
+    get_start_frame: int = 0
+    do_multi_label: int = 0
+    num_of_class: int = 0
+    use_local_file: int = 0
+    image_as_input: int = 0
+    num_decode_threads: int = 4
+    # Ours
+    on_bad_video: str = "stop"  # or "skip": leave it out of the batch and list it
+    wrap_around: int = 1  # 0: one pass, then EndOfData; the last batch may be short
+    seed: int = 0  # of the random crops, mirrors and starts; 0: from the system's entropy
+    get_record_index: int = 0  # a last output: the place of each video in the database
+    original_start_faults: int = 0  # 1: as the original, start at frame 0 where the stream states no duration
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> VideoInputArgs:
+        """Arguments by operator names, checked. UsageError for one that is unknown, of a wrong type, or wrong."""
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        chosen = {}
+        for name, value in values.items():
+            if name in IGNORED:
+                continue
+            if name not in fields:
+                raise UsageError(f"VideoInput has no argument {name!r}; it has {', '.join(sorted(fields))}")
+            chosen[name] = _convert(name, str(fields[name].type), value)
+        args = cls(**chosen)
+        args.check()
+        return args
+
+    @property
+    def clips(self) -> int:
+        """Clips a video: explicit start positions set it."""
+        return len(self.clip_start_positions) or self.clip_per_video
+
+    @property
+    def rows(self) -> int:
+        """Rows of the batch that one video fills."""
+        return self.clips * self.crop_per_clip
+
+    def check(self) -> None:
+        """Raise UsageError, naming the argument, for every combination that the operator cannot do."""
+        if self.get_optical_flow:
+            raise UsageError("get_optical_flow=1 is not supported yet: this reader gives RGB clips only (get_rgb=1)")
+        if self.image_as_input:
+            raise UsageError("image_as_input=1 is not supported yet: this reader decodes videos only")
+        if not self.get_rgb:
+            raise UsageError("get_rgb=0 leaves nothing to read: optical flow is not supported yet; set get_rgb=1")
+        for name in ("batch_size", "length_rgb", "crop_size", "clip_per_video", "crop_per_clip", "sampling_rate_rgb"):
+            self._at_least(name, 1)
+        for name in ("num_decode_threads",):
+            self._at_least(name, 1)
+        for name in ("scale_h", "scale_w", "short_edge", "random_sampling_rate", "seed"):
+            self._at_least(name, 0)
+        self._one_of("decode_type", (RANDOM, UNIFORM, FROM_START_FRAME))
+        self._one_of("video_res_type", (FIXED_SIZE, SHORT_EDGE, ORIGINAL_SIZE))
+        self._one_of("on_bad_video", ("stop", "skip"))
+        self._check_sizes()
+        self._check_clips()
+        if self.do_multi_label and self.num_of_class < 1:
+            raise UsageError("num_of_class must be set (the number of classes) with do_multi_label=1")
+
+    def _check_sizes(self) -> None:
+        if self.video_res_type == FIXED_SIZE:
+            for name in ("scale_h", "scale_w"):
+                if getattr(self, name) < self.crop_size:
+                    raise UsageError(
+                        f"{name}={getattr(self, name)} is smaller than crop_size={self.crop_size}; with "
+                        "video_res_type=0 the video is resized to scale_w x scale_h, no smaller than the crop"
+                    )
+        if self.video_res_type == SHORT_EDGE:
+            for edge in self.jitter_scales or (self.short_edge,):
+                if edge < self.crop_size:
+                    name = f"jitter_scales={list(self.jitter_scales)}" if self.jitter_scales else f"short_edge={edge}"
+                    raise UsageError(f"{name} must be no smaller than crop_size={self.crop_size} (video_res_type=1)")
+        elif self.jitter_scales:
+            raise UsageError(f"jitter_scales needs video_res_type=1, not {self.video_res_type}")
+        if self.crop_per_clip > 1 and self.random_crop:
+            raise UsageError(
+                f"crop_per_clip={self.crop_per_clip} needs random_crop=0: several crops lie at fixed places"
+            )
+
+    def _check_clips(self) -> None:
+        if self.clips > 1 and self.decode_type != UNIFORM:
+            raise UsageError(
+                f"clip_per_video={self.clips} needs decode_type=1 (uniform), not {self.decode_type}: the other ways to "
+                "choose a start give one clip a video"
+            )
+        if self.clip_start_positions:
+            if self.decode_type != UNIFORM:
+                raise UsageError(f"clip_start_positions needs decode_type=1, not {self.decode_type}")
+            if min(self.clip_start_positions) < 0:
+                raise UsageError(f"clip_start_positions={list(self.clip_start_positions)} must not be negative")
+        if self.get_start_frame and self.decode_type != FROM_START_FRAME:
+            raise UsageError(f"get_start_frame=1 needs decode_type=2 (from the start frame), not {self.decode_type}")
+
+    def _at_least(self, name: str, least: int) -> None:
+        if getattr(self, name) < least:
+            raise UsageError(f"{name}={getattr(self, name)} must be at least {least}")
+
+    def _one_of(self, name: str, allowed: Iterable[Any]) -> None:
+        if getattr(self, name) not in allowed:
+            raise UsageError(f"{name}={getattr(self, name)} must be one of {', '.join(map(str, allowed))}")
+
+
+def _convert(name: str, kind: str, value: Any) -> Any:
+    """A JSON or protobuf value as the field's type. Booleans stand for 0 and 1."""
+    if kind == "str":
+        value = value.decode() if isinstance(value, bytes) else value
+        if isinstance(value, str):
+            return value
+    elif kind == "int":
+        if isinstance(value, (bool, int)) or (isinstance(value, float) and value.is_integer()):
+            return int(value)
+    elif isinstance(value, (list, tuple)) and all(isinstance(entry, int) for entry in value):
+        return tuple(int(entry) for entry in value)
+    expected = {"str": "a string", "int": "an integer"}.get(kind, "a list of integers")
+    raise UsageError(f"{name}={value!r} must be {expected}")

@@ -1,0 +1,185 @@
+"""The clips of one video: which frames they take, decoded once, converted once and written straight into the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Optional
+
+import numpy as np
+
+from vmz.errors import VmzError
+from vmz.video import sampling
+from vmz.video.arguments import FROM_START_FRAME, UNIFORM, VideoInputArgs
+from vmz.video.decoding import DecodingError, Source, Video
+from vmz.video.scaling import Scaler, normalise
+
+
+class ClipError(VmzError):
+    """A video that cannot give the clips; the message is the reason only, the caller knows which video it was."""
+
+
+def read_clips(
+    source: Source, start_frame: Optional[int], args: VideoInputArgs, random: np.random.Generator, out: np.ndarray
+) -> None:
+    """Decode a video and write its clips, normalised, into `out`: float32 (clips * crops, 3, length, crop, crop).
+
+    `start_frame` is the record's, used with decode_type 2. Raises ClipError with the reason when the video cannot be
+    opened or is too short; `out` then holds nothing of use.
+    """
+    draws = _draw(args, random)
+    try:
+        with Video(source) as video:
+            writer = _ClipWriter(video, args, draws, out)
+            if args.decode_type != UNIFORM and video.has_times:
+                return _read_by_time(video, writer, _start_time(video, start_frame, args, draws), args)
+            expected = video.frames or _count_packets(source, args)
+            found = _read_by_number(video, writer, expected, start_frame, args, draws)
+        if found is not None:  # the container misstated the number of frames, and the clips depend on it
+            with Video(source) as video:
+                writer = _ClipWriter(video, args, draws, out)
+                _read_by_number(video, writer, found, start_frame, args, draws)
+    except DecodingError as error:
+        raise ClipError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """What chance decides for one video, drawn before decoding so that it never depends on how decoding goes."""
+
+    short_edge: int
+    strides: tuple[int, ...]
+    start: float  # where a random clip starts, in [0, 1)
+    crops: tuple[tuple[float, float], ...]  # where random crops lie, from the top and from the left, in [0, 1)
+    mirrors: tuple[bool, ...]
+
+
+def _draw(args: VideoInputArgs, random: np.random.Generator) -> _Draws:
+    return _Draws(
+        short_edge=int(random.choice(args.jitter_scales)) if args.jitter_scales else args.short_edge,
+        strides=tuple(int(s) for s in random.integers(1, args.random_sampling_rate + 1, args.clips))
+        if args.random_sampling_rate
+        else (args.sampling_rate_rgb,) * args.clips,
+        start=float(random.random()),
+        crops=tuple((float(y), float(x)) for y, x in random.random((args.clips, 2))),
+        mirrors=tuple(bool(args.random_mirror and draw < 0.5) for draw in random.random(args.clips)),
+    )
+
+
+def _start_time(video: Video, start_frame: Optional[int], args: VideoInputArgs, draws: _Draws) -> int:
+    if args.decode_type == FROM_START_FRAME:
+        return sampling.start_timestamp(video.duration, video.frames, start_frame or 0)
+    latest = sampling.latest_start(video.duration, video.frames, sampling.frames_needed(args))
+    return int(draws.start * (latest + 1))
+
+
+def _read_by_time(video: Video, writer: _ClipWriter, start: int, args: VideoInputArgs) -> None:
+    """One clip of the frames shown at or after the timestamp `start`."""
+    video.seek(sampling.seek_timestamp(video.duration, video.frames, start))
+    frames = (frame for frame, timestamp in video.read() if timestamp is not None and timestamp >= start)
+    needed = sampling.frames_needed(args)
+    found = writer.write(frames, [0], needed)
+    if found < needed:
+        raise ClipError(f"{_frames(found, video)} from its start frame on, but {_needs(needed, args)}")
+
+
+def _read_by_number(
+    video: Video, writer: _ClipWriter, expected: int, start_frame: Optional[int], args: VideoInputArgs, draws: _Draws
+) -> Optional[int]:
+    """Clips at frame numbers, chosen for a video of `expected` frames.
+
+    Returns the true number of frames if it is another one and other clips would have been chosen for it, else None.
+    """
+    needed = sampling.frames_needed(args)
+    starts = _starts(min(expected, sampling.MAX_FRAMES), needed, start_frame, args, draws)
+    # Several uniform clips depend on the number of frames, which is only known at the end.
+    uniform = args.clips > 1 and not args.clip_start_positions
+    stop = None if uniform else max(starts) + needed
+    found = writer.write((frame for frame, _ in video.read()), starts, stop)
+    if found >= (stop or needed):
+        return found if uniform and found != expected else None
+    if found >= needed and args.decode_type not in (UNIFORM, FROM_START_FRAME) and starts != [0]:
+        return found
+    since = f" (and {needed} from frame {max(starts)} on)" if stop and stop > needed else ""
+    raise ClipError(f"{_frames(found, video)}, but {_needs(stop or needed, args)}{since}")
+
+
+def _starts(frames: int, needed: int, start_frame: Optional[int], args: VideoInputArgs, draws: _Draws) -> list[int]:
+    """First frame of each clip, for a video of `frames` frames whose container gives no times."""
+    if args.clip_start_positions:
+        return list(args.clip_start_positions)
+    if args.decode_type == UNIFORM:
+        return sampling.uniform_starts(max(frames, needed), needed, args.clips)
+    if args.original_start_faults:
+        return [0]
+    if args.decode_type == FROM_START_FRAME:
+        return [max(0, start_frame or 0)]
+    return [int(draws.start * (max(0, frames - needed) + 1))]
+
+
+def _count_packets(source: Source, args: VideoInputArgs) -> int:
+    """A guess at the number of frames where the container states none; 0 where it does not matter."""
+    if (
+        args.clip_start_positions
+        or args.decode_type == FROM_START_FRAME
+        or (args.original_start_faults and args.decode_type != UNIFORM)
+    ):
+        return 0
+    if args.decode_type == UNIFORM and args.clips == 1:
+        return 0
+    with Video(source) as video:
+        return video.packets()
+
+
+def _frames(found: int, video: Video) -> str:
+    ended = f" (decoding ended there: {video.ended_by})" if video.ended_by else ""
+    return f"{found} frame{'' if found == 1 else 's'}{ended}"
+
+
+def _needs(needed: int, args: VideoInputArgs) -> str:
+    flags = f"--clip_length_rgb={args.length_rgb} --sampling_rate_rgb={args.sampling_rate_rgb}"
+    if args.random_sampling_rate:
+        flags += f" --random_sampling_rate={args.random_sampling_rate}"
+    return f"{needed} are needed for {flags}"
+
+
+class _ClipWriter:
+    """Converts the frames that clips take, each once, and writes crops of them to their places in the batch."""
+
+    def __init__(self, video: Video, args: VideoInputArgs, draws: _Draws, out: np.ndarray) -> None:
+        self._args, self._draws, self._out = args, draws, out
+        self._width, self._height = sampling.output_size(args, video.width, video.height, draws.short_edge)
+        if min(self._width, self._height) < args.crop_size:
+            raise ClipError(f"its frames become {self._width}x{self._height}, smaller than crop_size={args.crop_size}")
+        self._scaler = Scaler(self._width, self._height)
+
+    def write(self, frames: Iterable[Any], starts: list[int], stop: Optional[int]) -> int:
+        """Read `frames` up to number `stop` (None: to the end) and return how many there were."""
+        wanted: dict[int, list[tuple[int, int]]] = {}
+        for clip, start in enumerate(starts):
+            for place in range(self._args.length_rgb):
+                wanted.setdefault(start + place * self._draws.strides[clip], []).append((clip, place))
+        read = 0
+        for frame in islice(frames, min(stop or sampling.MAX_FRAMES, sampling.MAX_FRAMES)):
+            if read in wanted:
+                pixels = self._scaler.convert(frame)
+                for clip, place in wanted[read]:
+                    self._write_crops(pixels, clip, place)
+            read += 1
+        return read
+
+    def _write_crops(self, pixels: np.ndarray, clip: int, place: int) -> None:
+        crop, crops = self._args.crop_size, self._args.crop_per_clip
+        for number, (top, left) in enumerate(self._offsets(clip)):
+            cropped = pixels[top : top + crop, left : left + crop]
+            if self._draws.mirrors[clip]:
+                cropped = cropped[:, ::-1]
+            normalise(cropped, self._out[clip * crops + number, :, place])
+
+    def _offsets(self, clip: int) -> Iterator[tuple[int, int]]:
+        crop = self._args.crop_size
+        if not self._args.random_crop:
+            return iter(sampling.crop_offsets(self._width, self._height, crop, self._args.crop_per_clip))
+        y, x = self._draws.crops[clip]  # uniform, both ends included
+        return iter([(int(y * (self._height - crop + 1)), int(x * (self._width - crop + 1)))])

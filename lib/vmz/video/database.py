@@ -1,0 +1,196 @@
+"""LMDBs of video records: a reader of ours and the original's, and a writer that leaves a whole database or nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Optional, Union
+
+import lmdb
+
+from vmz.errors import UsageError, VmzError
+from vmz.video.records import Record, RecordError, decode_record, encode_record
+
+FIRST_MAP_BYTES = 1 << 26  # grows as needed: the map is reserved on the disk on some systems, so no fixed terabyte
+BATCH_BYTES = 1 << 25  # a transaction is written out at this size or at this many records
+BATCH_RECORDS = 1000
+PROBED_RECORDS = 3  # if none of the first few is a video record, the database is of something else
+
+
+class VideoDatabase:
+    """Read-only access by position; positions follow the cursor's order, which is the byte order of the keys.
+
+    Raises UsageError when there is no such path, and VmzError when it is no LMDB, is empty, or holds something else
+    than video records. Safe to use from several threads.
+    """
+
+    def __init__(self, path: Union[str, Path]) -> None:
+        self.path = str(path)
+        self._environment = _open_shared(self.path)
+        try:
+            with self._environment.begin() as transaction:
+                self.keys: list[bytes] = list(transaction.cursor().iternext(keys=True, values=False))
+            self._check()
+        except BaseException:
+            self.close()
+            raise
+
+    def _check(self) -> None:
+        if not self.keys:
+            raise VmzError(f"{self.path} is an LMDB without records; make one with data/create_video_db.py")
+        reason = ""
+        for index in range(min(PROBED_RECORDS, len(self.keys))):
+            try:
+                self[index]
+                return
+            except RecordError as error:
+                reason = str(error)
+        raise VmzError(
+            f"{self.path} is an LMDB of something else than videos (record {self.keys[0]!r}: {reason}); "
+            "make one of videos with data/create_video_db.py"
+        )
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def value(self, index: int) -> bytes:
+        """The raw value at a position."""
+        with self._environment.begin() as transaction:
+            return bytes(transaction.get(self.keys[index]))
+
+    def __getitem__(self, index: int) -> Record:
+        """The record at a position. Raises RecordError when it cannot be read."""
+        return decode_record(self.keys[index], self.value(index))
+
+    def __iter__(self) -> Iterator[Record]:
+        return (self[index] for index in range(len(self)))
+
+    def close(self) -> None:
+        if self._environment is not None:
+            _close_shared(self._environment)
+            self._environment = None
+
+    def __enter__(self) -> VideoDatabase:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
+
+
+class DatabaseWriter:
+    """Writes records to a new LMDB. Use as a context manager: it appears at `path` only when the block ends well.
+
+    Raises UsageError when `path` exists, VmzError when it cannot be written.
+    """
+
+    def __init__(self, path: Union[str, Path]) -> None:
+        self.path = Path(path)
+        if os.path.lexists(self.path):
+            raise UsageError(f"{self.path} exists already; remove it or choose another output")
+        self.records = self.bytes = 0
+        self._pending: list[tuple[bytes, bytes]] = []
+        self._pending_bytes = 0
+        try:
+            self._temporary = tempfile.mkdtemp(dir=self.path.absolute().parent, prefix=f".{self.path.name}.")
+            self._environment = lmdb.open(self._temporary, map_size=FIRST_MAP_BYTES, writemap=False)
+        except (OSError, lmdb.Error) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise VmzError(
+                f"cannot write {self.path}: {reason}; choose a folder that exists and is writable"
+            ) from error
+
+    def write(self, record: Record) -> int:
+        """Add a record; returns the size of its value in bytes."""
+        value = encode_record(record)
+        self._pending.append((record.key, value))
+        self._pending_bytes += len(value)
+        self.records += 1
+        self.bytes += len(value)
+        if self._pending_bytes >= BATCH_BYTES or len(self._pending) >= BATCH_RECORDS:
+            self._flush()
+        return len(value)
+
+    def _flush(self) -> None:
+        while self._pending:
+            try:
+                with self._environment.begin(write=True) as transaction:
+                    for key, value in self._pending:
+                        transaction.put(key, value)
+            except lmdb.MapFullError:
+                size = self._environment.info()["map_size"]
+                self._environment.set_mapsize(size + max(size, 4 * self._pending_bytes))
+                continue
+            except lmdb.Error as error:
+                raise VmzError(f"cannot write {self.path}: {error}; is the disk full?") from error
+            self._pending.clear()
+            self._pending_bytes = 0
+
+    def __enter__(self) -> DatabaseWriter:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        try:
+            if kind is None:
+                self._flush()
+                self._environment.sync(True)
+            self._environment.close()
+            if kind is None:
+                umask = os.umask(0)
+                os.umask(umask)
+                os.chmod(self._temporary, 0o777 & ~umask)  # mkdtemp makes the folder private
+                os.rename(self._temporary, self.path)
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+# py-lmdb refuses to open one database twice in a process, and training and testing on the same one is no mistake.
+_shared: dict[str, tuple[Any, int]] = {}
+_shared_lock = threading.Lock()
+
+
+def _open_shared(path: str) -> Any:
+    if not os.path.exists(path):
+        raise UsageError(f"no such database: {path}; give the folder that data/create_video_db.py wrote")
+    real = os.path.realpath(path)
+    with _shared_lock:
+        environment, users = _shared.get(real, (None, 0))
+        if environment is None:
+            environment = _open(path)
+        _shared[real] = (environment, users + 1)
+        return environment
+
+
+def _close_shared(environment: Any) -> None:
+    with _shared_lock:
+        for real, (candidate, users) in list(_shared.items()):
+            if candidate is environment:
+                if users > 1:
+                    _shared[real] = (environment, users - 1)
+                else:
+                    del _shared[real]
+                    environment.close()
+
+
+def _open(path: str) -> Any:
+    folder = os.path.isdir(path)
+    data = os.path.join(path, "data.mdb") if folder else path
+    if not os.path.isfile(data):
+        raise VmzError(f"{path} is not an LMDB: it holds no data.mdb; give the folder that create_video_db.py wrote")
+    # Locks are only there to keep writers off pages in use, and nothing writes to a finished database.
+    lock = os.access(path if folder else os.path.dirname(os.path.abspath(path)), os.W_OK)
+    for attempt in (lock, False):
+        try:
+            return lmdb.open(path, subdir=folder, readonly=True, lock=attempt, readahead=False, max_readers=1024)
+        except lmdb.Error as error:
+            if attempt is False or not isinstance(error, (lmdb.ReadonlyError, lmdb.LockError)):
+                raise VmzError(f"{path} is not an LMDB that can be read: {error}") from error
+    raise AssertionError("unreachable: the last attempt returns or raises")

@@ -1,0 +1,166 @@
+"""Opening a video and reading its frames in presentation order, through PyAV (FFmpeg in a wheel)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Optional, Union
+
+import av
+
+Source = Union[bytes, str]  # the bytes of a file, or its path
+
+
+class DecodingError(Exception):
+    """A video that cannot be opened; the message is the reason only."""
+
+
+class Video:
+    """The first video stream of a file. Frames come one after the other; one thread at a time.
+
+    `duration` (in the stream's time base) and `frames` are what the container states, 0 where it does not.
+    `ended_by` tells after reading whether a decoding error ended the video early: the frames before it are good.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.ended_by: Optional[str] = None
+        self._file = _open_file(source)
+        self._container: Any = None
+        try:
+            self._container = av.open(self._file, mode="r", metadata_errors="ignore")
+        except (av.FFmpegError, ValueError, UnicodeError) as error:
+            self.close()
+            raise DecodingError(f"not a video that can be opened ({_reason(error)})") from error
+        streams = self._container.streams.video
+        if not streams:
+            self.close()
+            raise DecodingError("the file has no video stream")
+        self._stream = streams[0]
+        codec = self._stream.codec_context
+        if codec is None:
+            self.close()
+            raise DecodingError("there is no decoder for its video stream")
+        codec.thread_count = 1  # many videos at a time use the processors better than many threads on one
+        self.width: int = codec.width
+        self.height: int = codec.height
+        self.duration: int = self._stream.duration or 0
+        self.frames: int = self._stream.frames or 0
+        if not self.width or not self.height:
+            self.close()
+            raise DecodingError("its video stream states no picture size")
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the container states both a duration and a number of frames: without them there is no seeking."""
+        return self.duration > 0 and self.frames > 0
+
+    def seek(self, timestamp: int) -> None:
+        """Go to the last key frame at or before `timestamp`. Where that fails, reading goes on from where it is."""
+        try:
+            self._container.seek(timestamp, stream=self._stream, backward=True)
+        except av.FFmpegError as error:
+            self.ended_by = _reason(error)
+
+    def packets(self) -> int:
+        """Packets of the stream from here to the end: a cheap and good guess at the number of frames."""
+        count = 0
+        try:
+            for packet in self._container.demux(self._stream):
+                count += packet.size > 0
+        except av.FFmpegError:
+            pass
+        return count
+
+    def read(self) -> Iterator[tuple[Any, Optional[int]]]:
+        """Frames (av.VideoFrame) with their best-effort timestamps, up to the end or the first decoding error."""
+        clock = _BestEffortClock()
+        try:
+            for packet in self._container.demux(self._stream):
+                for frame in packet.decode():
+                    yield frame, clock.timestamp(frame.pts, frame.dts)
+        except av.FFmpegError as error:
+            self.ended_by = _reason(error)
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+        self._file.close()
+
+    def __enter__(self) -> Video:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
+
+
+class _BestEffortClock:
+    """FFmpeg's `best_effort_timestamp`, which PyAV does not hand on: the pts, or the dts where the pts are worse.
+
+    The rule is the one of libavcodec's decoder: whichever of the two went backwards less often so far.
+    """
+
+    def __init__(self) -> None:
+        self._last_pts: Optional[int] = None
+        self._last_dts: Optional[int] = None
+        self._faulty_pts = self._faulty_dts = 0
+
+    def timestamp(self, pts: Optional[int], dts: Optional[int]) -> Optional[int]:
+        if dts is not None:
+            self._faulty_dts += self._last_dts is not None and dts <= self._last_dts
+            self._last_dts = dts
+        elif pts is not None:
+            self._last_dts = pts
+        if pts is not None:
+            self._faulty_pts += self._last_pts is not None and pts <= self._last_pts
+            self._last_pts = pts
+        elif dts is not None:
+            self._last_pts = dts
+        if pts is not None and (dts is None or self._faulty_pts <= self._faulty_dts):
+            return pts
+        return dts
+
+
+class _NamelessFile(io.RawIOBase):
+    """A file without its name: FFmpeg must tell the format from the content, as it does for bytes, not from `.txt`."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "rb")  # noqa: SIM115 - closed in close()
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def _open_file(source: Source) -> Any:
+    if isinstance(source, bytes):
+        if not source:
+            raise DecodingError("it holds no bytes")
+        return io.BytesIO(source)
+    try:
+        return _NamelessFile(source)
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DecodingError(f"cannot read the file ({reason})") from error
+
+
+def _reason(error: BaseException) -> str:
+    return str(getattr(error, "strerror", None) or error)

@@ -1,0 +1,229 @@
+"""Batches of clips from a database, decoded ahead in threads: FFmpeg runs without Python's lock, so they are enough."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Optional, Union
+
+import numpy as np
+
+from vmz.errors import VmzError
+from vmz.video.arguments import FROM_START_FRAME, VideoInputArgs
+from vmz.video.clips import ClipError, read_clips
+from vmz.video.database import VideoDatabase
+from vmz.video.records import Record, RecordError
+
+REMEDY = "leave such videos out with --on_bad_video=skip, or check the list with create_video_db.py --check"
+
+
+class EndOfData(VmzError):
+    """One pass over the database is over (wrap_around=0)."""
+
+
+class BadVideoError(VmzError):
+    """A record whose clips cannot be read, while on_bad_video=stop."""
+
+
+@dataclass(frozen=True)
+class BadVideo:
+    """A record that gave no clips. `path` is None where the database holds the video's bytes."""
+
+    key: str
+    path: Optional[str]
+    reason: str
+
+    def __str__(self) -> str:
+        return f"record {self.key}{f' ({self.path})' if self.path else ''}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N = videos x clips x crops rows, video-major, then clip, then crop.
+
+    data: float32 (N, 3, length, crop, crop), normalised. label: int32 (N,); with do_multi_label 0/1 (N, num_of_class).
+    video_id: int64 (N,) and start_frame: int32 (N,) where asked for. record_index: int64 (videos,), the place of each
+    video in the database; keys: its key there.
+    """
+
+    data: np.ndarray
+    label: np.ndarray
+    video_id: Optional[np.ndarray]
+    start_frame: Optional[np.ndarray]
+    record_index: np.ndarray
+    keys: list[str]
+
+
+@dataclass(frozen=True)
+class _Video:
+    """What one record gave: its clips, or what is wrong with it."""
+
+    index: int
+    record: Optional[Record]
+    clips: np.ndarray
+    bad: Optional[BadVideo] = None
+
+
+class ClipReader:
+    """Reads batches in database order, at least one batch ahead.
+
+    The result depends on the database, the arguments and the seed only: never on the number of threads or on timing.
+    `skipped` lists each record left out so far (on_bad_video=skip), once. Raises what VideoDatabase raises, and
+    UsageError for wrong arguments.
+    """
+
+    def __init__(self, database_path: Union[str, Path], args: VideoInputArgs) -> None:
+        args.check()
+        self.args = args
+        self.skipped: list[BadVideo] = []
+        self._database = VideoDatabase(database_path)
+        self._seed = args.seed or int.from_bytes(os.urandom(8), "little")
+        self._slots = self._new_slots()
+        self._next = self._bad_in_a_row = 0
+        self._pending: deque[Future[_Video]] = deque()
+        self._ahead = max(args.batch_size, args.num_decode_threads)
+        self._error: Optional[VmzError] = None
+        self._threads: Optional[ThreadPoolExecutor] = ThreadPoolExecutor(args.num_decode_threads, "vmz-decode")
+
+    def __len__(self) -> int:
+        """Videos in the database."""
+        return len(self._database)
+
+    def next_batch(self) -> Batch:
+        """The next batch. Raises EndOfData after one pass, BadVideoError for a bad record, VmzError when all are bad.
+
+        Whatever it raised once, it raises again on the next call: nothing is read after an error.
+        """
+        if self._error is not None:
+            raise self._error
+        try:
+            return self._next_batch()
+        except VmzError as error:
+            self._error = error
+            raise
+
+    def _next_batch(self) -> Batch:
+        if self._threads is None:
+            raise VmzError("the reader is closed; open another one")
+        videos: list[_Video] = []
+        while len(videos) < self.args.batch_size:
+            self._submit()
+            if not self._pending:
+                break
+            video = self._pending.popleft().result()
+            if video.bad is None:
+                self._bad_in_a_row = 0
+                videos.append(video)
+                continue
+            if self.args.on_bad_video == "stop":
+                raise BadVideoError(f"{self._database.path}, {video.bad}; {REMEDY}")
+            if video.bad not in self.skipped:
+                self.skipped.append(video.bad)
+            self._bad_in_a_row += 1
+            if self._bad_in_a_row >= len(self._database):
+                raise VmzError(f"no video of {self._database.path} can be read; the last one is {video.bad}")
+        self._submit()
+        if not videos:
+            raise EndOfData(f"all {len(self._database)} videos of {self._database.path} have been read once")
+        return self._batch(videos)
+
+    def _submit(self) -> None:
+        """Keep the threads busy with the next records."""
+        assert self._threads is not None
+        while len(self._pending) <= self._ahead and (self.args.wrap_around or self._next < len(self._database)):
+            self._pending.append(self._threads.submit(self._read, self._next, next(self._slots)))
+            self._next += 1
+
+    def _new_slots(self) -> Iterator[np.ndarray]:
+        """Places for the clips of one video each, the places of a batch side by side in one array."""
+        args = self.args
+        while True:
+            batch = np.empty(
+                (args.batch_size, args.rows, 3, args.length_rgb, args.crop_size, args.crop_size), dtype=np.float32
+            )
+            yield from batch
+
+    def _read(self, number: int, clips: np.ndarray) -> _Video:
+        """Runs in a decoding thread."""
+        turn, index = divmod(number, len(self._database))
+        path = None
+        try:
+            record = self._database[index]
+            path = record.path if self.args.use_local_file else None
+            self._check(record)
+            random = np.random.default_rng((self._seed, turn, index))
+            read_clips(path if path is not None else record.video, record.start_frame, self.args, random, clips)
+        except (RecordError, ClipError) as error:
+            key = self._database.keys[index].decode("ascii", "backslashreplace")
+            return _Video(index, None, clips, BadVideo(key, path, str(error)))
+        return _Video(index, Record(record.key, b"", record.labels, record.start_frame, record.video_id), clips)
+
+    def _check(self, record: Record) -> None:
+        """What the arguments ask of a record. Its absence is the database's fault, so it is never skipped."""
+        args, key = self.args, record.key.decode("ascii", "backslashreplace")
+        where = f"record {key} of {self._database.path}"
+        if args.do_multi_label and not all(0 <= label < args.num_of_class for label in record.labels):
+            raise VmzError(
+                f"{where} has the labels {', '.join(map(str, record.labels))}, but num_of_class={args.num_of_class} "
+                f"allows 0 to {args.num_of_class - 1}; set the number of classes that the database was made for"
+            )
+        if args.decode_type == FROM_START_FRAME and record.start_frame is None:
+            raise VmzError(f"{where} has no start frame, which decode_type=2 needs; make it with --use_start_frame=1")
+        if args.get_video_id and record.video_id is None:
+            raise VmzError(f"{where} has no video id, which get_video_id=1 needs; make it with --use_video_id=1")
+
+    def _batch(self, videos: list[_Video]) -> Batch:
+        args = self.args
+        records = [video.record for video in videos if video.record is not None]
+        return Batch(
+            data=self._data([video.clips for video in videos]),
+            label=np.repeat(self._labels(records), args.rows, axis=0),
+            video_id=np.repeat(np.array([r.video_id for r in records], np.int64), args.rows)
+            if args.get_video_id
+            else None,
+            start_frame=np.repeat(np.array([r.start_frame for r in records], np.int32), args.rows)
+            if args.get_start_frame
+            else None,
+            record_index=np.array([video.index for video in videos], np.int64),
+            keys=[record.key.decode("ascii", "backslashreplace") for record in records],
+        )
+
+    def _data(self, clips: list[np.ndarray]) -> np.ndarray:
+        """The batch that the clips were written into, or a copy where a skipped video left a hole in it."""
+        whole = clips[0].base
+        if (
+            whole is not None
+            and len(clips) == len(whole)
+            and all(clip.base is whole and np.shares_memory(clip, place) for clip, place in zip(clips, whole))
+        ):
+            return whole.reshape(-1, *whole.shape[2:])
+        return np.concatenate(clips)
+
+    def _labels(self, records: list[Record]) -> np.ndarray:
+        if not self.args.do_multi_label:
+            return np.array([record.labels[0] for record in records], np.int32)
+        labels = np.zeros((len(records), self.args.num_of_class), np.int32)
+        for row, record in zip(labels, records):
+            row[list(record.labels)] = 1
+        return labels
+
+    def close(self) -> None:
+        """Stop decoding and close the database. Clips already given stay valid."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=True)
+            self._threads = None
+            self._pending.clear()
+            self._database.close()
+
+    def __enter__(self) -> ClipReader:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()

@@ -1,0 +1,61 @@
+"""From a decoded frame to RGB of another size, with the very pixels of the original reader.
+
+The original calls libswscale once, from the codec's pixel format and size to RGB24 of the output size, with
+SWS_FAST_BILINEAR and no other flag. The filter graph here makes the same call; PyAV's reformat, OpenCV and PyTorch do not.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from av.filter import Graph
+
+MEAN = np.array([110.201, 100.64, 95.9966], dtype=np.float32)  # R, G, B
+STD = np.array([58.1489, 56.4701, 55.3324], dtype=np.float32)
+
+# float32((pixel - mean) * (1 / std)) of every pixel value: a look-up gives the same bits as the arithmetic, faster.
+NORMALISED = np.ascontiguousarray(
+    ((np.arange(256, dtype=np.float32)[None] - MEAN[:, None]) * (np.float32(1) / STD)[:, None]).astype(np.float32)
+)
+
+
+class Scaler:
+    """Converts frames to RGB24 arrays of `width` x `height`. Frames may change size or format on the way."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self._graph: Any = None
+        self._made_for: Any = None
+
+    def convert(self, frame: Any) -> np.ndarray:
+        """A read-only uint8 view (height, width, 3) of the converted av.VideoFrame."""
+        kind = (frame.width, frame.height, frame.format.name)
+        if kind != self._made_for:
+            self._graph, self._source, self._sink = self._build(*kind)
+            self._made_for = kind
+        self._source.push(frame)
+        plane = self._sink.pull().planes[0]
+        return np.ndarray((self.height, self.width, 3), np.uint8, plane, strides=(plane.line_size, 3, 1))
+
+    def _build(self, width: int, height: int, pixel_format: str) -> tuple[Any, Any, Any]:
+        graph: Any = Graph()
+        if hasattr(graph, "threads"):
+            graph.threads = 1  # the reader's threads take a video each
+        source = graph.add_buffer(width=width, height=height, format=pixel_format, time_base=Fraction(1, 1000))
+        # What streams say of their colours is ignored, as in the original: only yuvj and gray formats mean full range.
+        full_range = pixel_format.startswith(("yuvj", "gray", "ya8", "ya16"))
+        colours = f"in_color_matrix=bt601:in_range={'pc' if full_range else 'tv'}"
+        scale = graph.add("scale", f"{self.width}:{self.height}:flags=fast_bilinear:{colours}")
+        to_rgb = graph.add("format", "rgb24")
+        sink = graph.add("buffersink")
+        graph.link_nodes(source, scale, to_rgb, sink)
+        graph.configure()
+        return graph, source, sink
+
+
+def normalise(pixels: np.ndarray, out: np.ndarray) -> None:
+    """Write uint8 pixels (height, width, 3) into float32 planes `out` (3, height, width), normalised."""
+    for channel in range(3):
+        np.take(NORMALISED[channel], pixels[:, :, channel], out=out[channel], mode="clip")
