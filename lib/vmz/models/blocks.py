@@ -38,7 +38,7 @@ Convolution = Callable[[Block, str, int, int, Triple], str]
 
 
 def factorised_width(channels_in: int, channels_out: int, frames: int = 3, side: int = 3) -> int:
-    """Channels between the (1,k,k) and the (t,1,1) that give R(2+1)D as many parameters as the k x k x k convolution."""
+    """Channels between (1,k,k) and (t,1,1) that give R(2+1)D as many parameters as the k x k x k convolution."""
     return int(frames * side * side * channels_in * channels_out / (side * side * channels_in + frames * channels_out))
 
 
@@ -65,7 +65,7 @@ def factorised(block: Block, blob: str, channels_in: int, channels_out: int, str
 
 
 def depthwise(block: Block, blob: str, channels_in: int, channels_out: int, strides: Triple) -> str:
-    """ir-CSN: a depth-wise 3x3x3. The original counts it as two convolutions, and checkpoints are keyed by that name."""
+    """ir-CSN: a depth-wise 3x3x3. The original counts it twice, and checkpoints are keyed by that name."""
     block.count(2)
     return _depthwise_and_bn(block, blob, channels_out, strides)
 

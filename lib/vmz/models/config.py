@@ -19,7 +19,7 @@ CONVOLUTIONAL_CROPS = (128, 256, 320)
 class ModelConfig:
     """The arguments of the original `build_model`, with its defaults.
 
-    `batch_size` (clips a run) only shows in the reshapes of the multi-label fully convolutional head; -1 leaves it open.
+    `batch_size` (clips a run) only shows in a reshape of the multi-label fully convolutional head; -1 leaves it open.
     `conv1_temporal_kernel` and `conv1_temporal_stride` are for r2plus1d, r3d and CSN. `loss_scale` multiplies the loss
     (1 / devices when training). `pred_layer_name` renames the classifier, `last_out_L<num_labels>` by default.
 
@@ -46,20 +46,20 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type == "bool" and value in (0, 1):
+            value, kind = getattr(self, field.name), str(field.type)
+            if kind == "bool" and value in (0, 1):
                 object.__setattr__(self, field.name, bool(value))
-            elif field.type == "float" and isinstance(value, int):
+            elif kind == "float" and isinstance(value, int):
                 object.__setattr__(self, field.name, float(value))
-            elif not isinstance(value, _PYTHON_TYPES[field.type]) or (field.type == "int" and isinstance(value, bool)):
-                raise UsageError(f"{field.name} is {value!r}, but it must be {_IN_WORDS[field.type]}")
+            elif not isinstance(value, _PYTHON_TYPES[kind]) or (kind == "int" and isinstance(value, bool)):
+                raise UsageError(f"{field.name} is {value!r}, but it must be {_IN_WORDS[kind]}")
         self._check_name_and_depth()
         self._check_input()
         self._check_widths()
 
     @classmethod
     def from_mapping(cls, arguments: Mapping[str, Any]) -> ModelConfig:
-        """A configuration from {argument: value}; an argument that is not one is refused with a guess at what was meant."""
+        """A configuration from {argument: value}; an unknown argument is refused with a guess at what was meant."""
         known = {field.name for field in dataclasses.fields(cls)}
         for name in arguments:
             if name not in known:
@@ -78,7 +78,7 @@ class ModelConfig:
 
     @property
     def positions(self) -> int:
-        """Height and width of the map that final_avg leaves: 1, or more for the crops of the fully convolutional head."""
+        """Height and width of the map that final_avg leaves: 1, or more for the fully convolutional head's crops."""
         return self.crop_size // (32 if self.use_pool1 else 16) - self.final_side + 1
 
     def _check_name_and_depth(self) -> None:
@@ -101,7 +101,7 @@ class ModelConfig:
             _one_of("crop_size", self.crop_size, CONVOLUTIONAL_CROPS, "use_convolutional_pred")
         elif self.crop_size in CONVOLUTIONAL_CROPS:
             raise UsageError(
-                f"crop_size {self.crop_size} needs use_convolutional_pred=1; without it crop_size must be {_listed(CROPS)}"
+                f"crop_size {self.crop_size} needs use_convolutional_pred=1; without it it must be {_listed(CROPS)}"
             )
         else:
             _one_of("crop_size", self.crop_size, CROPS, name)
@@ -130,7 +130,13 @@ class ModelConfig:
                 raise UsageError(f"{argument} is {getattr(self, argument)}, which leaves no channel; use at least 1/64")
 
 
-_PYTHON_TYPES = {"bool": bool, "int": int, "float": float, "str": str, "Optional[str]": (str, type(None))}
+_PYTHON_TYPES: dict[str, Any] = {
+    "bool": bool,
+    "int": int,
+    "float": float,
+    "str": str,
+    "Optional[str]": (str, type(None)),
+}
 _IN_WORDS = {"bool": "0 or 1", "int": "an integer", "float": "a number", "str": "a name", "Optional[str]": "a name"}
 
 

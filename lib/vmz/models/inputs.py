@@ -27,7 +27,7 @@ class VideoSource:
 
 
 def add_video_input(net: NetBuilder, source: VideoSource) -> None:
-    """CreateDB in the init net (no device, as in the original), VideoInput and a StopGradient on the clips in the net."""
+    """CreateDB in the init net (without device, as the original), VideoInput and StopGradient on the clips."""
     reader = f"{net.name}_init/CreateDB"
     create = OperatorDef(type="CreateDB", name=source.reader_name, output=[reader])
     create.arg.extend([make_argument("db", source.database), make_argument("db_type", source.db_type)])

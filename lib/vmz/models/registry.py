@@ -11,6 +11,7 @@ from vmz.models.config import ModelConfig
 from vmz.models.families import C3D, FAMILIES
 from vmz.models.heads import build_head
 from vmz.models.inputs import VideoSource, add_video_input
+from vmz.netdef.analysis import OpCost, analyse
 from vmz.netdef.builder import NetBuilder, device_option
 
 MODEL_NAMES = tuple(sorted([*FAMILIES, C3D]))
@@ -49,6 +50,18 @@ class Model:
         """C, T, H, W of one clip of the blob `data`."""
         config = self.config
         return config.num_channels, config.clip_length, config.crop_size, config.crop_size
+
+    def costs(self) -> list[OpCost]:
+        """Shape and cost of every op, for one clip a run (or `config.batch_size` clips where the net fixes it).
+
+        Raises ShapeError, naming the op, when the layers do not fit the clip (a clip of 6 frames, for one, leaves 2
+        where final_avg takes 1: the original builds such a net, and cannot run it).
+        """
+        config = self.config
+        clips = config.batch_size if config.use_convolutional_pred and config.batch_size > 0 else 1
+        label = (clips, config.num_labels) if config.multi_label else (clips,)
+        inputs = {self.blob("data"): (clips, *self.clip_shape), self.blob("label"): label}
+        return analyse(self.net, self.param_init_net, inputs)
 
 
 def build(

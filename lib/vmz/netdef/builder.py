@@ -1,4 +1,4 @@
-"""Builds a pair of NetDefs (param_init_net, net) op by op, with the names and arguments that Caffe2's own helpers write.
+"""Builds a pair of NetDefs (param_init_net, net) op by op, with the names and arguments of Caffe2's own helpers.
 
 One `NetBuilder` is one device's copy of a network: every blob is named inside `scope`, every op carries `device`.
 Source of the conventions: Caffe2's CNNModelHelper and brew with order NCHW, as the VMZ builders used them.
@@ -61,8 +61,8 @@ class NetBuilder:
     """Adds ops to `net` and fills to `init_net`, and remembers which blobs are parameters.
 
     Blob names given to its methods are short ("conv1"); they are written inside `scope` ("gpu_0/conv1").
-    `params` holds (blob, shape) of what is trained, `computed_params` of the running statistics, both in order of creation;
-    `weights` and `biases` are the lists that decide weight decay.
+    `params` holds (blob, shape) of what is trained, `computed_params` of the running statistics, both in order of
+    creation; `weights` and `biases` are the lists that decide weight decay.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class NetBuilder:
         """Engine and search argument of the ops which choose cuDNN by their engine field."""
         return {"engine": "CUDNN", exhaustive: 1} if self.use_cudnn else {}
 
-    def _helper_arguments(self) -> dict[str, Value]:
+    def _helper_arguments(self) -> dict[str, Any]:
         """What CNNModelHelper passes on to every op that does not look at it."""
         return {"order": "NCHW", "use_cudnn": int(self.use_cudnn), "cudnn_exhaustive_search": 1}
 
@@ -200,7 +200,7 @@ class NetBuilder:
             self.param(f"{name}_riv", (channels,), "ConstantFill", COMPUTED, value=1.0),
         ]
         outputs = [name] if self.is_test else [name, *running, f"{name}_sm", f"{name}_siv"]
-        arguments: dict[str, Value] = {"epsilon": 1e-3, "is_test": int(self.is_test), **self._helper_arguments()}
+        arguments: dict[str, Any] = {"epsilon": 1e-3, "is_test": int(self.is_test), **self._helper_arguments()}
         if momentum is not None:
             arguments["momentum"] = momentum
         return self.op("SpatialBN", [blob, *learnt, *running], outputs, **arguments)
@@ -216,7 +216,7 @@ class NetBuilder:
         self, kind: str, blob: str, name: str, kernels: Triple, strides: Triple, pads: Optional[Triple] = None
     ) -> str:
         """`kind` MaxPool or AveragePool."""
-        arguments: dict[str, Value] = {"order": "NCHW", "kernels": list(kernels), "strides": list(strides)}
+        arguments: dict[str, Any] = {"order": "NCHW", "kernels": list(kernels), "strides": list(strides)}
         if pads is not None:
             arguments["pads"] = [*pads, *pads]
         return self.op(kind, [blob], [name], **arguments, **self._cudnn())

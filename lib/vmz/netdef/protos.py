@@ -1,7 +1,7 @@
 """Caffe2's protocol buffers: NetDef and what it is made of, TensorProtos and what they hold.
 
-Where the wheel's own `caffe2.proto` can be imported, its classes are used, so that nets go to real Caffe2 without a copy.
-Elsewhere the same messages are declared here, field by field, wire-compatible with caffe2.proto.
+Where the wheel's own `caffe2.proto` can be imported, its classes are used, so that nets go to real Caffe2 as they
+are. Elsewhere the same messages are declared here, field by field, wire-compatible with caffe2.proto.
 """
 
 from __future__ import annotations

@@ -1,0 +1,64 @@
+"""A network in words and numbers: the table and the JSON of print_net."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+from vmz.models.config import ModelConfig
+from vmz.models.registry import TEST_NET_NAME, Model, build
+from vmz.netdef.analysis import totals
+from vmz.netdef.json_form import net_to_json
+
+
+def model_from_golden(entry: Mapping[str, Any]) -> Model:
+    """The network of a `config` object as the golden nets' index writes it: build_args, is_test, net_name."""
+    config = ModelConfig.from_mapping(entry["build_args"])
+    return build(config, bool(entry.get("is_test", 1)), entry.get("net_name", TEST_NET_NAME))
+
+
+def model_to_json(model: Model) -> dict[str, Any]:
+    """Both nets and the lists of parameters, in the form of the golden nets."""
+    return {
+        "net": net_to_json(model.net),
+        "param_init_net": net_to_json(model.param_init_net),
+        "params": [[blob, list(shape)] for blob, shape in model.params],
+        "computed_params": [[blob, list(shape)] for blob, shape in model.computed_params],
+        "all_params": model.all_params,
+        "weights": model.weights,
+        "biases": model.biases,
+        "param_to_grad": {},  # these nets have no gradient ops
+        "loss": [model.loss],
+    }
+
+
+def table(model: Model) -> str:
+    """A line an op: its type, blob, output shape (N is 1 clip), parameters and GMACs; then the totals."""
+    rows = [("op", "blob", "output", "params", "GMACs")]
+    costs = model.costs()
+    for cost in costs:
+        shape = "x".join(str(side) for side in cost.shape) or "scalar"
+        params = f"{cost.weights:,}" if cost.weights else ""
+        macs = f"{cost.macs / 1e9:.4f}" if cost.macs else ""
+        rows.append((cost.kind, cost.blob, shape, params, macs))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = [
+        "  ".join(
+            [
+                *(cell.ljust(width) for cell, width in zip(row[:3], widths)),
+                *(c.rjust(w) for c, w in zip(row[3:], widths[3:])),
+            ]
+        ).rstrip()
+        for row in rows
+    ]
+    lines.insert(1, "-" * max(map(len, lines)))
+    total, config = totals(costs), model.config
+    trained = sum(prod(shape) for _, shape in model.params)
+    lines.append(lines[1])
+    lines.append(
+        f"{config.model_name} depth {config.model_depth}, clip {'x'.join(map(str, model.clip_shape))}: "
+        f"{len(model.net.op)} ops, {total.gmacs:.3f} GMACs a clip, "
+        f"{total.params_m:.3f} M weights of convolutions and classifiers, {trained / 1e6:.3f} M trained parameters, {total.interactions_g:.3f} G interactions"
+    )
+    return "\n".join(lines)

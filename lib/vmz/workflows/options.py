@@ -1,0 +1,224 @@
+"""The flags, defined once: every tool names those it takes. Names and defaults are the original tools'.
+
+A default differs only where the original's is a trap; the help text of the flag then says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from vmz import zoo
+from vmz.errors import UsageError
+from vmz.models.config import ModelConfig
+from vmz.workflows.command import Parser
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag: its type (a function of the text), default, help, and the accepted values where they are few."""
+
+    kind: Callable[[str], Any]
+    default: Any
+    help: str
+    choices: Optional[tuple[Any, ...]] = None
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+    return value
+
+
+def not_negative(text: str) -> int:
+    """An integer of at least 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is negative")
+    return value
+
+
+def switch(text: str) -> int:
+    """0 or 1, the original's way of writing a boolean."""
+    if text not in ("0", "1"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 0 or 1")
+    return int(text)
+
+
+MODEL_FLAGS = {
+    "model_name": Flag(str, "r2plus1d", "network"),
+    "model_depth": Flag(int, 18, "layers: 10, 16, 18, 26, 34, 50, 101 or 152"),
+    "num_labels": Flag(positive, 101, "classes"),
+    "num_channels": Flag(positive, 3, "channels of a clip"),
+    "crop_size": Flag(positive, 112, "height and width of a clip"),
+    "clip_length_rgb": Flag(positive, 16, "frames of a clip"),
+    "multi_label": Flag(switch, 0, "several labels a video: sigmoid in place of softmax"),
+    "channel_multiplier": Flag(float, 1.0, "widens or narrows every stage"),
+    "bottleneck_multiplier": Flag(float, 1.0, "widens or narrows the inside of bottlenecks"),
+    "use_dropout": Flag(switch, 0, "dropout before the classifier"),
+    "conv1_temporal_stride": Flag(positive, 1, "temporal stride of the first layer"),
+    "conv1_temporal_kernel": Flag(positive, 3, "temporal kernel of the first layer: 3 or 5"),
+    "use_convolutional_pred": Flag(switch, 0, "fully convolutional head, for crops 128, 256 and 320"),
+    "use_pool1": Flag(switch, 0, "max pool after the first layer, for crops of 224 and more"),
+    "pred_layer_name": Flag(str, None, "name of the classifier's blob; last_out_L<num_labels> when not given"),
+    "use_cudnn": Flag(
+        switch, 1, "write the CUDNN engine into the ops, as published; the PyTorch engine does not need it"
+    ),
+}
+
+READER_FLAGS = {
+    "test_data": Flag(str, None, "LMDB of videos, as create_video_db.py makes it"),
+    "scale_h": Flag(positive, 128, "height to resize to; the short edge is min(scale_h, scale_w)"),
+    "scale_w": Flag(positive, 171, "width to resize to"),
+    "video_res_type": Flag(
+        int,
+        0,
+        "0: resize to scale_w x scale_h whatever the aspect; 1: resize the short edge; 2: no resizing",
+        (0, 1, 2),
+    ),
+    "sampling_rate_rgb": Flag(positive, 1, "every n-th frame"),
+    "clip_per_video": Flag(positive, 10, "clips a video, evenly spaced"),
+    "crop_per_clip": Flag(positive, 1, "crops a clip, along the longer side; 1: the centre"),
+    "batch_size": Flag(positive, 6, "videos a batch (clips a batch: times clip_per_video and crop_per_clip)"),
+    "num_decode_threads": Flag(positive, 4, "threads that decode ahead of the net"),
+    "use_local_file": Flag(switch, 0, "the LMDB holds paths of videos, not their bytes"),
+    "input_type": Flag(int, 0, "0: RGB. (1: optical flow, 2: audio and 3: both are not here yet)", (0,)),
+    "clip_length_of": Flag(positive, 8, "optical flow frames; they count for how long a video must be, even with RGB"),
+    "sampling_rate_of": Flag(positive, 2, "every n-th optical flow frame"),
+    "frame_gap_of": Flag(positive, 2, "frames between the two of a flow"),
+    "do_flow_aggregation": Flag(switch, 0, "chain flows across the gap"),
+    "flow_data_type": Flag(int, 0, "channels of the flow", (0, 1, 2, 3)),
+    "on_bad_video": Flag(
+        str,
+        "stop",
+        "a video that cannot be decoded: stop with an error, or skip it, out of the counts",
+        ("stop", "skip"),
+    ),
+}
+
+ENGINE_FLAGS = {
+    "engine": Flag(str, "pytorch", "what runs the net; caffe2 needs the pinned environment", ("pytorch", "caffe2")),
+    "device": Flag(str, "auto", "auto (the first GPU, or else the CPU), cpu, cuda or cuda:N"),
+    "num_gpus": Flag(
+        not_negative,
+        None,
+        "0: the CPU, 1: one GPU. Not given: --device decides (the original takes 1 GPU, there or not)",
+    ),
+    "gpus": Flag(str, None, "the GPU to use, by number, in place of --device"),
+    "seed": Flag(not_negative, 0, "seed of everything random"),
+}
+
+TEST_FLAGS = {
+    "load_model_path": Flag(str, None, "weights, a .pkl of the zoo"),
+    "db_type": Flag(str, "pickle", "format of --load_model_path", ("pickle", "minidb")),
+    "num_iter": Flag(not_negative, 0, "stop after so many batches; 0: the whole database, each video once"),
+    "top_k": Flag(positive, 5, "k of the accuracy in the top k"),
+    "aggregation": Flag(int, 0, "a video's score over its clips: 0 their mean, 1 their maximum", (0, 1)),
+    "print_per_class_metrics": Flag(switch, 0, "also a line for each class"),
+    "display_iter": Flag(positive, 10, "batches between two progress lines in a log (a terminal gets a bar)"),
+}
+
+_METAVARS: dict[Any, str] = {str: "NAME", float: "X", switch: "0|1"}
+
+FLAGS: dict[str, Flag] = {**MODEL_FLAGS, **READER_FLAGS, **ENGINE_FLAGS, **TEST_FLAGS}
+
+
+def add_flags(parser: Parser, title: str, names: Sequence[str], **defaults: Any) -> None:
+    """Give `parser` the flags `names`, under a heading; `defaults` are a tool's own."""
+    group = parser.add_argument_group(title)
+    for name in names:
+        flag = FLAGS[name]
+        group.add_argument(
+            f"--{name}",
+            type=flag.kind,
+            default=defaults.get(name, flag.default),
+            help=flag.help,
+            choices=flag.choices,
+            metavar=None if flag.choices else _METAVARS.get(flag.kind, "N"),
+        )
+
+
+def add_zoo_flag(parser: Parser) -> None:
+    """--zoo NAME: take the flags of a published model; flags given beside it win."""
+    parser.add_argument("--zoo", metavar="NAME", help="a published model (tools/zoo.py list): sets its flags")
+
+
+def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
+    """Parse, with the flags of --zoo as defaults where the parser takes them."""
+    first = Parser("", add_help=False)
+    add_zoo_flag(first)
+    try:
+        name = first.parse_known_args(list(argv))[0].zoo
+    except UsageError:
+        name = None  # the full parser says it better
+    if name is not None and any(action.dest == "zoo" for action in parser._actions):
+        given = {text.split("=")[0].lstrip("-") for text in argv if text.startswith("--")}
+        known = {action.dest for action in parser._actions}
+        flags = zoo.flags(zoo.find(name), given)
+        parser.set_defaults(**{flag: value for flag, value in flags.items() if flag in known})
+    return parser.parse_args(list(argv))
+
+
+def model_config(options: argparse.Namespace, **changes: Any) -> ModelConfig:
+    """The checked network configuration of a tool's options; `changes` are set on top.
+
+    Raises UsageError naming the flag.
+    """
+    arguments = {name: getattr(options, name) for name in MODEL_FLAGS if name not in ("clip_length_rgb", "use_cudnn")}
+    return ModelConfig(clip_length=options.clip_length_rgb, **{**arguments, **changes})
+
+
+def video_input_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """The VideoInput arguments of a test net, all those that the original writes, by their operator names."""
+    return {
+        "batch_size": options.batch_size,
+        "clip_per_video": options.clip_per_video,
+        "crop_per_clip": options.crop_per_clip,
+        "crop_size": options.crop_size,
+        "scale_h": options.scale_h,
+        "scale_w": options.scale_w,
+        "short_edge": min(options.scale_h, options.scale_w),
+        "video_res_type": options.video_res_type,
+        "length_rgb": options.clip_length_rgb,
+        "sampling_rate_rgb": options.sampling_rate_rgb,
+        "length_of": options.clip_length_of,
+        "sampling_rate_of": options.sampling_rate_of,
+        "frame_gap_of": options.frame_gap_of,
+        "do_flow_aggregation": options.do_flow_aggregation,
+        "flow_data_type": options.flow_data_type,
+        "input_type": options.input_type,
+        "get_rgb": 1,
+        "get_optical_flow": 0,
+        "get_logmels": 0,
+        "decode_type": 1,
+        "random_crop": 0,
+        "random_mirror": 0,
+        "num_decode_threads": options.num_decode_threads,
+        "do_multi_label": getattr(options, "multi_label", 0),
+        "num_of_class": options.num_labels,
+        "use_local_file": options.use_local_file,
+    }
+
+
+def device_name(options: argparse.Namespace) -> str:
+    """The device that --device, --gpus and --num_gpus mean together.
+
+    Raises UsageError for more than one GPU, which evaluation does not use yet.
+    """
+    if options.gpus is not None:
+        if not options.gpus.isdigit():
+            raise UsageError(
+                f"--gpus={options.gpus} is not one GPU's number; evaluation runs on one device, give --gpus=0"
+            )
+        return f"cuda:{options.gpus}"
+    if options.num_gpus is None:
+        return str(options.device)
+    if options.num_gpus > 1:
+        raise UsageError(
+            f"--num_gpus={options.num_gpus}: evaluation runs on one device for now; give --num_gpus=1 or 0"
+        )
+    return "cuda" if options.num_gpus else "cpu"

@@ -1,0 +1,86 @@
+"""print_net.py against the nets the original builders made: op for op, in one process."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.golden import GOLDEN, needs_shared
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "print_net.py"
+
+
+def print_net(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(TOOL), *arguments], capture_output=True, text=True, check=False)
+
+
+def golden_entries() -> list[dict[str, Any]]:
+    entries = json.loads((GOLDEN / "nets" / "index.json").read_text())
+    return [e for e in entries if not e["config"]["build_args"]["model_name"].startswith(("a_", "av_"))]
+
+
+@needs_shared
+def test_every_golden_net_of_the_video_family_is_identical(tmp_path: Path) -> None:
+    entries = [entry for entry in golden_entries() if "file" in entry]
+    configs = tmp_path / "configs.json"
+    configs.write_text(json.dumps([entry["config"] for entry in entries]))
+    answer = print_net("--json", "--config", str(configs))
+    assert answer.returncode == 0, answer.stderr
+    lines = answer.stdout.splitlines()
+    different = []
+    for entry, line in zip(entries, lines):
+        golden = json.loads(gzip.decompress((GOLDEN / "nets" / entry["file"]).read_bytes()))
+        # As text, so that 1 and 1.0 differ.
+        if json.dumps(json.loads(line), sort_keys=True) != json.dumps(golden, sort_keys=True):
+            different.append(entry["id"])
+    assert len(lines) == len(entries) >= 91
+    assert different == []
+
+
+@needs_shared
+def test_what_the_original_asserts_against_is_refused_by_name(tmp_path: Path) -> None:
+    refused = [e["config"] for e in golden_entries() if e.get("raises", "").startswith("AssertionError")]
+    configs = tmp_path / "configs.json"
+    configs.write_text(json.dumps(refused))
+    answer = print_net("--json", "--config", str(configs))
+    assert answer.returncode == 2
+    errors = [json.loads(line)["error"] for line in answer.stdout.splitlines()]
+    assert len(errors) == len(refused) >= 5
+    assert all("model_depth" in error for error in errors)
+
+
+def test_the_table_names_ops_and_totals() -> None:
+    answer = print_net("--model_name=r2plus1d", "--model_depth=18", "--clip_length_rgb=8", "--num_labels=101")
+    assert answer.returncode == 0
+    lines = answer.stdout.splitlines()
+    assert lines[0].split() == ["op", "blob", "output", "params", "GMACs"]
+    assert lines[2].split() == ["Conv", "gpu_0/conv1_middle", "1x45x8x56x56", "6,615", "0.1660"]
+    assert "20.748 GMACs a clip, 33.191 M weights" in lines[-1]
+
+
+def test_bad_requests_are_one_sentence_and_status_2(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    for arguments, named in [
+        (["--model_name=r2plus1e"], "r2plus1d"),
+        (["--clip_length_rgb=7"], "clip_length 7 is odd"),
+        (["--use_pool1=2"], "'2' is not 0 or 1"),
+        (["--no_such_flag=1"], "--no_such_flag"),
+        (["--config", str(tmp_path / "missing.json")], "missing.json"),
+        (["--config", str(broken)], "broken.json is not JSON"),
+        (["--zoo=nothing_like_it"], "nothing_like_it"),
+    ]:
+        answer = print_net(*arguments)
+        assert answer.returncode == 2, arguments
+        assert answer.stderr.startswith("error: ") and len(answer.stderr.splitlines()) == 1
+        assert named in answer.stderr
+
+
+def test_zoo_sets_the_flags_and_given_ones_win() -> None:
+    name = "r2plus1d_34_clip32_ft_kinetics_from_ig65m"
+    assert "r2plus1d depth 34, clip 3x32x112x112" in print_net("--zoo", name).stdout
+    assert "r2plus1d depth 34, clip 3x8x112x112" in print_net("--zoo", name, "--clip_length_rgb=8").stdout
