@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vmz import zoo
-from vmz.errors import UsageError, VmzError
 
 from tests.golden import SHARED, needs_shared
+from vmz import zoo
+from vmz.errors import UsageError, VmzError
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINTS = 59  # links in the published tables; two more are in a tutorial and in an issue
@@ -134,6 +134,23 @@ def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
     (tmp_path / "row").write_text('{"models": [{"name": "x"}]}')
     with pytest.raises(VmzError, match=r"manifest row 'x'.*schema.json"):
         zoo.rows(tmp_path / "row")
+
+
+def test_published_gflops_and_parameters_are_those_of_our_nets() -> None:
+    from scripts import published_figures as figures
+
+    found = figures.compare_all()
+    assert len(found) == 41
+    equal = [one for one in found if one.equal]
+    (odd,) = [one for one in found if one.equal is False]
+    assert len(equal) == 37
+    assert odd.row.name in figures.EXPLAINED and odd.params_m == pytest.approx(63.6, abs=0.05)
+    assert odd.gmacs is not None and f"{odd.gmacs:.2f}" == "49.75"
+    assert {one.row.flags["model_name"] for one in found if one.equal is None} == {"av_resnet-ip-csn"}
+    csn = next(one for one in equal if one.row.name == "ir_csn_152_ft_kinetics_from_ig65m")
+    assert csn.gmacs == pytest.approx(96.715669504, abs=1e-9)  # the log in the original's tutorial
+    assert csn.params_m == pytest.approx(29.551744, abs=1e-9)
+    assert figures.PAGE.read_text() == figures.page(found), "stale: run scripts/published_figures.py --write"
 
 
 def test_the_tool_lists_and_filters() -> None:
