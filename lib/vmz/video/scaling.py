@@ -1,7 +1,7 @@
 """From a decoded frame to RGB of another size, with the very pixels of the original reader.
 
 The original calls libswscale once, from the codec's pixel format and size to RGB24 of the output size, with
-SWS_FAST_BILINEAR and no other flag. The filter graph here makes the same call; PyAV's reformat, OpenCV and PyTorch do not.
+SWS_FAST_BILINEAR and no other flag. The filter graph here makes the same call; av's reformat, OpenCV, PyTorch do not.
 """
 
 from __future__ import annotations

@@ -1,0 +1,73 @@
+"""Make an LMDB of videos from a CSV list with the columns org_video, label and, where used, start_frm and video_id."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from vmz.errors import UsageError, VmzError
+from vmz.workflows.check_videos import check_videos, summary, write_report
+from vmz.workflows.command import Parser, run_tool
+from vmz.workflows.create_db import DatabaseOptions, read_list, write_database
+
+
+def parser() -> Parser:
+    flags = Parser(description=__doc__)
+    flags.add_argument("--list_file", required=True, help="CSV; several labels in one field are parted by ';'")
+    flags.add_argument("--output_file", help="folder of the new LMDB; must not exist (needed unless --check)")
+    flags.add_argument("--use_list", type=int, default=0, help="1: store paths of the videos instead of their bytes")
+    flags.add_argument("--use_video_id", type=int, default=0, help="1: store column video_id")
+    flags.add_argument("--use_start_frame", type=int, default=0, help="1: store column start_frm; needs --use_list=1")
+    flags.add_argument("--num_epochs", type=int, default=1, help="times the list is stored, each in its own order")
+    flags.add_argument("--shuffle", type=int, default=1, help="0: keep the order of the list")
+    flags.add_argument("--seed", type=int, default=0, help="of the order; the same as after numpy.random.seed")
+    flags.add_argument("--check", action="store_true", help="decode every video first and write a report")
+    flags.add_argument("--min_frames", type=int, default=32, help="with --check: fewer frames than this are short")
+    flags.add_argument("--report", help="with --check: CSV to write (by default beside the output or the list)")
+    flags.add_argument(
+        "--on_bad_video",
+        choices=("stop", "skip"),
+        default="stop",
+        help="with --check: stop without a database, or leave the bad ones out of it",
+    )
+    return flags
+
+
+def main(argv: Sequence[str]) -> int:
+    flags = parser().parse_args(argv)
+    if not flags.output_file and not flags.check:
+        raise UsageError("--output_file is missing: give the folder of the new LMDB")
+    if flags.output_file and os.path.lexists(flags.output_file):
+        raise UsageError(f"{flags.output_file} exists already; remove it or choose another --output_file")
+    options = DatabaseOptions(
+        use_list=bool(flags.use_list),
+        use_video_id=bool(flags.use_video_id),
+        use_start_frame=bool(flags.use_start_frame),
+        num_epochs=flags.num_epochs,
+        shuffle=bool(flags.shuffle),
+        seed=flags.seed,
+    )
+    options.check()
+    videos = read_list(flags.list_file, options)
+    if flags.check:
+        checks = check_videos([video.video for video in videos], flags.min_frames, os.cpu_count() or 1)
+        report = flags.report or f"{flags.output_file or flags.list_file}.check.csv"
+        write_report(checks, report)
+        print(f"{summary(checks)}; see {report}")
+        bad = {check.video: check.remark for check in checks if check.status == "bad"}
+        if bad and flags.on_bad_video == "stop":
+            video, remark = next(iter(bad.items()))
+            raise VmzError(
+                f"{len(bad)} of {len(checks)} videos cannot be read, first {video}: {remark}; see {report}, and leave "
+                "them out with --on_bad_video=skip"
+            )
+        videos = [video for video in videos if video.video not in bad]
+    if flags.output_file:
+        records, size = write_database(videos, flags.output_file, options)
+        print(f"{records} records, {size} bytes, in {flags.output_file}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main))

@@ -1,0 +1,150 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from tests.golden import GOLDEN, needs_shared, video_path
+from vmz.errors import UsageError
+from vmz.video.database import VideoDatabase
+from vmz.workflows.create_db import DatabaseOptions, read_list, write_database
+
+TOOL = Path(__file__).resolve().parents[2] / "data" / "create_video_db.py"
+
+
+def run(*flags, cwd):
+    command = [sys.executable, str(TOOL), *map(str, flags)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
+
+
+def write_list(folder, text, files=("a.mp4", "b.mp4")):
+    for name in files:
+        (folder / name).write_bytes(b"content of " + name.encode())
+    path = folder / "list.csv"
+    path.write_text(text)
+    return path
+
+
+def items(path):
+    with lmdb.open(str(path), readonly=True, lock=False) as environment, environment.begin() as transaction:
+        return [[key.decode(), value.hex()] for key, value in transaction.cursor()]
+
+
+def golden_cases():
+    path = GOLDEN / "reader" / "create_video_db.json"
+    return json.loads(path.read_text()) if path.exists() else {"cases": {"absent": {}}}
+
+
+@needs_shared
+@pytest.mark.parametrize("name", golden_cases()["cases"])
+def test_golden_databases_are_equal_byte_for_byte(name, tmp_path, monkeypatch):
+    golden = golden_cases()
+    case = golden["cases"][name]
+    monkeypatch.chdir(tmp_path)
+    for file, content in golden["file_contents"].items():
+        Path(file).write_bytes(bytes.fromhex(content))
+    Path("list.csv").write_text(golden["csv"])
+    options = DatabaseOptions(seed=case["numpy_seed"], **case["args"])
+    if "raises" in case and case["raises"].startswith("AssertionError"):
+        with pytest.raises(UsageError, match="--use_list=1"):
+            write_database([], "db", options)
+        return
+    write_database(read_list("list.csv", options), "db", options)
+    # Under Python 3 the original fails on a path that is not bytes; "_encoded_path" is the case with that put right.
+    assert items("db") == golden["cases"].get(f"{name}_encoded_path", case)["items_in_cursor_order"]
+
+
+def test_tool_writes_several_labels_and_keeps_the_order(tmp_path):
+    write_list(tmp_path, 'org_video,label\na.mp4,3;7\nb.mp4,"1, 2"\na.mp4,4 5 6\n')
+    done = run("--list_file=list.csv", "--output_file=db", "--shuffle=0", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "3 records, 91 bytes, in db\n")
+    with VideoDatabase(tmp_path / "db") as database:
+        assert [record.labels for record in database] == [(3, 7), (1, 2), (4, 5, 6)]
+        assert [record.video for record in database][1] == b"content of b.mp4"
+
+
+def test_paths_start_frames_and_ids_are_stored(tmp_path):
+    write_list(tmp_path, "org_video,label,start_frm,video_id\na.mp4,1,5,9000000000\nb.mp4,2,0,2\n")
+    flags = ["--use_list=1", "--use_start_frame=1", "--use_video_id=1", "--num_epochs=2", "--shuffle=0"]
+    assert run("--list_file=list.csv", "--output_file=db", *flags, cwd=tmp_path).returncode == 0
+    with VideoDatabase(tmp_path / "db") as database:
+        assert len(database) == 4
+        assert (database[0].path, database[0].start_frame, database[0].video_id) == ("a.mp4", 5, 9000000000)
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "message"),
+    [
+        ("video,label\na.mp4,1\n", (), "no column org_video"),
+        ("org_video,label\na.mp4,1\n", ("--use_video_id=1",), "no column video_id (for --use_video_id=1)"),
+        (
+            "org_video,label\na.mp4,1\nz.mp4,1\n",
+            (),
+            "1 of the 2 videos of list.csv cannot be found: first z.mp4 (line 3)",
+        ),
+        ("org_video,label\na.mp4,dog\n", (), "line 2 of list.csv has label 'dog', which must be an integer"),
+        ("org_video,label\na.mp4,1.5\n", (), "label '1.5'"),
+        ("org_video,label\na.mp4,4294967296\n", (), "does not fit in 32 bits"),
+        ("org_video,label\na.mp4\n", (), "line 2 of list.csv has no label"),
+        ("org_video,label\n,1\n", (), "names no video"),
+        ("org_video,label\n", (), "has no rows"),
+        ("", (), "no column org_video"),
+        ("org_video,label\na.mp4,1\n", ("--num_epochs=2",), "--use_list=1"),
+        ("org_video,label\na.mp4,1\n", ("--seed=-1",), "--seed=-1"),
+        ("org_video,label\na.mp4,1\n", ("--list_file=none.csv",), "cannot read the list none.csv"),
+    ],
+)
+def test_wrong_requests_are_refused_and_leave_nothing(text, flags, message, tmp_path):
+    write_list(tmp_path, text)
+    before = set(tmp_path.iterdir())
+    done = run("--list_file=list.csv", "--output_file=db", *flags, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_an_existing_output_is_refused(tmp_path):
+    write_list(tmp_path, "org_video,label\na.mp4,1\n")
+    (tmp_path / "db").mkdir()
+    done = run("--list_file=list.csv", "--output_file=db", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "db exists already" in done.stderr
+    assert not list((tmp_path / "db").iterdir())
+
+
+def test_a_failure_in_the_middle_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    videos = read_list(write_list(tmp_path, "org_video,label\na.mp4,1\nb.mp4,2\n"), DatabaseOptions())
+    (tmp_path / "b.mp4").unlink()
+    before = set(tmp_path.iterdir())
+    with pytest.raises(Exception, match=r"cannot read b\.mp4"):
+        write_database(videos, "db", DatabaseOptions())
+    assert set(tmp_path.iterdir()) == before
+
+
+@needs_shared
+def test_check_reports_bad_short_and_odd_videos(tmp_path):
+    (tmp_path / "text.mp4").write_text("not a video\n" * 100)
+    rows = [tmp_path / "text.mp4", *map(video_path, ("corrupted.mp4", "h265.mp4", "portrait.mp4", "portrait.mp4"))]
+    (tmp_path / "list.csv").write_text("org_video,label\n" + "".join(f"{row},0\n" for row in rows))
+    flags = ("--list_file=list.csv", "--output_file=db", "--check", "--min_frames=16")
+    done = run(*flags, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == "4 videos: 1 good, 1 odd, 1 short, 1 bad; see db.check.csv\n"
+    assert "1 of 4 videos cannot be read, first" in done.stderr
+    assert not (tmp_path / "db").exists()
+    report = (tmp_path / "db.check.csv").read_text().splitlines()
+    assert [line.split(",")[1:5] for line in report[1:]] == [
+        ["bad", "0", "0", "0"],
+        ["short", "10", "128", "128"],
+        ["odd", "28", "1280", "720"],
+        ["good", "40", "180", "424"],
+    ]
+    assert "decoding ended early" in report[3]
+    done = run(*flags, "--on_bad_video=skip", cwd=tmp_path)
+    assert done.returncode == 0
+    with VideoDatabase(tmp_path / "db") as database:
+        assert len(database) == 4
