@@ -38,8 +38,13 @@ class BadVideo:
     path: Optional[str]
     reason: str
 
+    def sentence(self, database: str = "") -> str:
+        """Which record it is, of which database where that is not plain, and what is wrong with it."""
+        of = f" of {database}" if database else ""
+        return f"record {self.key}{of}{f' ({self.path})' if self.path else ''}: {self.reason}"
+
     def __str__(self) -> str:
-        return f"record {self.key}{f' ({self.path})' if self.path else ''}: {self.reason}"
+        return self.sentence()
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ class ClipReader:
                 videos.append(video)
                 continue
             if self.args.on_bad_video == "stop":
-                raise BadVideoError(f"{self._database.path}, {video.bad}; {REMEDY}")
+                raise BadVideoError(f"{video.bad.sentence(self._database.path)}; {REMEDY}")
             if video.bad not in self.skipped:
                 self.skipped.append(video.bad)
             self._bad_in_a_row += 1

@@ -1,0 +1,138 @@
+"""What the network would see: clips as the reader gives them, to an .npz file and to a sheet a person can look at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Union
+
+import numpy as np
+
+from vmz.engines.engine import open_engine
+from vmz.errors import UsageError
+from vmz.files import atomic_write
+from vmz.progress import Progress
+from vmz.video.arguments import VideoInputArgs
+from vmz.video.reader import BadVideo, Batch, ClipReader, EndOfData
+from vmz.video.scaling import MEAN, STD
+
+SHEET_ROWS, SHEET_FRAMES, SHEET_PIXELS = 200, 16, 112  # at most so many clips, frames a clip, and pixels a frame's side
+_CAPTION_PIXELS, _GAP = 150, 2
+
+
+@dataclass
+class Dump:
+    """Batches put together. arrays: data float32 (N, 3, T, H, W), label, key (of each row's video), and what was asked.
+
+    `rows` of them belong to each video.
+    """
+
+    rows: int = 1
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    skipped: list[BadVideo] = field(default_factory=list)
+
+
+def override(arguments: dict[str, Any], text: str) -> dict[str, Any]:
+    """`arguments` with those of a JSON object set on top. Raises UsageError when the text is no JSON object."""
+    try:
+        chosen = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"--args is not JSON ({error}); give a {{argument of VideoInput: value}}") from error
+    if not isinstance(chosen, dict):
+        raise UsageError(f"--args is {text}, not a JSON object {{argument of VideoInput: value}}")
+    return {**arguments, **chosen}
+
+
+def read_clips(
+    database: str, arguments: dict[str, Any], num_batches: int, engine: str = "pytorch", device: str = "cpu"
+) -> Dump:
+    """Read `num_batches` batches, starting over at the end of the database, or with 0 each video once.
+
+    `arguments` are VideoInput's by their operator names. Raises what VideoInputArgs and ClipReader raise.
+    """
+    args = VideoInputArgs.from_mapping({**arguments, "wrap_around": int(num_batches > 0)})
+    dump = Dump(args.rows)
+    batches: list[Batch] = []
+    with _reader(database, args, engine, device) as reader, Progress(None, "videos", f"reading {database}") as shown:
+        for batch in _batches(reader, num_batches):
+            batches.append(batch)
+            shown.update(len(batch.keys))
+        dump.skipped = reader.skipped
+    for name in ("data", "label", "video_id", "start_frame"):
+        parts = [part for part in (getattr(batch, name) for batch in batches) if part is not None]
+        if parts:
+            dump.arrays[name] = np.concatenate(parts)
+    dump.arrays["key"] = np.repeat([key for batch in batches for key in batch.keys], args.rows)
+    return dump
+
+
+def _reader(database: str, args: VideoInputArgs, engine: str, device: str) -> ClipReader:
+    """The reader behind an engine's VideoInput. The PyTorch engine's is ClipReader, which needs no net around it."""
+    if engine != "pytorch":
+        open_engine(engine, device)  # says what is missing
+        raise UsageError(f"--engine={engine} cannot dump clips; use --engine=pytorch")
+    return ClipReader(database, args)
+
+
+def _batches(reader: ClipReader, num_batches: int) -> Iterator[Batch]:
+    number = 0
+    while not num_batches or number < num_batches:
+        try:
+            yield reader.next_batch()
+        except EndOfData:
+            return
+        number += 1
+
+
+def write_npz(dump: Dump, path: Union[str, Path]) -> None:
+    """All arrays, uncompressed; the file is whole or not there."""
+    with atomic_write(path, "wb") as stream:
+        np.savez(stream, **dump.arrays)  # type: ignore[arg-type]
+
+
+def write_contact_sheet(dump: Dump, path: Union[str, Path]) -> None:
+    """A PNG with a row a clip: what it is, then its frames in time, in the colours of the video.
+
+    Raises UsageError without Pillow.
+    """
+    try:
+        from PIL import Image, ImageDraw
+    except ImportError as error:
+        raise UsageError("--contact_sheet needs Pillow; install it with: pip install pillow") from error
+    data = dump.arrays["data"][:SHEET_ROWS]
+    length, height, width = data.shape[2:]
+    shown = np.unique(np.linspace(0, length - 1, min(length, SHEET_FRAMES)).round().astype(int))
+    shrink = min(1.0, SHEET_PIXELS / max(height, width))
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    row_height = max(size[1], 48) + _GAP
+    sheet = Image.new("RGB", (_CAPTION_PIXELS + len(shown) * (size[0] + _GAP), len(data) * row_height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for row, clip in enumerate(data):
+        draw.multiline_text((4, row * row_height + 2), _caption(dump, row, shown), fill="black")
+        for place, frame in enumerate(to_pixels(clip[:, shown]).transpose(1, 2, 3, 0)):
+            picture = Image.fromarray(np.ascontiguousarray(frame)).resize(size, Image.Resampling.BILINEAR)
+            sheet.paste(picture, (_CAPTION_PIXELS + place * (size[0] + _GAP), row * row_height))
+    with atomic_write(path, "wb") as stream:
+        sheet.save(stream, format="PNG")
+
+
+def to_pixels(clip: np.ndarray) -> np.ndarray:
+    """uint8 R, G, B from a normalised clip (3, ...)."""
+    shape = (3,) + (1,) * (clip.ndim - 1)
+    return np.clip(np.rint(clip * STD.reshape(shape) + MEAN.reshape(shape)), 0, 255).astype(np.uint8)
+
+
+def _caption(dump: Dump, row: int, shown: np.ndarray) -> str:
+    arrays = dump.arrays
+    label = arrays["label"][row]
+    labels = label if label.ndim == 0 else ", ".join(map(str, np.flatnonzero(label)))
+    lines = [f"record {arrays['key'][row]}, clip {row % dump.rows}", f"label {labels}"]
+    if "video_id" in arrays:
+        lines.append(f"id {arrays['video_id'][row]}")
+    if "start_frame" in arrays:
+        lines.append(f"start frame {arrays['start_frame'][row]}")
+    if len(shown) < arrays["data"].shape[2]:
+        lines.append(f"{len(shown)} of {arrays['data'].shape[2]} frames")
+    return "\n".join(lines)

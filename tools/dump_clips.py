@@ -1,0 +1,67 @@
+"""Write the clips that a network would see: look here first when an accuracy is off."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from vmz.errors import UsageError
+from vmz.workflows.command import Parser, run_tool
+from vmz.workflows.dump_clips import Dump, override, read_clips, write_contact_sheet, write_npz
+from vmz.workflows.options import READER_FLAGS, add_flags, not_negative, parse, switch, video_input_arguments
+
+
+def parser() -> Parser:
+    flags = Parser(__doc__)
+    names = [*READER_FLAGS, "crop_size", "clip_length_rgb", "multi_label", "num_labels", "engine", "seed"]
+    add_flags(flags, "reader", names, clip_length_rgb=8)
+    flags.add_argument(
+        "--decode_type",
+        type=int,
+        choices=(0, 1, 2),
+        default=1,
+        help="0: a random clip, 1: uniformly spaced ones, 2: from the start frame",
+    )
+    flags.add_argument("--get_video_id", type=switch, default=0, help="also the video ids of the records")
+    flags.add_argument("--get_start_frame", type=switch, default=0, help="also the start frames (--decode_type=2)")
+    flags.add_argument("--args", metavar="JSON", default="{}", help="VideoInput arguments by name; they win over flags")
+    flags.add_argument("--num_batches", type=not_negative, default=1, help="batches; 0: each video of --test_data once")
+    flags.add_argument(
+        "--output", metavar="FILE.npz", help="arrays data, label, key, and video_id, start_frame if asked"
+    )
+    flags.add_argument("--contact_sheet", metavar="FILE.png", help="a picture with a row a clip (the first 200)")
+    return flags
+
+
+def main(argv: Sequence[str]) -> int:
+    options = parse(parser(), argv)
+    if not options.test_data:
+        raise UsageError("--test_data is missing: give an LMDB of videos, as create_video_db.py makes it")
+    arguments = {
+        **video_input_arguments(options),
+        "decode_type": options.decode_type,
+        "get_video_id": options.get_video_id,
+        "get_start_frame": options.get_start_frame,
+        "on_bad_video": options.on_bad_video,
+        "seed": options.seed,
+    }
+    dump = read_clips(options.test_data, override(arguments, options.args), options.num_batches, options.engine)
+    if options.output:
+        write_npz(dump, options.output)
+    if options.contact_sheet:
+        write_contact_sheet(dump, options.contact_sheet)
+    print_summary(dump)
+    return 0
+
+
+def print_summary(dump: Dump) -> None:
+    for name, array in dump.arrays.items():
+        print(f"{name}: {array.dtype} {' x '.join(map(str, array.shape))}")
+    if dump.skipped:
+        print(f"{len(dump.skipped)} bad videos left out:")
+        for video in dump.skipped:
+            print(f"  {video}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main))
