@@ -31,9 +31,9 @@ class Engine(ABC):
     ) -> None:
         """Take a net: run its fills, put `weights` over them, and open the databases that its readers name.
 
-        init_net, net: NetDef. weights: {blob: array of the blob's shape}; a name that the nets lack, or another shape, is
-        a VmzError. seed: of the random fills. keep: blobs that will be fetched after every run (a hint that saves work;
-        any other blob can be fetched too). A net loaded before is dropped.
+        init_net, net: NetDef. weights: {blob: array of the blob's shape}; a name that the nets lack, or another shape,
+        is a VmzError. seed: of the random fills. keep: blobs that will be fetched after every run (a hint that saves
+        work; any other blob can be fetched too). A net loaded before is dropped.
         """
 
     @abstractmethod

@@ -215,8 +215,7 @@ def located(module: GraphModule, inputs: list[Tensor], error: Exception) -> VmzE
         finder.run(*inputs)
     except Exception as again:
         meta = finder.at.meta
-        shapes = [tuple(finder.env[node].shape) for node in finder.at.args if hasattr(finder.env.get(node), "shape")] \
-            if all(not isinstance(a, (list, dict, slice)) for a in finder.at.args) else []  # fmt: skip
+        shapes = [tuple(finder.env[node].shape) for node in finder.at.all_input_nodes]
         first = str(again).strip().splitlines()[0]
         return VmzError(
             f"operator {meta.get('type', '?')} (number {meta.get('op')} of the net, output {meta.get('blob')}) failed"

@@ -82,7 +82,7 @@ def weighted_sum(op: Op, *terms_and_weights: Tensor) -> Tensor:
 def elementwise_linear(op: Op, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x * w + b with one weight for each place along `axis`; what follows that axis counts as part of it."""
     flat = torch.flatten(x, op.arg("axis", 1))
-    return torch.reshape(torch.add(torch.mul(flat, weight), bias), x.shape)
+    return torch.add(torch.mul(flat, weight), bias).view_as(x)
 
 
 @operator("Cast", "to")

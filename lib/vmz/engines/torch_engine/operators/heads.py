@@ -12,7 +12,7 @@ from vmz.engines.torch_engine.op import Op, leaf, operator
 @operator("Softmax", "axis")
 def softmax(op: Op, x: Tensor) -> Tensor:
     """Softmax over all that begins at `axis` taken together: classes and positions in a fully convolutional head."""
-    return torch.reshape(torch.softmax(torch.flatten(x, op.arg("axis", 1)), -1), x.shape)
+    return torch.softmax(torch.flatten(x, op.arg("axis", 1)), -1).view_as(x)
 
 
 @operator("SoftmaxWithLoss", "scale axis")

@@ -1,0 +1,214 @@
+"""Checkpoints as pickles: {'blobs': {name: array}}, as Python 2 wrote them, read without running anything they hold.
+
+A pickle is a program that may call any function by name. The reader here knows the few names that numpy's arrays and
+their containers need, gives each a meaning of its own, and refuses every other name before anything is called.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Callable, NoReturn, Union
+
+import numpy as np
+
+from vmz.errors import UsageError, VmzError
+from vmz.files import atomic_write
+
+NUMERIC_KINDS = "biuf"  # bool, int, unsigned, float: no objects, no records, no text
+
+
+def load_pickle(path: Union[str, Path]) -> dict[str, np.ndarray]:
+    """The blobs of a checkpoint: {name without the device scope: array as stored}.
+
+    Takes {'blobs': {...}} or the dict itself, text or byte names, `gpu_0/conv1_w` or `conv1_w`; of several devices'
+    copies of a blob the first in the file counts. Raises UsageError when the file is not there, VmzError when it is no
+    such pickle, is cut short, or asks for any Python object but arrays and dicts.
+    """
+    path = Path(path)
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise UsageError(f"cannot read the checkpoint {path}: {error.strerror}") from error
+    with stream:
+        try:
+            content = _ArrayUnpickler(stream).load()
+        except VmzError as error:
+            raise VmzError(f"{path} is refused: {error}") from error
+        except Exception as error:  # what a damaged pickle raises is anything: EOFError, KeyError, MemoryError, ...
+            raise VmzError(
+                f"{path} is not a checkpoint, or is cut short: expected a pickle of {{'blobs': {{name: array}}}} "
+                f"({type(error).__name__}: {error})"
+            ) from error
+    blobs = content
+    for key in ("blobs", b"blobs"):
+        if isinstance(content, dict) and key in content:
+            blobs = content[key]
+    if not isinstance(blobs, dict):
+        raise VmzError(f"{path} holds a {type(blobs).__name__}, but a checkpoint is a dict of blobs by name")
+    return _named_arrays(path, blobs)
+
+
+def save_pickle(path: Union[str, Path], blobs: Mapping[str, np.ndarray]) -> None:
+    """Write {'blobs': {name: float32 array}} as Python 2 does (protocol 2), so that the original tools read it too.
+
+    The file appears whole or not at all. Python 3's own pickler would name modules that old numpy lacks, and store
+    bytes as text of up to twice the size.
+    """
+    with atomic_write(path) as stream:
+        stream.write(b"\x80\x02}" + _short_string("blobs") + b"}(")
+        for name, array in blobs.items():
+            stream.write(_short_string(name))
+            _write_array(stream, np.ascontiguousarray(array, dtype="<f4").reshape(np.shape(array)))
+        stream.write(b"us.")
+
+
+def _named_arrays(path: Path, blobs: Mapping[Any, Any]) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    for key, value in blobs.items():
+        name = key.decode("latin1") if isinstance(key, bytes) else key
+        if not isinstance(name, str):
+            raise VmzError(f"{path} has a blob named {key!r}, but names are text")
+        if isinstance(value, _Array):
+            array = value.array
+        elif isinstance(value, (bool, int, float, np.generic)):
+            array = np.asarray(value)
+        else:
+            raise VmzError(f"{path}: blob {name} is a {type(value).__name__}, but blobs are arrays of numbers")
+        if array is None:
+            raise VmzError(f"{path}: blob {name} is an array without content; the file is damaged")
+        found.setdefault(name.rpartition("/")[2], array)
+    return found
+
+
+class _Name:
+    """A global that a pickle may use: calling it runs `make`; a pickle cannot change it."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self._make = make
+
+    def __call__(self, *args: Any) -> Any:
+        return self._make(*args)
+
+    def __setstate__(self, state: Any) -> NoReturn:
+        raise VmzError("it changes a function, which no checkpoint does")
+
+
+class _Dtype:
+    """Stands for numpy.dtype while a pickle is read."""
+
+    def __init__(self, code: Any, *flags: Any) -> None:
+        self.dtype = _numeric(code)
+
+    def __setstate__(self, state: Any) -> None:
+        """(version, byte order, subtype, names, fields, ...): a plain number has a byte order and no more."""
+        order, structure = state[1], state[2:5]
+        if any(part is not None for part in structure):
+            raise VmzError("it holds an array of records, but blobs are arrays of numbers")
+        self.dtype = np.dtype(_text(order).replace("|", "") + self.dtype.str[1:])
+
+
+class _Array:
+    """Stands for numpy.ndarray while a pickle is read: made empty, then given its state."""
+
+    def __init__(self, *ignored: Any) -> None:
+        self.array: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        """(version, shape, dtype, whether in Fortran order, the bytes)"""
+        _, shape, dtype, fortran, content = state
+        self.array = _array(content, dtype, shape, "F" if fortran else "C")
+
+
+def _array(content: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+    if isinstance(content, str):  # what Python 2 wrote as str
+        content = content.encode("latin1")
+    if not isinstance(content, (bytes, bytearray)) or not isinstance(dtype, _Dtype):
+        raise VmzError("it holds an array of objects, but blobs are arrays of numbers")
+    array = np.frombuffer(bytes(content), dtype.dtype) if content else np.empty(0, dtype.dtype)
+    return array.reshape(shape, order="F" if _text(order) == "F" else "C")
+
+
+def _numeric(code: Any) -> np.dtype:
+    dtype = np.dtype(_text(code))
+    if dtype.kind not in NUMERIC_KINDS:
+        raise VmzError(f"it holds an array of type {_text(code)!r}, but blobs are arrays of numbers")
+    return dtype
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        value = value.decode("latin1")
+    if not isinstance(value, str):
+        raise VmzError(f"it has {value!r} where a name of a type or order belongs")
+    return value
+
+
+def _frombuffer(content: Any, dtype: Any, shape: Any, order: Any) -> _Array:
+    made = _Array()
+    made.array = _array(content, dtype, shape, order)
+    return made
+
+
+def _scalar(dtype: _Dtype, content: Any) -> _Array:
+    return _frombuffer(content, dtype, (), "C")
+
+
+def _encode(text: str, encoding: Any = "latin1") -> bytes:
+    if _text(encoding) not in ("latin1", "latin-1"):
+        raise VmzError(f"it encodes text as {encoding!r}, but arrays are written in latin1")
+    return text.encode("latin1")
+
+
+def _no_bytes() -> bytes:
+    """How Python 3 writes an empty array's content in the protocols of Python 2."""
+    return b""
+
+
+_MULTIARRAY: dict[str, Callable[..., Any]] = {"_reconstruct": _Array, "scalar": _scalar}
+_NAMES: dict[str, Mapping[str, Callable[..., Any]]] = {
+    "numpy": {"ndarray": _Array, "dtype": _Dtype},
+    "numpy.core.multiarray": _MULTIARRAY,
+    "numpy._core.multiarray": _MULTIARRAY,
+    "numpy.core.numeric": {"_frombuffer": _frombuffer},
+    "numpy._core.numeric": {"_frombuffer": _frombuffer},
+    "_codecs": {"encode": _encode},
+    "__builtin__": {"bytes": _no_bytes},
+    "collections": {"OrderedDict": dict},
+}
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(stream, encoding="latin1")
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _Name(_NAMES[module][name])
+        except KeyError:
+            raise VmzError(
+                f"it asks for {module}.{name}, but a checkpoint needs nothing but arrays; do not load files from "
+                "sources you do not trust with other tools"
+            ) from None
+
+    def persistent_load(self, pid: Any) -> NoReturn:
+        raise VmzError(f"it refers to an object outside of the file ({pid!r})")
+
+
+def _short_string(text: str) -> bytes:
+    content = text.encode("latin1")
+    return (
+        b"U" + struct.pack("<B", len(content)) if len(content) < 256 else b"T" + struct.pack("<i", len(content))
+    ) + content
+
+
+def _write_array(stream: IO[bytes], array: np.ndarray) -> None:
+    """The opcodes that Python 2's cPickle writes for numpy.ndarray.__reduce__."""
+    shape = b"(" + b"".join(b"J" + struct.pack("<i", extent) for extent in array.shape) + b"t"
+    stream.write(b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01" + shape)
+    stream.write(b"cnumpy\ndtype\nU\x02f4K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T")
+    stream.write(struct.pack("<i", array.nbytes) + array.tobytes() + b"tb")
