@@ -15,10 +15,16 @@ LINE_EVERY_SECONDS = 10.0
 
 
 class Progress:
-    """Counts `total` things named `unit`; `update(n, note)` as they are done. Writes to stderr, results go to stdout."""
+    """Counts `total` things named `unit`; `update(n, note)` as they are done. Writes to stderr, results go to stdout.
 
-    def __init__(self, total: Optional[int], unit: str, title: str, stream: Optional[TextIO] = None) -> None:
+    In a log there is a line every `every` updates, or every ten seconds when that is not given.
+    """
+
+    def __init__(
+        self, total: Optional[int], unit: str, title: str, stream: Optional[TextIO] = None, every: Optional[int] = None
+    ) -> None:
         self._stream = stream or sys.stderr
+        self._every, self._updates = every, 0
         self._total, self._unit, self._title = total, unit, title
         self._done = 0
         self._start = self._last_line = time.monotonic()
@@ -34,8 +40,14 @@ class Progress:
             if note:
                 self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(count)
-        elif time.monotonic() - self._last_line >= LINE_EVERY_SECONDS:
+        elif self._line_is_due():
             self._line(note)
+
+    def _line_is_due(self) -> bool:
+        self._updates += 1
+        if self._every:
+            return self._updates % self._every == 0
+        return time.monotonic() - self._last_line >= LINE_EVERY_SECONDS
 
     def _line(self, note: str = "") -> None:
         self._last_line = time.monotonic()

@@ -59,6 +59,7 @@ def table(model: Model) -> str:
     lines.append(
         f"{config.model_name} depth {config.model_depth}, clip {'x'.join(map(str, model.clip_shape))}: "
         f"{len(model.net.op)} ops, {total.gmacs:.3f} GMACs a clip, "
-        f"{total.params_m:.3f} M weights of convolutions and classifiers, {trained / 1e6:.3f} M trained parameters, {total.interactions_g:.3f} G interactions"
+        f"{total.params_m:.3f} M weights of convolutions and classifiers, "
+        f"{trained / 1e6:.3f} M trained parameters, {total.interactions_g:.3f} G interactions"
     )
     return "\n".join(lines)

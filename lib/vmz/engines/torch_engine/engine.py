@@ -176,13 +176,15 @@ class TorchEngine(Engine):
 
 
 def checked_device(name: str) -> torch.device:
-    """The device called "cpu", "cuda" or "cuda:N", if this machine has it. UsageError otherwise."""
+    """The device called "cpu", "cuda", "cuda:N" or "auto" (a GPU if there is one). UsageError for one not here."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except (RuntimeError, ValueError):
         device = torch.device("meta")
     if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"unknown device {name!r}; the devices are cpu, cuda and cuda:N")
+        raise UsageError(f"unknown device {name!r}; the devices are auto, cpu, cuda and cuda:N")
     if device.type == "cuda":
         count = torch.cuda.device_count()
         if not torch.cuda.is_available() or (device.index or 0) >= count:

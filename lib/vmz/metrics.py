@@ -1,0 +1,80 @@
+"""Accuracies of an evaluation, as the original computes and prints them. Arrays in, numbers out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MEAN, MAXIMUM = 0, 1
+
+
+def aggregate(scores: np.ndarray, how: int = MEAN) -> np.ndarray:
+    """Scores of videos, (videos, classes), from those of their clips and crops, (videos, clips, classes) float32."""
+    if how == MAXIMUM:
+        return np.asarray(scores.max(axis=1))
+    return np.asarray(scores.mean(axis=1, dtype=np.float64).astype(np.float32))
+
+
+def in_top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """Whether the label is among the k highest scores of its row, the lower class first of equal ones: bool (rows,).
+
+    scores: (rows, classes); labels: int (rows,), each a class.
+    """
+    own = scores[np.arange(len(labels)), labels][:, None]
+    classes = np.arange(scores.shape[1])
+    before = (scores > own) | ((scores == own) & (classes < labels[:, None]))
+    return np.asarray(before.sum(axis=1) < k)
+
+
+@dataclass(frozen=True)
+class ClassAccuracy:
+    """How many videos of a class there are, and how many of them are right at rank 1."""
+
+    label: int
+    videos: int
+    correct: int
+
+
+def per_class(scores: np.ndarray, labels: np.ndarray) -> list[ClassAccuracy]:
+    """One entry for each class that some video has."""
+    right = in_top_k(scores, labels, 1)
+    return [ClassAccuracy(int(c), int((labels == c).sum()), int(right[labels == c].sum())) for c in np.unique(labels)]
+
+
+@dataclass(frozen=True)
+class MultiLabelMetrics:
+    """Ranking quality of a multi-label classifier over videos.
+
+    mauc: mean area under ROC over the classes that some but not all videos have. map: mean average precision over the
+    classes that some video has; mwap: the same weighted by how many have it; map_all: over all classes, absent ones
+    counting 0. average_precision: one value a class, NaN for an absent one. NaN where no class qualifies.
+    """
+
+    mauc: float
+    map: float
+    mwap: float
+    map_all: float
+    average_precision: np.ndarray
+
+
+def multi_label(scores: np.ndarray, labels: np.ndarray) -> MultiLabelMetrics:
+    """scores: (videos, classes); labels: 0/1 (videos, classes). Average precision and AUC are scikit-learn's."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    positives = labels.sum(axis=0)
+    classes = range(labels.shape[1])
+    precision = np.array(
+        [average_precision_score(labels[:, c], scores[:, c]) if positives[c] else np.nan for c in classes], np.float64
+    )
+    areas = [roc_auc_score(labels[:, c], scores[:, c]) for c in classes if 0 < positives[c] < len(labels)]
+    present = positives > 0
+    if not present.any():
+        return MultiLabelMetrics(float("nan"), float("nan"), float("nan"), 0.0, precision)
+    return MultiLabelMetrics(
+        mauc=float(np.mean(areas)) if areas else float("nan"),
+        map=float(precision[present].mean()),
+        mwap=float((precision[present] * (positives[present] / positives.sum())).sum()),
+        map_all=float(np.nan_to_num(precision).mean()),
+        average_precision=precision,
+    )

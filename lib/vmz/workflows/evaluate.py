@@ -1,0 +1,271 @@
+"""Clip-to-video evaluation: every video of an LMDB once, the published protocol, whatever the engine.
+
+Clips are evenly spaced over a video, the network scores each, and a video's score is their mean (or maximum).
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+import numpy as np
+
+from vmz import __version__, metrics
+from vmz.checkpoints import matching
+from vmz.checkpoints.pickles import load_pickle
+from vmz.engines.engine import Engine, open_engine
+from vmz.errors import UsageError, VmzError
+from vmz.models.inputs import VideoSource
+from vmz.models.registry import Model, build
+from vmz.netdef.analysis import ShapeError, Totals, totals
+from vmz.progress import Progress
+from vmz.video.database import VideoDatabase
+from vmz.video.reader import BadVideo, EndOfData
+from vmz.workflows.options import device_name, model_config, video_input_arguments
+
+RECORD_INDEX = "record_index"
+
+
+@dataclass
+class Scores:
+    """What the network gave, in database order. `clips` (all clips x classes) is kept only when asked for.
+
+    videos: float32 (videos, classes); labels: int32 (videos,), or 0/1 (videos, classes) when multi-label;
+    keys: the videos' keys in the database. right_clips of all_clips have their label at rank 1.
+    """
+
+    videos: list[np.ndarray] = field(default_factory=list)
+    labels: list[np.ndarray] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    clips: list[np.ndarray] = field(default_factory=list)
+    right_clips: int = 0
+    all_clips: int = 0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result: figures by name ("clip@1", "video@1", "video@5", or "mAUC", "mAP", ...), and how they came about."""
+
+    figures: Mapping[str, float]
+    per_class: list[Mapping[str, Any]]
+    totals: Totals
+    videos: int
+    clips_per_video: int
+    skipped: list[BadVideo]
+    checkpoint: Optional[matching.Report]
+    seconds: Mapping[str, float]
+    scores: Scores
+    options: Mapping[str, Any]
+    environment: Mapping[str, str]
+
+    def closing_lines(self) -> str:
+        """The two lines that the original ends with."""
+        if "mAUC" in self.figures:
+            first = "Test " + ", ".join(f"{name}: {value}" for name, value in self.figures.items())
+        else:
+            clip, top1, (name, top_k) = self.figures["clip@1"], self.figures["video@1"], list(self.figures.items())[-1]
+            first = f"Test accuracy: clip: {clip}, top 1: {top1}, top{name.partition('@')[2]}: {top_k}"
+        cost = self.totals
+        return f"{first}\nFLOPs: {cost.gmacs}, params: {cost.params_m}, inters: {cost.interactions_g}"
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the scores, as results.json holds it."""
+        report = self.checkpoint
+        return {
+            "figures": dict(self.figures),
+            "videos": self.videos,
+            "clips_per_video": self.clips_per_video,
+            "skipped": [{"key": bad.key, "path": bad.path, "reason": bad.reason} for bad in self.skipped],
+            "per_class": self.per_class,
+            "gmacs_per_clip": self.totals.gmacs,
+            "params_m": self.totals.params_m,
+            "interactions_g": self.totals.interactions_g,
+            "checkpoint": None
+            if report is None
+            else {
+                "copied": len(report.copied),
+                "adapted": dict(report.adapted),
+                "missing": list(report.missing),
+                "unused": list(report.unused),
+            },
+            "seconds": dict(self.seconds),
+            "options": dict(self.options),
+            "environment": dict(self.environment),
+        }
+
+
+def evaluate(options: argparse.Namespace) -> Evaluation:
+    """Run the evaluation that `options` (of test_net) describe.
+
+    Raises UsageError for a request that is wrong, VmzError for data or weights that are.
+    """
+    started = time.perf_counter()
+    if not options.test_data:
+        raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
+    model = test_model(options, wrap_around=0, get_record_index=1, on_bad_video=options.on_bad_video)
+    cost = check_fits(model)
+    with VideoDatabase(options.test_data) as database:
+        keys = [key.decode("ascii", "backslashreplace") for key in database.keys]
+    weights, report = load_weights(model, options)
+    with open_engine(options.engine, device_name(options)) as engine:
+        keep = [model.prediction, model.blob("label"), model.blob(RECORD_INDEX)]
+        engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=keep)
+        loaded = time.perf_counter()
+        scores = score_videos(engine, model, keys, options)
+        skipped = list(engine.skipped)
+    if not scores.keys:
+        raise VmzError(f"no video of {options.test_data} could be scored; look at it with create_video_db.py --check")
+    figures, per_class = summarise(scores, options)
+    done = time.perf_counter()
+    return Evaluation(
+        figures=figures,
+        per_class=per_class,
+        totals=cost,
+        videos=len(scores.keys),
+        clips_per_video=options.clip_per_video * options.crop_per_clip,
+        skipped=skipped,
+        checkpoint=report,
+        seconds={"load": loaded - started, "run": done - loaded},
+        scores=scores,
+        options={name: value for name, value in vars(options).items() if name != "debug"},
+        environment=environment(options),
+    )
+
+
+def test_model(options: argparse.Namespace, **reader: Any) -> Model:
+    """The testing network with its reader in front, as the original's test_net builds it on one CPU.
+
+    `reader`: VideoInput arguments of ours on top of the original's.
+    """
+    outputs = ("data", "label", RECORD_INDEX) if reader.get("get_record_index") else ("data", "label")
+    source = VideoSource(options.test_data, {**video_input_arguments(options), **reader}, outputs)
+    config = model_config(options, batch_size=-1)
+    return build(config, is_test=True, source=source, use_cudnn=bool(options.use_cudnn))
+
+
+def check_fits(model: Model) -> Totals:
+    """What one clip costs. Raises UsageError when the layers do not fit the clip."""
+    try:
+        return totals(model.costs())
+    except ShapeError as error:
+        config = model.config
+        raise UsageError(
+            f"{config.model_name} cannot run on clips of {config.clip_length} frames and {config.crop_size} pixels "
+            f"({error}); use 2, 4 or a multiple of 8 frames, and the crop the model was made for"
+        ) from error
+
+
+def load_weights(
+    model: Model, options: argparse.Namespace
+) -> tuple[Optional[dict[str, np.ndarray]], Optional[matching.Report]]:
+    """The checkpoint's blobs, fitted to the network, and the account of them.
+
+    Raises VmzError for a file that leaves part of the network at its initial values, unless --allow_partial_load.
+    """
+    path = options.load_model_path
+    if not path:
+        if options.random_weights:
+            return None, None
+        raise UsageError("--load_model_path is not given; --random_weights=1 scores an untrained network on purpose")
+    if options.db_type != "pickle":
+        raise UsageError(f"--db_type={options.db_type}: .mdl files are not read yet; convert it to a .pkl")
+    wanted = [*model.params, *model.computed_params]
+    weights, report = matching.match(load_pickle(path), wanted)
+    matching.check(report, path, allow_partial=bool(options.allow_partial_load))
+    return weights, report
+
+
+def score_videos(engine: Engine, model: Model, keys: list[str], options: argparse.Namespace) -> Scores:
+    """Run the loaded net over its reader's one pass, gathering scores. `keys`: of all records, in database order."""
+    scores = Scores()
+    rows = options.clip_per_video * options.crop_per_clip
+    runs = 0
+    with Progress(len(keys), "videos", "test_net", every=options.display_iter) as progress:
+        while not (options.num_iter and runs == options.num_iter):
+            try:
+                engine.run()
+            except EndOfData:
+                break
+            runs += 1
+            records = engine.fetch(model.blob(RECORD_INDEX))
+            labels = engine.fetch(model.blob("label")).reshape(len(records), rows, -1)[:, 0]
+            clips = engine.fetch(model.prediction).reshape(len(records), rows, -1)
+            names = [keys[record] for record in records]
+            _add_batch(scores, clips, labels, names, options)
+            progress.update(len(records), note=_running(scores, options))
+    return scores
+
+
+def _add_batch(
+    scores: Scores, clips: np.ndarray, labels: np.ndarray, keys: list[str], options: argparse.Namespace
+) -> None:
+    if not np.isfinite(clips).all():
+        bad = keys[int(np.argmin(np.isfinite(clips).all(axis=(1, 2))))]
+        raise VmzError(f"the scores of record {bad} are not finite; are the weights those of this network?")
+    if not options.multi_label:
+        labels = labels[:, 0]
+        repeated = np.repeat(labels, clips.shape[1])
+        scores.right_clips += int(metrics.in_top_k(clips.reshape(len(repeated), -1), repeated, 1).sum())
+    scores.all_clips += clips.shape[0] * clips.shape[1]
+    scores.videos.extend(metrics.aggregate(clips, options.aggregation))
+    scores.labels.extend(labels)
+    scores.keys.extend(keys)
+    if options.save_scores:
+        scores.clips.extend(clips)
+
+
+def _running(scores: Scores, options: argparse.Namespace) -> str:
+    return "" if options.multi_label else f"clip@1 {scores.right_clips / scores.all_clips:.3f}"
+
+
+def summarise(scores: Scores, options: argparse.Namespace) -> tuple[dict[str, float], list[Mapping[str, Any]]]:
+    """The figures of a run, and one entry a class."""
+    videos, labels = np.stack(scores.videos), np.stack(scores.labels)
+    if options.multi_label:
+        found = metrics.multi_label(videos, labels)
+        figures = {"mAUC": found.mauc, "mAP": found.map, "mWAP": found.mwap, "mAP_all": found.map_all}
+        classes = [
+            {"label": label, "videos": int(labels[:, label].sum()), "average_precision": float(value)}
+            for label, value in enumerate(found.average_precision)
+            if not np.isnan(value)
+        ]
+        return figures, list(classes)
+    figures = {
+        "clip@1": scores.right_clips / scores.all_clips,
+        "video@1": float(metrics.in_top_k(videos, labels, 1).mean()),
+        f"video@{options.top_k}": float(metrics.in_top_k(videos, labels, options.top_k).mean()),
+    }
+    counted = metrics.per_class(videos, labels)
+    return figures, [{"label": c.label, "videos": c.videos, "correct": c.correct} for c in counted]
+
+
+def score_arrays(evaluation: Evaluation) -> dict[str, np.ndarray]:
+    """What --save_scores writes: softmax or prob (clips, classes), label and key a clip, in database order."""
+    scores, rows = evaluation.scores, evaluation.clips_per_video
+    name = "prob" if evaluation.options["multi_label"] else "softmax"
+    return {
+        name: np.concatenate(scores.clips),
+        "label": np.repeat(np.stack(scores.labels), rows, axis=0),
+        "key": np.repeat(np.array(scores.keys), rows),
+    }
+
+
+def environment(options: argparse.Namespace) -> dict[str, str]:
+    """What ran it: versions, engine, device."""
+    import av
+    import torch
+
+    return {
+        "vmz": __version__,
+        "engine": options.engine,
+        "device": device_name(options),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "pyav": str(av.__version__),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
