@@ -128,7 +128,7 @@ def encode(frames: np.ndarray) -> bytes:
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream(codec, rate=RATE, options={"crf": "20", "preset": "veryfast", "threads": "1"})
+        stream = container.add_stream(codec, rate=RATE, options={"crf": "20", "preset": "ultrafast", "threads": "1"})
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
         if codec == "mpeg4":
             stream.bit_rate = 1_000_000

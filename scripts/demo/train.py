@@ -2,7 +2,7 @@
 """Train the demo's network: a narrow R(2+1)D-10 on synthesised motion, from scratch, on a CPU.
 
 The net is the project's own training NetDef, run by the PyTorch engine with autograd; the optimiser is PyTorch's AdamW,
-which is no published recipe but is done in minutes. Most steps see half-size clips of every second frame, in which things
+which is no published recipe but is done in minutes. Most steps see half-size clips of every second frame, where things
 move by as many pixels a step as in full-size clips of neighbouring frames, at a quarter of the cost; the last steps
 see what the test sees. Random crops, and flips in space and time that swap the labels as they must.
 """
@@ -24,8 +24,8 @@ import torch.nn.functional as F
 from make_videos import FRAMES, MOTIONS, make_video
 from torch import Tensor
 from torch.fx import GraphModule
-from vmz.checkpoints.pickles import save_pickle
 
+from vmz.checkpoints.pickles import save_pickle
 from vmz.engines.torch_engine.importer import import_net
 from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build
