@@ -1,0 +1,148 @@
+"""Every RGB golden of the original reader, run through ours: identical, or different for a cause that is checked.
+
+Used by tests/video/test_reader_goldens.py and by scripts/reader_goldens.py, which writes docs/reader_goldens.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import av
+import numpy as np
+
+from tests.golden import GOLDEN, video_path
+from vmz.video.arguments import ORIGINAL_SIZE, VideoInputArgs
+from vmz.video.database import DatabaseWriter
+from vmz.video.decoding import Video
+from vmz.video.reader import BadVideoError, Batch, ClipReader
+from vmz.video.records import Record
+from vmz.video.sampling import output_size
+from vmz.workflows.dump_clips import to_pixels
+
+READER = GOLDEN / "reader"
+FFMPEG_8 = av.library_versions["libswscale"][0] >= 9
+
+IDENTICAL, REFUSED, READ = "identical", "refused, as the original failed", "read, where the original crashed"
+STARTS_WHERE_TOLD = "starts at the record's frame, where the original starts at 0 (the container states no duration)"
+UNWRITTEN = "unscaled, and the original leaves the last columns (width modulo 8) unwritten"
+SAME_HEIGHT = "only the width is scaled: FFmpeg 8 and later differ"
+ODD_WIDTH = "unscaled and of odd width: FFmpeg 8 and later differ"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one case. `difference`: the largest in grey levels at the golden's 64 sample places, or None."""
+
+    video: str
+    case: int
+    verdict: str
+    difference: Optional[int] = None
+
+
+def videos() -> list[str]:
+    """Names of the videos that have goldens."""
+    return sorted(path.name[: -len(".json")] for path in READER.glob("*.*.json"))
+
+
+def rgb_cases(video: str) -> list[dict[str, Any]]:
+    """The cases that ask for RGB clips only."""
+    cases = json.loads((READER / f"{video}.json").read_text())["cases"]
+    return [case for case in cases if not case["args"].get("get_optical_flow")]
+
+
+def outcomes(video: str, folder: Path, every: int = 1) -> Iterator[Outcome]:
+    """Run the cases of a video (each `every`-th). AssertionError where a case differs without one of the causes."""
+    for case in rgb_cases(video)[::every]:
+        yield _outcome(video, case, folder / f"{video}_{case['case']}")
+
+
+def read(video: str, case: dict[str, Any], database: Path, **changes: Any) -> Batch:
+    """The first batch of a one-record database that holds what the case's did."""
+    if not database.exists():
+        path = video_path(video)
+        held = case["record"]
+        content = str(path).encode() if case["args"].get("use_local_file") else path.read_bytes()
+        labels = tuple(held.get("labels", [case["case"] % 7]))
+        with DatabaseWriter(database) as writer:
+            writer.write(Record(b"0", content, labels, held.get("start_frm"), held.get("video_id")))
+    with ClipReader(database, VideoInputArgs.from_mapping({**case["args"], **changes})) as reader:
+        return reader.next_batch()
+
+
+def _outcome(video: str, case: dict[str, Any], database: Path) -> Outcome:
+    where = (video, case["case"])
+    cause = _cause(video, case)
+    try:
+        batch = read(video, case, database)
+    except BadVideoError as error:
+        assert "frame" in str(error), where
+        if cause == STARTS_WHERE_TOLD:  # frame numbers beyond the end
+            _assert_identical(read(video, case, database, original_start_faults=1), case)
+            return Outcome(*where, cause)
+        assert case["decoded"] is False, (*where, str(error))
+        return Outcome(*where, REFUSED)
+    if "process_died" in case:
+        assert np.isfinite(batch.data).all(), where
+        return Outcome(*where, READ)
+    assert case["decoded"], (*where, "the original could not decode this")
+    _assert_small_outputs(batch, case)
+    if _sha256(batch) == case["out"]["data"]["sha256"]:
+        return Outcome(*where, IDENTICAL)
+    assert cause is not None, (*where, "differs without a cause")
+    if cause == STARTS_WHERE_TOLD:
+        _assert_identical(read(video, case, database, original_start_faults=1), case)
+        return Outcome(*where, cause)
+    return Outcome(*where, cause, _difference(batch, case, video, cause))
+
+
+def _cause(video: str, case: dict[str, Any]) -> Optional[str]:
+    """Why a case may differ, from the arguments and the stream alone."""
+    args = VideoInputArgs.from_mapping(case["args"])
+    with Video(str(video_path(video))) as stream:
+        if not stream.has_times:
+            return STARTS_WHERE_TOLD if case["record"].get("start_frm") else None
+        source = (stream.width, stream.height)
+        target = output_size(args, *source, args.short_edge)
+    if target == source and source[0] % 8:
+        return ODD_WIDTH if FFMPEG_8 and source[0] % 2 else UNWRITTEN
+    if FFMPEG_8 and target[1] == source[1] and target[0] != source[0] and args.video_res_type != ORIGINAL_SIZE:
+        return SAME_HEIGHT
+    return None
+
+
+def _assert_identical(batch: Batch, case: dict[str, Any]) -> None:
+    _assert_small_outputs(batch, case)
+    assert _sha256(batch) == case["out"]["data"]["sha256"], case["case"]
+
+
+def _assert_small_outputs(batch: Batch, case: dict[str, Any]) -> None:
+    assert list(batch.data.shape) == case["out"]["data"]["shape"]
+    for name, wanted in case["out"].items():
+        if name == "data":
+            continue
+        found = getattr(batch, name)
+        assert (str(found.dtype), list(found.shape)) == (wanted["dtype"], wanted["shape"]), name
+        assert found.ravel().tolist() == wanted["values"], name
+
+
+def _sha256(batch: Batch) -> str:
+    return hashlib.sha256(np.ascontiguousarray(batch.data).astype("<f4").tobytes()).hexdigest()
+
+
+def _difference(batch: Batch, case: dict[str, Any], video: str, cause: str) -> int:
+    """Largest difference in grey levels over the sampled places; columns that the original never wrote are left out."""
+    places = np.random.RandomState(case["case"]).randint(0, batch.data.size, 64)
+    pixels = to_pixels(batch.data.swapaxes(0, 1)).swapaxes(0, 1)
+    difference = np.abs(pixels.ravel()[places].astype(int) - np.array(case["out"]["data"]["u8_sample"]))
+    if cause == UNWRITTEN:
+        with Video(str(video_path(video))) as stream:
+            unwritten = stream.width % 8
+        column = places % batch.data.shape[-1]
+        difference = difference[column < batch.data.shape[-1] - unwritten]
+        assert not difference.any(), (video, case["case"], "differs in columns that the original did write")
+    return int(difference.max())

@@ -1,0 +1,60 @@
+"""The original's clips, case by case. The table of all cases is docs/reader_goldens.md."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from tests.golden import needs_shared
+from tests.reader_goldens import (
+    FFMPEG_8,
+    IDENTICAL,
+    ODD_WIDTH,
+    READ,
+    READER,
+    REFUSED,
+    SAME_HEIGHT,
+    STARTS_WHERE_TOLD,
+    UNWRITTEN,
+    outcomes,
+    videos,
+)
+
+LARGE = {
+    "flipping_a_pancake.mkv": 3,
+    "nasa_13013.mp4": 2,
+    "bigbuckbunny.mp4": 6,
+    "skeleton.mp4": 8,
+    "corrupted.mp4": 4,
+    "bikes.mp4": 3,
+    "arm_wrestling.mp4": 3,
+}
+
+pytestmark = needs_shared
+
+
+@pytest.mark.parametrize("video", videos())
+def test_clips_are_the_original_ones(video, tmp_path):
+    counts = Counter(outcome.verdict for outcome in outcomes(video, tmp_path, every=LARGE.get(video, 1)))
+    assert counts[IDENTICAL] > 0
+    if video in ("five_frames.mp4", "portrait.mp4", "nasa_13013.mp4", "bikes.mp4", "bigbuckbunny.mp4", "skeleton.mp4"):
+        assert set(counts) <= {IDENTICAL, REFUSED}
+
+
+@pytest.mark.slow
+def test_all_goldens_are_identical_or_explained(tmp_path):
+    counts = Counter(outcome.verdict for video in videos() for outcome in outcomes(video, tmp_path))
+    assert sum(counts.values()) == 404
+    assert counts == {
+        REFUSED: 56,
+        READ: 11,
+        STARTS_WHERE_TOLD: 10,
+        UNWRITTEN: 2,
+        **({SAME_HEIGHT: 10, ODD_WIDTH: 2} if FFMPEG_8 else {}),
+        IDENTICAL: 313 if FFMPEG_8 else 325,
+    }
+
+
+def test_names_of_the_goldens():
+    assert len(videos()) == 13
+    assert json.loads((READER / "skeleton.mp4.json").read_text())["video"] in videos()
