@@ -108,10 +108,10 @@ def evaluate(options: argparse.Namespace) -> Evaluation:
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     model = test_model(options, wrap_around=0, get_record_index=1, on_bad_video=options.on_bad_video)
     cost = check_fits(model)
-    with VideoDatabase(options.test_data) as database:
-        keys = [key.decode("ascii", "backslashreplace") for key in database.keys]
-    weights, report = load_weights(model, options)
     with open_engine(options.engine, device_name(options)) as engine:
+        with VideoDatabase(options.test_data) as database:
+            keys = [key.decode("ascii", "backslashreplace") for key in database.keys]
+        weights, report = load_weights(model, options)
         keep = [model.prediction, model.blob("label"), model.blob(RECORD_INDEX)]
         engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=keep)
         loaded = time.perf_counter()
@@ -208,6 +208,7 @@ def _add_batch(
         raise VmzError(f"the scores of record {bad} are not finite; are the weights those of this network?")
     if not options.multi_label:
         labels = labels[:, 0]
+        _check_labels(labels, keys, options)
         repeated = np.repeat(labels, clips.shape[1])
         scores.right_clips += int(metrics.in_top_k(clips.reshape(len(repeated), -1), repeated, 1).sum())
     scores.all_clips += clips.shape[0] * clips.shape[1]
@@ -216,6 +217,15 @@ def _add_batch(
     scores.keys.extend(keys)
     if options.save_scores:
         scores.clips.extend(clips)
+
+
+def _check_labels(labels: np.ndarray, keys: list[str], options: argparse.Namespace) -> None:
+    for label, key in zip(labels, keys):
+        if not 0 <= label < options.num_labels:
+            raise VmzError(
+                f"record {key} of {options.test_data} has label {label}, but --num_labels={options.num_labels} allows "
+                f"0 to {options.num_labels - 1}; is this the database of another data set?"
+            )
 
 
 def _running(scores: Scores, options: argparse.Namespace) -> str:

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score, top_k_accuracy_score
+
+from vmz.metrics import MAXIMUM, aggregate, in_top_k, multi_label, per_class
+
+
+def test_aggregate() -> None:
+    scores = np.array([[[0.25, 0.75], [0.75, 0.0]]], np.float32)
+    assert aggregate(scores).tolist() == [[0.5, 0.375]]
+    assert aggregate(scores, MAXIMUM).tolist() == [[0.75, 0.75]]
+    assert aggregate(scores).dtype == np.float32
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_top_k_is_scikit_learns(k: int) -> None:
+    random = np.random.RandomState(0)
+    scores, labels = random.rand(200, 7).astype(np.float32), random.randint(0, 7, 200)
+    labels[:7] = range(7)
+    assert in_top_k(scores, labels, k).mean() == pytest.approx(top_k_accuracy_score(labels, scores, k=k))
+
+
+def test_a_constant_classifier_is_right_on_class_0_only() -> None:
+    scores, labels = np.full((3, 3), 1 / 3, np.float32), np.array([0, 1, 2])
+    assert in_top_k(scores, labels, 1).tolist() == [True, False, False]
+
+
+def test_per_class_counts_only_classes_that_are_there() -> None:
+    scores = np.array([[0.9, 0.1, 0], [0.8, 0.2, 0], [0, 0.1, 0.9]], np.float32)
+    found = per_class(scores, np.array([0, 1, 2]))
+    assert [(c.label, c.videos, c.correct) for c in found] == [(0, 1, 1), (1, 1, 0), (2, 1, 1)]
+
+
+def test_multi_label_is_scikit_learns_with_absent_classes_left_out() -> None:
+    random = np.random.RandomState(1)
+    scores, labels = random.rand(40, 6).astype(np.float32), (random.rand(40, 6) < 0.3).astype(np.int32)
+    labels[:, 2] = 0  # absent: no AP
+    labels[:, 4] = 1  # always there: no AUC
+    found = multi_label(scores, labels)
+    present = [0, 1, 3, 4, 5]
+    precision = [average_precision_score(labels[:, c], scores[:, c]) for c in present]
+    assert found.map == pytest.approx(np.mean(precision), abs=1e-12)
+    assert found.map_all == pytest.approx(np.sum(precision) / 6, abs=1e-12)
+    assert found.mwap == pytest.approx(
+        average_precision_score(labels[:, present], scores[:, present], average="weighted")
+    )
+    assert found.mauc == pytest.approx(np.mean([roc_auc_score(labels[:, c], scores[:, c]) for c in (0, 1, 3, 5)]))
+    assert np.isnan(found.average_precision[2])
+
+
+def test_multi_label_of_one_video_and_of_no_label() -> None:
+    one = multi_label(np.array([[0.9, 0.2]], np.float32), np.array([[1, 0]]))
+    assert one.map == 1.0 and np.isnan(one.mauc)
+    none = multi_label(np.array([[0.9, 0.2]], np.float32), np.array([[0, 0]]))
+    assert np.isnan(none.map) and none.map_all == 0.0

@@ -1,0 +1,254 @@
+"""test_net.py as a user runs it: the golden end-to-end jobs through our own reader, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import lmdb
+import numpy as np
+import pytest
+
+from tests.e2e import flags, load_job, run_tool, write_database, write_weights
+from tests.golden import GOLDEN, needs_shared, video_path
+from vmz.checkpoints.pickles import save_pickle
+from vmz.models.config import ModelConfig
+from vmz.models.registry import build
+from vmz.video.database import DatabaseWriter
+from vmz.video.records import Record
+
+# 128x128 frames enlarged to 171x128: the one conversion that FFmpeg 8 does differently (golden/README.md, e2e).
+OTHER_PIXELS = {"h265.mp4"}
+
+
+def check_job(name: str, tmp_path: Path) -> None:
+    job = load_job(name)
+    database = write_database(tmp_path / "db", job["videos"], job["labels"])
+    weights = write_weights(tmp_path / "weights.pkl", job)
+    scores, output = tmp_path / "scores.npz", tmp_path / "results.json"
+    answer = run_tool(
+        "test_net.py",
+        *flags(job, num_gpus=0),
+        f"--test_data={database}",
+        f"--load_model_path={weights}",
+        f"--save_scores={scores}",
+        f"--output={output}",
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.splitlines()[-2:] == job["printed"]
+    golden, ours = np.load(GOLDEN / "e2e" / f"{name}.npz"), np.load(scores)
+    kind = "prob" if "prob" in golden else "softmax"
+    assert ours["label"].tolist() == golden["label"].tolist()
+    difference = np.abs(ours[kind] - golden[kind]).reshape(len(job["videos"]), -1).max(axis=1)
+    for video, largest in zip(job["videos"], difference):
+        assert largest <= (1e-5 if video not in OTHER_PIXELS else 2e-3), video
+    figures = json.loads(output.read_text())["figures"]
+    printed = [part.split(": ")[-1] for part in job["printed"][0].split(", ")]
+    assert [str(value) for value in figures.values()] == printed
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["r2plus1d10_multilabel"])
+def test_golden_job(name: str, tmp_path: Path) -> None:
+    check_job(name, tmp_path)
+
+
+@needs_shared
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mc3_18_8x112_3clip",
+        "r3d18_8x112_3clip",
+        "r2d18_8x112_10clip",
+        "r2plus1d18_8x112_10clip",
+        "r2plus1d34_16x112_2clip",
+        "ircsn50_8x224_2clip",
+        "ipcsn152_32x224_1clip",
+    ],
+)
+def test_long_golden_job(name: str, tmp_path: Path) -> None:
+    check_job(name, tmp_path)
+
+
+# A small network and database for everything else.
+
+SMALL = ["--model_name=r2d", "--model_depth=10", "--clip_length_rgb=4", "--num_labels=7", "--clip_per_video=2"]
+
+
+@pytest.fixture(scope="module")
+def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("weights") / "r2d.pkl", ModelConfig("r2d", 10, num_labels=7, clip_length=4))
+
+
+def save(path: Path, config: ModelConfig) -> Path:
+    from tests.generated_weights import generated_weights
+
+    model = build(config)
+    save_pickle(path, generated_weights([*model.params, *model.computed_params]))
+    return path
+
+
+def records(path: Path, *contents: bytes) -> Path:
+    with DatabaseWriter(path) as writer:
+        for number, content in enumerate(contents):
+            writer.write(Record(str(number).encode(), content, (number % 7,), None, None))
+    return path
+
+
+@pytest.fixture(scope="module")
+def small_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five short videos, so that no batch size of 2 or 3 divides them."""
+    names = ["five_frames.mp4", "portrait.mp4", "h265.mp4", "odd_size.avi", "skeleton.mp4"]
+    return records(tmp_path_factory.mktemp("lmdb") / "db", *(video_path(name).read_bytes() for name in names))
+
+
+@needs_shared
+def test_each_video_counts_once_whatever_the_batch(small_weights: Path, small_database: Path, tmp_path: Path) -> None:
+    found = []
+    for batch in (1, 2, 3):
+        scores = tmp_path / f"{batch}.npz"
+        answer = run_tool(
+            "test_net.py", *SMALL, f"--test_data={small_database}", f"--load_model_path={small_weights}",
+            f"--batch_size={batch}", f"--save_scores={scores}", "--print_per_class_metrics=1",
+        )  # fmt: skip
+        assert answer.returncode == 0, answer.stderr
+        assert "5 videos, 2 clips each" in answer.stdout
+        assert sum(line.startswith("class ") for line in answer.stdout.splitlines()) == 5
+        found.append(np.load(scores))
+    assert found[0]["key"].tolist() == [str(n) for n in range(5) for _ in range(2)]
+    for other in found[1:]:
+        assert np.abs(other["softmax"] - found[0]["softmax"]).max() < 1e-6
+        assert other["label"].tolist() == found[0]["label"].tolist()
+
+
+@needs_shared
+def test_bad_videos_stop_or_are_left_out_and_listed(small_weights: Path, tmp_path: Path) -> None:
+    good = video_path("five_frames.mp4").read_bytes()
+    database = records(tmp_path / "db", good, b"this is a text file\n" * 50, good, good[: len(good) // 8], good)
+    arguments = [*SMALL, f"--test_data={database}", f"--load_model_path={small_weights}", "--batch_size=2"]
+    stopped = run_tool("test_net.py", *arguments)
+    assert stopped.returncode == 1
+    assert "record 1" in stopped.stderr.splitlines()[-1] and "--on_bad_video=skip" in stopped.stderr
+    output = tmp_path / "results.json"
+    skipped = run_tool("test_net.py", *arguments, "--on_bad_video=skip", f"--output={output}")
+    assert skipped.returncode == 0, skipped.stderr
+    assert "3 videos, 2 clips each" in skipped.stdout and "2 videos left out:" in skipped.stdout
+    result = json.loads(output.read_text())
+    assert result["videos"] == 3 and [bad["key"] for bad in result["skipped"]] == ["1", "3"]
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("video", "named"),
+    [
+        ("text", "record 0"),
+        ("short", "5 frames"),
+        ("audio", "no video"),
+        ("empty", "record 0"),
+    ],
+)
+def test_a_bad_video_is_one_sentence(video: str, named: str, small_weights: Path, tmp_path: Path) -> None:
+    contents = {
+        "text": b"no video at all\n" * 100,
+        "short": video_path("five_frames.mp4").read_bytes(),
+        "audio": (GOLDEN / "av" / "reader" / "tone.m4a").read_bytes(),
+        "empty": b"",
+    }[video]
+    database = records(tmp_path / "db", contents)
+    weights = save(tmp_path / "long.pkl", ModelConfig("r2d", 10, num_labels=7, clip_length=16))
+    arguments = ["--model_name=r2d", "--model_depth=10", "--num_labels=7", "--clip_length_rgb=16"]
+    answer = run_tool("test_net.py", *arguments, f"--test_data={database}", f"--load_model_path={weights}")
+    assert answer.returncode == 1
+    assert len([line for line in answer.stderr.splitlines() if line.startswith("error: ")]) == 1
+    assert named in answer.stderr and "Traceback" not in answer.stderr
+
+
+@needs_shared
+def test_a_truncated_record_and_a_foreign_lmdb_are_named(small_weights: Path, tmp_path: Path) -> None:
+    foreign, broken = tmp_path / "foreign", tmp_path / "broken"
+    for path, value in ((foreign, b"\xff\xfe not a record"), (broken, None)):
+        environment = lmdb.open(str(path), map_size=1 << 24)
+        with environment.begin(write=True) as transaction:
+            if value is None:
+                from vmz.video.records import encode_record
+
+                video = video_path("five_frames.mp4").read_bytes()
+                value = encode_record(Record(b"0", video, (0,), None, None))[: len(video) // 2]
+            transaction.put(b"0", value)
+        environment.close()
+        answer = run_tool("test_net.py", *SMALL, f"--test_data={path}", f"--load_model_path={small_weights}")
+        assert answer.returncode == 1 and str(path) in answer.stderr
+        assert len(answer.stderr.splitlines()) == 1
+
+
+class Payload:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        import os
+
+        return os.system, ("touch payload_ran",)
+
+
+@needs_shared
+def test_a_malicious_pickle_does_not_run(small_database: Path, tmp_path: Path) -> None:
+    path = tmp_path / "evil.pkl"
+    path.write_bytes(pickle.dumps({"blobs": {"conv1_w": Payload()}}))
+    answer = run_tool("test_net.py", *SMALL, f"--test_data={small_database}", f"--load_model_path={path}")
+    assert answer.returncode == 1
+    assert "system" in answer.stderr and len(answer.stderr.splitlines()) == 1
+    assert not Path("payload_ran").exists()
+
+
+@needs_shared
+def test_weights_of_another_network_or_another_head_are_refused(
+    small_database: Path, small_weights: Path, tmp_path: Path
+) -> None:
+    data = f"--test_data={small_database}"
+    other = save(tmp_path / "r3d.pkl", ModelConfig("r3d", 10, num_labels=7, clip_length=4))
+    answer = run_tool("test_net.py", *SMALL, data, f"--load_model_path={other}")
+    assert answer.returncode == 1 and "another network" in answer.stderr
+    answer = run_tool("test_net.py", *SMALL, data, f"--load_model_path={other}", "--allow_partial_load=1")
+    assert answer.returncode == 0 and "another shape" in answer.stdout
+    heads = [flag for flag in SMALL if "num_labels" not in flag]
+    answer = run_tool("test_net.py", *heads, "--num_labels=9", data, f"--load_model_path={small_weights}")
+    assert answer.returncode == 1 and "7 labels" in answer.stderr and "--num_labels=9" in answer.stderr
+
+
+@needs_shared
+def test_labels_beyond_num_labels_are_named(small_database: Path, tmp_path: Path) -> None:
+    weights = save(tmp_path / "r2d3.pkl", ModelConfig("r2d", 10, num_labels=3, clip_length=4))
+    arguments = [flag for flag in SMALL if "num_labels" not in flag]
+    answer = run_tool(
+        "test_net.py", *arguments, "--num_labels=3", f"--test_data={small_database}", f"--load_model_path={weights}"
+    )
+    assert answer.returncode == 1 and "record 3" in answer.stderr and "label 3" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "named"),
+    [
+        (["--model_name=r2plus2d", "--test_data=x", "--load_model_path=y"], 2, "r2plus2d"),
+        (["--clip_length_rgb=5", "--test_data=x", "--load_model_path=y"], 2, "clip_length 5 is odd"),
+        (["--clip_length_rgb=6", "--test_data=x", "--load_model_path=y"], 2, "multiple of 8"),
+        (["--load_model_path=y"], 2, "--test_data"),
+        (["--test_data=/nowhere/lmdb", "--load_model_path=y"], 2, "/nowhere/lmdb"),
+        (["--test_data=x", "--num_gpus=2"], 2, "--num_gpus=2"),
+        (["--device=tpu", "--test_data=x"], 2, "tpu"),
+    ],
+)
+def test_wrong_requests(arguments: list[str], status: int, named: str) -> None:
+    answer = run_tool("test_net.py", *arguments)
+    assert answer.returncode == status, answer.stderr
+    assert named in answer.stderr and len(answer.stderr.splitlines()) == 1
+
+
+@needs_shared
+def test_no_weights_and_no_file(small_database: Path) -> None:
+    data = f"--test_data={small_database}"
+    answer = run_tool("test_net.py", *SMALL, data)
+    assert answer.returncode == 2 and "--load_model_path" in answer.stderr and "--random_weights=1" in answer.stderr
+    answer = run_tool("test_net.py", *SMALL, data, "--load_model_path=/nowhere.pkl")
+    assert answer.returncode == 2 and "/nowhere.pkl" in answer.stderr
+    answer = run_tool("test_net.py", *SMALL, data, "--random_weights=1", "--seed=3")
+    assert answer.returncode == 0, answer.stderr

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.golden import SHARED, needs_shared
+from vmz.errors import UsageError
+from vmz.workflows.command import Parser
+from vmz.workflows.options import ENGINE_FLAGS, FLAGS, MODEL_FLAGS, READER_FLAGS, add_flags, device_name, model_config
+
+# Where our default is not the original's, and why.
+TRAPS = {"num_gpus": "the original asks for a GPU even where there is none"}
+
+
+@needs_shared
+def test_every_flag_of_the_original_test_net_is_here_with_its_default() -> None:
+    tools = json.loads((SHARED / "spec" / "flags.json").read_text())["tools"]
+    for flag in tools["test_net"]["flags"]:
+        name = flag["flag"].lstrip("-")
+        assert name in FLAGS, name
+        if name not in TRAPS:
+            assert FLAGS[name].default == flag["default"], name
+
+
+def test_no_flag_is_defined_twice() -> None:
+    groups = [MODEL_FLAGS, READER_FLAGS, ENGINE_FLAGS]
+    assert sum(map(len, groups)) == len({name for group in groups for name in group})
+
+
+def parsed(*argv: str) -> object:
+    parser = Parser("test")
+    add_flags(parser, "all", list(FLAGS))
+    return parser.parse_args(list(argv))
+
+
+def test_devices() -> None:
+    assert device_name(parsed()) == "auto"  # type: ignore[arg-type]
+    assert device_name(parsed("--num_gpus=0")) == "cpu"  # type: ignore[arg-type]
+    assert device_name(parsed("--num_gpus=1")) == "cuda"  # type: ignore[arg-type]
+    assert device_name(parsed("--gpus=3")) == "cuda:3"  # type: ignore[arg-type]
+    for several in ("--num_gpus=2", "--gpus=0,1"):
+        with pytest.raises(UsageError, match="one device"):
+            device_name(parsed(several))  # type: ignore[arg-type]
+
+
+def test_the_model_of_the_flags() -> None:
+    config = model_config(
+        parsed("--model_name=ir-csn", "--model_depth=50", "--clip_length_rgb=8", "--use_pool1=1", "--crop_size=224")
+    )  # type: ignore[arg-type]
+    assert (config.model_name, config.clip_length, config.use_pool1) == ("ir-csn", 8, True)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["--multi_label=2", "--batch_size=0", "--on_bad_video=ignore", "--video_res_type=3", "--seed=-1"]
+)
+def test_wrong_values_name_their_flag(wrong: str) -> None:
+    with pytest.raises(UsageError, match=wrong.split("=")[0]):
+        parsed(wrong)
