@@ -15,12 +15,13 @@ sys.path.insert(0, str(ROOT))
 
 import av  # noqa: E402
 
-from tests.reader_goldens import IDENTICAL, READ, REFUSED, STARTS_WHERE_TOLD, Outcome, outcomes, videos  # noqa: E402
+from tests.reader_goldens import IDENTICAL, READ, REFUSED, STARTS_WHERE_TOLD, UNWRITTEN, Outcome, outcomes, videos  # noqa: E402
 from vmz.files import atomic_write  # noqa: E402
 
 OUTPUT = ROOT / "docs" / "reader_goldens.md"
 NOTES = {
     STARTS_WHERE_TOLD: "With the argument original_start_faults=1 each of these is identical too (checked).",
+    UNWRITTEN: "With those columns black, as in the original's zeroed buffer, each is identical (checked).",
     REFUSED: "The original could not decode enough frames and gave its last clip again. Here each is an error.",
     READ: "The original wrote past its buffer and died: there is nothing to compare with.",
 }
@@ -43,9 +44,9 @@ def page(found: dict[str, list[Outcome]]) -> str:
     lines = [
         "# The original's clips, and ours",
         "",
-        "Made by scripts/reader_goldens.py. Every RGB case of the golden data (those that ask for optical flow too wait for",
-        "the issue that brings flow), read from a one-record LMDB by vmz.video.reader: shapes, labels, ids and start frames",
-        "are equal in all of them; pixels are compared by the sha256 of the float32 array.",
+        "Made by scripts/reader_goldens.py. Every RGB case of the golden data (those that ask for optical flow too",
+        "wait for the issue that brings flow), read from a one-record LMDB by vmz.video.reader: shapes, labels, ids and",
+        "start frames are equal in all of them; pixels are compared by the sha256 of the float32 array.",
         "",
         f"PyAV {av.__version__}, libswscale {swscale}: **{counts[IDENTICAL]} of {with_pixels} identical**, "
         f"{counts[REFUSED]} refused, {counts[READ]} without an original to compare with.",
