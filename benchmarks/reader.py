@@ -2,7 +2,8 @@
 
 By hand means the loop one would write: decode a video, keep its frames, convert those that clips take through the same
 filter graph, normalise and stack. Its decoder gets 1 thread, or 2 with FFmpeg's frame threading, to be compared with as
-many of ours. Both give the same numbers (checked). Runs are interleaved; medians; a ratio above 1 means that ours is faster.
+many of ours. Both give the same numbers (checked). Runs are interleaved; medians; a ratio above 1: ours is
+faster.
 
     python benchmarks/reader.py [--videos FILE ...] [--repeat 5]
 """

@@ -44,8 +44,8 @@ def page(found: dict[str, list[Outcome]]) -> str:
     lines = [
         "# The original's clips, and ours",
         "",
-        "Made by scripts/reader_goldens.py. Every RGB case of the golden data (those that ask for optical flow too",
-        "wait for the issue that brings flow), read from a one-record LMDB by vmz.video.reader: shapes, labels, ids and",
+        "Made by scripts/reader_goldens.py. Every RGB case of the golden data (those that ask for flow too wait",
+        "for the issue that brings it), read from a one-record LMDB by vmz.video.reader: shapes, labels, ids and",
         "start frames are equal in all of them; pixels are compared by the sha256 of the float32 array.",
         "",
         f"PyAV {av.__version__}, libswscale {swscale}: **{counts[IDENTICAL]} of {with_pixels} identical**, "

@@ -187,6 +187,18 @@ def test_what_the_database_lacks_stops_even_when_skipping(videos, tmp_path):
             reader.next_batch()
 
 
+def test_paths_taken_for_bytes_and_bytes_for_paths_are_told(videos, tmp_path):
+    (tmp_path / "vidéo 1.mp4").write_bytes(videos[0])
+    for content, local, message in (
+        (videos[0], 1, "record 00 of .*/db1: it holds the bytes of a video, not a path; set --use_local_file=0"),
+        (str(tmp_path / "vidéo 1.mp4").encode(), 0, r"it holds a path, .*/vidéo 1.mp4, .*; set --use_local_file=1"),
+    ):
+        path = make(tmp_path / f"db{local}", [content])
+        args = VideoInputArgs.from_mapping({**BASE, "use_local_file": local})
+        with ClipReader(path, args) as reader, pytest.raises(BadVideoError, match=message):
+            reader.next_batch()
+
+
 def test_it_reads_a_batch_ahead_and_closing_ends_the_threads(videos, tmp_path):
     before = threading.active_count()
     reader = ClipReader(make(tmp_path / "db", videos), VideoInputArgs.from_mapping({**BASE, "batch_size": 2}))

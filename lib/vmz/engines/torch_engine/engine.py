@@ -13,7 +13,7 @@ from torch.fx import GraphModule, Interpreter
 
 from vmz.engines.engine import Engine
 from vmz.engines.torch_engine.fills import run_fills
-from vmz.engines.torch_engine.importer import full_name, import_net, input_blobs
+from vmz.engines.torch_engine.importer import full_name, import_net, input_blobs, left_out
 from vmz.engines.torch_engine.op import Op, lookup, read_ops
 from vmz.engines.torch_engine.passes import optimize
 from vmz.engines.torch_engine.readers import InputOp, open_readers
@@ -147,10 +147,8 @@ class TorchEngine(Engine):
         raise UsageError(f"blob {name} has no value: no operator computes it; feed it before run")
 
     def _all_values(self) -> dict[str, None]:
-        """Every blob that can be had: all but what an operator leaves out, such as the mask of Dropout in testing."""
-        omitted = {
-            op.outputs[1] for op in self._ops if op.type == "Dropout" and op.arg("is_test", 0) and op.outputs[1:]
-        }
+        """Every blob that operators write and that is no parameter."""
+        omitted = {blob for op in self._ops for blob in left_out(op)}
         return dict.fromkeys(blob for blob in self._computed if blob not in omitted and blob not in self._parameters)
 
     def _compiled(self) -> tuple[GraphModule, list[Tensor]]:
