@@ -99,7 +99,7 @@ def verdict(found: list[BlobDifference], tolerance: float) -> int:
     first = first_beyond(found, tolerance)
     if first is None:
         worst = max(found, key=lambda entry: entry.relative)
-        print(f"equal: all {len(found)} blobs within {tolerance:g}; the largest is {worst.relative:.2e} at {worst.blob}")
+        print(f"equal: all {len(found)} blobs within {tolerance:g}; largest {worst.relative:.2e} at {worst.blob}")
         return 0
     beyond = sum(not entry.relative <= tolerance for entry in found)
     print(f"different: {beyond} of {len(found)} blobs beyond {tolerance:g}, the first is {first.blob} ({first.kind})")

@@ -1,4 +1,4 @@
-"""Weights from the blobs' names alone: the same on every engine, machine and version, for comparing what they compute."""
+"""Weights from the blobs' names alone: the same on every engine and machine, to compare what they compute."""
 
 from __future__ import annotations
 

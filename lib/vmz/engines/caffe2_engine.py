@@ -1,7 +1,7 @@
 """The reference engine: real Caffe2's workspace, from the pinned wheel, with our VideoInput and lmdb operators.
 
-The library of operators is `build/ops/libvmz_caffe2_ops.so` of the clone (`make setup-caffe2` builds it), or the file that
-VMZ_CAFFE2_OPS names.
+The library of operators is `build/ops/libvmz_caffe2_ops.so` of the clone (`make setup-caffe2` builds it), or the file
+that VMZ_CAFFE2_OPS names.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ CAFFE2_PYTHON = LIBRARY.parent / ".venv-caffe2" / "bin" / "python"
 
 @dataclass(frozen=True)
 class Job:
-    """What an engine is to compute: nets, weights {blob: array}, inputs {blob: array}, and which blobs are looked at."""
+    """What an engine is to compute: nets, weights and inputs {blob: array}, and the blobs that are looked at."""
 
     init_net: Any
     net: Any

@@ -54,7 +54,7 @@ def _position(value: float) -> float:
 
 def _chart(found: list[BlobDifference], tolerance: float) -> str:
     height = ROW * (len(found) + 2)
-    parts = [f'<svg viewBox="0 0 {LEFT + WIDTH + 20} {height}" role="img" aria-label="relative difference of each blob">']
+    parts = [f'<svg viewBox="0 0 {LEFT + WIDTH + 20} {height}" role="img" aria-label="relative differences">']
     for power in range(LOWEST, HIGHEST + 1):
         x = _position(10.0**power)
         parts.append(f'<line x1="{x:.0f}" x2="{x:.0f}" y1="{ROW}" y2="{height}" stroke="#ddd"/>')
