@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Optional
 
 import numpy as np
 
-from vmz.errors import UsageError
+from vmz.errors import UsageError, VmzError
 
 ENGINES = ("pytorch", "caffe2")
 
@@ -80,5 +80,20 @@ def open_engine(name: str = "pytorch", device: str = "cpu") -> Engine:
 
         return TorchEngine(device)
     if name == "caffe2":
-        raise UsageError("engine caffe2 is not available yet: it comes with the pinned wheel; use --engine=pytorch")
+        from vmz.engines.caffe2_engine import Caffe2Engine
+
+        return Caffe2Engine(device)
     raise UsageError(f"unknown engine {name!r}; the engines are {', '.join(ENGINES)}")
+
+
+def full_name(name: str, blobs: Iterable[str]) -> str:
+    """The blob that `name` means: itself, or the only one whose part after the last "/" it is. VmzError otherwise."""
+    known = dict.fromkeys(blobs)
+    if name in known:
+        return name
+    found = [blob for blob in known if blob.rpartition("/")[2] == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise VmzError(f"blob {name} is ambiguous: it may be {', '.join(found)}; give the full name")
+    raise VmzError(f"no blob {name} in the net; among its {len(known)} blobs are {', '.join(list(known)[-5:])}")

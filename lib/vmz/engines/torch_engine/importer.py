@@ -16,6 +16,7 @@ from torch.fx import Graph, GraphModule, Node, Proxy
 from torch.fx.proxy import GraphAppendingTracer
 
 import vmz.engines.torch_engine.operators  # noqa: F401  fills the registry
+from vmz.engines.engine import full_name
 from vmz.engines.torch_engine.fills import run_fills
 from vmz.engines.torch_engine.op import Op, lookup, read_ops
 from vmz.errors import VmzError
@@ -107,19 +108,6 @@ class _Writers:
                 chosen.add(index)
                 pending.extend(writer for _, writer in self.reads[index])
         return [self.ops[index] for index in sorted(chosen)]
-
-
-def full_name(name: str, blobs: Iterable[str]) -> str:
-    """The blob that `name` means: itself, or the only one whose part after the last "/" it is. VmzError otherwise."""
-    known = dict.fromkeys(blobs)
-    if name in known:
-        return name
-    found = [blob for blob in known if blob.rpartition("/")[2] == name]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise VmzError(f"blob {name} is ambiguous: it may be {', '.join(found)}; give the full name")
-    raise VmzError(f"no blob {name} in the net; among its {len(known)} blobs are {', '.join(list(known)[-5:])}")
 
 
 def _sinks(net: Any, writers: _Writers) -> list[str]:

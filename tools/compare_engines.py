@@ -1,0 +1,122 @@
+"""Run real Caffe2 and PyTorch on the same NetDef, weights and clips, and hold every blob of one against the other."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vmz.checkpoints.seeded import seeded_weights
+from vmz.files import atomic_write
+from vmz.models.registry import Model, build
+from vmz.video.arguments import VideoInputArgs
+from vmz.video.reader import ClipReader
+from vmz.workflows.command import Parser, run_tool
+from vmz.workflows.compare import BlobDifference, Job, blobs_to_compare, compute, differences, first_beyond
+from vmz.workflows.evaluate import check_fits, load_weights
+from vmz.workflows.options import (
+    MODEL_FLAGS,
+    READER_FLAGS,
+    add_flags,
+    add_zoo_flag,
+    model_config,
+    parse,
+    positive,
+    switch,
+    video_input_arguments,
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = Parser(__doc__)
+    add_zoo_flag(parser)
+    add_flags(parser, "network", list(MODEL_FLAGS))
+    add_flags(parser, "clips, of --test_data", list(READER_FLAGS), batch_size=1, clip_per_video=1)
+    add_flags(parser, "weights", ["load_model_path", "db_type", "seed"])
+    parser.add_argument("--allow_partial_load", type=switch, default=0, help="1: a file that fits in part is fine")
+    parser.add_argument("--clips", type=positive, default=1, help="random clips, when there is no --test_data")
+    parser.add_argument("--tolerance", type=float, default=1e-4, help="of a blob's largest value")
+    parser.add_argument("--caffe2_python", type=Path, metavar="FILE", help="a Python with Caffe2, if this one has none")
+    parser.add_argument("--output", metavar="FILE", help="every blob's differences as JSON")
+    parser.add_argument("--html", metavar="FILE", help="a picture of them")
+    options = parse(parser, argv)
+    model = build(model_config(options, batch_size=-1), use_cudnn=bool(options.use_cudnn))
+    check_fits(model)
+    job = make_job(model, options)
+    values, seconds = {}, {}
+    for engine in ("caffe2", "pytorch"):
+        started = time.perf_counter()
+        values[engine] = compute(engine, job, python=options.caffe2_python)
+        seconds[engine] = time.perf_counter() - started
+    found = differences(model.net, values["caffe2"], values["pytorch"])
+    print(table(found, options.tolerance))
+    print(", ".join(f"{engine} {took:.1f} s" for engine, took in seconds.items()))
+    write_files(found, options)
+    return verdict(found, options.tolerance)
+
+
+def make_job(model: Model, options: argparse.Namespace) -> Job:
+    """Weights of the checkpoint or from the seed, clips of the database or random."""
+    wanted = [*model.params, *model.computed_params]
+    if options.load_model_path:
+        options.random_weights = 0
+        weights, _ = load_weights(model, options)
+        assert weights is not None
+    else:
+        weights = {f"gpu_0/{name}": array for name, array in seeded_weights(wanted, options.seed).items()}
+    if options.test_data:
+        with ClipReader(options.test_data, VideoInputArgs.from_mapping(video_input_arguments(options))) as reader:
+            batch = reader.next_batch()
+        data, label = batch.data, batch.label
+    else:
+        random = np.random.RandomState(options.seed)
+        data = random.randn(options.clips, *model.clip_shape).astype(np.float32)
+        shape = (options.clips, options.num_labels) if options.multi_label else (options.clips,)
+        label = random.randint(0, 2 if options.multi_label else options.num_labels, shape).astype(np.int32)
+    inputs = {model.blob("data"): data, model.blob("label"): label}
+    return Job(model.param_init_net, model.net, weights, inputs, blobs_to_compare(model.net), options.seed)
+
+
+def table(found: list[BlobDifference], tolerance: float) -> str:
+    width = max(len(entry.blob) for entry in found)
+    lines = [f"{'blob':{width}}  {'op':20} {'shape':20} {'absolute':>10} {'relative':>10}"]
+    for entry in found:
+        mark = "" if entry.relative <= tolerance else "  beyond"
+        shape = "x".join(map(str, entry.shape)) or "scalar"
+        lines.append(
+            f"{entry.blob:{width}}  {entry.kind:20} {shape:20} {entry.absolute:10.2e} {entry.relative:10.2e}{mark}"
+        )
+    return "\n".join(lines)
+
+
+def verdict(found: list[BlobDifference], tolerance: float) -> int:
+    """The last line, and the exit status: 0 when every blob is within the tolerance."""
+    first = first_beyond(found, tolerance)
+    if first is None:
+        worst = max(found, key=lambda entry: entry.relative)
+        print(f"equal: all {len(found)} blobs within {tolerance:g}; largest {worst.relative:.2e} at {worst.blob}")
+        return 0
+    beyond = sum(not entry.relative <= tolerance for entry in found)
+    print(f"different: {beyond} of {len(found)} blobs beyond {tolerance:g}, the first is {first.blob} ({first.kind})")
+    return 1
+
+
+def write_files(found: list[BlobDifference], options: argparse.Namespace) -> None:
+    if options.output:
+        entries = [{**vars(entry), "relative": entry.relative} for entry in found]
+        with atomic_write(options.output, "w") as stream:
+            json.dump({"tolerance": options.tolerance, "blobs": entries}, stream, indent=1)
+    if options.html:
+        from vmz.workflows.compare_page import page
+
+        with atomic_write(options.html, "w") as stream:
+            stream.write(page(found, options.tolerance, f"{options.model_name} depth {options.model_depth}"))
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main))
