@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstring>
 #include <string>
 
 #include "check.h"
@@ -53,7 +54,7 @@ inline std::string video(int frames, const char* container = "mov", int width = 
     CHECK(av_frame_make_writable(frame.get()) >= 0);
     for (int plane = 0; plane < 3; ++plane) {
       const int rows = plane == 0 ? height : height / 2;
-      memset(frame->data[plane], plane == 0 ? 16 + 3 * i : 128, static_cast<size_t>(rows) * frame->linesize[plane]);
+      std::memset(frame->data[plane], plane == 0 ? 16 + 3 * i : 128, static_cast<size_t>(rows) * frame->linesize[plane]);
     }
     frame->pts = i;
     CHECK(avcodec_send_frame(codec.get(), frame.get()) >= 0);
