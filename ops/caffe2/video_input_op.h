@@ -1,0 +1,102 @@
+// Caffe2's VideoInput operator: the reader of ops/core behind Caffe2's interface.
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "caffe2/core/tensor.h"
+#include "caffe2/operators/prefetch_op.h"
+#include "core/reader.h"
+
+namespace vmz {
+
+// The arguments of a VideoInput operator, checked. Throws RequestError; the message begins with the operator's name.
+VideoInputArgs operator_arguments(const caffe2::OperatorDef& def);
+
+// A reader on the operator's DBReader.
+std::unique_ptr<BatchReader> open_reader(const VideoInputArgs& args, const caffe2::Blob* db_reader);
+
+// The outputs of one run in main memory, in the order of the operator's outputs.
+std::vector<caffe2::Tensor> output_tensors(const VideoInputArgs& args, const std::vector<VideoClips>& videos);
+
+// String tensor (records, 3): key, path (empty where the database holds the bytes) and reason.
+caffe2::Tensor skipped_tensor(const std::vector<BadVideo>& skipped);
+
+// Decodes a batch ahead of the net, in the thread of PrefetchOperator, and with CUDA copies it to the device there too.
+//
+// PrefetchOperator prints exceptions and swallows them. Here they are kept and thrown by the run that would have got the
+// batch: RunNet raises, in Python RuntimeError with the message. Every later run of this operator raises the same: make
+// the net anew to go on.
+template <class Context>
+class VideoInputOp final : public caffe2::PrefetchOperator<Context> {
+ public:
+  VideoInputOp(const caffe2::OperatorDef& def, caffe2::Workspace* workspace)
+      : caffe2::PrefetchOperator<Context>(def, workspace), args_(operator_arguments(def)) {
+    reader_ = open_reader(args_, &this->InputBlob(0));
+  }
+
+  ~VideoInputOp() override {
+    this->Finalize();
+  }
+
+  bool Prefetch() override {
+    try {
+      batch_ = output_tensors(args_, reader_->next());
+      if (!on_cpu()) {
+        for (size_t i = 0; i < batch_.size(); ++i) {
+          on_device_.resize(batch_.size());
+          copy_to(device(), batch_[i], &on_device_[i]);
+        }
+      }
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+    if (args_.get_skipped) {
+      skipped_ = skipped_tensor(reader_->skipped());
+    }
+    return true;
+  }
+
+  bool CopyPrefetched() override {
+    const std::vector<caffe2::Tensor>& ready = on_cpu() ? batch_ : on_device_;
+    if (args_.get_skipped) {  // tells of the record that is the error, too
+      put_out(this->OutputSize() - 1, caffe2::CPU, skipped_);
+    }
+    if (error_) {
+      std::rethrow_exception(error_);
+    }
+    for (size_t i = 0; i < ready.size(); ++i) {
+      put_out(static_cast<int>(i), device(), ready[i]);
+    }
+    return true;
+  }
+
+ private:
+  static constexpr bool on_cpu() {
+    return std::is_same<Context, caffe2::CPUContext>::value;
+  }
+
+  at::Device device() const {
+    return this->context_.device();
+  }
+
+  void copy_to(at::Device where, const caffe2::Tensor& from, caffe2::Tensor* to) {
+    caffe2::ReinitializeTensor(to, from.sizes(), at::dtype(from.dtype()).device(where));
+    to->CopyFrom(from, true);
+  }
+
+  void put_out(int output, at::Device where, const caffe2::Tensor& from) {
+    this->OutputTensorCopyFrom(output, at::dtype(from.dtype()).device(where), from, true);
+  }
+
+  const VideoInputArgs args_;
+  std::unique_ptr<BatchReader> reader_;
+  std::vector<caffe2::Tensor> batch_, on_device_;
+  caffe2::Tensor skipped_;
+  std::exception_ptr error_;
+};
+
+}  // namespace vmz

@@ -1,0 +1,131 @@
+#include "core/arguments.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "core/errors.h"
+
+namespace vmz {
+namespace {
+
+constexpr double kMaxBatchValues = 1e12;  // 4 TB of float32; keeps products of sizes within 64 bits
+
+std::string is(const char* name, int64_t value) {
+  return std::string(name) + "=" + std::to_string(value);
+}
+
+std::string list(const std::vector<int>& values) {
+  std::string text = "[";
+  for (int value : values) {
+    text += (text.size() > 1 ? ", " : "") + std::to_string(value);
+  }
+  return text + "]";
+}
+
+void at_least(const char* name, int64_t value, int64_t least) {
+  if (value < least) {
+    throw RequestError(is(name, value) + " must be at least " + std::to_string(least));
+  }
+}
+
+void at_most(const char* name, int64_t value, int64_t most) {
+  if (value > most) {
+    throw RequestError(is(name, value) + " must be at most " + std::to_string(most));
+  }
+}
+
+void one_of(const char* name, int value, std::initializer_list<int> allowed) {
+  if (std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
+    throw RequestError(is(name, value) + " must be one of " + list(allowed));
+  }
+}
+
+void check_sizes(const VideoInputArgs& a) {
+  const std::string crop = is("crop_size", a.crop_size);
+  if (a.video_res_type == kFixedSize && std::min(a.scale_h, a.scale_w) < a.crop_size) {
+    const bool height = a.scale_h < a.crop_size;
+    throw RequestError(
+        (height ? is("scale_h", a.scale_h) : is("scale_w", a.scale_w)) + " is smaller than " + crop +
+        "; with video_res_type=0 the video is resized to scale_w x scale_h, no smaller than the crop");
+  }
+  if (a.video_res_type == kShortEdge) {
+    const std::vector<int> edges = a.jitter_scales.empty() ? std::vector<int>{a.short_edge} : a.jitter_scales;
+    if (*std::min_element(edges.begin(), edges.end()) < a.crop_size) {
+      throw RequestError(
+          (a.jitter_scales.empty() ? is("short_edge", a.short_edge) : "jitter_scales=" + list(a.jitter_scales)) +
+          " must be no smaller than " + crop + " (video_res_type=1)");
+    }
+  } else if (!a.jitter_scales.empty()) {
+    throw RequestError("jitter_scales needs video_res_type=1, not " + std::to_string(a.video_res_type));
+  }
+  if (a.crop_per_clip > 1 && a.random_crop) {
+    throw RequestError(is("crop_per_clip", a.crop_per_clip) + " needs random_crop=0: several crops lie at fixed places");
+  }
+}
+
+void check_clips(const VideoInputArgs& a) {
+  const std::string not_this = ", not " + std::to_string(a.decode_type);
+  if (a.clips() > 1 && a.decode_type != kUniform) {
+    throw RequestError(
+        is("clip_per_video", a.clips()) + " needs decode_type=1 (uniform)" + not_this +
+        ": the other ways to choose a start give one clip a video");
+  }
+  if (!a.clip_start_positions.empty()) {
+    if (a.decode_type != kUniform) {
+      throw RequestError("clip_start_positions needs decode_type=1" + not_this);
+    }
+    if (*std::min_element(a.clip_start_positions.begin(), a.clip_start_positions.end()) < 0) {
+      throw RequestError("clip_start_positions=" + list(a.clip_start_positions) + " must not be negative");
+    }
+  }
+  if (a.get_start_frame && a.decode_type != kFromStartFrame) {
+    throw RequestError("get_start_frame=1 needs decode_type=2 (from the start frame)" + not_this);
+  }
+}
+
+}  // namespace
+
+void VideoInputArgs::check() const {
+  if (get_optical_flow) {
+    throw RequestError("get_optical_flow=1 comes with the evaluation release: this VideoInput gives RGB clips only");
+  }
+  if (image_as_input) {
+    throw RequestError("image_as_input=1 comes with the evaluation release: this VideoInput decodes videos only");
+  }
+  if (!get_rgb) {
+    throw RequestError("get_rgb=0 leaves nothing to read: this VideoInput gives RGB clips only; set get_rgb=1");
+  }
+  at_least("batch_size", batch_size, 1);
+  at_least("length_rgb", length_rgb, 1);
+  at_least("crop_size", crop_size, 1);
+  at_least("clip_per_video", clip_per_video, 1);
+  at_least("crop_per_clip", crop_per_clip, 1);
+  at_least("sampling_rate_rgb", sampling_rate_rgb, 1);
+  at_least("num_decode_threads", num_decode_threads, 1);
+  at_most("num_decode_threads", num_decode_threads, 1024);
+  at_least("scale_h", scale_h, 0);
+  at_least("scale_w", scale_w, 0);
+  at_least("short_edge", short_edge, 0);
+  at_least("random_sampling_rate", random_sampling_rate, 0);
+  at_least("seed", seed, 0);
+  one_of("decode_type", decode_type, {kRandom, kUniform, kFromStartFrame});
+  one_of("video_res_type", video_res_type, {kFixedSize, kShortEdge, kOriginalSize});
+  if (on_bad_video != "stop" && on_bad_video != "skip") {
+    throw RequestError("on_bad_video=\"" + on_bad_video + "\" must be one of stop, skip");
+  }
+  check_sizes(*this);
+  check_clips(*this);
+  if (do_multi_label && num_of_class < 1) {
+    throw RequestError("num_of_class must be set (the number of classes) with do_multi_label=1");
+  }
+  const double values = static_cast<double>(batch_size) * static_cast<double>(clips()) * crop_per_clip * 3.0 *
+      length_rgb * crop_size * crop_size;
+  if (values > kMaxBatchValues) {
+    throw RequestError(
+        is("batch_size", batch_size) + " with " + is("clip_per_video", clips()) + ", " +
+        is("crop_per_clip", crop_per_clip) + ", " + is("length_rgb", length_rgb) + " and " +
+        is("crop_size", crop_size) + " is more than a computer holds");
+  }
+}
+
+}  // namespace vmz

@@ -1,0 +1,116 @@
+// The arguments of the VideoInput operator: the original's names and defaults, and a few of ours.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace vmz {
+
+enum DecodeType { kRandom = 0, kUniform = 1, kFromStartFrame = 2 };
+enum VideoResType { kFixedSize = 0, kShortEdge = 1, kOriginalSize = 2 };
+
+// Flags are 0 or 1, sizes are pixels, lengths and rates are frames.
+struct VideoInputArgs {
+  int batch_size = 0;
+  int clip_per_video = 1;
+  std::vector<int> clip_start_positions;
+  int crop_size = 0;
+  int scale_h = 0;
+  int scale_w = 0;
+  int short_edge = 0;
+  int video_res_type = kFixedSize;
+  std::vector<int> jitter_scales;
+  int length_rgb = 0;
+  int sampling_rate_rgb = 1;
+  int random_sampling_rate = 0;
+  int length_of = 0;
+  int sampling_rate_of = 1;
+  int frame_gap_of = 1;
+  int flow_data_type = 0;
+  int flow_alg_type = 0;
+  int do_flow_aggregation = 1;
+  int decode_type = kRandom;
+  int random_mirror = 1;
+  int random_crop = 1;
+  int crop_per_clip = 1;
+  int get_rgb = 1;
+  int get_optical_flow = 0;
+  int get_video_id = 0;
+  int get_start_frame = 0;
+  int do_multi_label = 0;
+  int num_of_class = 0;
+  int use_local_file = 0;
+  int image_as_input = 0;
+  int num_decode_threads = 4;
+  // Ours
+  std::string on_bad_video = "stop";  // or "skip": leave it out of the batch and list it
+  int wrap_around = 1;                // 0: one pass, then EndOfData; the last batch may be short
+  int64_t seed = 0;                   // of the random crops, mirrors and starts; 0: from the system's entropy
+  int get_record_index = 0;           // an output: the place of each video in the database
+  int get_skipped = 0;                // a last output: the records that gave no clips
+  int original_start_faults = 0;      // 1: as the original, start at frame 0 where the stream states no duration
+
+  // Clips a video: explicit start positions set it.
+  int64_t clips() const {
+    return clip_start_positions.empty() ? clip_per_video : static_cast<int64_t>(clip_start_positions.size());
+  }
+  // Rows of the batch that one video fills.
+  int64_t rows() const {
+    return clips() * crop_per_clip;
+  }
+  // float32 values of one row, and of one video.
+  int64_t row_values() const {
+    return int64_t{3} * length_rgb * crop_size * crop_size;
+  }
+  int64_t video_values() const {
+    return rows() * row_values();
+  }
+
+  // Throws RequestError, naming the argument, for every combination that the operator cannot do.
+  void check() const;
+};
+
+// Calls visit(name, field) for every argument: the one list of them.
+template <class Args, class Visit>
+void for_each_argument(Args& args, Visit&& visit) {
+  visit("batch_size", args.batch_size);
+  visit("clip_per_video", args.clip_per_video);
+  visit("clip_start_positions", args.clip_start_positions);
+  visit("crop_size", args.crop_size);
+  visit("scale_h", args.scale_h);
+  visit("scale_w", args.scale_w);
+  visit("short_edge", args.short_edge);
+  visit("video_res_type", args.video_res_type);
+  visit("jitter_scales", args.jitter_scales);
+  visit("length_rgb", args.length_rgb);
+  visit("sampling_rate_rgb", args.sampling_rate_rgb);
+  visit("random_sampling_rate", args.random_sampling_rate);
+  visit("length_of", args.length_of);
+  visit("sampling_rate_of", args.sampling_rate_of);
+  visit("frame_gap_of", args.frame_gap_of);
+  visit("flow_data_type", args.flow_data_type);
+  visit("flow_alg_type", args.flow_alg_type);
+  visit("do_flow_aggregation", args.do_flow_aggregation);
+  visit("decode_type", args.decode_type);
+  visit("random_mirror", args.random_mirror);
+  visit("random_crop", args.random_crop);
+  visit("crop_per_clip", args.crop_per_clip);
+  visit("get_rgb", args.get_rgb);
+  visit("get_optical_flow", args.get_optical_flow);
+  visit("get_video_id", args.get_video_id);
+  visit("get_start_frame", args.get_start_frame);
+  visit("do_multi_label", args.do_multi_label);
+  visit("num_of_class", args.num_of_class);
+  visit("use_local_file", args.use_local_file);
+  visit("image_as_input", args.image_as_input);
+  visit("num_decode_threads", args.num_decode_threads);
+  visit("on_bad_video", args.on_bad_video);
+  visit("wrap_around", args.wrap_around);
+  visit("seed", args.seed);
+  visit("get_record_index", args.get_record_index);
+  visit("get_skipped", args.get_skipped);
+  visit("original_start_faults", args.original_start_faults);
+}
+
+}  // namespace vmz

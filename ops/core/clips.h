@@ -1,0 +1,24 @@
+// The clips of one video: which frames they take, decoded once, converted once and written straight to their places.
+#pragma once
+
+#include <atomic>
+
+#include "core/arguments.h"
+#include "core/decoding.h"
+#include "core/random.h"
+
+namespace vmz {
+
+// Decodes a video and writes its clips, normalised, to `out`: (clips * crops, 3, length, crop, crop) float32 values.
+//
+// `start_frame` is the record's, used with decode_type 2. Throws BadRecord with the reason when the video cannot be
+// opened or is too short; `out` then holds nothing of use. `cancelled` (may be null) ends it early, with any result.
+void read_clips(
+    const VideoSource& source,
+    int64_t start_frame,
+    const VideoInputArgs& args,
+    Random random,
+    const std::atomic<bool>* cancelled,
+    float* out);
+
+}  // namespace vmz

@@ -1,0 +1,185 @@
+#include "core/decoding.h"
+
+#include <algorithm>
+#include <new>
+#include <vector>
+
+#include "core/errors.h"
+
+namespace vmz {
+namespace {
+
+// Damaged headers state absurd sizes; 64 Mpixel is twice an 8K frame.
+constexpr const char* kMaxPixels = "67108864";
+
+template <class T>
+T* allocated(T* object) {
+  if (object == nullptr) {
+    throw std::bad_alloc();
+  }
+  return object;
+}
+
+// A video that names other files (a playlist, say) must not make us open them.
+int refuse_other_files(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) {
+  return AVERROR(EPERM);
+}
+
+class Options {
+ public:
+  Options() {
+    av_dict_set(&dictionary, "max_pixels", kMaxPixels, 0);
+    av_dict_set(&dictionary, "threads", "1", 0);  // a video each thread uses the processors better
+  }
+  ~Options() {
+    av_dict_free(&dictionary);
+  }
+  Options(const Options&) = delete;
+  Options& operator=(const Options&) = delete;
+
+  AVDictionary* dictionary = nullptr;
+};
+
+Owned<AVFormatContext> open_format(AVIOContext* io) {
+  AVFormatContext* format = allocated(avformat_alloc_context());
+  format->pb = io;
+  format->flags |= AVFMT_FLAG_CUSTOM_IO;
+  format->io_open = refuse_other_files;
+  const int status = avformat_open_input(&format, nullptr, nullptr, nullptr);  // frees `format` where it fails
+  if (status < 0) {
+    throw BadRecord("not a video that can be opened (" + libav_reason(status) + ")");
+  }
+  return Owned<AVFormatContext>(format);
+}
+
+void probe_streams(AVFormatContext* format) {
+  std::vector<Options> options(format->nb_streams);
+  std::vector<AVDictionary*> dictionaries;
+  for (Options& one : options) {
+    dictionaries.push_back(one.dictionary);
+  }
+  const int status = avformat_find_stream_info(format, dictionaries.empty() ? nullptr : dictionaries.data());
+  for (size_t i = 0; i < options.size(); ++i) {
+    options[i].dictionary = dictionaries[i];
+  }
+  if (status < 0) {
+    throw BadRecord("not a video that can be opened (" + libav_reason(status) + ")");
+  }
+}
+
+AVStream* first_video_stream(const AVFormatContext* format) {
+  for (unsigned i = 0; i < format->nb_streams; ++i) {
+    if (format->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_VIDEO) {
+      return format->streams[i];
+    }
+  }
+  throw BadRecord("the file has no video stream");
+}
+
+Owned<AVCodecContext> open_codec(const AVStream* stream) {
+  const AVCodec* decoder = avcodec_find_decoder(stream->codecpar->codec_id);
+  if (decoder == nullptr) {
+    throw BadRecord("there is no decoder for its video stream");
+  }
+  Owned<AVCodecContext> codec(allocated(avcodec_alloc_context3(decoder)));
+  int status = avcodec_parameters_to_context(codec.get(), stream->codecpar);
+  if (status >= 0) {
+    codec->pkt_timebase = stream->time_base;
+    Options options;
+    status = avcodec_open2(codec.get(), decoder, &options.dictionary);
+  }
+  if (status < 0) {
+    throw BadRecord("its video stream cannot be decoded (" + libav_reason(status) + ")");
+  }
+  if (codec->width <= 0 || codec->height <= 0) {
+    throw BadRecord("its video stream states no picture size");
+  }
+  return codec;
+}
+
+}  // namespace
+
+Video::Video(const VideoSource& source, const std::atomic<bool>* cancelled)
+    : input_(
+          source.bytes != nullptr ? new Input(source.bytes, source.size, cancelled)
+                                  : new Input(source.path, cancelled)),
+      format_(open_format(input_->io())),
+      frame_(allocated(av_frame_alloc())),
+      packet_(allocated(av_packet_alloc())) {
+  probe_streams(format_.get());
+  stream_ = first_video_stream(format_.get());
+  codec_ = open_codec(stream_);
+  for (unsigned i = 0; i < format_->nb_streams; ++i) {
+    format_->streams[i]->discard = format_->streams[i] == stream_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+  }
+}
+
+int64_t Video::duration() const {
+  return std::max<int64_t>(0, stream_->duration);  // AV_NOPTS_VALUE is negative
+}
+
+int64_t Video::frames() const {
+  return std::max<int64_t>(0, stream_->nb_frames);
+}
+
+void Video::seek(int64_t timestamp) {
+  const int status = av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD);
+  if (status < 0) {
+    ended_by_ = libav_reason(status);
+  } else {
+    avcodec_flush_buffers(codec_.get());
+  }
+}
+
+const AVFrame* Video::next() {
+  for (;;) {
+    const int status = avcodec_receive_frame(codec_.get(), frame_.get());
+    if (status == 0) {
+      return frame_.get();
+    }
+    if (status != AVERROR(EAGAIN)) {
+      if (status != AVERROR_EOF) {
+        ended_by_ = libav_reason(status);
+      }
+      return nullptr;
+    }
+    if (!feed()) {
+      return nullptr;
+    }
+  }
+}
+
+bool Video::feed() {
+  while (!drained_) {
+    int status = av_read_frame(format_.get(), packet_.get());
+    if (status == AVERROR_EOF) {
+      drained_ = true;
+      status = avcodec_send_packet(codec_.get(), nullptr);
+    } else if (status >= 0) {
+      if (packet_->stream_index != stream_->index || packet_->size == 0) {
+        av_packet_unref(packet_.get());
+        continue;
+      }
+      status = avcodec_send_packet(codec_.get(), packet_.get());
+      av_packet_unref(packet_.get());
+    }
+    if (status < 0) {
+      ended_by_ = libav_reason(status);
+      drained_ = true;
+      return false;
+    }
+    return true;
+  }
+  return false;
+}
+
+int64_t Video::count_packets() {
+  int64_t count = 0;
+  while (av_read_frame(format_.get(), packet_.get()) >= 0) {
+    count += packet_->stream_index == stream_->index && packet_->size > 0;
+    av_packet_unref(packet_.get());
+  }
+  return count;
+}
+
+}  // namespace vmz

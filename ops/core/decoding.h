@@ -1,0 +1,69 @@
+// Opening a video and reading its frames in presentation order, through FFmpeg's libraries.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "core/input.h"
+#include "core/libav.h"
+
+namespace vmz {
+
+// What a record says of its video: its bytes, or the path of the file. Does not own the bytes.
+struct VideoSource {
+  const char* bytes = nullptr;  // null: `path` counts
+  size_t size = 0;
+  std::string path;
+};
+
+// The first video stream of a file. One thread at a time.
+class Video {
+ public:
+  // Throws BadRecord when there is nothing that can be opened and decoded. `cancelled`, when set from another thread,
+  // ends the reading soon.
+  Video(const VideoSource& source, const std::atomic<bool>* cancelled);
+
+  int64_t width() const {
+    return codec_->width;
+  }
+  int64_t height() const {
+    return codec_->height;
+  }
+  // What the container states, in the stream's time base; 0 where it does not.
+  int64_t duration() const;
+  int64_t frames() const;
+  // Without both there is no seeking.
+  bool has_times() const {
+    return duration() > 0 && frames() > 0;
+  }
+
+  // Goes to the last key frame at or before `timestamp`. Where that fails, reading goes on from where it is.
+  void seek(int64_t timestamp);
+
+  // The next frame, valid until the following call; its best_effort_timestamp may be AV_NOPTS_VALUE.
+  // Null at the end and at the first decoding error: the frames before it are good.
+  const AVFrame* next();
+
+  // Packets of the stream from here to the end: a cheap and good guess at the number of frames.
+  int64_t count_packets();
+
+  // The decoding error that ended the video early, or nothing.
+  const std::string& ended_by() const {
+    return ended_by_;
+  }
+
+ private:
+  bool feed();  // one packet more into the decoder; false when there is none
+
+  std::unique_ptr<Input> input_;
+  Owned<AVFormatContext> format_;
+  Owned<AVCodecContext> codec_;
+  Owned<AVFrame> frame_;
+  Owned<AVPacket> packet_;
+  AVStream* stream_ = nullptr;
+  bool drained_ = false;
+  std::string ended_by_;
+};
+
+}  // namespace vmz

@@ -1,0 +1,117 @@
+#include "core/input.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <new>
+
+#include "core/errors.h"
+
+namespace vmz {
+namespace {
+
+constexpr int kBufferBytes = 1 << 16;
+
+}  // namespace
+
+Input::Input(const char* bytes, size_t size, const std::atomic<bool>* cancelled)
+    : bytes_(bytes), size_(static_cast<int64_t>(size)), cancelled_(cancelled) {
+  if (size == 0) {
+    throw BadRecord("it holds no bytes");
+  }
+  open_io();
+}
+
+Input::Input(const std::string& path, const std::atomic<bool>* cancelled) : cancelled_(cancelled) {
+  if (path.find('\0') != std::string::npos) {
+    throw BadRecord("cannot read the file (its path holds a null byte)");
+  }
+  file_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // O_NONBLOCK: a pipe must not make us wait for ever
+  if (file_ < 0) {
+    throw BadRecord(std::string("cannot read the file (") + std::strerror(errno) + ")");
+  }
+  struct stat status = {};
+  const bool regular = ::fstat(file_, &status) == 0 && S_ISREG(status.st_mode);
+  if (!regular) {
+    ::close(file_);
+    throw BadRecord("cannot read the file (it is not a regular file)");
+  }
+  size_ = status.st_size;
+  try {
+    open_io();
+  } catch (...) {
+    ::close(file_);
+    throw;
+  }
+}
+
+Input::~Input() {
+  if (file_ >= 0) {
+    ::close(file_);
+  }
+}
+
+void Input::open_io() {
+  auto* buffer = static_cast<unsigned char*>(av_malloc(kBufferBytes));
+  if (buffer == nullptr) {
+    throw std::bad_alloc();
+  }
+  io_.reset(avio_alloc_context(buffer, kBufferBytes, 0, this, &Input::read, nullptr, &Input::seek));
+  if (!io_) {
+    av_free(buffer);
+    throw std::bad_alloc();
+  }
+}
+
+int Input::read(void* self, uint8_t* out, int size) {
+  auto& input = *static_cast<Input*>(self);
+  if (input.cancelled_ != nullptr && input.cancelled_->load()) {
+    return AVERROR_EXIT;
+  }
+  const int64_t left = std::max<int64_t>(0, input.size_ - input.at_);
+  const auto count = static_cast<size_t>(std::min<int64_t>(left, size));
+  if (count == 0) {
+    return AVERROR_EOF;
+  }
+  ssize_t got = static_cast<ssize_t>(count);
+  if (input.bytes_ != nullptr) {
+    std::memcpy(out, input.bytes_ + input.at_, count);
+  } else {
+    do {
+      got = ::pread(input.file_, out, count, input.at_);
+    } while (got < 0 && errno == EINTR);
+    if (got <= 0) {
+      return got < 0 ? AVERROR(errno) : AVERROR_EOF;
+    }
+  }
+  input.at_ += got;
+  return static_cast<int>(got);
+}
+
+int64_t Input::seek(void* self, int64_t offset, int whence) {
+  auto& input = *static_cast<Input*>(self);
+  whence &= ~AVSEEK_FORCE;
+  if (whence == AVSEEK_SIZE) {
+    return input.size_;
+  }
+  int64_t base = 0;
+  if (whence == SEEK_CUR) {
+    base = input.at_;
+  } else if (whence == SEEK_END) {
+    base = input.size_;
+  } else if (whence != SEEK_SET) {
+    return AVERROR(EINVAL);
+  }
+  int64_t target = 0;
+  if (__builtin_add_overflow(base, offset, &target) || target < 0) {
+    return AVERROR(EINVAL);
+  }
+  input.at_ = target;
+  return target;
+}
+
+}  // namespace vmz

@@ -1,0 +1,41 @@
+// Where the bytes of a video come from: memory or a file, seen by FFmpeg as one nameless stream.
+//
+// Nameless, so that the format is told from the content alone, for paths as for bytes: a video may be called `.txt`.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "core/libav.h"
+
+namespace vmz {
+
+class Input {
+ public:
+  // Bytes that outlive this object.
+  Input(const char* bytes, size_t size, const std::atomic<bool>* cancelled);
+  // A file. Throws BadRecord when it cannot be read.
+  Input(const std::string& path, const std::atomic<bool>* cancelled);
+  ~Input();
+  Input(const Input&) = delete;
+  Input& operator=(const Input&) = delete;
+
+  AVIOContext* io() const {
+    return io_.get();
+  }
+
+ private:
+  static int read(void* self, uint8_t* out, int size);
+  static int64_t seek(void* self, int64_t offset, int whence);
+  void open_io();
+
+  const char* bytes_ = nullptr;
+  int file_ = -1;
+  int64_t size_ = 0;
+  int64_t at_ = 0;
+  const std::atomic<bool>* cancelled_;
+  Owned<AVIOContext> io_;
+};
+
+}  // namespace vmz

@@ -1,0 +1,247 @@
+#include "core/reader.h"
+
+#include <algorithm>
+#include <cstring>
+#include <future>
+#include <new>
+#include <random>
+#include <utility>
+
+#include "core/clips.h"
+#include "core/errors.h"
+#include "core/random.h"
+#include "core/record.h"
+
+namespace vmz {
+namespace {
+
+constexpr const char* kRemedy = "; leave such videos out with on_bad_video=skip";
+
+uint64_t entropy() {
+  std::random_device device;
+  return (uint64_t{device()} << 32) | device();
+}
+
+// Keys are bytes: what could not be printed is written as hexadecimal numbers.
+std::string printable(const std::string& bytes) {
+  static const char* digits = "0123456789abcdef";
+  std::string text;
+  for (const char letter : bytes) {
+    const auto byte = static_cast<unsigned char>(letter);
+    if (byte >= 32 && byte < 127) {
+      text += letter;
+    } else {
+      text += std::string("\\x") + digits[byte >> 4] + digits[byte & 15];
+    }
+  }
+  return text;
+}
+
+const VideoInputArgs& checked(const VideoInputArgs& args) {
+  args.check();
+  return args;
+}
+
+// What the arguments ask of a record. Its absence is the fault of the whole database, so it is never skipped.
+void check_record(const Record& record, const VideoInputArgs& args, const std::string& key) {
+  if (args.do_multi_label) {
+    for (const int32_t label : record.labels) {
+      if (label < 0 || label >= args.num_of_class) {
+        throw RequestError(
+            "record " + key + " has the label " + std::to_string(label) + ", but num_of_class=" +
+            std::to_string(args.num_of_class) + " allows 0 to " + std::to_string(args.num_of_class - 1) +
+            "; set the number of classes that the database was made for");
+      }
+    }
+  }
+  if (args.decode_type == kFromStartFrame && !record.has_start_frame) {
+    throw RequestError(
+        "record " + key + " has no start frame, which decode_type=2 needs; make the database with --use_start_frame=1");
+  }
+  if (args.get_video_id && !record.has_video_id) {
+    throw RequestError(
+        "record " + key + " has no video id, which get_video_id=1 needs; make the database with --use_video_id=1");
+  }
+}
+
+}  // namespace
+
+std::string BadVideo::sentence() const {
+  return "record " + key + (path.empty() ? "" : " (" + path + ")") + ": " + reason;
+}
+
+std::shared_ptr<float> BufferPool::take() {
+  std::unique_ptr<float[]> buffer;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!free_.empty()) {
+      buffer = std::move(free_.back());
+      free_.pop_back();
+    }
+  }
+  if (!buffer) {
+    buffer.reset(new float[static_cast<size_t>(values_)]);
+  }
+  float* values = buffer.release();
+  const auto pool = shared_from_this();
+  return {values, [pool](float* returned) {
+            std::unique_ptr<float[]> owned(returned);
+            std::lock_guard<std::mutex> lock(pool->mutex_);
+            pool->free_.push_back(std::move(owned));
+          }};
+}
+
+struct BatchReader::Task {
+  RawRecord raw;
+  VideoClips clips;
+  bool is_bad = false;
+  BadVideo bad;
+  std::promise<void> done;
+  std::future<void> ready = done.get_future();
+};
+
+BatchReader::BatchReader(const VideoInputArgs& args, std::unique_ptr<RecordSource> source)
+    : args_(checked(args)),
+      seed_(args.seed > 0 ? static_cast<uint64_t>(args.seed) : entropy()),
+      source_(std::move(source)),
+      buffers_(std::make_shared<BufferPool>(args.video_values())),
+      threads_(args.num_decode_threads) {}
+
+BatchReader::~BatchReader() {
+  cancelled_ = true;
+}
+
+std::vector<VideoClips> BatchReader::next() {
+  if (error_) {
+    std::rethrow_exception(error_);
+  }
+  try {
+    return next_batch();
+  } catch (...) {
+    error_ = std::current_exception();
+    cancelled_ = true;  // nothing that is being decoded will be asked for
+    throw;
+  }
+}
+
+std::vector<VideoClips> BatchReader::next_batch() {
+  std::vector<VideoClips> videos;
+  while (videos.size() < static_cast<size_t>(args_.batch_size)) {
+    submit();
+    if (pending_.empty()) {
+      break;
+    }
+    const std::shared_ptr<Task> task = pending_.front();
+    pending_.pop_front();
+    task->ready.get();
+    if (!task->is_bad) {
+      bad_in_a_row_ = 0;
+      videos.push_back(std::move(task->clips));
+      continue;
+    }
+    note(task->bad, task->raw.index);
+    if (args_.on_bad_video == "stop") {
+      throw BadVideoError(task->bad.sentence() + kRemedy);
+    }
+    ++bad_in_a_row_;
+    if (args_.wrap_around && source_->size() > 0 && bad_in_a_row_ >= source_->size()) {
+      throw BadVideoError("no video of the database can be read; the last one is " + task->bad.sentence());
+    }
+  }
+  submit();
+  if (videos.empty()) {
+    const std::string records = std::to_string(source_->size());
+    if (source_->size() > 0 && bad_in_a_row_ >= source_->size()) {
+      throw BadVideoError("no video of the database can be read; the last one is " + skipped_.back().sentence());
+    }
+    throw EndOfData("EndOfData: all " + records + " records of the database have been read once");
+  }
+  return videos;
+}
+
+// Keeps the threads busy with the next records.
+void BatchReader::submit() {
+  const auto ahead = static_cast<size_t>(std::max(args_.batch_size, args_.num_decode_threads));
+  while (!source_ended_ && pending_.size() <= ahead) {
+    auto task = std::make_shared<Task>();
+    if (!source_->next(&task->raw)) {
+      source_ended_ = true;
+      return;
+    }
+    pending_.push_back(task);
+    threads_.submit([this, task] { work(*task); });
+  }
+}
+
+void BatchReader::work(Task& task) const {
+  try {
+    read(task);
+    task.done.set_value();
+  } catch (...) {
+    task.done.set_exception(std::current_exception());
+  }
+}
+
+void BatchReader::read(Task& task) const {
+  const std::string key = printable(task.raw.key);
+  std::string path;
+  try {
+    const Record record = parse_record(task.raw.value.data(), task.raw.value.size());
+    VideoSource source;
+    if (args_.use_local_file) {
+      path.assign(record.video, record.video_size);
+      source.path = path;
+    } else {
+      source.bytes = record.video;
+      source.size = record.video_size;
+    }
+    check_record(record, args_, key);
+    task.clips.index = task.raw.index;
+    task.clips.labels = record.labels;
+    task.clips.start_frame = record.start_frame;
+    task.clips.video_id = record.video_id;
+    task.clips.data = buffers_->take();
+    const Random random(seed_, static_cast<uint64_t>(task.raw.turn), static_cast<uint64_t>(task.raw.index));
+    read_clips(source, record.start_frame, args_, random, &cancelled_, task.clips.data.get());
+  } catch (const BadRecord& error) {
+    task.is_bad = true;
+    task.bad = {key, path, error.what()};
+    task.clips = VideoClips();
+  } catch (const std::bad_alloc&) {
+    throw std::runtime_error(
+        BadVideo{key, path, ""}.sentence() + "not enough memory for its frames and " +
+        std::to_string(args_.video_values() * 4) + " bytes of clips; use fewer or smaller clips, or fewer threads");
+  }
+  std::string().swap(task.raw.value);  // may be megabytes
+}
+
+void BatchReader::note(const BadVideo& bad, int64_t index) {
+  if (skipped_indices_.insert(index).second) {
+    skipped_.push_back(bad);
+  }
+}
+
+void copy_data(const std::vector<VideoClips>& videos, const VideoInputArgs& args, float* data) {
+  for (const VideoClips& video : videos) {
+    std::memcpy(data, video.data.get(), static_cast<size_t>(args.video_values()) * sizeof(float));
+    data += args.video_values();
+  }
+}
+
+void copy_labels(const std::vector<VideoClips>& videos, const VideoInputArgs& args, int32_t* labels) {
+  const int64_t width = args.do_multi_label ? args.num_of_class : 1;
+  for (const VideoClips& video : videos) {
+    for (int64_t row = 0; row < args.rows(); ++row, labels += width) {
+      std::fill(labels, labels + width, 0);
+      if (!args.do_multi_label) {
+        labels[0] = video.labels[0];
+        continue;
+      }
+      for (const int32_t label : video.labels) {
+        labels[label] = 1;
+      }
+    }
+  }
+}
+
+}  // namespace vmz

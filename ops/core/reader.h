@@ -1,0 +1,110 @@
+// Batches of clips from a database of records, decoded ahead in threads.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "core/arguments.h"
+#include "core/thread_pool.h"
+
+namespace vmz {
+
+// A record as it lies in the database.
+struct RawRecord {
+  int64_t turn = 0;   // how many times the database had been read to its end before
+  int64_t index = 0;  // its place in the database's order
+  std::string key, value;
+};
+
+// Where records come from, one after the other. Called from one thread at a time.
+class RecordSource {
+ public:
+  virtual ~RecordSource() = default;
+  // False when the pass is over and there is to be no other. May throw; the reader then stops with that error.
+  virtual bool next(RawRecord* record) = 0;
+  // Records of the database, 0 while that is not known.
+  virtual int64_t size() const = 0;
+};
+
+// A record that gave no clips. `path` is empty where the database holds the video's bytes.
+struct BadVideo {
+  std::string key, path, reason;
+
+  // Which record it is and what is wrong with it.
+  std::string sentence() const;
+};
+
+// float32 values that return to their pool when the last owner lets go of them.
+class BufferPool : public std::enable_shared_from_this<BufferPool> {
+ public:
+  explicit BufferPool(int64_t values) : values_(values) {}
+  std::shared_ptr<float> take();
+
+ private:
+  int64_t values_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<float[]>> free_;
+};
+
+// The clips of one record and what the record says of them.
+struct VideoClips {
+  int64_t index = 0;
+  std::vector<int32_t> labels;
+  int32_t start_frame = 0;
+  int64_t video_id = 0;
+  std::shared_ptr<float> data;  // VideoInputArgs::video_values() values
+};
+
+// The result depends on the records, the arguments and the seed only: never on the number of threads or on timing.
+class BatchReader {
+ public:
+  // Throws RequestError for wrong arguments.
+  BatchReader(const VideoInputArgs& args, std::unique_ptr<RecordSource> source);
+  ~BatchReader();
+
+  // The videos of the next batch: batch_size of them, or fewer at the end of the only pass (wrap_around=0). Throws
+  // EndOfData after it, BadVideoError for a bad record (on_bad_video=stop) and when no record is a good one, RequestError
+  // for a record that lacks what the arguments ask of it. What it threw once, it throws again: nothing is read after it.
+  std::vector<VideoClips> next();
+
+  // Each record that gave no clips so far, once; with on_bad_video=stop the one that stopped the reader.
+  const std::vector<BadVideo>& skipped() const {
+    return skipped_;
+  }
+
+ private:
+  struct Task;
+
+  std::vector<VideoClips> next_batch();
+  void submit();
+  void work(Task& task) const;
+  void read(Task& task) const;
+  void note(const BadVideo& bad, int64_t index);
+
+  const VideoInputArgs args_;
+  const uint64_t seed_;
+  std::unique_ptr<RecordSource> source_;
+  std::shared_ptr<BufferPool> buffers_;
+  std::deque<std::shared_ptr<Task>> pending_;
+  bool source_ended_ = false;
+  int64_t bad_in_a_row_ = 0;
+  std::vector<BadVideo> skipped_;
+  std::unordered_set<int64_t> skipped_indices_;
+  std::exception_ptr error_;
+  std::atomic<bool> cancelled_{false};
+  ThreadPool threads_;  // last: its threads use what stands above
+};
+
+// Copies a batch to arrays that hold videos.size() * args.rows() rows: what VideoInput puts out.
+void copy_data(const std::vector<VideoClips>& videos, const VideoInputArgs& args, float* data);
+// [rows], or 0/1 [rows, num_of_class] with do_multi_label.
+void copy_labels(const std::vector<VideoClips>& videos, const VideoInputArgs& args, int32_t* labels);
+
+}  // namespace vmz

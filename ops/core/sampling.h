@@ -1,0 +1,48 @@
+// Which frames, which size, which crop: pure functions of the arguments and of what a stream states.
+//
+// Where the original computes in float32 or in integers, so do these: a double gives other frames now and then.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/arguments.h"
+
+namespace vmz {
+
+constexpr int64_t kMaxFrames = 10000;      // the original reads no further
+constexpr int64_t kSeekMarginFrames = 10;  // how far before the wanted frame the original seeks
+
+struct Size {
+  int64_t width, height;
+};
+
+struct Offset {
+  int64_t top, left;
+};
+
+// Frames that must follow a clip's start.
+int64_t frames_needed(const VideoInputArgs& args);
+
+// First frames of `clips` clips spread evenly over `frames` frames, which are no fewer than `needed`.
+std::vector<int64_t> uniform_starts(int64_t frames, int64_t needed, int64_t clips);
+
+// Timestamp of a frame number in the stream's time base, as if all frames were equally long.
+int64_t start_timestamp(int64_t duration, int64_t frames, int64_t start_frame);
+
+// The last timestamp at which a random clip may start.
+int64_t latest_start(int64_t duration, int64_t frames, int64_t needed);
+
+// Where to seek, backward to a key frame, so that the frame at `start` is certainly decoded.
+int64_t seek_timestamp(int64_t duration, int64_t frames, int64_t start);
+
+// The size with the short edge scaled to `edge`, in float32.
+Size scale_short_edge(Size size, int64_t edge);
+
+// The size to which frames are scaled. `short_edge` is the one drawn from jitter_scales, or the argument itself.
+Size output_size(const VideoInputArgs& args, Size size, int64_t short_edge);
+
+// `crops` square crops: the centre for one, else spread along the longer side, in integers.
+std::vector<Offset> crop_offsets(Size size, int64_t crop, int64_t crops);
+
+}  // namespace vmz

@@ -1,0 +1,80 @@
+#include "core/arguments.h"
+
+#include "check.h"
+#include "core/errors.h"
+
+using vmz::RequestError;
+using vmz::VideoInputArgs;
+
+namespace {
+
+VideoInputArgs good() {
+  VideoInputArgs args;
+  args.batch_size = 1;
+  args.length_rgb = 8;
+  args.crop_size = 112;
+  args.scale_h = 128;
+  args.scale_w = 171;
+  return args;
+}
+
+template <class Change>
+VideoInputArgs with(Change change) {
+  VideoInputArgs args = good();
+  change(args);
+  return args;
+}
+
+}  // namespace
+
+TEST(the_originals_defaults) {
+  const VideoInputArgs args;
+  CHECK_EQUAL(args.clip_per_video, 1);
+  CHECK_EQUAL(args.num_decode_threads, 4);
+  CHECK_EQUAL(args.random_mirror, 1);
+  CHECK_EQUAL(args.decode_type, 0);
+  int count = 0;
+  for_each_argument(args, [&count](const char*, const auto&) { ++count; });
+  CHECK_EQUAL(count, 37);
+}
+
+TEST(good_arguments_pass) {
+  good().check();
+  with([](VideoInputArgs& a) { a.clip_start_positions = {0, 5}, a.decode_type = 1; }).check();
+  with([](VideoInputArgs& a) { a.jitter_scales = {128, 160}, a.video_res_type = 1; }).check();
+  with([](VideoInputArgs& a) { a.video_res_type = 2, a.scale_h = a.scale_w = 0; }).check();
+}
+
+TEST(explicit_starts_set_the_number_of_clips) {
+  const VideoInputArgs args = with([](VideoInputArgs& a) { a.clip_start_positions = {0, 5, 9}, a.crop_per_clip = 2; });
+  CHECK_EQUAL(args.clips(), 3);
+  CHECK_EQUAL(args.rows(), 6);
+  CHECK_EQUAL(args.video_values(), int64_t{6} * 3 * 8 * 112 * 112);
+}
+
+TEST(wrong_arguments_are_named) {
+  const auto refused = [](const char* part, void (*change)(VideoInputArgs&)) {
+    CHECK_THROWS(RequestError, part, with(change).check());
+  };
+  refused("batch_size=0 must be at least 1", [](VideoInputArgs& a) { a.batch_size = 0; });
+  refused("length_rgb=0", [](VideoInputArgs& a) { a.length_rgb = 0; });
+  refused("sampling_rate_rgb=0", [](VideoInputArgs& a) { a.sampling_rate_rgb = 0; });
+  refused("scale_h=100 is smaller than crop_size=112", [](VideoInputArgs& a) { a.scale_h = 100; });
+  refused("scale_w=100", [](VideoInputArgs& a) { a.scale_w = 100; });
+  refused("short_edge=100", [](VideoInputArgs& a) { a.video_res_type = 1, a.short_edge = 100; });
+  refused("jitter_scales=[100, 128]", [](VideoInputArgs& a) { a.video_res_type = 1, a.jitter_scales = {100, 128}; });
+  refused("jitter_scales needs video_res_type=1", [](VideoInputArgs& a) { a.jitter_scales = {128}; });
+  refused("clip_per_video=2 needs decode_type=1", [](VideoInputArgs& a) { a.clip_per_video = 2; });
+  refused("clip_start_positions needs", [](VideoInputArgs& a) { a.clip_start_positions = {3}; });
+  refused("must not be negative", [](VideoInputArgs& a) { a.clip_start_positions = {-3}, a.decode_type = 1; });
+  refused("crop_per_clip=3 needs random_crop=0", [](VideoInputArgs& a) { a.crop_per_clip = 3; });
+  refused("get_start_frame=1 needs", [](VideoInputArgs& a) { a.get_start_frame = 1; });
+  refused("num_of_class", [](VideoInputArgs& a) { a.do_multi_label = 1; });
+  refused("decode_type=3 must be one of [0, 1, 2]", [](VideoInputArgs& a) { a.decode_type = 3; });
+  refused("on_bad_video=\"go on\"", [](VideoInputArgs& a) { a.on_bad_video = "go on"; });
+  refused("get_optical_flow=1 comes with", [](VideoInputArgs& a) { a.get_optical_flow = 1; });
+  refused("image_as_input=1 comes with", [](VideoInputArgs& a) { a.image_as_input = 1; });
+  refused("get_rgb=0", [](VideoInputArgs& a) { a.get_rgb = 0; });
+  refused("num_decode_threads=100000", [](VideoInputArgs& a) { a.num_decode_threads = 100000; });
+  refused("more than a computer holds", [](VideoInputArgs& a) { a.batch_size = a.length_rgb = 2000000000; });
+}

@@ -1,0 +1,34 @@
+"""The original's clips, case by case, through the C++ operator."""
+
+from collections import Counter
+
+import pytest
+
+from tests.golden import needs_shared
+from tests.ops.goldens import outcomes
+from tests.ops.operator import needs_library
+from tests.reader_goldens import IDENTICAL, READ, REFUSED, STARTS_WHERE_TOLD, UNWRITTEN, videos
+
+LARGE = {
+    "flipping_a_pancake.mkv": 5,
+    "bigbuckbunny.mp4": 9,
+    "skeleton.mp4": 8,
+    "corrupted.mp4": 4,
+    "bikes.mp4": 5,
+    "arm_wrestling.mp4": 5,
+    "nasa_13013.mp4": 4,
+}
+
+pytestmark = [needs_library, needs_shared]
+
+
+@pytest.mark.parametrize("video", videos())
+def test_clips_are_the_original_ones(video, tmp_path):
+    counts = Counter(outcome.verdict for outcome in outcomes(video, tmp_path, every=LARGE.get(video, 1)))
+    assert counts[IDENTICAL] > 0
+
+
+@pytest.mark.slow
+def test_all_goldens_are_identical_or_explained(tmp_path):
+    counts = Counter(outcome.verdict for video in videos() for outcome in outcomes(video, tmp_path))
+    assert counts == {IDENTICAL: 325, REFUSED: 56, READ: 11, STARTS_WHERE_TOLD: 10, UNWRITTEN: 2}

@@ -1,0 +1,98 @@
+"""The DB type `lmdb`, through Caffe2's own operators."""
+
+import os
+
+import lmdb
+import numpy as np
+import pytest
+
+from tests.ops.operator import core, needs_library, workspace
+
+pytestmark = needs_library
+
+
+@pytest.fixture(autouse=True)
+def clean():
+    workspace.ResetWorkspace()
+    yield
+    workspace.ResetWorkspace()
+
+
+def save(path, blobs):
+    for name, array in blobs.items():
+        workspace.FeedBlob(name, array)
+    workspace.RunOperatorOnce(
+        core.CreateOperator("Save", list(blobs), [], db=str(path), db_type="lmdb", absolute_path=1)
+    )
+
+
+def test_save_and_load(tmp_path):
+    blobs = {name: np.random.RandomState(i).randn(50, 40).astype(np.float32) for i, name in enumerate("abc")}
+    save(tmp_path / "db", blobs)
+    workspace.ResetWorkspace()
+    workspace.RunOperatorOnce(
+        core.CreateOperator("Load", [], list(blobs), db=str(tmp_path / "db"), db_type="lmdb", absolute_path=1)
+    )
+    for name, array in blobs.items():
+        assert np.array_equal(workspace.FetchBlob(name), array)
+    with lmdb.open(str(tmp_path / "db"), readonly=True) as environment:
+        assert environment.stat()["entries"] == 3
+
+
+def test_the_map_grows(tmp_path):
+    blobs = {f"blob{i}": np.full((5 << 20,), i, np.float32) for i in range(5)}  # 100 MB; the first map has 64
+    save(tmp_path / "db", blobs)
+    with lmdb.open(str(tmp_path / "db"), readonly=True, map_size=1 << 30) as environment:
+        assert environment.stat()["entries"] >= 5
+
+
+def test_an_existing_folder_is_not_overwritten(tmp_path):
+    with pytest.raises(RuntimeError, match=r"lmdb: cannot make .*: File exists"):
+        save(tmp_path, {"a": np.zeros(3, np.float32)})
+
+
+def open_reader(path, **shard):
+    workspace.RunOperatorOnce(core.CreateOperator("CreateDB", [], ["reader"], db=str(path), db_type="lmdb", **shard))
+
+
+def test_a_read_only_folder(tmp_path):
+    with lmdb.open(str(tmp_path / "db")) as environment, environment.begin(write=True) as transaction:
+        transaction.put(b"0", b"x")
+    os.remove(tmp_path / "db" / "lock.mdb")
+    os.chmod(tmp_path / "db" / "data.mdb", 0o444)
+    os.chmod(tmp_path / "db", 0o555)
+    open_reader(tmp_path / "db")
+    assert not (tmp_path / "db" / "lock.mdb").exists()  # root may write anywhere, but there was no need to
+    os.chmod(tmp_path / "db", 0o755)
+
+
+def test_a_single_file(tmp_path):
+    with lmdb.open(str(tmp_path / "db.mdb"), subdir=False) as environment, environment.begin(write=True) as transaction:
+        transaction.put(b"0", b"x")
+    open_reader(tmp_path / "db.mdb")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database" * 1000])
+def test_what_is_no_database(content, tmp_path):
+    path = tmp_path / "db"
+    if content is not None:
+        path.mkdir()
+        (path / "data.mdb").write_bytes(content)
+    with pytest.raises(RuntimeError, match="lmdb: (no such database|cannot open)"):
+        open_reader(path)
+
+
+def test_a_folder_without_data(tmp_path):
+    with pytest.raises(RuntimeError, match=r"holds no data\.mdb"):
+        open_reader(tmp_path)
+
+
+def test_a_truncated_database_is_refused_not_fatal(tmp_path):
+    with lmdb.open(str(tmp_path / "db"), map_size=1 << 26) as environment:
+        for i in range(20):
+            with environment.begin(write=True) as transaction:
+                transaction.put(b"%d" % i, b"x" * 100_000)
+    data = tmp_path / "db" / "data.mdb"
+    data.write_bytes(data.read_bytes()[: 1 << 19])
+    with pytest.raises(RuntimeError, match="is truncated: 524288 bytes of"):
+        open_reader(tmp_path / "db")
