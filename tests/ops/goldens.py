@@ -1,4 +1,4 @@
-"""Every RGB golden of the original reader, run through our C++ operator: identical, or different for a checked cause."""
+"""Every RGB golden of the original reader, run through the C++ operator: identical, or different for a known cause."""
 
 from __future__ import annotations
 
