@@ -31,6 +31,8 @@ def variant(kind: str, video: bytes, other: bytes, label: int, random: np.random
         encoded = encoded[: random.randint(len(encoded))]
     elif kind == "record flipped":  # in the first and last bytes lies what is not the video's own
         for _ in range(random.randint(1, 4)):
-            place = random.choice([random.randint(16), len(encoded) - 1 - random.randint(12), random.randint(len(encoded))])
+            place = random.choice(
+                [random.randint(16), len(encoded) - 1 - random.randint(12), random.randint(len(encoded))]
+            )
             encoded[place] ^= 1 << random.randint(8)
     return bytes(encoded)
