@@ -1,4 +1,4 @@
-"""Where the golden data lies, and what happens when it is not there: tests skip, except in CI, where its absence fails."""
+"""Where the golden data lies. Where it is missing, tests that need it skip, except in CI, where they fail."""
 
 from __future__ import annotations
 

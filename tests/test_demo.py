@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
+
+from vmz.checkpoints.matching import match
+from vmz.checkpoints.pickles import load_pickle
+from vmz.engines.torch_engine.importer import import_net
+from vmz.models.config import ModelConfig
+from vmz.models.registry import build
+from vmz.video.decoding import Video
+from vmz.video.scaling import Scaler, normalise
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "scripts" / "demo"
@@ -18,6 +28,8 @@ WEIGHTS = ROOT / "models_zoo" / "demo" / "motion_r2plus1d_10.pkl"
 sys.path.insert(0, str(DEMO))
 
 import make_videos  # noqa: E402
+
+CLASSES = list(make_videos.MOTIONS)
 
 
 def frames(video: bytes) -> np.ndarray:
@@ -75,3 +87,30 @@ def test_the_script_writes_a_list_and_refuses_to_write_over_it(tmp_path: Path) -
 
 def test_the_weights_are_small() -> None:
     assert WEIGHTS.stat().st_size < 1_000_000
+
+
+def test_the_network_sees_motion_and_nothing_else() -> None:
+    model = build(ModelConfig(model_depth=10, channel_multiplier=0.1, num_labels=8, clip_length=8))
+    weights, report = match(load_pickle(WEIGHTS), [*model.params, *model.computed_params])
+    assert not report.missing and not report.unused
+    values = {blob: torch.from_numpy(array) for blob, array in weights.items()}
+    module = import_net(model.net, model.param_init_net, outputs=["softmax"], values=values)
+    labels = torch.arange(32) % 8
+    clips = torch.stack([centre_clip(make_videos.make_video(name, (9, i, 0))) for i in range(4) for name in CLASSES])
+    with torch.no_grad():
+        moving = module(clips)["softmax"].argmax(1)
+        backwards = module(clips.flip(2))["softmax"].argmax(1)
+        still = module(clips[:, :, :1].expand_as(clips).contiguous())["softmax"].argmax(1)
+    assert (moving == labels).float().mean() >= 0.8
+    assert (backwards == (labels ^ 1)).float().mean() >= 0.8  # classes 2n and 2n + 1 are a pair
+    assert (still == labels).float().mean() <= 0.3  # chance is 0.125
+
+
+def centre_clip(video: bytes) -> torch.Tensor:
+    """Eight frames from the middle as the reader gives them, float32 (3, 8, 112, 112)."""
+    clip = np.empty((3, 8, 112, 112), np.float32)
+    scaler = Scaler(171, 128)
+    with Video(video) as source:
+        for place, (frame, _) in enumerate(itertools.islice(source.read(), 12, 20)):
+            normalise(np.ascontiguousarray(scaler.convert(frame)[8:120, 29:141]), clip[:, place])
+    return torch.from_numpy(clip)

@@ -58,7 +58,7 @@ def cells(row: zoo.ZooRow) -> tuple[str, ...]:
     numbers = row.published
     return (
         row.name,
-        shown(row.flags["clip_length_rgb"]),
+        shown(row.flags["clip_length_of" if row.flags["input_type"] == 1 else "clip_length_rgb"]),
         shown(row.flags["crop_size"]),
         shown(row.train_data),
         shown(row.pretrain_data),

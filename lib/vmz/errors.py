@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class VmzError(Exception):
-    """Something failed. Tools print the message on one line and end with `exit_status`; no traceback without --debug."""
+    """Something failed. Tools print the message on one line and end with `exit_status`."""
 
     exit_status = 1
 

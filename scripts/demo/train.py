@@ -180,9 +180,9 @@ def accuracy(weights: dict[str, Tensor], videos: np.ndarray, labels: np.ndarray)
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser("Train the demo's network and write its weights.")
     parser.add_argument("--output", type=Path, required=True, help="the .pkl to write")
-    parser.add_argument("--videos_per_class", type=int, default=100)
-    parser.add_argument("--steps", type=int, default=900, help="steps on half-size clips")
-    parser.add_argument("--last_steps", type=int, default=60, help="steps on full-size clips")
+    parser.add_argument("--videos_per_class", type=int, default=80)
+    parser.add_argument("--steps", type=int, default=700, help="steps on half-size clips")
+    parser.add_argument("--last_steps", type=int, default=50, help="steps on full-size clips")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args(argv)
 

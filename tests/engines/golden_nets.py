@@ -6,9 +6,8 @@ import gzip
 import json
 from typing import Any, NamedTuple
 
-from vmz.netdef.json_form import net_from_json
-
 from tests.golden import GOLDEN
+from vmz.netdef.json_form import net_from_json
 
 
 class GoldenNet(NamedTuple):

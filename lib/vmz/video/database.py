@@ -132,6 +132,14 @@ class DatabaseWriter:
             self._pending.clear()
             self._pending_bytes = 0
 
+    def _publish(self) -> None:
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(self._temporary, 0o777 & ~umask)  # mkdtemp makes the folder private
+        if os.path.lexists(self.path):
+            raise VmzError(f"{self.path} has come to exist meanwhile; remove it or choose another output")
+        os.rename(self._temporary, self.path)
+
     def __enter__(self) -> DatabaseWriter:
         return self
 
@@ -144,10 +152,7 @@ class DatabaseWriter:
                 self._environment.sync(True)
             self._environment.close()
             if kind is None:
-                umask = os.umask(0)
-                os.umask(umask)
-                os.chmod(self._temporary, 0o777 & ~umask)  # mkdtemp makes the folder private
-                os.rename(self._temporary, self.path)
+                self._publish()
         finally:
             shutil.rmtree(self._temporary, ignore_errors=True)
 

@@ -123,31 +123,12 @@ class _BestEffortClock:
         return dts
 
 
-class _NamelessFile(io.RawIOBase):
+class _NamelessFile:
     """A file without its name: FFmpeg must tell the format from the content, as it does for bytes, not from `.txt`."""
 
     def __init__(self, path: str) -> None:
-        self._file = open(path, "rb")  # noqa: SIM115 - closed in close()
-
-    def read(self, size: int = -1) -> bytes:
-        return self._file.read(size)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-        super().close()
+        file = open(path, "rb")  # noqa: SIM115 - closed by whoever holds this
+        self.read, self.seek, self.tell, self.close = file.read, file.seek, file.tell, file.close
 
 
 def _open_file(source: Source) -> Any:

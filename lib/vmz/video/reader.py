@@ -17,9 +17,11 @@ from vmz.errors import VmzError
 from vmz.video.arguments import FROM_START_FRAME, VideoInputArgs
 from vmz.video.clips import ClipError, read_clips
 from vmz.video.database import VideoDatabase
+from vmz.video.decoding import Source
 from vmz.video.records import Record, RecordError
 
 REMEDY = "leave such videos out with --on_bad_video=skip, or check the list with create_video_db.py --check"
+MAX_PATH_BYTES = 4096
 
 
 class EndOfData(VmzError):
@@ -159,10 +161,11 @@ class ClipReader:
         path = None
         try:
             record = self._database[index]
-            path = record.path if self.args.use_local_file else None
             self._check(record)
+            source = _source(record, self.args.use_local_file)
+            path = source if isinstance(source, str) else None
             random = np.random.default_rng((self._seed, turn, index))
-            read_clips(path if path is not None else record.video, record.start_frame, self.args, random, clips)
+            read_clips(source, record.start_frame, self.args, random, clips)
         except (RecordError, ClipError) as error:
             key = self._database.keys[index].decode("ascii", "backslashreplace")
             return _Video(index, None, clips, BadVideo(key, path, str(error)))
@@ -232,3 +235,15 @@ class ClipReader:
         self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         self.close()
+
+
+def _source(record: Record, use_local_file: int) -> Source:
+    """What to open. Raises ClipError where the record plainly holds the other of the two, path or bytes."""
+    could_be_path = len(record.video) <= MAX_PATH_BYTES and b"\0" not in record.video
+    if use_local_file:
+        if not could_be_path:
+            raise ClipError("it holds the bytes of a video, not a path; set --use_local_file=0")
+        return record.path
+    if could_be_path and os.path.isfile(record.path):
+        raise ClipError(f"it holds a path, {record.path}, not the bytes of a video; set --use_local_file=1")
+    return record.video

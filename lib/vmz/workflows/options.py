@@ -87,9 +87,7 @@ READER_FLAGS = {
     "num_decode_threads": Flag(positive, 4, "threads that decode ahead of the net"),
     "use_local_file": Flag(switch, 0, "the LMDB holds paths of videos, not their bytes"),
     "input_type": Flag(int, 0, "0: RGB. (1: optical flow, 2: audio and 3: both are not here yet)", (0,)),
-    "clip_length_of": Flag(
-        positive, 8, "optical flow frames (as the four below: in the net, of no effect on RGB)"
-    ),
+    "clip_length_of": Flag(positive, 8, "optical flow frames (as the four below: in the net, of no effect on RGB)"),
     "sampling_rate_of": Flag(positive, 2, "every n-th optical flow frame"),
     "frame_gap_of": Flag(positive, 2, "frames between the two of a flow"),
     "do_flow_aggregation": Flag(switch, 0, "chain flows across the gap"),

@@ -13,8 +13,9 @@ from torch.fx import GraphModule, Interpreter
 
 from vmz.engines.engine import Engine
 from vmz.engines.torch_engine.fills import run_fills
-from vmz.engines.torch_engine.importer import full_name, import_net, input_blobs
+from vmz.engines.torch_engine.importer import full_name, import_net, input_blobs, left_out
 from vmz.engines.torch_engine.op import Op, lookup, read_ops
+from vmz.engines.torch_engine.passes import optimize
 from vmz.engines.torch_engine.readers import InputOp, open_readers
 from vmz.errors import UsageError, VmzError
 
@@ -41,7 +42,9 @@ class TorchEngine(Engine):
         self._batch: dict[str, Tensor] = {}
         self._results: dict[str, Tensor] = {}
         self._wanted: dict[str, None] = {}  # a set that keeps its order
+        self._imported: Any = None  # the net as a module, and what runs: the same, optimized for inputs of `_extents`
         self._module: Optional[GraphModule] = None
+        self._extents: list[torch.Size] = []
         self._blobs: dict[str, None] = {}
         self._computed: dict[str, Op] = {}
         self._has_run = False
@@ -144,16 +147,26 @@ class TorchEngine(Engine):
         raise UsageError(f"blob {name} has no value: no operator computes it; feed it before run")
 
     def _all_values(self) -> dict[str, None]:
-        """Every blob that can be had: all but what an operator leaves out, such as the mask of Dropout in testing."""
-        omitted = {
-            op.outputs[1] for op in self._ops if op.type == "Dropout" and op.arg("is_test", 0) and op.outputs[1:]
-        }
+        """Every blob that operators write and that is no parameter."""
+        omitted = {blob for op in self._ops for blob in left_out(op)}
         return dict.fromkeys(blob for blob in self._computed if blob not in omitted and blob not in self._parameters)
 
-    def _compiled(self) -> GraphModule:
+    def _compiled(self) -> tuple[GraphModule, list[Tensor]]:
+        """The module for what is wanted and its inputs; it is made anew when these change in more than their number."""
         if self._module is None:
-            self._module = import_net(self._net, outputs=list(self._wanted), values=self._parameters)
-        return self._module
+            self._imported = import_net(self._net, outputs=list(self._wanted), values=self._parameters)
+        inputs = [self._input(name) for name in input_blobs(self._imported)]
+        extents = [value.shape[1:] for value in inputs]
+        if self._module is None or extents != self._extents:
+            timeless = not any(_depends_on_time(op) for op in self._ops)
+            self._module = self._imported
+            if self.optimize and timeless:
+                try:
+                    self._module = optimize(self._imported, inputs)
+                except (RuntimeError, ValueError, IndexError, TypeError) as error:
+                    raise located(self._imported, inputs, error) from error
+            self._extents = extents
+        return self._module, inputs
 
     def _want(self, name: str) -> None:
         """Compute `name` now and in the runs to come; a name that cannot be computed leaves nothing behind."""
@@ -166,8 +179,7 @@ class TorchEngine(Engine):
             raise
 
     def _compute(self) -> None:
-        module = self._compiled()
-        inputs = [self._input(name) for name in input_blobs(module)]
+        module, inputs = self._compiled()
         with torch.no_grad(), full_precision():
             try:
                 self._results = module.forward(*inputs)  # its __call__ would print a traceback of its own

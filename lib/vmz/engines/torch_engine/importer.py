@@ -126,7 +126,13 @@ def _sinks(net: Any, writers: _Writers) -> list[str]:
     if net.external_output:
         return list(net.external_output)
     read = {value for reads in writers.reads for value in reads}
-    return [blob for blob, index in writers.last.items() if index >= 0 and (blob, index) not in read]
+    unread = [(blob, index) for blob, index in writers.last.items() if index >= 0 and (blob, index) not in read]
+    return [blob for blob, index in unread if blob not in left_out(writers.ops[index])]
+
+
+def left_out(op: Op) -> tuple[str, ...]:
+    """The outputs that an operator does not write: Dropout has no mask in testing, here as in Caffe2."""
+    return op.outputs[1:] if op.type == "Dropout" and op.arg("is_test", 0) else ()
 
 
 class _Translation:
