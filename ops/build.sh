@@ -3,6 +3,7 @@
 #
 #   PYTHON  the Python 3.9 whose torch 1.10.2 it is built against (.venv-caffe2/bin/python)
 #   JOBS    compilers at a time (2)
+#   CUDA    ON: the CUDA operator too (OFF)
 #
 # Prints the library's path as its last line. What it needs of the system: ops/README.md.
 set -eu
@@ -14,6 +15,24 @@ python=${PYTHON:-$here/../.venv-caffe2/bin/python}
 fail() {
   echo "error: $1" >&2
   exit 2
+}
+
+# unpack SUBFOLDER WHEEL...: the headers of wheels, from their include folders on.
+unpack() {
+  target=$headers/$1
+  shift
+  "$python" - "$target" "$@" <<'PY'
+import pathlib, sys, zipfile
+
+target = pathlib.Path(sys.argv[1])
+for wheel in sys.argv[2:]:
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            folder, include, header = name.partition("/include/")
+            if include and header.endswith((".h", ".hpp")):
+                (target / header).parent.mkdir(parents=True, exist_ok=True)
+                (target / header).write_bytes(archive.read(name))
+PY
 }
 
 command -v "$python" >/dev/null || fail "no such Python: $python; run make setup-caffe2, or name one with PYTHON="
@@ -36,15 +55,16 @@ if [ ! -e "$headers/.ready" ]; then
     fail "cannot fetch the headers in ops/requirements.txt; is the package index reachable?"
   tar -xzf "$build/packages/grpcio-tools-1.34.0.tar.gz" -C "$headers" --strip-components=4 \
     grpcio-tools-1.34.0/third_party/protobuf/src/google
-  "$python" - "$build/packages" "$headers" <<'PY'
-import pathlib, sys, zipfile
-wheel = next(pathlib.Path(sys.argv[1]).glob("mkl_include-*.whl"))
-with zipfile.ZipFile(wheel) as archive:
-    for name in archive.namelist():
-        if name.endswith(".h") and "/include/" in name:
-            (pathlib.Path(sys.argv[2]) / pathlib.PurePath(name).name).write_bytes(archive.read(name))
-PY
+  unpack "" "$build"/packages/mkl_include-*.whl
   touch "$headers/.ready"
+fi
+
+if [ "${CUDA:-OFF}" = ON ] && [ ! -e "$headers/cuda/.ready" ]; then
+  "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+    --require-hashes -r "$here/requirements-cuda.txt" -d "$build/packages" ||
+    fail "cannot fetch the headers in ops/requirements-cuda.txt; is the package index reachable?"
+  unpack cuda/ "$build"/packages/nvidia_cuda_*.whl
+  touch "$headers/cuda/.ready"
 fi
 
 cmake -S "$here" -B "$build" -DVMZ_TORCH="$torch" -DVMZ_HEADERS="$headers" -DVMZ_CUDA="${CUDA:-OFF}" >"$build/configure.log" ||

@@ -43,7 +43,8 @@ def one_pass(database, **changes):
                 batch = operator.run()
                 clips = batch["data"].reshape(len(batch["record_index"]), -1)
                 assert np.isfinite(clips).all()
-                for index, label, clip in zip(batch["record_index"], batch["label"], clips):
+                labels = batch["label"].reshape(len(clips), -1)[:, 0]
+                for index, label, clip in zip(batch["record_index"], labels, clips):
                     assert int(index) not in fate
                     fate[int(index)] = (int(label), hashlib.sha256(clip.tobytes()).hexdigest())
         for key, _, reason in operator.skipped():
