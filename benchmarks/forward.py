@@ -2,8 +2,8 @@
 
     python benchmarks/forward.py [--threads 2] [--rounds 7] [--device cpu] [--models r2plus1d-18,ir-csn-50]
 
-Both run the same weights on the same clip, in turns, so that what else the machine does meets both; a line a network gives
-the ratio of the medians, and the largest difference of the two softmaxes. Compare ratios, not milliseconds.
+Both run the same weights on the same clip, in turns, so that what else the machine does meets both; a line a network
+gives the ratio of the medians, and the largest difference of the two softmaxes. Compare ratios, not milliseconds.
 """
 
 from __future__ import annotations

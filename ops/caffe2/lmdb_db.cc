@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -57,8 +58,11 @@ bool is_folder(const std::string& path) {
 
 // The environment of a database and the path it came from, shared by the cursors and transactions on it.
 struct Opened {
-  std::string path;
-  Environment environment;
+  Opened(std::string at, MDB_env* made) : path(std::move(at)), environment(made) {}
+
+  const std::string path;
+  const Environment environment;
+  std::mutex writing;  // Caffe2 commits from several threads, and the map may only grow while none of them writes
 };
 
 Txn begin(const Opened& opened, unsigned flags) {
@@ -99,7 +103,7 @@ std::shared_ptr<Opened> open_to_read(const std::string& path) {
   }
   MDB_env* environment = nullptr;
   check(mdb_env_create(&environment), path, "open");
-  auto opened = std::make_shared<Opened>(Opened{path, Environment(environment)});
+  auto opened = std::make_shared<Opened>(path, environment);
   // No lock file, as in the original: it could not be written in a read-only folder, and nothing writes to a finished
   // database. MDB_NOTLS: a cursor may be used by another thread than the one that made it.
   const unsigned flags = MDB_RDONLY | MDB_NOTLS | MDB_NOLOCK | MDB_NORDAHEAD | (is_folder(path) ? 0 : MDB_NOSUBDIR);
@@ -114,7 +118,7 @@ std::shared_ptr<Opened> open_to_write(const std::string& path, bool is_new) {
   }
   MDB_env* environment = nullptr;
   check(mdb_env_create(&environment), path, "open");
-  auto opened = std::make_shared<Opened>(Opened{path, Environment(environment)});
+  auto opened = std::make_shared<Opened>(path, environment);
   check(mdb_env_set_mapsize(environment, kFirstMapBytes), path, "open");
   check(mdb_env_open(environment, path.c_str(), is_folder(path) ? 0 : MDB_NOSUBDIR, 0664), path, "open");
   return opened;
@@ -209,6 +213,7 @@ class LMDBTransaction : public Transaction {
   }
 
   void Commit() override {
+    std::lock_guard<std::mutex> lock(opened_->writing);
     int status = MDB_SUCCESS;
     while (!pending_.empty() && (status = write()) == MDB_MAP_FULL) {
       MDB_envinfo info = {};

@@ -1,7 +1,9 @@
 // Runs every test, or those whose names hold the word given.
 #include "check.h"
+#include "core/libav.h"
 
 int main(int count, char** words) {
+  av_log_set_level(AV_LOG_QUIET);
   int failed = 0, run = 0;
   for (const check::Test& test : check::tests()) {
     if (count > 1 && !check::contains(test.name, words[1])) {

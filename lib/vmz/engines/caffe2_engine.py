@@ -1,7 +1,7 @@
 """The reference engine: real Caffe2's workspace, from the pinned wheel, with our VideoInput and lmdb operators.
 
-The library of operators is `build/ops/libvmz_caffe2_ops.so` of the clone (`make setup-caffe2` builds it), or the file
-that VMZ_CAFFE2_OPS names.
+The library of operators is `build/ops/libvmz_ops.so` of the clone (`make setup-caffe2` builds it with ops/build.sh), or
+the file that VMZ_OPS names.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import numpy as np
 
 from vmz.engines.engine import Engine, full_name
 from vmz.errors import UsageError, VmzError
+from vmz.netdef.builder import make_argument
 from vmz.netdef.protos import CPU, CUDA, NetDef
 from vmz.video.reader import BadVideo, EndOfData
 
-OPS_LIBRARY = Path(__file__).resolve().parents[3] / "build" / "ops" / "libvmz_caffe2_ops.so"
+OPS_LIBRARY = Path(__file__).resolve().parents[3] / "build" / "ops" / "libvmz_ops.so"
 _numbers = itertools.count()
 
 
@@ -48,9 +49,9 @@ def load_operators() -> Path:
     import_caffe2()
     from caffe2.python import dyndep
 
-    path = Path(os.environ.get("VMZ_CAFFE2_OPS", OPS_LIBRARY))
+    path = Path(os.environ.get("VMZ_OPS", OPS_LIBRARY))
     if not path.is_file():
-        raise UsageError(f"no operator library at {path}; make ops builds it, or VMZ_CAFFE2_OPS names another")
+        raise UsageError(f"no operator library at {path}; ops/build.sh builds it, or VMZ_OPS names another")
     dyndep.InitOpsLibrary(str(path))
     return path
 
@@ -67,6 +68,7 @@ class Caffe2Engine(Engine):
         self._blobs: dict[str, None] = {}
         self._fills: dict[str, None] = {}
         self._computed: dict[str, str] = {}
+        self._skipped: list[str] = []  # blobs that hold what the readers left out
 
     def load(
         self,
@@ -78,16 +80,20 @@ class Caffe2Engine(Engine):
     ) -> None:
         self.close()
         init_net, net = self._placed(init_net), self._placed(net)
-        if any(op.type in ("VideoInput", "CreateDB") for op in [*init_net.op, *net.op]):
-            load_operators()
-        for number, op in enumerate(init_net.op):
-            op.device_option.random_seed = (seed * 100_003 + number) % 2**32 or 1  # 0 would mean: from the clock
         for op in [*init_net.op, *net.op]:
             self._blobs.update(dict.fromkeys([*op.input, *op.output]))
+        if any(op.type in ("VideoInput", "CreateDB") for op in [*init_net.op, *net.op]):
+            load_operators()
+        for number, op in enumerate(op for op in net.op if op.type == "VideoInput"):
+            self._skipped.append(f"vmz_skipped_{number}")
+            op.arg.append(make_argument("get_skipped", 1))
+            op.output.append(self._skipped[-1])
+        for number, op in enumerate(init_net.op):
+            op.device_option.random_seed = (seed * 100_003 + number) % 2**32 or 1  # 0 would mean: from the clock
         self._fills = dict.fromkeys(blob for op in init_net.op for blob in op.output)
         self._computed = {blob: op.type for op in net.op for blob in op.output}
         self._enter()
-        self._call(self._caffe2.RunNetOnce, init_net)
+        self._call(self._caffe2.C.run_net_once, init_net.SerializeToString())
         self._net = net
         for name, array in (weights or {}).items():
             self._set_parameter(full_name(name, self._fills), array)
@@ -110,9 +116,9 @@ class Caffe2Engine(Engine):
             missing = [blob for blob in self._net.external_input if not self._caffe2.HasBlob(blob)]
             if missing:
                 raise UsageError(f"blob {missing[0]} has no value: no operator computes it; feed it before run")
-            self._call(self._caffe2.CreateNet, self._net)
+            self._call(self._caffe2.C.create_net, self._net.SerializeToString(), True)
             self._created = True
-        self._call(self._caffe2.RunNet, self._net.name)
+        self._call(self._caffe2.C.run_net, self._net.name, 1, False)
 
     def fetch(self, blob: str) -> np.ndarray:
         name = full_name(blob, self._blobs)
@@ -126,14 +132,16 @@ class Caffe2Engine(Engine):
 
     @property
     def skipped(self) -> list[BadVideo]:
-        return []
+        self._enter()
+        rows = [row for blob in self._skipped if self._caffe2.HasBlob(blob) for row in self._caffe2.FetchBlob(blob)]
+        return [BadVideo(_text(key), _text(path) or None, _text(reason)) for key, path, reason in rows]
 
     def close(self) -> None:
         if self._net is not None:
             self._enter()
             self._caffe2.ResetWorkspace()
         self._net, self._created = None, False
-        for known in (self._blobs, self._fills, self._computed):
+        for known in (self._blobs, self._fills, self._computed, self._skipped):
             known.clear()
 
     def _enter(self) -> None:
@@ -155,6 +163,7 @@ class Caffe2Engine(Engine):
         self._caffe2.FeedBlob(name, np.ascontiguousarray(array), device_option=self._device)
 
     def _call(self, function: Any, *arguments: Any) -> None:
+        """Call into Caffe2 below its Python layer, which prints of every error before it raises it."""
         try:
             function(*arguments)
         except RuntimeError as error:
@@ -183,6 +192,10 @@ def _device_option(workspace: Any, device: str) -> Any:
     if not has_gpu or int(number or 0) >= workspace.NumCudaDevices():
         raise UsageError(f"device {device} is not available: Caffe2 sees no such GPU; use --device=cpu")
     return device_option(CUDA, int(number or 0))
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def _is_amd() -> bool:

@@ -20,6 +20,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, description: str, **keywords: object) -> None:
         super().__init__(
             description=description,
+            usage="%(prog)s [--flag=value ...]",  # the list below says it better than forty brackets
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
             allow_abbrev=False,
             **keywords,  # type: ignore[arg-type]

@@ -10,13 +10,13 @@ from typing import Any, Union
 
 import numpy as np
 
-from vmz.engines.engine import open_engine
 from vmz.errors import UsageError
 from vmz.files import atomic_write
 from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import BadVideo, Batch, ClipReader, EndOfData
 from vmz.video.scaling import MEAN, STD
+from vmz.workflows.net_reader import NetReader
 
 SHEET_ROWS, SHEET_FRAMES, SHEET_PIXELS = 200, 16, 112  # at most so many clips, frames a clip, and pixels a frame's side
 _CAPTION_PIXELS, _GAP = 150, 2
@@ -68,15 +68,12 @@ def read_clips(
     return dump
 
 
-def _reader(database: str, args: VideoInputArgs, engine: str, device: str) -> ClipReader:
+def _reader(database: str, args: VideoInputArgs, engine: str, device: str) -> Union[ClipReader, NetReader]:
     """The reader behind an engine's VideoInput. The PyTorch engine's is ClipReader, which needs no net around it."""
-    if engine != "pytorch":
-        open_engine(engine, device)  # says what is missing
-        raise UsageError(f"--engine={engine} cannot dump clips; use --engine=pytorch")
-    return ClipReader(database, args)
+    return ClipReader(database, args) if engine == "pytorch" else NetReader(database, args, engine, device)
 
 
-def _batches(reader: ClipReader, num_batches: int) -> Iterator[Batch]:
+def _batches(reader: Union[ClipReader, NetReader], num_batches: int) -> Iterator[Batch]:
     number = 0
     while not num_batches or number < num_batches:
         try:

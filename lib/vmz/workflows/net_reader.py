@@ -1,0 +1,64 @@
+"""An engine's own VideoInput as a reader: a net of nothing else, run for its batches."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import TracebackType
+from typing import Any, Optional
+
+import numpy as np
+
+from vmz.engines.engine import open_engine
+from vmz.models.inputs import VideoSource, add_video_input
+from vmz.netdef.builder import NetBuilder, device_option
+from vmz.video.arguments import VideoInputArgs
+from vmz.video.database import VideoDatabase
+from vmz.video.reader import BadVideo, Batch
+
+OUTPUTS = ("data", "label", "video_id", "start_frame", "record_index")
+
+
+class NetReader:
+    """What ClipReader does, by the VideoInput of an engine: the same arguments, batches and errors."""
+
+    def __init__(self, database: str, args: VideoInputArgs, engine: str, device: str = "cpu") -> None:
+        self._engine = open_engine(engine, device)
+        with VideoDatabase(database) as records:
+            self._keys = [key.decode("ascii", "backslashreplace") for key in records.keys]
+        args = dataclasses.replace(args, get_record_index=1)
+        self._outputs = tuple(name for name in OUTPUTS if name in ("data", "label") or getattr(args, f"get_{name}"))
+        net = NetBuilder("clips", is_test=True, device=device_option())
+        add_video_input(net, VideoSource(database, _operator_arguments(args), self._outputs, stop_gradient=False))
+        self._engine.load(net.init_net, net.net, keep=self._outputs)
+
+    def next_batch(self) -> Batch:
+        """The next batch. Raises EndOfData after one pass, VmzError for a bad record."""
+        self._engine.run()
+        found: dict[str, np.ndarray] = {name: self._engine.fetch(name) for name in self._outputs}
+        keys = [self._keys[record] for record in found["record_index"]]
+        return Batch(
+            data=found["data"],
+            label=found["label"],
+            video_id=found.get("video_id"),
+            start_frame=found.get("start_frame"),
+            record_index=found["record_index"],
+            keys=keys,
+        )
+
+    @property
+    def skipped(self) -> list[BadVideo]:
+        return self._engine.skipped
+
+    def __enter__(self) -> NetReader:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self._engine.close()
+
+
+def _operator_arguments(args: VideoInputArgs) -> dict[str, Any]:
+    """The arguments that are not the operator's defaults."""
+    values = {field.name: (getattr(args, field.name), field.default) for field in dataclasses.fields(args)}
+    return {name: list(v) if isinstance(v, tuple) else v for name, (v, default) in values.items() if v != default}
