@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import torch
 
 from vmz.engines.caffe2_engine import import_caffe2, load_operators
 from vmz.video.database import DatabaseWriter
@@ -58,7 +59,7 @@ def main() -> None:
 
     assert softmax.shape == (1, 5) and np.isfinite(softmax).all() and abs(softmax.sum() - 1) < 1e-5, softmax
     assert label.tolist() == [LABEL], label
-    print(f"healthy: VideoInput and LMDB on Caffe2, {workspace.NumCudaDevices()} CUDA devices")
+    print(f"healthy: VideoInput and LMDB on Caffe2, torch {torch.__version__}, {workspace.NumCudaDevices()} CUDA devices")
 
 
 if __name__ == "__main__":

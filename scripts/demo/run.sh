@@ -9,18 +9,16 @@ PYTHON=${PYTHON:-.venv/bin/python}
 CAFFE2_PYTHON=${CAFFE2_PYTHON:-.venv-caffe2/bin/python}
 OUT=${1:?usage: scripts/demo/run.sh OUTPUT_FOLDER}
 
-evaluate() { # evaluate INTERPRETER FLAG...
-    "$1" tools/test_net.py --test_data "$OUT/test_lmdb" --load_model_path models_zoo/demo/motion_r2plus1d_10.pkl \
-        --model_name r2plus1d --model_depth 10 --channel_multiplier 0.1 --num_labels 8 \
-        --clip_length_rgb 8 --sampling_rate_rgb 1 --clip_per_video 10 --batch_size 4 --num_gpus 0 "${@:2}"
-}
+EVALUATION=(tools/test_net.py --test_data "$OUT/test_lmdb" --load_model_path models_zoo/demo/motion_r2plus1d_10.pkl
+    --model_name r2plus1d --model_depth 10 --channel_multiplier 0.1 --num_labels 8
+    --clip_length_rgb 8 --sampling_rate_rgb 1 --clip_per_video 10 --batch_size 4 --num_gpus 0)
 
 rm -rf "$OUT"/{test,test_lmdb,results.json,scores.npz,results_caffe2.json,scores_caffe2.npz}
 mkdir -p "$OUT"
 set -x
 "$PYTHON" scripts/demo/make_videos.py --output "$OUT/test" --videos_per_class 12
 "$PYTHON" data/create_video_db.py --list_file "$OUT/test/list.csv" --output_file "$OUT/test_lmdb"
-evaluate "$PYTHON" --output "$OUT/results.json" --save_scores "$OUT/scores.npz"
+"$PYTHON" "${EVALUATION[@]}" --output "$OUT/results.json" --save_scores "$OUT/scores.npz"
 { set +x; } 2>/dev/null
 if [ ! -x "$CAFFE2_PYTHON" ]; then
     echo "Not on real Caffe2: there is no $CAFFE2_PYTHON; make setup-caffe2 makes it (Python 3.9, a download of 900 MB)."
@@ -28,7 +26,8 @@ elif [ ! -e "${VMZ_OPS:-build/ops/libvmz_ops.so}" ]; then
     echo "Not on real Caffe2: its operators are not built; make setup-caffe2 builds them, or says what that needs."
 else
     set -x
-    evaluate "$CAFFE2_PYTHON" --engine caffe2 --output "$OUT/results_caffe2.json" --save_scores "$OUT/scores_caffe2.npz"
+    "$CAFFE2_PYTHON" "${EVALUATION[@]}" --engine caffe2 --output "$OUT/results_caffe2.json" \
+        --save_scores "$OUT/scores_caffe2.npz"
     { set +x; } 2>/dev/null
 fi
 "$PYTHON" scripts/demo/summary.py "$OUT"
