@@ -59,7 +59,8 @@ def main() -> None:
 
     assert softmax.shape == (1, 5) and np.isfinite(softmax).all() and abs(softmax.sum() - 1) < 1e-5, softmax
     assert label.tolist() == [LABEL], label
-    print(f"healthy: VideoInput and LMDB on Caffe2, torch {torch.__version__}, {workspace.NumCudaDevices()} CUDA devices")
+    devices = workspace.NumCudaDevices()
+    print(f"healthy: VideoInput and LMDB on Caffe2, torch {torch.__version__}, {devices} CUDA devices")
 
 
 if __name__ == "__main__":
