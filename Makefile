@@ -4,15 +4,25 @@
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV ?= .venv
+# PYTHON39: a Python 3.9 for make setup-caffe2, which else looks for python3.9, pyenv's and uv's.
+PYTHON39 ?=
+CAFFE2_VENV ?= .venv-caffe2
 DEMO ?= demo_output
 
 RUN = $(VENV)/bin/python
 STAMP = $(VENV)/.ready
+CAFFE2_RUN = $(CAFFE2_VENV)/bin/python
+CAFFE2_STAMP = $(CAFFE2_VENV)/.ready
+OPS_LIBRARY = build/ops/libvmz_ops.so
+OPS_SOURCES = $(shell find ops -type f -not -path 'ops/tests/*')
+# Where Python 3.9, torch 1.10.2 and old numpy and protobuf can tell, and Caffe2 itself.
+CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints video engines ops workflows tools)
 
-.PHONY: help setup demo test test-all lint format clean
+.PHONY: help setup setup-caffe2 ops lock-caffe2 demo test test-torch test-caffe2 test-all lint format clean
 
 help:
 	@echo "make setup     a virtual environment in $(VENV) with PyTorch, PyAV and VMZ"
+	@echo "make setup-caffe2  the second one, $(CAFFE2_VENV), with real Caffe2 (Python 3.9, 900 MB), and our operators for it"
 	@echo "make demo      synthesise videos, make an LMDB, evaluate the demo network on it"
 	@echo "make test      the tests (seconds to a few minutes); make test-all: the long ones too"
 	@echo "make lint      ruff and mypy; make format: ruff rewrites"
@@ -30,11 +40,43 @@ $(STAMP): pyproject.toml
 	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-demo: $(STAMP)
-	PYTHON=$(RUN) scripts/demo/run.sh $(DEMO)
+# The environment serves without the operators too: everything but VideoInput and LMDB inside Caffe2.
+setup-caffe2: $(CAFFE2_STAMP)
+	@missing="$$(scripts/caffe2/missing_packages.sh)"; if [ -z "$$missing" ]; then $(MAKE) --no-print-directory ops; else \
+	    echo "The operator library was not built: apt-get install $$missing, then make setup-caffe2 again." >&2; fi
 
-test: $(STAMP)
+$(CAFFE2_STAMP): requirements.txt pyproject.toml
+	@python="$$(PYTHON39='$(PYTHON39)' scripts/caffe2/find_python39.sh)" || exit 2; \
+	    echo "$$python -m venv $(CAFFE2_VENV)"; "$$python" -m venv --clear $(CAFFE2_VENV)
+	$(CAFFE2_RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(CAFFE2_RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+ops: $(OPS_LIBRARY)
+
+$(OPS_LIBRARY): $(CAFFE2_STAMP) $(OPS_SOURCES)
+	PYTHON=$(CAFFE2_RUN) ops/build.sh build/ops
+	@touch $@
+
+# uv pip compile, from the package uv; it writes the newest versions that requirements.in allows.
+lock-caffe2:
+	uv pip compile --upgrade --python-version 3.9 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+	    --allow-unsafe --no-annotate --custom-compile-command "make lock-caffe2" -o requirements.txt requirements.in
+
+demo: $(STAMP)
+	PYTHON=$(RUN) CAFFE2_PYTHON=$(CAFFE2_RUN) scripts/demo/run.sh $(DEMO)
+
+test: test-torch test-caffe2
+
+test-torch: $(STAMP)
 	$(RUN) -m pytest
+
+# In the second environment; a loud line where there is none, and a failure in CI.
+test-caffe2:
+	@if [ -e $(CAFFE2_STAMP) ]; then $(CAFFE2_RUN) -m pytest $(CAFFE2_TESTS); else \
+	    why="$$(PYTHON39='$(PYTHON39)' scripts/caffe2/find_python39.sh 2>&1 >/dev/null)" && \
+	        why="there is no $(CAFFE2_VENV); make setup-caffe2 makes it"; \
+	    echo "*** NOT TESTED on real Caffe2: $${why#error: }" >&2; [ -z "$$CI" ]; fi
 
 test-all: $(STAMP)
 	$(RUN) -m pytest -m 'slow or not slow'

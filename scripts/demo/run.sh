@@ -1,25 +1,34 @@
 #!/usr/bin/env bash
 # The demo: videos of moving views, an LMDB of them, and the published evaluation protocol on a small R(2+1)D.
-# Usage: run.sh OUTPUT_FOLDER (made anew). PYTHON names the interpreter of an environment that has VMZ.
+# Where there is an environment with real Caffe2 and our operators, it runs the same evaluation and the two are compared.
+# Usage: run.sh OUTPUT_FOLDER (made anew). PYTHON names the interpreter of an environment that has VMZ, CAFFE2_PYTHON that
+# of the one which make setup-caffe2 makes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 PYTHON=${PYTHON:-.venv/bin/python}
+CAFFE2_PYTHON=${CAFFE2_PYTHON:-.venv-caffe2/bin/python}
 OUT=${1:?usage: scripts/demo/run.sh OUTPUT_FOLDER}
 
-rm -rf "$OUT/test" "$OUT/test_lmdb" "$OUT/results.json"
+evaluate() { # evaluate INTERPRETER FLAG...
+    "$1" tools/test_net.py --test_data "$OUT/test_lmdb" --load_model_path models_zoo/demo/motion_r2plus1d_10.pkl \
+        --model_name r2plus1d --model_depth 10 --channel_multiplier 0.1 --num_labels 8 \
+        --clip_length_rgb 8 --sampling_rate_rgb 1 --clip_per_video 10 --batch_size 4 --num_gpus 0 "${@:2}"
+}
+
+rm -rf "$OUT"/{test,test_lmdb,results.json,scores.npz,results_caffe2.json,scores_caffe2.npz}
 mkdir -p "$OUT"
 set -x
 "$PYTHON" scripts/demo/make_videos.py --output "$OUT/test" --videos_per_class 12
 "$PYTHON" data/create_video_db.py --list_file "$OUT/test/list.csv" --output_file "$OUT/test_lmdb"
-"$PYTHON" tools/test_net.py --test_data "$OUT/test_lmdb" --load_model_path models_zoo/demo/motion_r2plus1d_10.pkl \
-    --model_name r2plus1d --model_depth 10 --channel_multiplier 0.1 --num_labels 8 \
-    --clip_length_rgb 8 --sampling_rate_rgb 1 --clip_per_video 10 --batch_size 4 --num_gpus 0 \
-    --output "$OUT/results.json"
-set +x
-"$PYTHON" - "$OUT/results.json" <<'END'
-import json, sys
-
-figures = json.load(open(sys.argv[1]))["figures"]
-print(", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
-print(f"chance is 0.125, 0.125 and 0.625; everything about this run: {sys.argv[1]}")
-END
+evaluate "$PYTHON" --output "$OUT/results.json" --save_scores "$OUT/scores.npz"
+{ set +x; } 2>/dev/null
+if [ ! -x "$CAFFE2_PYTHON" ]; then
+    echo "Not on real Caffe2: there is no $CAFFE2_PYTHON; make setup-caffe2 makes it (Python 3.9, a download of 900 MB)."
+elif [ ! -e "${VMZ_OPS:-build/ops/libvmz_ops.so}" ]; then
+    echo "Not on real Caffe2: its operators are not built; make setup-caffe2 builds them, or says what that needs."
+else
+    set -x
+    evaluate "$CAFFE2_PYTHON" --engine caffe2 --output "$OUT/results_caffe2.json" --save_scores "$OUT/scores_caffe2.npz"
+    { set +x; } 2>/dev/null
+fi
+"$PYTHON" scripts/demo/summary.py "$OUT"
