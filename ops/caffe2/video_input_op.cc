@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -142,6 +143,18 @@ caffe2::Tensor new_tensor(std::vector<int64_t> sizes, caffe2::TypeMeta type) {
   return tensor;
 }
 
+// A tensor on memory of the reader, which it holds on to.
+caffe2::Tensor tensor_on(std::shared_ptr<float> data, const std::vector<int64_t>& sizes) {
+  caffe2::Tensor tensor(sizes, caffe2::CPU);
+  float* values = data.get();
+  auto* owner = new std::shared_ptr<float>(std::move(data));
+  const auto release = [](void* held) { delete static_cast<std::shared_ptr<float>*>(held); };
+  tensor.ShareExternalPointer(
+      at::DataPtr(values, owner, release, at::Device(caffe2::CPU)), caffe2::TypeMeta::Make<float>(),
+      static_cast<size_t>(tensor.numel()) * sizeof(float));
+  return tensor;
+}
+
 // FFmpeg tells stderr of every macroblock that it cannot decode; what matters of that is in our errors.
 [[gnu::unused]] const bool quiet = (av_log_set_level(AV_LOG_FATAL), true);
 
@@ -169,9 +182,13 @@ std::vector<caffe2::Tensor> output_tensors(const VideoInputArgs& args, const std
   const auto count = static_cast<int64_t>(videos.size());
   const int64_t rows = count * args.rows();
   std::vector<caffe2::Tensor> outputs;
-  outputs.push_back(new_tensor(
-      {rows, 3, args.length_rgb, args.crop_size, args.crop_size}, caffe2::TypeMeta::Make<float>()));
-  copy_data(videos, args, outputs.back().mutable_data<float>());
+  const std::vector<int64_t> sizes = {rows, 3, args.length_rgb, args.crop_size, args.crop_size};
+  if (std::shared_ptr<float> data = data_in_place(videos, args)) {
+    outputs.push_back(tensor_on(std::move(data), sizes));
+  } else {
+    outputs.push_back(new_tensor(sizes, caffe2::TypeMeta::Make<float>()));
+    copy_data(videos, args, outputs.back().mutable_data<float>());
+  }
   outputs.push_back(new_tensor(
       args.do_multi_label ? std::vector<int64_t>{rows, args.num_of_class} : std::vector<int64_t>{rows},
       caffe2::TypeMeta::Make<int32_t>()));

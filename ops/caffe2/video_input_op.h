@@ -61,15 +61,22 @@ class VideoInputOp final : public caffe2::PrefetchOperator<Context> {
   }
 
   bool CopyPrefetched() override {
-    const std::vector<caffe2::Tensor>& ready = on_cpu() ? batch_ : on_device_;
     if (args_.get_skipped) {  // tells of the record that is the error, too
       put_out(this->OutputSize() - 1, caffe2::CPU, skipped_);
     }
     if (error_) {
       std::rethrow_exception(error_);
     }
-    for (size_t i = 0; i < ready.size(); ++i) {
-      put_out(static_cast<int>(i), device(), ready[i]);
+    for (size_t i = 0; i < batch_.size(); ++i) {
+      const int output = static_cast<int>(i);
+      if (on_cpu()) {  // nobody else has the batch: hand it over, and its memory
+        caffe2::BlobSetTensor(this->OutputBlob(output), std::move(batch_[i]));
+      } else {
+        put_out(output, device(), on_device_[i]);
+      }
+    }
+    if (on_cpu()) {
+      batch_.clear();
     }
     return true;
   }

@@ -1,10 +1,12 @@
 #include "core/reader.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <future>
 #include <new>
 #include <random>
+#include <stdexcept>
 #include <utility>
 
 #include "core/clips.h"
@@ -15,6 +17,7 @@
 namespace vmz {
 namespace {
 
+constexpr size_t kAlignment = 64;  // a cache line, and what Caffe2 gives its tensors
 constexpr const char* kRemedy = "; leave such videos out with on_bad_video=skip";
 
 uint64_t entropy() {
@@ -70,8 +73,12 @@ std::string BadVideo::sentence() const {
   return "record " + key + (path.empty() ? "" : " (" + path + ")") + ": " + reason;
 }
 
+void BufferPool::Free::operator()(float* p) const {
+  std::free(p);
+}
+
 std::shared_ptr<float> BufferPool::take() {
-  std::unique_ptr<float[]> buffer;
+  std::unique_ptr<float, Free> buffer;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (!free_.empty()) {
@@ -80,12 +87,17 @@ std::shared_ptr<float> BufferPool::take() {
     }
   }
   if (!buffer) {
-    buffer.reset(new float[static_cast<size_t>(values_)]);
+    void* memory = nullptr;
+    const size_t bytes = static_cast<size_t>(values_) * sizeof(float);
+    if (posix_memalign(&memory, kAlignment, bytes) != 0) {
+      throw std::runtime_error(
+          "not enough memory for a batch of " + std::to_string(bytes) + " bytes; use fewer or smaller clips");
+    }
+    buffer.reset(static_cast<float*>(memory));
   }
-  float* values = buffer.release();
   const auto pool = shared_from_this();
-  return {values, [pool](float* returned) {
-            std::unique_ptr<float[]> owned(returned);
+  return {buffer.release(), [pool](float* returned) {
+            std::unique_ptr<float, Free> owned(returned);
             std::lock_guard<std::mutex> lock(pool->mutex_);
             pool->free_.push_back(std::move(owned));
           }};
@@ -104,7 +116,7 @@ BatchReader::BatchReader(const VideoInputArgs& args, std::unique_ptr<RecordSourc
     : args_(checked(args)),
       seed_(args.seed > 0 ? static_cast<uint64_t>(args.seed) : entropy()),
       source_(std::move(source)),
-      buffers_(std::make_shared<BufferPool>(args.video_values())),
+      buffers_(std::make_shared<BufferPool>(args.batch_size * args.video_values())),
       threads_(args.num_decode_threads) {}
 
 BatchReader::~BatchReader() {
@@ -168,9 +180,18 @@ void BatchReader::submit() {
       source_ended_ = true;
       return;
     }
+    task->clips.data = next_place();
     pending_.push_back(task);
     threads_.submit([this, task] { work(*task); });
   }
+}
+
+std::shared_ptr<float> BatchReader::next_place() {
+  if (!buffer_ || buffer_videos_ == args_.batch_size) {
+    buffer_ = buffers_->take();
+    buffer_videos_ = 0;
+  }
+  return {buffer_, buffer_.get() + buffer_videos_++ * args_.video_values()};
 }
 
 void BatchReader::work(Task& task) const {
@@ -200,7 +221,6 @@ void BatchReader::read(Task& task) const {
     task.clips.labels = record.labels;
     task.clips.start_frame = record.start_frame;
     task.clips.video_id = record.video_id;
-    task.clips.data = buffers_->take();
     const Random random(seed_, static_cast<uint64_t>(task.raw.turn), static_cast<uint64_t>(task.raw.index));
     read_clips(source, record.start_frame, args_, random, &cancelled_, task.clips.data.get());
   } catch (const BadRecord& error) {
@@ -209,8 +229,7 @@ void BatchReader::read(Task& task) const {
     task.clips = VideoClips();
   } catch (const std::bad_alloc&) {
     throw std::runtime_error(
-        BadVideo{key, path, ""}.sentence() + "not enough memory for its frames and " +
-        std::to_string(args_.video_values() * 4) + " bytes of clips; use fewer or smaller clips, or fewer threads");
+        BadVideo{key, path, ""}.sentence() + "not enough memory to decode it; use fewer decoding threads");
   }
   std::string().swap(task.raw.value);  // may be megabytes
 }
@@ -219,6 +238,19 @@ void BatchReader::note(const BadVideo& bad, int64_t index) {
   if (skipped_indices_.insert(index).second) {
     skipped_.push_back(bad);
   }
+}
+
+std::shared_ptr<float> data_in_place(const std::vector<VideoClips>& videos, const VideoInputArgs& args) {
+  const std::shared_ptr<float>& first = videos.front().data;
+  const float* expected = first.get();
+  for (const VideoClips& video : videos) {
+    const bool same_owner = !first.owner_before(video.data) && !video.data.owner_before(first);
+    if (!same_owner || video.data.get() != expected) {
+      return nullptr;
+    }
+    expected += args.video_values();
+  }
+  return first;
 }
 
 void copy_data(const std::vector<VideoClips>& videos, const VideoInputArgs& args, float* data) {

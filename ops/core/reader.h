@@ -41,16 +41,21 @@ struct BadVideo {
   std::string sentence() const;
 };
 
-// float32 values that return to their pool when the last owner lets go of them.
+// Memory for batches, which returns to its pool when the last owner lets go of it.
 class BufferPool : public std::enable_shared_from_this<BufferPool> {
  public:
   explicit BufferPool(int64_t values) : values_(values) {}
+  // Throws std::runtime_error when there is no memory.
   std::shared_ptr<float> take();
 
  private:
+  struct Free {
+    void operator()(float* p) const;
+  };
+
   int64_t values_;
   std::mutex mutex_;
-  std::vector<std::unique_ptr<float[]>> free_;
+  std::vector<std::unique_ptr<float, Free>> free_;
 };
 
 // The clips of one record and what the record says of them.
@@ -59,7 +64,7 @@ struct VideoClips {
   std::vector<int32_t> labels;
   int32_t start_frame = 0;
   int64_t video_id = 0;
-  std::shared_ptr<float> data;  // VideoInputArgs::video_values() values
+  std::shared_ptr<float> data;  // VideoInputArgs::video_values() values, a part of a batch
 };
 
 // The result depends on the records, the arguments and the seed only: never on the number of threads or on timing.
@@ -84,6 +89,7 @@ class BatchReader {
 
   std::vector<VideoClips> next_batch();
   void submit();
+  std::shared_ptr<float> next_place();
   void work(Task& task) const;
   void read(Task& task) const;
   void note(const BadVideo& bad, int64_t index);
@@ -92,6 +98,8 @@ class BatchReader {
   const uint64_t seed_;
   std::unique_ptr<RecordSource> source_;
   std::shared_ptr<BufferPool> buffers_;
+  std::shared_ptr<float> buffer_;  // the batch that the next records are decoded into, and how many of it are
+  int64_t buffer_videos_ = 0;
   std::deque<std::shared_ptr<Task>> pending_;
   bool source_ended_ = false;
   int64_t bad_in_a_row_ = 0;
@@ -101,6 +109,9 @@ class BatchReader {
   std::atomic<bool> cancelled_{false};
   ThreadPool threads_;  // last: its threads use what stands above
 };
+
+// The clips of a batch where they lie side by side in memory, as they do unless a video was left out; else null.
+std::shared_ptr<float> data_in_place(const std::vector<VideoClips>& videos, const VideoInputArgs& args);
 
 // Copies a batch to arrays that hold videos.size() * args.rows() rows: what VideoInput puts out.
 void copy_data(const std::vector<VideoClips>& videos, const VideoInputArgs& args, float* data);
