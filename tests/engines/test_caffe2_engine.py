@@ -9,7 +9,8 @@ import pytest
 from tests.engines.real_caffe2 import needs_caffe2, needs_operators
 from tests.golden import needs_shared, video_path
 from vmz.checkpoints.seeded import seeded_weights
-from vmz.engines.engine import Engine, open_engine
+from vmz.engines.engine import Engine
+from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.models.config import ModelConfig
 from vmz.models.inputs import VideoSource
