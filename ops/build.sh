@@ -67,7 +67,9 @@ if [ "${CUDA:-OFF}" = ON ] && [ ! -e "$headers/cuda/.ready" ]; then
   touch "$headers/cuda/.ready"
 fi
 
-cmake -S "$here" -B "$build" -DVMZ_TORCH="$torch" -DVMZ_HEADERS="$headers" -DVMZ_CUDA="${CUDA:-OFF}" >"$build/configure.log" ||
+cmake -S "$here" -B "$build" -DVMZ_TORCH="$torch" -DVMZ_HEADERS="$headers" -DVMZ_CUDA="${CUDA:-OFF}" \
+  >"$build/configure.log" ||
   { cat "$build/configure.log" >&2; fail "CMake found something missing (above); see ops/README.md"; }
-cmake --build "$build" -j "${JOBS:-2}" >"$build/build.log" 2>&1 || { cat "$build/build.log" >&2; fail "it does not compile"; }
+cmake --build "$build" -j "${JOBS:-2}" >"$build/build.log" 2>&1 ||
+  { cat "$build/build.log" >&2; fail "it does not compile"; }
 echo "$build/libvmz_ops.so"

@@ -100,7 +100,7 @@ def test_flags_of_a_row_are_those_of_the_published_scripts() -> None:
     assert small == {
         "model_name": "r2plus1d", "model_depth": 18, "num_labels": 400, "num_channels": 3, "input_type": 0,
         "clip_length_rgb": 8, "sampling_rate_rgb": 1, "video_res_type": 0, "scale_h": 128, "scale_w": 171,
-        "crop_size": 112, "use_pool1": 0,
+        "crop_size": 112, "use_pool1": 0, "batch_size": 1,
     }  # fmt: skip
     large = zoo.flags(zoo.find("ir_csn_152_ft_kinetics_from_ig65m"))
     assert (large["crop_size"], large["scale_h"], large["scale_w"], large["video_res_type"]) == (224, 256, 342, 1)

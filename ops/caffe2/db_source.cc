@@ -13,8 +13,8 @@ namespace {
 using caffe2::db::Cursor;
 using caffe2::db::DBReader;
 
-// A DBReader's cursor and where it stands. DBReader::Read wraps around without a word and counts nothing, so we move the
-// cursor ourselves, one operator at a time, and leave it as Read would.
+// A DBReader's cursor and where it stands. DBReader::Read wraps around without a word and counts nothing, so we move
+// the cursor ourselves, one operator at a time, and leave it as Read would.
 class SharedCursor {
  public:
   explicit SharedCursor(const caffe2::Blob* blob) : blob_(blob) {}

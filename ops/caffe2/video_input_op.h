@@ -27,9 +27,9 @@ caffe2::Tensor skipped_tensor(const std::vector<BadVideo>& skipped);
 
 // Decodes a batch ahead of the net, in the thread of PrefetchOperator, and with CUDA copies it to the device there too.
 //
-// PrefetchOperator prints exceptions and swallows them. Here they are kept and thrown by the run that would have got the
-// batch: RunNet raises, in Python RuntimeError with the message. Every later run of this operator raises the same: make
-// the net anew to go on.
+// PrefetchOperator prints exceptions and swallows them. Here they are kept and thrown by the run that would have got
+// the batch: RunNet raises, in Python RuntimeError with the message. Every later run of this operator raises the
+// same: make the net anew to go on.
 template <class Context>
 class VideoInputOp final : public caffe2::PrefetchOperator<Context> {
  public:

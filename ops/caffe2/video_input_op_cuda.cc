@@ -1,7 +1,8 @@
 // VideoInput for CUDA: the batch is decoded and copied to the device in the prefetching thread, while the net runs.
 #include "caffe2/core/macros.h"
 
-// The members that cuDNN adds to Caffe2's classes come last, and nothing here touches them: so its header is not needed.
+// The members that cuDNN adds to Caffe2's classes come last, and nothing here touches them: so its header is not
+// needed.
 #undef CAFFE2_USE_CUDNN
 #include "caffe2/core/context_gpu.h"
 #include "caffe2/video_input_op.h"

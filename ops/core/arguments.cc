@@ -59,7 +59,8 @@ void check_sizes(const VideoInputArgs& a) {
     throw RequestError("jitter_scales needs video_res_type=1, not " + std::to_string(a.video_res_type));
   }
   if (a.crop_per_clip > 1 && a.random_crop) {
-    throw RequestError(is("crop_per_clip", a.crop_per_clip) + " needs random_crop=0: several crops lie at fixed places");
+    throw RequestError(
+        is("crop_per_clip", a.crop_per_clip) + " needs random_crop=0: several crops lie at fixed places");
   }
 }
 

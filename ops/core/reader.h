@@ -75,8 +75,9 @@ class BatchReader {
   ~BatchReader();
 
   // The videos of the next batch: batch_size of them, or fewer at the end of the only pass (wrap_around=0). Throws
-  // EndOfData after it, BadVideoError for a bad record (on_bad_video=stop) and when no record is a good one, RequestError
-  // for a record that lacks what the arguments ask of it. What it threw once, it throws again: nothing is read after it.
+  // EndOfData after it, BadVideoError for a bad record (on_bad_video=stop) and when no record is a good one,
+  // RequestError for a record that lacks what the arguments ask of it. What it threw once, it throws again: nothing
+  // is read after it.
   std::vector<VideoClips> next();
 
   // Each record that gave no clips so far, once; with on_bad_video=stop the one that stopped the reader.

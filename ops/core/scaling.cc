@@ -9,8 +9,8 @@ namespace vmz {
 namespace {
 
 constexpr int64_t kMaxOutputPixels = int64_t{1} << 26;
-// libswscale's SIMD writes rows in blocks of pixels, past their end where the stride leaves room for it; where it leaves
-// none, some versions leave the last columns unwritten. So each row gets room for a block more.
+// libswscale's SIMD writes rows in blocks of pixels, past their end where the stride leaves room for it; where it
+// leaves none, some versions leave the last columns unwritten. So each row gets room for a block more.
 constexpr int64_t kPaddingPixels = 64;
 constexpr int64_t kAlignment = 64;
 

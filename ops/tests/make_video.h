@@ -1,4 +1,5 @@
-// Small videos for tests, encoded in memory without loss: frame i (up to 70) is gray of luma 16 + 3 i, so that a clip tells which frames it took.
+// Small videos for tests, encoded in memory without loss: frame i (up to 70) is gray of luma 16 + 3 i, so that a clip
+// tells which frames it took.
 #pragma once
 
 #include <cmath>
@@ -54,7 +55,8 @@ inline std::string video(int frames, const char* container = "mov", int width = 
     CHECK(av_frame_make_writable(frame.get()) >= 0);
     for (int plane = 0; plane < 3; ++plane) {
       const int rows = plane == 0 ? height : height / 2;
-      std::memset(frame->data[plane], plane == 0 ? 16 + 3 * i : 128, static_cast<size_t>(rows) * frame->linesize[plane]);
+      const auto bytes = static_cast<size_t>(rows) * static_cast<size_t>(frame->linesize[plane]);
+      std::memset(frame->data[plane], plane == 0 ? 16 + 3 * i : 128, bytes);
     }
     frame->pts = i;
     CHECK(avcodec_send_frame(codec.get(), frame.get()) >= 0);

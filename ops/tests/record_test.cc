@@ -17,7 +17,8 @@ Record parsed(const std::string& value) {
 }  // namespace
 
 TEST(a_whole_record) {
-  const std::string value = string_tensor("video") + int32_tensor({3, 5}) + int32_tensor({-7}) + int64_tensor(1LL << 40);
+  const std::string value =
+      string_tensor("video") + int32_tensor({3, 5}) + int32_tensor({-7}) + int64_tensor(1LL << 40);
   const Record record = parsed(value);
   CHECK_EQUAL(std::string(record.video, record.video_size), "video");
   CHECK((record.labels == std::vector<int32_t>{3, 5}));

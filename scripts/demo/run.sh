@@ -22,7 +22,7 @@ set -x
 { set +x; } 2>/dev/null
 if [ ! -x "$CAFFE2_PYTHON" ]; then
     echo "Not on real Caffe2: there is no $CAFFE2_PYTHON; make setup-caffe2 makes it (Python 3.9, a download of 900 MB)."
-elif [ ! -e "${VMZ_OPS:-build/ops/libvmz_ops.so}" ]; then
+elif [ ! -e "${VMZ_OPS_LIBRARY:-build/ops/libvmz_ops.so}" ]; then
     echo "Not on real Caffe2: its operators are not built; make setup-caffe2 builds them, or says what that needs."
 else
     set -x

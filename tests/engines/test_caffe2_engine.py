@@ -9,7 +9,8 @@ import pytest
 from tests.engines.real_caffe2 import needs_caffe2, needs_operators
 from tests.golden import needs_shared, video_path
 from vmz.checkpoints.seeded import seeded_weights
-from vmz.engines.engine import Engine, open_engine
+from vmz.engines.engine import Engine
+from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.models.config import ModelConfig
 from vmz.models.inputs import VideoSource
@@ -120,7 +121,7 @@ def test_one_pass_over_a_database_leaving_out_what_is_bad(tmp_path: Path) -> Non
 @needs_shared
 def test_a_bad_record_is_one_sentence_that_names_it(tmp_path: Path) -> None:
     path = database(tmp_path / "db", b"text")
-    with loaded(reading(path)) as engine, pytest.raises(VmzError, match="record 0") as caught:
+    with loaded(reading(path)) as engine, pytest.raises(VmzError, match=r"/db, record 0") as caught:
         engine.run()
     assert "\n" not in str(caught.value) and "enforce fail" not in str(caught.value)
 

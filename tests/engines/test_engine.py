@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vmz.engines.engine import open_engine
+from vmz.engines.registry import open_engine
 from vmz.errors import UsageError
 
 

@@ -1,7 +1,7 @@
 """The reference engine: real Caffe2's workspace, from the pinned wheel, with our VideoInput and lmdb operators.
 
 The library of operators is `build/ops/libvmz_ops.so` of the clone (`make setup-caffe2` builds it with ops/build.sh), or
-the file that VMZ_OPS names.
+the file that VMZ_OPS_LIBRARY names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from vmz.engines.engine import Engine, full_name
 from vmz.errors import UsageError, VmzError
-from vmz.netdef.builder import make_argument
+from vmz.netdef.builder import get_arguments, make_argument
 from vmz.netdef.protos import CPU, CUDA, NetDef
 from vmz.video.reader import BadVideo, EndOfData
 
@@ -49,9 +49,9 @@ def load_operators() -> Path:
     import_caffe2()
     from caffe2.python import dyndep
 
-    path = Path(os.environ.get("VMZ_OPS", OPS_LIBRARY))
+    path = Path(os.environ.get("VMZ_OPS_LIBRARY", OPS_LIBRARY))
     if not path.is_file():
-        raise UsageError(f"no operator library at {path}; ops/build.sh builds it, or VMZ_OPS names another")
+        raise UsageError(f"no operator library at {path}; ops/build.sh builds it, or VMZ_OPS_LIBRARY names another")
     dyndep.InitOpsLibrary(str(path))
     return path
 
@@ -69,6 +69,7 @@ class Caffe2Engine(Engine):
         self._fills: dict[str, None] = {}
         self._computed: dict[str, str] = {}
         self._skipped: list[str] = []  # blobs that hold what the readers left out
+        self._databases: list[str] = []
 
     def load(
         self,
@@ -84,6 +85,7 @@ class Caffe2Engine(Engine):
             self._blobs.update(dict.fromkeys([*op.input, *op.output]))
         if any(op.type in ("VideoInput", "CreateDB") for op in [*init_net.op, *net.op]):
             load_operators()
+        self._databases = [get_arguments(op)["db"] for op in init_net.op if op.type == "CreateDB"]
         for number, op in enumerate(op for op in net.op if op.type == "VideoInput"):
             self._skipped.append(f"vmz_skipped_{number}")
             op.arg.append(make_argument("get_skipped", 1))
@@ -167,14 +169,20 @@ class Caffe2Engine(Engine):
         try:
             function(*arguments)
         except RuntimeError as error:
-            raise _translated(error) from error
+            raise self._translated(error) from error
 
+    def _translated(self, error: RuntimeError) -> VmzError:
+        """Our error for one of Caffe2's, whose message carries C++ positions and the whole operator.
 
-def _translated(error: RuntimeError) -> VmzError:
-    """Our error for one of Caffe2's, whose message carries C++ positions and the whole operator."""
-    text = re.sub(r"^\[enforce fail at [^\]]*\]\s*[^.]*\.\s*", "", str(error))
-    sentence = text.split("Error from operator")[0].split("\n")[0].strip().rstrip(".")
-    return EndOfData(sentence) if "EndOfData" in text else VmzError(sentence or str(error))
+        The operator names a bad record by its key; which database that is in, only the net knows.
+        """
+        text = re.sub(r"^\[enforce fail at [^\]]*\]\s*[^.]*\.\s*", "", str(error))
+        sentence = text.split("Error from operator")[0].split("\n")[0].strip().rstrip(".")
+        if "EndOfData" in text:
+            return EndOfData(sentence)
+        if sentence.startswith("record ") and self._databases:
+            sentence = f"{', '.join(self._databases)}, {sentence}"
+        return VmzError(sentence or str(error))
 
 
 def _device_option(workspace: Any, device: str) -> Any:

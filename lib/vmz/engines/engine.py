@@ -9,9 +9,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.errors import UsageError, VmzError
-
-ENGINES = ("pytorch", "caffe2")
+from vmz.errors import VmzError
 
 
 class Engine(ABC):
@@ -71,19 +69,6 @@ class Engine(ABC):
         self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         self.close()
-
-
-def open_engine(name: str = "pytorch", device: str = "cpu") -> Engine:
-    """An engine by name, "pytorch" or "caffe2", on "cpu", "cuda" or "cuda:N". UsageError for what is not there."""
-    if name == "pytorch":
-        from vmz.engines.torch_engine.engine import TorchEngine
-
-        return TorchEngine(device)
-    if name == "caffe2":
-        from vmz.engines.caffe2_engine import Caffe2Engine
-
-        return Caffe2Engine(device)
-    raise UsageError(f"unknown engine {name!r}; the engines are {', '.join(ENGINES)}")
 
 
 def full_name(name: str, blobs: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.engines.engine import open_engine
+from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.protos import NetDef
 

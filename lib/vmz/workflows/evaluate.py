@@ -17,7 +17,8 @@ import numpy as np
 from vmz import __version__, metrics
 from vmz.checkpoints import matching
 from vmz.checkpoints.pickles import load_pickle
-from vmz.engines.engine import Engine, open_engine
+from vmz.engines.engine import Engine
+from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.models.inputs import VideoSource
 from vmz.models.registry import Model, build

@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.engines.engine import open_engine
+from vmz.engines.registry import open_engine
 from vmz.models.inputs import VideoSource, add_video_input
 from vmz.netdef.builder import NetBuilder, device_option
 from vmz.video.arguments import VideoInputArgs

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from vmz import zoo
+from vmz.engines.registry import ENGINES
 from vmz.errors import UsageError
 from vmz.models.config import ModelConfig
 from vmz.workflows.command import Parser
@@ -101,7 +102,7 @@ READER_FLAGS = {
 }
 
 ENGINE_FLAGS = {
-    "engine": Flag(str, "pytorch", "what runs the net; caffe2 needs the pinned environment", ("pytorch", "caffe2")),
+    "engine": Flag(str, "pytorch", "what runs the net; caffe2 needs .venv-caffe2 (make setup-caffe2)", ENGINES),
     "device": Flag(str, "auto", "auto (the first GPU, or else the CPU), cpu, cuda or cuda:N"),
     "num_gpus": Flag(
         not_negative,
