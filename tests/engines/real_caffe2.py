@@ -15,4 +15,5 @@ HAS_OPERATORS = HAS_CAFFE2 and Path(os.environ.get("VMZ_OPS_LIBRARY", OPS_LIBRAR
 
 needs_caffe2 = pytest.mark.skipif(not HAS_CAFFE2, reason="no Caffe2 in this Python: make setup-caffe2")
 needs_operators = pytest.mark.skipif(not HAS_OPERATORS, reason=f"no Caffe2 with {OPS_LIBRARY}: make setup-caffe2")
+without_caffe2 = pytest.mark.skipif(HAS_CAFFE2, reason="this Python has Caffe2")
 ENGINES = ["pytorch", pytest.param("caffe2", marks=needs_operators)]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.engines.real_caffe2 import without_caffe2
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError
 
@@ -10,7 +11,7 @@ from vmz.errors import UsageError
     ("name", "device", "says"),
     [
         ("tensorflow", "cpu", "unknown engine 'tensorflow'; the engines are pytorch, caffe2"),
-        ("caffe2", "cpu", "use --engine=pytorch"),
+        pytest.param("caffe2", "cpu", "use --engine=pytorch", marks=without_caffe2),
         ("pytorch", "tpu", "unknown device 'tpu'"),
         ("pytorch", "cuda:99", "device cuda:99 is not available: PyTorch sees"),
         ("pytorch", "cuda:x", "unknown device 'cuda:x'"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.engines.real_caffe2 import without_caffe2
 from tests.golden import needs_shared, video_path
 from tests.reader_goldens import rgb_cases
 from vmz.video.database import DatabaseWriter
@@ -98,7 +99,7 @@ def test_flags_one_pass_and_a_contact_sheet(tmp_path):
         (("--test_data=db", "--args=[1]"), 2, "--args is [1], not a JSON object"),
         (("--test_data=db", '--args={"crop": 1}'), 2, "no argument 'crop'"),
         (("--test_data=db", '--args={"get_optical_flow": true}'), 2, "get_optical_flow=1 is not supported yet"),
-        (("--test_data=db", "--engine=caffe2"), 2, "caffe2"),
+        pytest.param(("--test_data=db", "--engine=caffe2"), 2, "caffe2", marks=without_caffe2),
         (("--test_data=db", "--output=none/o.npz"), 1, "cannot write none/o.npz"),
         (("--test_data=db", "--crop_size=224"), 2, "scale_h=128 is smaller than crop_size=224"),
     ],
