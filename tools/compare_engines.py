@@ -68,7 +68,7 @@ def make_job(model: Model, options: argparse.Namespace) -> Job:
         weights, _ = load_weights(model, options)
         assert weights is not None
     else:
-        weights = {f"gpu_0/{name}": array for name, array in seeded_weights(wanted, options.seed).items()}
+        weights = seeded_weights(wanted, options.seed)
     if options.test_data:
         with ClipReader(options.test_data, VideoInputArgs.from_mapping(video_input_arguments(options))) as reader:
             batch = reader.next_batch()

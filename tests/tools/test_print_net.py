@@ -5,17 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from tests.e2e import run_tool
 from tests.golden import GOLDEN, needs_shared
-
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "print_net.py"
 
 
 def print_net(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(TOOL), *arguments], capture_output=True, text=True, check=False)
+    return run_tool("print_net.py", *arguments)
 
 
 def golden_entries() -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from vmz.video.arguments import FROM_START_FRAME, VideoInputArgs
 from vmz.video.clips import ClipError, read_clips
 from vmz.video.database import VideoDatabase
 from vmz.video.decoding import Source
-from vmz.video.records import Record, RecordError
+from vmz.video.records import Record, RecordError, key_text
 
 REMEDY = "leave such videos out with --on_bad_video=skip, or check the list with create_video_db.py --check"
 MAX_PATH_BYTES = 4096
@@ -167,13 +167,13 @@ class ClipReader:
             random = np.random.default_rng((self._seed, turn, index))
             read_clips(source, record.start_frame, self.args, random, clips)
         except (RecordError, ClipError) as error:
-            key = self._database.keys[index].decode("ascii", "backslashreplace")
+            key = key_text(self._database.keys[index])
             return _Video(index, None, clips, BadVideo(key, path, str(error)))
         return _Video(index, Record(record.key, b"", record.labels, record.start_frame, record.video_id), clips)
 
     def _check(self, record: Record) -> None:
         """What the arguments ask of a record. Its absence is the database's fault, so it is never skipped."""
-        args, key = self.args, record.key.decode("ascii", "backslashreplace")
+        args, key = self.args, key_text(record.key)
         where = f"record {key} of {self._database.path}"
         if args.do_multi_label and not all(0 <= label < args.num_of_class for label in record.labels):
             raise VmzError(
@@ -198,7 +198,7 @@ class ClipReader:
             if args.get_start_frame
             else None,
             record_index=np.array([video.index for video in videos], np.int64),
-            keys=[record.key.decode("ascii", "backslashreplace") for record in records],
+            keys=[key_text(record.key) for record in records],
         )
 
     def _data(self, clips: list[np.ndarray]) -> np.ndarray:

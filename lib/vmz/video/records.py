@@ -38,6 +38,11 @@ class Record:
         return self.video.decode("utf-8", "surrogateescape")
 
 
+def key_text(key: bytes) -> str:
+    """A record's key as people read it: in messages, results and reports."""
+    return key.decode("ascii", "backslashreplace")
+
+
 def encode_record(record: Record) -> bytes:
     """The database value, byte for byte as the original create_video_db.py writes it."""
     protos = TensorProtos()

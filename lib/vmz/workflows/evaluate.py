@@ -26,6 +26,7 @@ from vmz.netdef.analysis import ShapeError, Totals, totals
 from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
 from vmz.video.reader import BadVideo, EndOfData
+from vmz.video.records import key_text
 from vmz.workflows.options import device_name, model_config, video_input_arguments
 
 RECORD_INDEX = "record_index"
@@ -111,7 +112,7 @@ def evaluate(options: argparse.Namespace) -> Evaluation:
     cost = check_fits(model)
     with open_engine(options.engine, device_name(options)) as engine:
         with VideoDatabase(options.test_data) as database:
-            keys = [key.decode("ascii", "backslashreplace") for key in database.keys]
+            keys = [key_text(key) for key in database.keys]
         weights, report = load_weights(model, options)
         keep = [model.prediction, model.blob("label"), model.blob(RECORD_INDEX)]
         engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=keep)

@@ -14,6 +14,7 @@ from vmz.netdef.builder import NetBuilder, device_option
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
 from vmz.video.reader import BadVideo, Batch
+from vmz.video.records import key_text
 
 OUTPUTS = ("data", "label", "video_id", "start_frame", "record_index")
 
@@ -24,7 +25,7 @@ class NetReader:
     def __init__(self, database: str, args: VideoInputArgs, engine: str, device: str = "cpu") -> None:
         self._engine = open_engine(engine, device)
         with VideoDatabase(database) as records:
-            self._keys = [key.decode("ascii", "backslashreplace") for key in records.keys]
+            self._keys = [key_text(key) for key in records.keys]
         args = dataclasses.replace(args, get_record_index=1)
         self._outputs = tuple(name for name in OUTPUTS if name in ("data", "label") or getattr(args, f"get_{name}"))
         net = NetBuilder("clips", is_test=True, device=device_option())
