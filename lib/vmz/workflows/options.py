@@ -123,6 +123,53 @@ TEST_FLAGS = {
     "display_iter": Flag(positive, 10, "batches between two progress lines in a log (a terminal gets a bar)"),
 }
 
+# Original names and defaults of train_net; what differs in default from test_net's flags is in TRAIN_DEFAULTS.
+TRAIN_FLAGS = {
+    "train_data": Flag(str, None, "LMDB of training videos, as create_video_db.py makes it"),
+    "batch_size": Flag(
+        positive, 32, "clips a batch *of each device*: with 8 devices an iteration sees 8 times as many"
+    ),
+    "epoch_size": Flag(
+        positive,
+        110000,
+        "clips that make an epoch (rounded down to whole iterations): a count, not a pass over the LMDB",
+    ),
+    "num_epochs": Flag(positive, 50, "epochs in all, those before a resumed checkpoint included"),
+    "base_learning_rate": Flag(float, 0.003, "learning rate of one device; the rate used is this times the devices"),
+    "step_epoch": Flag(positive, 10, "epochs between two steps of the learning rate"),
+    "gamma": Flag(float, 0.1, "factor of each step of the learning rate"),
+    "weight_decay": Flag(float, 0.005, "L2 decay of weights (_w) and batch-norm scales (_s); biases (_b) never decay"),
+    "jitter_scales": Flag(
+        str,
+        None,
+        "short edges to draw from for each video, as 128,160 (with --video_res_type=1); "
+        "not given: min(scale_h, scale_w) and 1.25 times it",
+    ),
+    "cudnn_workspace_limit_mb": Flag(positive, 64, "cuDNN's scratch memory, written into the ops (Caffe2 on a GPU)"),
+    "file_store_path": Flag(str, "/tmp", "folder of the checkpoints"),
+    "save_model_name": Flag(
+        str, "simple_c3d", "checkpoints are <file_store_path>/<save_model_name>_<epoch>.mdl and .pkl"
+    ),
+    "load_model_path": Flag(str, None, "weights to start from, .mdl or .pkl (see --is_checkpoint)"),
+    "db_type": Flag(str, None, "format of --load_model_path; not given: its ending tells", ("pickle", "minidb")),
+    "is_checkpoint": Flag(
+        switch,
+        1,
+        "1: --load_model_path is a checkpoint of this training, which goes on where it was; "
+        "0: it only initialises the network, whose classifier may be new (fine-tuning). A .pkl always only initialises",
+    ),
+    "get_video_id": Flag(switch, 0, "the reader also gives the videos' ids (in the net, of no effect on training)"),
+    "display_iter": Flag(positive, 10, "iterations between two progress lines in a log (a terminal gets a bar)"),
+    "profiling": Flag(switch, 0, "print what each iteration spends in reading and in the net"),
+    "audio_input_3d": Flag(int, 0, "audio is not here yet", (0,)),
+    "g_blend": Flag(int, 0, "gradient blending needs audio, which is not here yet", (0,)),
+    "audio_weight": Flag(float, 0.0, "weight of the audio loss in gradient blending"),
+    "visual_weight": Flag(float, 0.0, "weight of the visual loss in gradient blending"),
+    "av_weight": Flag(float, 1.0, "weight of the joint loss in gradient blending"),
+}
+
+TRAIN_DEFAULTS = {"video_res_type": 1}
+
 _METAVARS: dict[Any, str] = {str: "NAME", float: "X", switch: "0|1"}
 
 FLAGS: dict[str, Flag] = {**MODEL_FLAGS, **READER_FLAGS, **ENGINE_FLAGS, **TEST_FLAGS}

@@ -1,0 +1,147 @@
+"""What trains a network: takes its NetDef, one iteration after the other, and hands its state out and takes it back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Callable, Optional, Protocol
+
+import numpy as np
+
+from vmz.engines.schedule import Schedule
+from vmz.errors import UsageError
+
+MOMENTUM_SUFFIX = "_momentum"
+ITERATION = "optimizer_iteration"  # int64 (1,): Caffe2's own name of the iteration count
+POSITION = "vmz_position"  # int64 (ranks,): videos that each rank's reader has given, where there is a reader
+RANDOM_STATE = "vmz_random_state"  # uint8: the engine's random state, in a form of its own
+PRECISIONS = ("fp32", "bf16", "fp16")
+FREEZES = ("none", "trunk")
+
+
+class Trainable(Protocol):
+    """A network to train, one device's copy of it: vmz.models.registry.Model is one."""
+
+    @property
+    def net(self) -> Any: ...
+    @property
+    def param_init_net(self) -> Any: ...
+    @property
+    def params(self) -> list[tuple[str, tuple[int, ...]]]: ...
+    @property
+    def computed_params(self) -> list[tuple[str, tuple[int, ...]]]: ...
+    @property
+    def weights(self) -> list[str]: ...
+    @property
+    def prediction(self) -> str: ...
+    @property
+    def loss(self) -> Optional[str]: ...
+    @property
+    def scope(self) -> str: ...
+
+
+Build = Callable[[str, Any, float], Trainable]
+"""(name scope, DeviceOption, loss scale) -> the training network (is_test=0) there, its reader in front if it has one."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train. What is not the original's rule is opt-in, and the PyTorch engine's alone.
+
+    schedule: its base_rate is already that of all devices together. weight_decay: of the blobs in `weights` of the
+    network. accumulation: batches of each device that make one iteration; they count as so many devices. freeze
+    "trunk": only the classifier learns. freeze_bn: SpatialBN normalises by its running statistics and leaves them.
+    clip_gradient: the largest L2 norm of the gradient of all parameters together, 0 for any. abort_loss: the loss above
+    which training stops.
+    """
+
+    schedule: Schedule
+    weight_decay: float = 0.005
+    momentum: float = 0.9
+    nesterov: bool = True
+    accumulation: int = 1
+    precision: str = "fp32"
+    freeze: str = "none"
+    freeze_bn: bool = False
+    clip_gradient: float = 0.0
+    abort_loss: float = 40.0
+    deterministic: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one iteration gave: means over all devices and accumulated batches.
+
+    loss: the blob `loss`, before its scale. accuracy: of the clips, None when multi-label. learning_rate: a float32
+    value. samples: clips of all devices. seconds: what went into "read" and "compute".
+    """
+
+    iteration: int
+    learning_rate: float
+    loss: float
+    accuracy: Optional[float]
+    samples: int
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+class Trainer(ABC):
+    """Trains one network on the devices it was opened for. Blobs are named without scope, as in checkpoints."""
+
+    @abstractmethod
+    def load(
+        self, build: Build, training: Training, weights: Optional[Mapping[str, np.ndarray]] = None, seed: int = 0
+    ) -> None:
+        """Build the network for each device, fill it by its init net (with `seed`), and put `weights` over that.
+
+        Raises UsageError for a `training` that this engine cannot do, VmzError for weights that do not fit.
+        """
+
+    @abstractmethod
+    def feed(self, blob: str, array: np.ndarray, device: int = 0) -> None:
+        """Set an input blob of a network that has no reader, for the iterations to come."""
+
+    @abstractmethod
+    def step(self) -> Step:
+        """One iteration: batch, forward, backward, update. VmzError when the loss exceeds abort_loss or is not finite,
+        with the parameters as they were before the iteration."""
+
+    @abstractmethod
+    def fetch(self, blob: str) -> np.ndarray:
+        """A parameter, running statistic, momentum (`<parameter>_momentum`), or a blob of the last forward pass."""
+
+    @abstractmethod
+    def state(self) -> dict[str, np.ndarray]:
+        """All that a run needs to go on from here as if it had never stopped: parameters, running statistics, momenta,
+        ITERATION, and where they apply POSITION and RANDOM_STATE. Of several devices, the first one's statistics, which
+        the others take over now (the original does so at each checkpoint)."""
+
+    @abstractmethod
+    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a `state()`. VmzError, naming the blob, for one that lacks something or is of another network."""
+
+    @abstractmethod
+    def weights(self) -> dict[str, np.ndarray]:
+        """Parameters and running statistics: what evaluation needs."""
+
+    @property
+    @abstractmethod
+    def skipped(self) -> list[Any]:
+        """The records that the readers left out so far, as vmz.video.reader.BadVideo."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the readers and drop the network. Closing twice is harmless."""
+
+    def recompute_statistics(self, batches: int) -> None:
+        """Precise batch norm: set the running statistics to those of `batches` batches with the weights as they are."""
+        raise UsageError("precise batch norm needs --engine=pytorch")
+
+    def __enter__(self) -> Trainer:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
