@@ -166,7 +166,8 @@ TRAIN_FLAGS = {
     "av_weight": Flag(float, 1.0, "weight of the joint loss in gradient blending"),
 }
 
-TRAIN_DEFAULTS = {"video_res_type": 1}
+TRAIN_DEFAULTS: dict[str, Any] = {"video_res_type": 1}
+TRAIN_READER_FLAGS = [name for name in READER_FLAGS if name not in ("clip_per_video", "crop_per_clip", "batch_size")]
 
 # What the original's train_net lacks. All of it is opt-in.
 BEYOND_FLAGS = {
@@ -201,12 +202,12 @@ TRAIN_NET_FLAGS: dict[str, Flag] = {**FLAGS, **TRAIN_FLAGS, **BEYOND_FLAGS}
 
 
 def add_flags(
-    parser: Parser, title: str, names: Sequence[str], table: Mapping[str, Flag] = FLAGS, **defaults: Any
+    parser: Parser, title: str, names: Sequence[str], table: Optional[Mapping[str, Flag]] = None, **defaults: Any
 ) -> None:
     """Give `parser` the flags `names` of `table`, under a heading; `defaults` are a tool's own."""
     group = parser.add_argument_group(title)
     for name in names:
-        flag = table[name]
+        flag = (table or FLAGS)[name]
         group.add_argument(
             f"--{name}",
             type=flag.kind,
@@ -220,6 +221,18 @@ def add_flags(
 def add_zoo_flag(parser: Parser) -> None:
     """--zoo NAME: take the flags of a published model; flags given beside it win."""
     parser.add_argument("--zoo", metavar="NAME", help="a published model (tools/zoo.py list): sets its flags")
+
+
+def train_parser(description: str) -> Parser:
+    """The parser of tools/train_net.py: the original's flags and ours."""
+    parser = Parser(description)
+    add_zoo_flag(parser)
+    add_flags(parser, "network", list(MODEL_FLAGS))
+    add_flags(parser, "data", TRAIN_READER_FLAGS, **TRAIN_DEFAULTS)
+    add_flags(parser, "engine", list(ENGINE_FLAGS))
+    add_flags(parser, "training", list(TRAIN_FLAGS), TRAIN_FLAGS)
+    add_flags(parser, "not in the original", list(BEYOND_FLAGS), BEYOND_FLAGS)
+    return parser
 
 
 def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
@@ -277,6 +290,19 @@ def video_input_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "num_of_class": options.num_labels,
         "use_local_file": options.use_local_file,
     }
+
+
+def device_names(options: argparse.Namespace) -> tuple[str, ...]:
+    """The devices that this process trains on: Caffe2 takes several GPUs, PyTorch one (and torchrun for more)."""
+    if options.engine == "caffe2":
+        if options.gpus is not None:
+            numbers = options.gpus.split(",")
+            if not all(number.isdigit() for number in numbers):
+                raise UsageError(f"--gpus={options.gpus} is a list of GPU numbers, such as 0,1")
+            return tuple(f"cuda:{number}" for number in numbers)
+        if options.num_gpus and options.num_gpus > 1:
+            return tuple(f"cuda:{number}" for number in range(options.num_gpus))
+    return (device_name(options),)
 
 
 def device_name(options: argparse.Namespace) -> str:
