@@ -174,6 +174,7 @@ BEYOND_FLAGS = {
     "resume": Flag(switch, 0, "1: go on from the newest checkpoint of this name, or start where there is none"),
     "checkpoint_minutes": Flag(float, 0.0, "also write <save_model_name>_latest.mdl every so many minutes; 0: never"),
     "shuffle": Flag(switch, 0, "1: each pass over the LMDB in an order of its own; 0: in the order of its keys"),
+    "random_mirror": Flag(switch, 1, "0: clips are not mirrored, for classes such as left and right"),
     "use_full_ft": Flag(switch, 1, "0: train the classifier only, on top of a frozen trunk"),
     "freeze_bn": Flag(switch, 0, "1: batch norm by its running statistics, which stay as they are"),
     "precise_bn": Flag(not_negative, 0, "recompute the running statistics over so many batches before each evaluation"),

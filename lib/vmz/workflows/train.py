@@ -21,13 +21,12 @@ from vmz.checkpoints.pickles import load_about
 from vmz.engines.registry import open_trainer
 from vmz.engines.trainer import Step, Trainer, Training
 from vmz.errors import UsageError
-from vmz.models.registry import Model
-from vmz.netdef.builder import device_option
+from vmz.models.registry import Model, build
 from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
 from vmz.workflows import distributed, training_plan
 from vmz.workflows.evaluate import Evaluation, environment, evaluate_weights
-from vmz.workflows.options import device_names
+from vmz.workflows.options import device_names, model_config
 from vmz.workflows.signals import StopRequest
 from vmz.workflows.training_board import Board
 from vmz.workflows.training_checkpoints import BEST, LATEST, Checkpoints, Saved, placed, read
@@ -96,9 +95,7 @@ def train(options: argparse.Namespace) -> Trained:
 
 def _forward_net(options: argparse.Namespace) -> Model:
     """The training network on its own, as the plan looks at it."""
-    model = builder(options, is_train=True, with_reader=False)("gpu_0", device_option(), 1.0)
-    assert isinstance(model, Model)
-    return model
+    return build(model_config(options), is_test=False, use_cudnn=bool(options.use_cudnn))
 
 
 class _Run:
@@ -157,15 +154,16 @@ class _Run:
 
     def _load(self, saved: Optional[Saved]) -> None:
         options = self.options
-        build = builder(
+        build_network = builder(
             options,
             is_train=True,
+            random_mirror=options.random_mirror,
             seed=options.seed + 1,  # 0 would mean the system's entropy
             shuffle=options.shuffle,
             on_bad_video=options.on_bad_video,
         )
         weights = None if saved is not None else initial_weights(options, self.is_first)
-        self.trainer.load(build, training(options, self.plan), weights, seed=options.seed)
+        self.trainer.load(build_network, training(options, self.plan), weights, seed=options.seed)
         if saved is None:
             return
         state = placed(saved, distributed.world_size(), options.batch_size, options.accumulation_steps)
@@ -345,7 +343,4 @@ def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:
 
 def test_network(options: argparse.Namespace) -> Model:
     """The network for testing, without a reader: what a checkpoint carries beside the weights."""
-    from vmz.models.registry import build
-    from vmz.workflows.options import model_config
-
     return build(model_config(options), is_test=True, use_cudnn=bool(options.use_cudnn))
