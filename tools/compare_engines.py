@@ -20,6 +20,7 @@ from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.compare import BlobDifference, Job, blobs_to_compare, compute, differences, first_beyond
 from vmz.workflows.evaluate import check_fits, load_weights
 from vmz.workflows.options import (
+    CHECKPOINT_FLAGS,
     MODEL_FLAGS,
     READER_FLAGS,
     add_flags,
@@ -27,7 +28,6 @@ from vmz.workflows.options import (
     model_config,
     parse,
     positive,
-    switch,
     video_input_arguments,
 )
 
@@ -37,8 +37,7 @@ def main(argv: Sequence[str]) -> int:
     add_zoo_flag(parser)
     add_flags(parser, "network", list(MODEL_FLAGS))
     add_flags(parser, "clips, of --test_data", list(READER_FLAGS), batch_size=1, clip_per_video=1)
-    add_flags(parser, "weights", ["load_model_path", "db_type", "seed"])
-    parser.add_argument("--allow_partial_load", type=switch, default=0, help="1: a file that fits in part is fine")
+    add_flags(parser, "weights", ["load_model_path", "db_type", *CHECKPOINT_FLAGS, "seed"])
     parser.add_argument("--clips", type=positive, default=1, help="random clips, when there is no --test_data")
     parser.add_argument("--tolerance", type=float, default=1e-4, help="of a blob's largest value")
     parser.add_argument("--caffe2_python", type=Path, metavar="FILE", help="a Python with Caffe2, if this one has none")

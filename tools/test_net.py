@@ -12,6 +12,7 @@ from vmz.files import atomic_write
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.evaluate import Evaluation, evaluate, score_arrays
 from vmz.workflows.options import (
+    CHECKPOINT_FLAGS,
     ENGINE_FLAGS,
     MODEL_FLAGS,
     READER_FLAGS,
@@ -30,12 +31,10 @@ def main(argv: Sequence[str]) -> int:
     add_flags(parser, "data", list(READER_FLAGS))
     add_flags(parser, "engine", list(ENGINE_FLAGS))
     add_flags(parser, "test", list(TEST_FLAGS))
+    add_flags(parser, "weights (not in the original)", list(CHECKPOINT_FLAGS))
     ours = parser.add_argument_group("not in the original")
     ours.add_argument("--output", metavar="FILE", help="results as JSON")
     ours.add_argument("--save_scores", metavar="FILE", help="scores of every clip, label and video key, as .npz")
-    ours.add_argument(
-        "--allow_partial_load", type=switch, default=0, help="1: go on though the file leaves blobs at initial values"
-    )
     ours.add_argument("--random_weights", type=switch, default=0, help="1: score an untrained network, no file needed")
     options = parse(parser, argv)
     evaluation = evaluate(options)

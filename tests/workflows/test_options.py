@@ -10,7 +10,10 @@ from vmz.workflows.command import Parser
 from vmz.workflows.options import ENGINE_FLAGS, FLAGS, MODEL_FLAGS, READER_FLAGS, add_flags, device_name, model_config
 
 # Where our default is not the original's, and why.
-TRAPS = {"num_gpus": "the original asks for a GPU even where there is none"}
+TRAPS = {
+    "num_gpus": "the original asks for a GPU even where there is none",
+    "db_type": "the original takes every file for a pickle unless told otherwise",
+}
 
 
 @needs_shared

@@ -16,7 +16,7 @@ import numpy as np
 
 from vmz import __version__, metrics
 from vmz.checkpoints import matching
-from vmz.checkpoints.pickles import load_pickle
+from vmz.checkpoints.files import load
 from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
@@ -173,10 +173,10 @@ def load_weights(
         if options.random_weights:
             return None, None
         raise UsageError("--load_model_path is not given; --random_weights=1 scores an untrained network on purpose")
-    if options.db_type != "pickle":
-        raise UsageError(f"--db_type={options.db_type}: .mdl files are not read yet; convert it to a .pkl")
     wanted = [*model.params, *model.computed_params]
-    weights, report = matching.match(load_pickle(path), wanted)
+    weights, report = matching.match(
+        load(path, options.db_type), wanted, center_init=bool(options.center_init), bgr2rgb=bool(options.bgr2rgb)
+    )
     matching.check(report, path, allow_partial=bool(options.allow_partial_load))
     return weights, report
 

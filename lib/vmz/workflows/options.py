@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from vmz import zoo
+from vmz.checkpoints.files import DB_TYPES
 from vmz.engines.registry import ENGINES
 from vmz.engines.schedule import POLICIES
 from vmz.engines.trainer import PRECISIONS
@@ -116,13 +117,20 @@ ENGINE_FLAGS = {
 }
 
 TEST_FLAGS = {
-    "load_model_path": Flag(str, None, "weights, a .pkl of the zoo"),
-    "db_type": Flag(str, "pickle", "format of --load_model_path", ("pickle", "minidb")),
+    "load_model_path": Flag(str, None, "weights: a .pkl, of the zoo for one, or a .mdl of training"),
+    "db_type": Flag(str, None, "format of --load_model_path; not given: its ending tells", DB_TYPES),
     "num_iter": Flag(not_negative, 0, "stop after so many batches; 0: the whole database, each video once"),
     "top_k": Flag(positive, 5, "k of the accuracy in the top k"),
     "aggregation": Flag(int, 0, "a video's score over its clips: 0 their mean, 1 their maximum", (0, 1)),
     "print_per_class_metrics": Flag(switch, 0, "also a line for each class"),
     "display_iter": Flag(positive, 10, "batches between two progress lines in a log (a terminal gets a bar)"),
+}
+
+# How the weights of --load_model_path are fitted to the network, in testing and in training.
+CHECKPOINT_FLAGS = {
+    "center_init": Flag(switch, 0, "1: 2-D weights go into the centre frame of 3-D ones, not in equal parts into each"),
+    "bgr2rgb": Flag(switch, 0, "1: turn round the input channels of the first layer, for weights made on BGR"),
+    "allow_partial_load": Flag(switch, 0, "1: go on though the file leaves blobs of the network at initial values"),
 }
 
 # Original names and defaults of train_net; what differs in default from test_net's flags is in TRAIN_DEFAULTS.
@@ -149,7 +157,7 @@ TRAIN_FLAGS = {
     "file_store_path": Flag(str, "/tmp", "folder of the checkpoints"),
     "save_model_name": Flag(str, "simple_c3d", "checkpoints: <file_store_path>/<save_model_name>_<epoch>.mdl, .pkl"),
     "load_model_path": Flag(str, None, "weights to start from, .mdl or .pkl (see --is_checkpoint)"),
-    "db_type": Flag(str, None, "format of --load_model_path; not given: its ending tells", ("pickle", "minidb")),
+    "db_type": Flag(str, None, "format of --load_model_path; not given: its ending tells", DB_TYPES),
     "is_checkpoint": Flag(
         switch,
         1,
@@ -193,12 +201,11 @@ BEYOND_FLAGS = {
     "test_every": Flag(positive, 1, "epochs from one evaluation to the next; the last epoch always has one"),
     "top_k": Flag(positive, 5, "k of the accuracy in the top k"),
     "tensorboard": Flag(str, None, "folder for TensorBoard's files (needs the package tensorboard)"),
-    "allow_partial_load": Flag(switch, 0, "1: go on though --load_model_path leaves more than a classifier as it was"),
 }
 
 _METAVARS: dict[Any, str] = {str: "NAME", float: "X", switch: "0|1"}
 
-FLAGS: dict[str, Flag] = {**MODEL_FLAGS, **READER_FLAGS, **ENGINE_FLAGS, **TEST_FLAGS}
+FLAGS: dict[str, Flag] = {**MODEL_FLAGS, **READER_FLAGS, **ENGINE_FLAGS, **TEST_FLAGS, **CHECKPOINT_FLAGS}
 TRAIN_NET_FLAGS: dict[str, Flag] = {**FLAGS, **TRAIN_FLAGS, **BEYOND_FLAGS}
 
 
