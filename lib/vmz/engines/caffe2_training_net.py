@@ -107,7 +107,9 @@ def _model_helper(network: Trainable) -> Any:
 
     classifier = next(op for op in network.net.op if op.type == "FC")
     arguments = get_arguments(classifier)
-    helper = model_helper.ModelHelper(arg_scope={name: arguments[name] for name in HELPER_ARGUMENTS if name in arguments})
+    helper = model_helper.ModelHelper(
+        arg_scope={name: arguments[name] for name in HELPER_ARGUMENTS if name in arguments}
+    )
     # Set here: Caffe2 numbers the names of its nets, and the second net of a process would get another.
     helper.name = helper.net.Proto().name = network.net.name
     helper.param_init_net.Proto().name = network.param_init_net.name

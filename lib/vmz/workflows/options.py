@@ -200,6 +200,7 @@ BEYOND_FLAGS = {
     "test_num_iter": Flag(not_negative, 0, "stop that evaluation after so many batches (the original: 100); 0: all"),
     "test_every": Flag(positive, 1, "epochs from one evaluation to the next; the last epoch always has one"),
     "top_k": Flag(positive, 5, "k of the accuracy in the top k"),
+    "report": Flag(str, None, "an HTML page of the run's curves, written anew after every epoch"),
     "tensorboard": Flag(str, None, "folder for TensorBoard's files (needs the package tensorboard)"),
 }
 

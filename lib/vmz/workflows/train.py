@@ -16,8 +16,7 @@ from typing import Any, Optional
 import numpy as np
 
 from vmz.checkpoints import matching
-from vmz.checkpoints.files import load
-from vmz.checkpoints.pickles import load_about
+from vmz.checkpoints.files import file_type, load, load_about
 from vmz.engines.registry import open_trainer
 from vmz.engines.trainer import Step, Trainer, Training
 from vmz.errors import UsageError
@@ -110,11 +109,12 @@ class _Run:
         self.iteration = 0
         self.board = Board(options.tensorboard if self.is_first else None)
         self.saved_at = time.monotonic()
-        self.labels = label_names(options)
+        self.labels: list[str] = []
 
     def complete(self) -> Trained:
         """From the start, or from where an earlier run was, to the end."""
-        self.checkpoints.prepare()
+        if self.is_first:
+            self.checkpoints.prepare()
         saved = self._saved()
         self._load(saved)
         per_epoch, stopped_early = self.plan.iterations_per_epoch, False
@@ -142,7 +142,7 @@ class _Run:
         else:
             self.checkpoints.refuse_to_overwrite()
         path = options.load_model_path
-        if found is None and path and options.is_checkpoint and _format(options) == "minidb":
+        if found is None and path and options.is_checkpoint and file_type(path, options.db_type) == "minidb":
             found = read(Path(path), per_epoch)
         if found is not None and found.run.get("iterations_per_epoch", per_epoch) != per_epoch:
             raise UsageError(
@@ -282,7 +282,7 @@ class _Run:
 
         page.write(
             Path(self.options.report),
-            {"points": self.history.points, "epochs": self.history.epochs},
+            self.history.entries(),
             vars(self.options),
             environment(self.options),
         )
@@ -321,10 +321,6 @@ def initial_weights(options: argparse.Namespace, say: bool) -> Optional[dict[str
     if say:
         print(f"{options.load_model_path}: {report.summary()}", flush=True)
     return weights
-
-
-def _format(options: argparse.Namespace) -> str:
-    return str(options.db_type or ("pickle" if str(options.load_model_path).endswith(".pkl") else "minidb"))
 
 
 def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:

@@ -8,7 +8,7 @@ Each file appears whole or not at all.
 
 from __future__ import annotations
 
-import json
+import glob
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,14 +17,13 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.checkpoints.mdl import load_mdl, save_mdl
+from vmz.checkpoints.mdl import load_mdl, load_mdl_about, save_mdl
 from vmz.checkpoints.pickles import save_pickle
 from vmz.engines.trainer import ITERATION, MOMENTUM_SUFFIX, POSITION
 from vmz.errors import UsageError, VmzError
 from vmz.models.registry import Model
 
 LATEST, BEST = "latest", "best"
-RUN = "vmz_run"  # uint8: JSON of the run so far
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,16 @@ class Checkpoints:
         return sorted(int(found[1]) for found in (pattern.fullmatch(file.name) for file in files) if found)
 
     def prepare(self) -> None:
-        """Make the folder. UsageError when it is, or lies in, a file, or may not be made."""
+        """Make the folder, and clear away what a killed run of this name left half-written in it.
+
+        UsageError when the folder is, or lies in, a file, or may not be made.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            for file in self.folder.glob(f".{glob.escape(self.name)}_*"):  # atomic_write's temporary names
+                file.unlink()
         except OSError as error:
-            raise UsageError(f"--file_store_path={self.folder} cannot be made: {error.strerror}") from error
+            raise UsageError(f"--file_store_path={self.folder} cannot be used: {error.strerror}") from error
 
     def refuse_to_overwrite(self) -> None:
         """A new run must not write over the checkpoints of another."""
@@ -83,15 +87,15 @@ class Checkpoints:
 
     def save(self, part: object, model: Model, state: Mapping[str, np.ndarray], run: Mapping[str, Any]) -> Path:
         """Write a .mdl: a Caffe2 predictor export of the network for testing, `model`, and all of `state`."""
-        blobs = {**state, RUN: np.frombuffer(json.dumps(run).encode(), np.uint8)}
         path = self.path(part)
         save_mdl(
             path,
-            blobs,
+            state,
             net=model.net,
             scope=model.scope,
             inputs=(model.blob("data"), model.blob("label")),
             outputs=(model.prediction,),
+            about={"run": run},
         )
         if part != LATEST:
             self.path(LATEST).unlink(missing_ok=True)  # it is older now
@@ -109,8 +113,7 @@ def read(path: Path, iterations_per_epoch: int) -> Saved:
 
     Raises UsageError when the file is not there, VmzError when it is damaged or is no checkpoint of a training.
     """
-    state = load_mdl(path)
-    run = json.loads(state.pop(RUN).tobytes()) if RUN in state else {}
+    state, run = load_mdl(path), load_mdl_about(path).get("run", {})
     if not any(name.endswith(MOMENTUM_SUFFIX) for name in state):
         raise VmzError(
             f"{path} holds weights without momenta, so that training cannot go on from it; --is_checkpoint=0 "

@@ -45,6 +45,15 @@ class History:
             "seconds": {name[: -len("_seconds")]: value for name, value in sums.items() if name.endswith("_seconds")},
         }
 
+    def entries(self) -> list[dict[str, Any]]:
+        """Points, and the evaluations among them, in the order they happened: what a page of curves takes."""
+        tested = [
+            {"epoch": entry["epoch"], "iteration": entry["iteration"], "test_accuracy": watched_figure(entry)}
+            for entry in self.epochs
+            if "iteration" in entry and watched_figure(entry) is not None
+        ]
+        return sorted([*self.points, *tested], key=lambda entry: int(entry["iteration"]))
+
     def best(self) -> Optional[dict[str, Any]]:
         """The epoch whose evaluation was best so far, the first one of equals."""
         watched = [entry for entry in self.epochs if watched_figure(entry) is not None]
