@@ -16,7 +16,7 @@ def test_the_first_signal_is_noted_and_the_handlers_come_back() -> None:
         assert not stop.requested
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.requested
-        with pytest.raises(Stopped, match="SIGTERM after iteration 7.*--resume=1") as error:
+        with pytest.raises(Stopped, match=r"SIGTERM after iteration 7.*--resume=1") as error:
             stop.leave(7)
         assert error.value.exit_status == 143
     assert signal.getsignal(signal.SIGTERM) is before

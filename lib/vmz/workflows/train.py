@@ -325,7 +325,7 @@ def initial_weights(options: argparse.Namespace, say: bool) -> Optional[dict[str
 
 def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:
     """The flags of test_net for the evaluation after an epoch."""
-    changes = {
+    changes: dict[str, Any] = {
         "batch_size": options.test_batch_size,
         "clip_per_video": options.test_clip_per_video,
         "crop_per_clip": 1,
