@@ -199,7 +199,7 @@ class _Run:
                     self._save_between(stop)
         self.history.epochs.append(entry)
         stopped_early = self._finish(epoch)
-        if distributed.any_rank(stop.requested):
+        if self.iteration < self.plan.iterations and distributed.any_rank(stop.requested):
             stop.leave(self.iteration)
         return stopped_early
 
@@ -254,8 +254,8 @@ class _Run:
         options, entry = self.options, self.history.epochs[-1] if self.history.epochs else {"epoch": epoch}
         weights = self.trainer.weights()
         done = self.checkpoints.path(epoch, "pkl")
-        if done.exists():  # written after the evaluation: a resumed run need not do it again
-            entry.update(load_about(done).get("metrics", {}))
+        if distributed.any_rank(self.is_first and done.exists()):  # written after the evaluation of an earlier run
+            entry.update(load_about(done).get("metrics", {}) if self.is_first else {})
         elif options.test_data and (epoch % options.test_every == 0 or epoch == self.plan.epochs):
             result: Evaluation = evaluate_weights(evaluation_options(options), weights)
             entry["figures"] = dict(result.figures)
@@ -269,7 +269,8 @@ class _Run:
             self.board.add_epoch(entry)
             print(epoch_line(entry, self.plan.epochs), flush=True)
             self._write_report()
-        return bool(options.early_stop and best is not None and epoch - best["epoch"] >= options.early_stop)
+        no_better = best is not None and epoch - best["epoch"] >= options.early_stop
+        return distributed.any_rank(self.is_first and bool(options.early_stop) and no_better)
 
     def _about(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         protocol = {name: value for name, value in vars(self.options).items() if name != "debug"}
