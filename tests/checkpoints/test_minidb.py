@@ -38,9 +38,7 @@ def test_caffe2_reads_ours_and_we_read_caffe2s(tmp_path: Path) -> None:
     write_minidb(ours, found)
     assert Path(ours).read_bytes() == Path(theirs).read_bytes()
     workspace.ResetWorkspace()
-    workspace.RunOperatorOnce(
-        core.CreateOperator("Load", [], list(arrays), db=ours, db_type="minidb", absolute_path=1)
-    )
+    workspace.RunOperatorOnce(core.CreateOperator("Load", [], list(arrays), db=ours, db_type="minidb", absolute_path=1))
     for name, array in arrays.items():
         np.testing.assert_array_equal(workspace.FetchBlob(name), array)
 

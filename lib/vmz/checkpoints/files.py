@@ -18,7 +18,7 @@ _ENDINGS = {".pkl": "pickle", ".pickle": "pickle", ".mdl": "minidb", ".minidb": 
 
 
 def file_type(path: Union[str, Path], db_type: Optional[str] = None) -> str:
-    """"pickle" or "minidb": `db_type`, or what the file's ending tells. UsageError when neither does."""
+    """ "pickle" or "minidb": `db_type`, or what the file's ending tells. UsageError when neither does."""
     kind = db_type or _ENDINGS.get(Path(path).suffix.lower())
     if kind not in DB_TYPES:
         raise UsageError(
