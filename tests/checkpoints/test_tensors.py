@@ -49,11 +49,12 @@ def test_every_type_in_pieces_of_any_size_and_order(name: str, size: int) -> Non
 
 
 def test_a_record_is_caffe2s() -> None:
-    """The bytes that Caffe2 1.10.2 wrote for this array, but for its last field, data_format 0, which older ones lack."""
+    """What Caffe2 1.10.2 wrote for this array, but for its last field, data_format 0, which older ones lack."""
     [(key, value)] = serialise("w", np.array([[1, 2]], np.float32))
     assert key == "w#%0"
     assert value == bytes.fromhex(
-        "0a0177" "120654656e736f72" "1a1d" "0801" "0802" "1001" "1a080000803f00000040" "3a0177" "42020800" "5a0408001002"
+        "0a0177" "120654656e736f72" "1a1d"
+        "0801" "0802" "1001" "1a080000803f00000040" "3a0177" "42020800" "5a0408001002"
     )  # fmt: skip
 
 

@@ -34,8 +34,9 @@ def records(path: Union[str, Path]) -> Iterator[tuple[str, bytes]]:
 
     Raises UsageError when the file cannot be opened, VmzError where it holds something else, or ends in a record.
     """
+    path = Path(path)
     try:
-        stream = open(path, "rb")
+        stream = path.open("rb")
     except OSError as error:
         raise UsageError(f"cannot read the checkpoint {path}: {error.strerror}") from error
     with stream:

@@ -98,8 +98,8 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     },
 }
 
-# Views of TensorProto and BlobProto: packed numbers and bytes are the same on the wire, and as bytes millions of numbers
-# pass at once. These are always our own classes.
+# Views of TensorProto and BlobProto, always our own classes: packed numbers and bytes are the same on the wire, and as
+# bytes millions of numbers pass at once.
 VIEWS: dict[str, dict[str, tuple[int, str]]] = {
     "TensorSegment": {"begin": (1, "int64"), "end": (2, "int64")},
     "TensorChunk": {
