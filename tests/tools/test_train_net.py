@@ -150,7 +150,7 @@ def test_refusals(database: Path, tmp_path: Path) -> None:
     (tmp_path / "no").mkdir()
     refused(2, "--epoch_size=1 is smaller than one iteration", "--epoch_size=1")
     refused(2, "128,x", "--jitter_scales=128,x")
-    refused(2, "train_data", "--train_data=/nowhere/lmdb")
+    refused(2, "no such database: /nowhere/lmdb", "--train_data=/nowhere/lmdb")
     weights = tmp_path / "other.pkl"
     save_pickle(weights, {"conv1_w": np.zeros((1, 2), np.float32)})
     refused(1, "other.pkl", f"--load_model_path={weights}")

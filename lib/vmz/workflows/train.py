@@ -88,7 +88,7 @@ def train(options: argparse.Namespace) -> Trained:
     devices = device_names(options)
     plan = make_plan(options, len(devices) * distributed.world_size())
     training_plan.describe(plan, _forward_net(options), options, 0)  # refuses clips that the layers do not fit
-    with distributed.joined(options), open_trainer(options.engine, devices) as trainer:
+    with distributed.joined(), open_trainer(options.engine, devices) as trainer:
         return _Run(options, plan, trainer).complete()
 
 
