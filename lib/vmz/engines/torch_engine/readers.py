@@ -28,6 +28,9 @@ class Reader(Protocol):
 
     skipped: list[Any]
 
+    @property
+    def position(self) -> int: ...
+
     def next_batch(self) -> Any: ...
 
     def close(self) -> None: ...
