@@ -1,0 +1,139 @@
+"""Ranks: the processes that torchrun starts, one device each, and what they do together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from vmz.engines.torch_engine.engine import checked_device
+from vmz.errors import UsageError
+
+BUCKET_BYTES = 25 << 20  # of gradients that travel together: enough to fill the wire, few enough to begin early
+
+
+class Ranks:
+    """This process among the others: `rank` of `world`, computing on `device`.
+
+    Made from torchrun's environment (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT): gloo on the CPU, NCCL on
+    GPUs, where device "cuda" is the GPU numbered LOCAL_RANK. Without that environment there is one rank and nothing to
+    share. Every method but close() must be called by all ranks, in the same order.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.world = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0")) if self.world > 1 else 0
+        self.device = checked_device(_local(device) if self.world > 1 else device)
+        if self.device.type == "cuda":
+            self.device = torch.device("cuda", self.device.index or 0)
+            torch.cuda.set_device(self.device)
+        self._opened = self.world > 1 and not dist.is_initialized()
+        if self._opened:
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The elementwise sum over all ranks of a tensor on `device`, in place."""
+        if self.world > 1:
+            dist.all_reduce(values)
+        return values
+
+    def gather(self, value: int) -> list[int]:
+        """One integer of every rank, by rank."""
+        all_values = torch.zeros(self.world, dtype=torch.int64, device=self.device)
+        all_values[self.rank] = value
+        return [int(found) for found in self.sum(all_values).tolist()]
+
+    def follow(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over the first rank's values of tensors on `device`, in place."""
+        if self.world > 1:
+            for tensor in tensors.values():
+                whole = tensor.contiguous()  # a layout of its own is the tensor's, not the wire's
+                dist.broadcast(whole, 0)
+                if whole is not tensor:
+                    tensor.copy_(whole)
+
+    def close(self) -> None:
+        """Leave the others, if it was this object that joined them."""
+        if self._opened and dist.is_initialized():
+            dist.destroy_process_group()
+        self._opened = False
+
+
+class SharedGradients:
+    """Sums gradients over the ranks, bucket by bucket, while the rest of the backward pass still runs.
+
+    Each gradient is a part of its bucket's flat memory, so that nothing is copied. Buckets are filled in the reverse of
+    the parameters' order, about that of the backward pass, are always the same ones, and travel in a fixed order: the
+    result does not depend on timing, nor on which iteration of a process it is. PyTorch before 2.1 cannot tell when a
+    gradient is ready; there all buckets travel at the end.
+    """
+
+    def __init__(self, parameters: Mapping[str, Tensor], bucket_bytes: int = BUCKET_BYTES) -> None:
+        self._buckets: list[Tensor] = []
+        self._missing: list[int] = []  # gradients that each bucket still waits for
+        self._sizes: list[int] = []
+        self._work: list[Any] = []
+        self._last = False
+        for members in _buckets(list(parameters.values()), bucket_bytes):
+            number = len(self._buckets)
+            flat = members[0].new_zeros(sum(member.numel() for member in members))
+            place = 0
+            for member in members:
+                member.grad = torch.as_strided(flat, member.shape, member.stride(), place)
+                place += member.numel()
+                if hasattr(member, "register_post_accumulate_grad_hook"):
+                    member.register_post_accumulate_grad_hook(lambda _, number=number: self._ready(number))
+            self._buckets.append(flat)
+            self._sizes.append(len(members))
+
+    def start(self) -> None:
+        """Begin an iteration with gradients of 0."""
+        for bucket in self._buckets:
+            bucket.zero_()
+        self._missing, self._last, self._work = list(self._sizes), False, []
+
+    def last_batch(self) -> None:
+        """What is added to the gradients from now on is the iteration's last: a complete bucket may travel."""
+        self._last = True
+
+    def finish(self) -> None:
+        """Send what has not travelled yet, and wait for all. A rank that failed calls it too, so that none hangs."""
+        while len(self._work) < len(self._buckets):
+            self._send()
+        for work in self._work:
+            work.wait()
+
+    def _ready(self, number: int) -> None:
+        if self._last:
+            self._missing[number] -= 1
+            while len(self._work) < len(self._buckets) and not self._missing[len(self._work)]:
+                self._send()
+
+    def _send(self) -> None:
+        self._work.append(dist.all_reduce(self._buckets[len(self._work)], async_op=True))
+
+
+def _buckets(parameters: list[Tensor], size: int) -> list[list[Tensor]]:
+    buckets: list[list[Tensor]] = []
+    room = 0
+    for parameter in reversed(parameters):
+        taken = parameter.numel() * parameter.element_size()
+        if not buckets or taken > room:
+            buckets.append([])
+            room = size
+        buckets[-1].append(parameter)
+        room -= taken
+    return buckets
+
+
+def _local(device: str) -> str:
+    """This process's device: of several on a machine each takes its own GPU."""
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    if device.startswith("cuda:") and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
+        raise UsageError(f"device {device} would be that of every process on this machine; with torchrun give cuda")
+    return device

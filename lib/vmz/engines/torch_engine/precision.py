@@ -1,0 +1,82 @@
+"""How numbers are computed in training: full float32, or half precision by autocast; deterministic, if asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from vmz.engines.torch_engine.engine import full_precision
+from vmz.engines.trainer import PRECISIONS
+from vmz.errors import UsageError
+
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """UsageError for a precision that there is not, or not on this device."""
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
+    if precision == "fp16" and device.type == "cpu":
+        raise UsageError("precision fp16 is for GPUs: on the CPU take bf16 or fp32")
+    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise UsageError(f"{torch.cuda.get_device_name(device)} has no bf16; take precision fp16 or fp32")
+
+
+@contextmanager
+def computing(precision: str, device: torch.device) -> Iterator[None]:
+    """For a forward pass. Parameters, batch-norm statistics and gradients are float32 in every precision."""
+    if precision == "fp32":
+        with full_precision():
+            yield
+    else:
+        with torch.autocast(device_type=device.type, dtype=HALF[precision]):
+            yield
+
+
+@contextmanager
+def reproducible(deterministic: bool, device: torch.device) -> Iterator[None]:
+    """Same inputs, same bits, if `deterministic`; else cuDNN tries its algorithms out and keeps the fastest."""
+    cudnn = torch.backends.cudnn
+    before = torch.are_deterministic_algorithms_enabled(), cudnn.benchmark
+    if deterministic and device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+    torch.use_deterministic_algorithms(deterministic or before[0])
+    cudnn.benchmark = not deterministic
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        cudnn.benchmark = before[1]
+
+
+class LossScale:
+    """fp16's factor on the loss, a power of two that keeps small gradients from becoming 0: halved when a gradient
+    overflows, doubled after GOOD iterations without. Always 1 in other precisions."""
+
+    FIRST, GOOD = 65536.0, 2000
+
+    def __init__(self, precision: str) -> None:
+        self.is_used = precision == "fp16"
+        self.factor, self.good = (self.FIRST if self.is_used else 1.0), 0
+
+    def update(self, overflowed: bool) -> None:
+        """After an iteration."""
+        if not self.is_used:
+            return
+        self.good = 0 if overflowed else self.good + 1
+        if overflowed:
+            self.factor /= 2
+        elif self.good == self.GOOD:
+            self.factor, self.good = self.factor * 2, 0
+
+    def state(self) -> np.ndarray:
+        """float32 (2,): the factor, and iterations since the last overflow."""
+        return np.array([self.factor, self.good], np.float32)
+
+    def set_state(self, state: np.ndarray) -> None:
+        """Go on from a state()."""
+        self.factor, self.good = float(state[0]), int(state[1])
