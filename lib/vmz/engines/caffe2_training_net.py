@@ -17,7 +17,7 @@ from typing import Any, Optional
 from vmz.engines.caffe2_workspace import import_caffe2
 from vmz.engines.trainer import MOMENTUM_SUFFIX, Build, Trainable, Training
 from vmz.netdef.builder import device_option, get_arguments
-from vmz.netdef.protos import CPU, CUDA, NetDef
+from vmz.netdef.protos import CPU, CUDA, NetDef, OperatorDef
 
 Shapes = list[tuple[str, tuple[int, ...]]]
 # What CNNModelHelper gave to the ops that it made, of which some of these are its own (Iter), not the network's.
@@ -63,8 +63,10 @@ def emit(
     helper = _model_helper(networks[0])
     pending = iter(networks)
 
+    frozen = training is not None and training.freeze == "trunk"
+
     def forward(helper: Any, _: float) -> list[Any]:
-        return _splice(helper, next(pending))
+        return _splice(helper, next(pending), frozen)
 
     def update(helper: Any) -> None:
         assert training is not None
@@ -116,8 +118,8 @@ def _model_helper(network: Trainable) -> Any:
     return helper
 
 
-def _splice(helper: Any, network: Trainable) -> list[Any]:
-    """Append a device's network to the model. Returns its loss, as Caffe2 wants it."""
+def _splice(helper: Any, network: Trainable, frozen: bool) -> list[Any]:
+    """Append a device's network to the model. Returns its loss, as Caffe2 wants it. `frozen`: all but the classifier."""
     from caffe2.python import core
     from caffe2.python.modeling.parameter_info import ParameterTags
 
@@ -127,13 +129,27 @@ def _splice(helper: Any, network: Trainable) -> list[Any]:
     del init_net.op[:]
     init_net.op.extend(kept)
     helper.param_init_net.AppendNet(core.Net(init_net))
-    helper.net.AppendNet(core.Net(network.net))
-    for blob, _ in network.params:
+    net, learning = _classifier_alone(network.net) if frozen else (network.net, {blob for blob, _ in network.params})
+    helper.net.AppendNet(core.Net(net))
+    for blob in (blob for blob, _ in network.params if blob in learning):
         tag = ParameterTags.WEIGHT if blob in network.weights else ParameterTags.BIAS
         helper.AddParameter(core.BlobReference(blob), tag)
     for blob, _ in network.computed_params:
         helper.AddParameter(core.BlobReference(blob), ParameterTags.COMPUTED_PARAM)
     return [] if network.loss is None else [core.BlobReference(network.loss)]
+
+
+def _classifier_alone(net: Any) -> tuple[Any, set[str]]:
+    """The net with its gradients ending where the classifier begins, and the blobs that the classifier reads."""
+    ops = list(net.op)
+    first = max(number for number, op in enumerate(ops) if op.type == "FC")
+    features = ops[first].input[0]
+    stop = OperatorDef(type="StopGradient", input=[features], output=[features])
+    stop.device_option.CopyFrom(ops[first].device_option)
+    copy = NetDef.FromString(net.SerializeToString())
+    del copy.op[:]
+    copy.op.extend([*ops[:first], stop, *ops[first:]])
+    return copy, {blob for op in ops[first:] for blob in op.input}
 
 
 def _add_update(helper: Any, training: Training) -> None:
