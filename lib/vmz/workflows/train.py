@@ -19,10 +19,11 @@ from vmz.checkpoints import matching
 from vmz.checkpoints.files import file_type, load, load_about
 from vmz.engines.registry import open_trainer
 from vmz.engines.trainer import Step, Trainer, Training
-from vmz.errors import UsageError
+from vmz.errors import UsageError, VmzError
 from vmz.models.registry import Model, build
 from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
+from vmz.video.records import key_text
 from vmz.workflows import distributed, training_plan
 from vmz.workflows.evaluate import Evaluation, environment, evaluate_weights
 from vmz.workflows.options import device_names, model_config
@@ -185,7 +186,7 @@ class _Run:
             quiet=not self.is_first,
         ) as progress:  # fmt: skip
             while self.iteration < last:
-                step = self.trainer.step()
+                step = self._step()
                 self.iteration = step.iteration
                 begun, seconds = time.perf_counter(), time.perf_counter() - begun
                 self.history.add(step, seconds)
@@ -202,6 +203,14 @@ class _Run:
         if self.iteration < self.plan.iterations and distributed.any_rank(stop.requested):
             stop.leave(self.iteration)
         return stopped_early
+
+    def _step(self) -> Step:
+        try:
+            return self.trainer.step()
+        except VmzError as error:
+            if "softmax" in str(error).lower() or "label" in str(error).lower():
+                refuse_foreign_labels(self.options, error)
+            raise
 
     def _note(self, step: Step) -> str:
         point = self.history.points[-1] if self.history.points else None
@@ -322,6 +331,19 @@ def initial_weights(options: argparse.Namespace, say: bool) -> Optional[dict[str
     if say:
         print(f"{options.load_model_path}: {report.summary()}", flush=True)
     return weights
+
+
+def refuse_foreign_labels(options: argparse.Namespace, error: Exception) -> None:
+    """Raise VmzError, from `error`, that names the first record of --train_data with a label the network lacks."""
+    with VideoDatabase(options.train_data) as database:
+        for record in database:
+            for label in record.labels:
+                if not 0 <= label < options.num_labels:
+                    raise VmzError(
+                        f"record {key_text(record.key)} of {options.train_data} has label {label}, but --num_labels="
+                        f"{options.num_labels} allows 0 to {options.num_labels - 1}; is this the database of another "
+                        "data set?"
+                    ) from error
 
 
 def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:

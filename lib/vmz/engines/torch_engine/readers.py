@@ -27,7 +27,6 @@ class Reader(Protocol):
     """What vmz.video.reader.ClipReader offers."""
 
     skipped: list[Any]
-    position: int
 
     @property
     def position(self) -> int: ...
