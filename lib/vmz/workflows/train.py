@@ -260,7 +260,8 @@ class _Run:
 
     def _after_epoch(self, epoch: int) -> bool:
         """Evaluate, export the weights; whether to stop early. Repeated when a run dies in it and is resumed."""
-        options, entry = self.options, self.history.epochs[-1] if self.history.epochs else {"epoch": epoch}
+        options = self.options
+        entry: dict[str, Any] = self.history.epochs[-1] if self.history.epochs else {"epoch": epoch}
         weights = self.trainer.weights()
         done = self.checkpoints.path(epoch, "pkl")
         if distributed.any_rank(self.is_first and done.exists()):  # written after the evaluation of an earlier run
