@@ -38,7 +38,7 @@ def test_the_rule_in_float32_step_by_step(nesterov: bool) -> None:
         for blob, g in arrays(iteration).items():
             p, m = parameters[blob], momenta[blob]
             if blob in DECAYED:
-                g = (g + decay.astype(np.float64) * p).astype(np.float32)  # rounded once, as by BLAS
+                g = (g + decay * p.astype(np.float64)).astype(np.float32)  # rounded once, as by BLAS
             new = mu * m + r * g
             parameters[blob] = p - ((one + mu) * new - mu * m if nesterov else new)
             momenta[blob] = new
