@@ -43,7 +43,7 @@ class Trainable(Protocol):
 
 
 Build = Callable[[str, Any, float], Trainable]
-"""(name scope, DeviceOption, loss scale) -> the training network (is_test=0) there, its reader in front if it has one."""
+"""(name scope, DeviceOption, loss scale) -> the training network (is_test=0) there, with its reader if it has one."""
 
 
 @dataclass(frozen=True)

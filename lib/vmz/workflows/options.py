@@ -6,12 +6,14 @@ A default differs only where the original's is a trap; the help text of the flag
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
 from vmz import zoo
 from vmz.engines.registry import ENGINES
+from vmz.engines.schedule import POLICIES
+from vmz.engines.trainer import PRECISIONS
 from vmz.errors import UsageError
 from vmz.models.config import ModelConfig
 from vmz.workflows.command import Parser
@@ -126,9 +128,7 @@ TEST_FLAGS = {
 # Original names and defaults of train_net; what differs in default from test_net's flags is in TRAIN_DEFAULTS.
 TRAIN_FLAGS = {
     "train_data": Flag(str, None, "LMDB of training videos, as create_video_db.py makes it"),
-    "batch_size": Flag(
-        positive, 32, "clips a batch *of each device*: with 8 devices an iteration sees 8 times as many"
-    ),
+    "batch_size": Flag(positive, 32, "clips a batch *of each device*; 8 devices see 8 times as many an iteration"),
     "epoch_size": Flag(
         positive,
         110000,
@@ -145,11 +145,9 @@ TRAIN_FLAGS = {
         "short edges to draw from for each video, as 128,160 (with --video_res_type=1); "
         "not given: min(scale_h, scale_w) and 1.25 times it",
     ),
-    "cudnn_workspace_limit_mb": Flag(positive, 64, "cuDNN's scratch memory, written into the ops (Caffe2 on a GPU)"),
+    "cudnn_workspace_limit_mb": Flag(positive, 64, "cuDNN's scratch memory (Caffe2 on a GPU)"),
     "file_store_path": Flag(str, "/tmp", "folder of the checkpoints"),
-    "save_model_name": Flag(
-        str, "simple_c3d", "checkpoints are <file_store_path>/<save_model_name>_<epoch>.mdl and .pkl"
-    ),
+    "save_model_name": Flag(str, "simple_c3d", "checkpoints: <file_store_path>/<save_model_name>_<epoch>.mdl, .pkl"),
     "load_model_path": Flag(str, None, "weights to start from, .mdl or .pkl (see --is_checkpoint)"),
     "db_type": Flag(str, None, "format of --load_model_path; not given: its ending tells", ("pickle", "minidb")),
     "is_checkpoint": Flag(
@@ -170,16 +168,45 @@ TRAIN_FLAGS = {
 
 TRAIN_DEFAULTS = {"video_res_type": 1}
 
+# What the original's train_net lacks. All of it is opt-in.
+BEYOND_FLAGS = {
+    "resume": Flag(switch, 0, "1: go on from the newest checkpoint of this name, or start where there is none"),
+    "checkpoint_minutes": Flag(float, 0.0, "also write <save_model_name>_latest.mdl every so many minutes; 0: never"),
+    "shuffle": Flag(switch, 0, "1: each pass over the LMDB in an order of its own; 0: in the order of its keys"),
+    "use_full_ft": Flag(switch, 1, "0: train the classifier only, on top of a frozen trunk"),
+    "freeze_bn": Flag(switch, 0, "1: batch norm by its running statistics, which stay as they are"),
+    "precise_bn": Flag(not_negative, 0, "recompute the running statistics over so many batches before each evaluation"),
+    "schedule": Flag(str, "step", "of the learning rate: steps, or half a cosine down to 0", POLICIES),
+    "warmup_epochs": Flag(float, 0.0, "epochs of linear rise of the learning rate"),
+    "accumulation_steps": Flag(
+        positive, 1, "batches of each device that make one iteration; they count as so many times the devices"
+    ),
+    "precision": Flag(str, "fp32", "of the forward and backward pass; parameters are float32", PRECISIONS),
+    "clip_gradient": Flag(float, 0.0, "largest L2 norm of the whole gradient; 0: any"),
+    "deterministic": Flag(switch, 0, "1: only kernels that give the same result each time (on a GPU; slower)"),
+    "early_stop": Flag(not_negative, 0, "stop when video@1 (mAP) did not rise for so many epochs; 0: never"),
+    "test_clip_per_video": Flag(positive, 10, "clips a video in the evaluation after an epoch"),
+    "test_batch_size": Flag(positive, 6, "videos a batch in the evaluation after an epoch"),
+    "test_num_iter": Flag(not_negative, 0, "stop that evaluation after so many batches (the original: 100); 0: all"),
+    "test_every": Flag(positive, 1, "epochs from one evaluation to the next; the last epoch always has one"),
+    "top_k": Flag(positive, 5, "k of the accuracy in the top k"),
+    "tensorboard": Flag(str, None, "folder for TensorBoard's files (needs the package tensorboard)"),
+    "allow_partial_load": Flag(switch, 0, "1: go on though --load_model_path leaves more than a classifier as it was"),
+}
+
 _METAVARS: dict[Any, str] = {str: "NAME", float: "X", switch: "0|1"}
 
 FLAGS: dict[str, Flag] = {**MODEL_FLAGS, **READER_FLAGS, **ENGINE_FLAGS, **TEST_FLAGS}
+TRAIN_NET_FLAGS: dict[str, Flag] = {**FLAGS, **TRAIN_FLAGS, **BEYOND_FLAGS}
 
 
-def add_flags(parser: Parser, title: str, names: Sequence[str], **defaults: Any) -> None:
-    """Give `parser` the flags `names`, under a heading; `defaults` are a tool's own."""
+def add_flags(
+    parser: Parser, title: str, names: Sequence[str], table: Mapping[str, Flag] = FLAGS, **defaults: Any
+) -> None:
+    """Give `parser` the flags `names` of `table`, under a heading; `defaults` are a tool's own."""
     group = parser.add_argument_group(title)
     for name in names:
-        flag = FLAGS[name]
+        flag = table[name]
         group.add_argument(
             f"--{name}",
             type=flag.kind,
