@@ -13,8 +13,9 @@ from torch import Tensor
 class MomentumSGD:
     """m' = mu m + r g, with the rate r inside the momentum; p -= (1 + mu) m' - mu m (Nesterov), or p -= m'.
 
-    Each product and each sum is rounded to float32 by itself, in the operator's order. `momenta` {blob: float32 tensor
-    of the parameter's shape} begin at 0. decayed: the blobs whose gradient gets weight_decay * p added.
+    Each product and each sum is rounded to float32 by itself, in the operator's order; only the decay's product is not,
+    as in the BLAS call of WeightedSum, which adds it. `momenta` {blob: float32 tensor of the parameter's shape} begin at
+    0. decayed: the blobs whose gradient gets weight_decay * p added.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class MomentumSGD:
             parameter = [self._parameters[blob] for blob in group]
             momentum = [self.momenta[blob] for blob in group]
             if group[0] in self._decayed and self._weight_decay:
-                torch._foreach_add_(gradient, torch._foreach_mul(parameter, self._weight_decay))
+                torch._foreach_add_(gradient, parameter, alpha=self._weight_decay)
             torch._foreach_mul_(gradient, float(np.float32(rate)))
             torch._foreach_mul_(momentum, self._momentum)
             before: Optional[Any] = torch._foreach_neg(momentum) if self._nesterov else None
