@@ -18,7 +18,9 @@ def main(argv: Sequence[str]) -> int:
     folder = Path(argv[0])
     training = json.loads((folder / "trained_training.json").read_text())
     losses = [point["loss"] for point in training["points"]]
-    print(f"loss {losses[0]:.2f} {sparkline(losses)} {losses[-1]:.2f}; the page: {folder / 'train_run' / 'curves.html'}")
+    print(
+        f"loss {losses[0]:.2f} {sparkline(losses)} {losses[-1]:.2f}; the page: {folder / 'train_run' / 'curves.html'}"
+    )
     found = {"training": training["epochs"][-1]["figures"]}
     for engine in ("pytorch", "caffe2"):
         path = folder / f"trained_{engine}.json"
