@@ -209,7 +209,9 @@ def _device_options(devices: Sequence[str]) -> list[Any]:
     """A DeviceOption for each of "cpu", "cuda", "cuda:N"; the CPUs are numbered. UsageError for a mixture."""
     options = [parse_device(device) for device in devices]
     if len({option.device_type for option in options}) != 1:
-        raise UsageError(f"Caffe2 trains on CPUs or on GPUs, one or more of a kind, not on {', '.join(devices) or 'none'}")
+        raise UsageError(
+            f"Caffe2 trains on CPUs or on GPUs, one or more of a kind, not on {', '.join(devices) or 'none'}"
+        )
     if options[0].device_type == CPU:
         return [device_option(CPU, number) for number in range(len(options))]
     if len({option.device_id for option in options}) != len(options):
