@@ -26,16 +26,18 @@ from tests.engines.training_goldens import (  # noqa: E402
     ITERATIONS,
     KINDS,
     SNAPSHOTS,
-    Snapshot,
+    Arrays,
     TrainingGolden,
     distances,
     jobs,
     loss_distance,
+    snapshot,
 )
 from vmz.engines.trainer import Trainer  # noqa: E402
 from vmz.files import atomic_write  # noqa: E402
 from vmz.models.registry import Model  # noqa: E402
 
+NAMES = ("loss", *KINDS)
 PAGE = ROOT / "docs" / "training_goldens.md"
 TEXT = """# The original's training runs, and how exactly they can be repeated
 
@@ -45,8 +47,9 @@ The golden data holds five iterations of {count} networks, recorded from the ori
 {count_seeds} runs a network on this machine whose clips differ by 1e-7 of each value, up or down at random: the
 largest distance from the run on the clips as they are. "golden" is the distance of that run from the recorded one: the
 same code, on another CPU. Distances of the loss are relative; those of parameters, running statistics and momenta are
-over the largest value of the blob, the largest of all blobs, each by the eight values that the golden data samples, its
-mean, standard deviation and largest value. The learning rate and the iteration count are exact everywhere.
+the largest difference over the largest value of the blob, of all blobs the largest; in the golden rows by what the golden
+data has of a blob: eight of its values, mean, standard deviation and largest value. The learning rate and the iteration
+count are exact everywhere.
 
 {table}
 
@@ -67,10 +70,10 @@ perturbed distance after the fifth (tests/engines/training_bounds.json).
 
 @dataclass
 class Run:
-    """Losses of all iterations and the snapshots of some, and which way each ReLU went in the first."""
+    """Losses of all iterations and the arrays after some, and which way each ReLU went in the first."""
 
     losses: list[np.ndarray]
-    snapshots: dict[int, Snapshot]
+    arrays: dict[int, Arrays]
     signs: np.ndarray
 
 
@@ -82,11 +85,19 @@ def main() -> int:
     measured, rows, kinks = {}, [], []
     for job in options.jobs:
         golden = TrainingGolden(job)
-        runs = [run(golden, seed) for seed in range(options.seeds + 1)]
-        measured[job] = {str(at): furthest(runs[0], runs[1:], at) for at in SNAPSHOTS}
+        clean = run(golden, 0)
+        apart, flips = [], []
+        for seed in range(1, options.seeds + 1):
+            other = run(golden, seed)
+            apart.append({at: distance(other, clean, at) for at in SNAPSHOTS})
+            flips.append(int(np.unpackbits(other.signs ^ clean.signs).sum()))
+        measured[job] = {str(at): {name: max(one[at][name] for one in apart) for name in NAMES} for at in SNAPSHOTS}
         rows += [row(job, at, "perturbed", measured[job][str(at)]) for at in SNAPSHOTS]
-        rows += [row(job, at, "golden", from_golden(golden, runs[0], at)) for at in SNAPSHOTS]
-        kinks.append(kink_row(golden, runs))
+        rows += [row(job, at, "golden", from_golden(golden, clean, at)) for at in SNAPSHOTS]
+        smooth = [run(golden, seed, 1, with_tanh(golden)) for seed in (0, 1)]
+        momenta = [measured[job]["1"]["momentum"], distance(smooth[1], smooth[0], 1)["momentum"]]
+        flipped = f"{min(flips)} to {max(flips)} of {clean.signs.size * 8 / 1e6:.0f} M"
+        kinks.append(f"| {job} | {flipped} | {momenta[0]:.1e} | {momenta[1]:.1e} |")
         print("\n".join([*rows[-4:], kinks[-1]]), flush=True)
     write(measured, rows, kinks, options.seeds)
     return 0
@@ -101,7 +112,7 @@ def run(golden: TrainingGolden, seed: int, iterations: int = ITERATIONS, build: 
             assert (step.iteration, step.learning_rate) == recorded_rate(golden, iteration)
             found.losses.append(trainer.fetch("loss").ravel())
             if iteration in SNAPSHOTS:
-                found.snapshots[iteration] = golden.snapshot(trainer)
+                found.arrays[iteration] = golden.arrays(trainer)
             if iteration == 1 and build is None:
                 found.signs = signs(golden, trainer)
     return found
@@ -118,25 +129,17 @@ def signs(golden: TrainingGolden, trainer: Trainer) -> np.ndarray:
     return np.concatenate([np.packbits(trainer.fetch(blob) > 0) for blob in blobs])
 
 
-def furthest(clean: Run, others: list[Run], iteration: int) -> dict[str, float]:
-    """The largest distance of any of the others from the clean run, of the loss and of each kind of blob."""
-    found = [
-        {
-            "loss": loss_distance(other.losses[iteration - 1], clean.losses[iteration - 1]),
-            **{
-                kind: distance
-                for kind, (distance, _) in distances(other.snapshots[iteration], clean.snapshots[iteration]).items()
-            },
-        }
-        for other in others
-    ]
-    return {name: max(entry[name] for entry in found) for name in ("loss", *KINDS)}
+def distance(one: Run, other: Run, iteration: int) -> dict[str, float]:
+    """Of the loss, and of each kind of blob."""
+    apart = distances(one.arrays[iteration], other.arrays[iteration])
+    loss = loss_distance(one.losses[iteration - 1], other.losses[iteration - 1])
+    return {"loss": loss, **{kind: largest for kind, (largest, _) in apart.items()}}
 
 
 def from_golden(golden: TrainingGolden, clean: Run, iteration: int) -> dict[str, float]:
-    apart = distances(clean.snapshots[iteration], golden.recorded_snapshot(iteration))
+    apart = distances(snapshot(clean.arrays[iteration]), golden.recorded_snapshot(iteration))
     loss = loss_distance(clean.losses[iteration - 1], golden.recorded_loss(iteration))
-    return {"loss": loss, **{kind: distance for kind, (distance, _) in apart.items()}}
+    return {"loss": loss, **{kind: largest for kind, (largest, _) in apart.items()}}
 
 
 def with_tanh(golden: TrainingGolden) -> Any:
@@ -152,24 +155,15 @@ def with_tanh(golden: TrainingGolden) -> Any:
     return build
 
 
-def kink_row(golden: TrainingGolden, runs: list[Run]) -> str:
-    flips = [int(np.unpackbits(run.signs ^ runs[0].signs).sum()) for run in runs[1:]]
-    smooth = [run(golden, seed, 1, with_tanh(golden)) for seed in (0, 1)]
-    apart = furthest(smooth[0], smooth[1:], 1)["momentum"]
-    ours = furthest(runs[0], runs[1:], 1)["momentum"]
-    counts = f"{min(flips)} to {max(flips)}" if flips else "-"
-    return f"| {golden.job} | {runs[0].signs.size * 8 / 1e6:.0f} M | {counts} | {ours:.1e} | {apart:.1e} |"
-
-
 def row(job: str, iteration: int, what: str, found: Mapping[str, float]) -> str:
-    return f"| {job} | {iteration} | {what} | " + " | ".join(f"{found[name]:.1e}" for name in ("loss", *KINDS)) + " |"
+    return f"| {job} | {iteration} | {what} | " + " | ".join(f"{found[name]:.1e}" for name in NAMES) + " |"
 
 
 def write(measured: Mapping[str, Any], rows: list[str], kinks: list[str], seeds: int) -> None:
     import torch
 
-    table = ["| run | iteration | | loss | " + " | ".join(KINDS) + " |", "|---|---|---|---|---|---|---|", *rows]
-    head = ["| run | activations | flips | momenta, ReLU | momenta, tanh |", "|---|---|---|---|---|", *kinks]
+    table = ["| run | iteration | | " + " | ".join(NAMES) + " |", "|---|---|---|---|---|---|---|", *rows]
+    head = ["| run | flips | momenta, ReLU | momenta, tanh |", "|---|---|---|---|", *kinks]
     machine = cpu_name()
     with atomic_write(PAGE, "w") as stream:
         stream.write(

@@ -13,6 +13,7 @@ from tests.engines.training_goldens import (
     jobs,
     limits,
     loss_distance,
+    snapshot,
 )
 from tests.golden import needs_shared
 
@@ -27,7 +28,7 @@ def check(job: str, iterations: int) -> None:
             if iteration in SNAPSHOTS:
                 limit = limits(job, iteration)
                 found = {"loss": (loss_distance(trainer.fetch("loss"), golden.recorded_loss(iteration)), "loss")}
-                found.update(distances(golden.snapshot(trainer), golden.recorded_snapshot(iteration)))
+                found.update(distances(snapshot(golden.arrays(trainer)), golden.recorded_snapshot(iteration)))
                 for kind, (distance, blob) in found.items():
                     assert distance <= limit[kind], (iteration, kind, blob)
 

@@ -29,6 +29,8 @@ ITERATIONS = 5
 SNAPSHOTS = (1, 5)
 KINDS = ("params", "statistics", "momentum")
 PERTURBATION = 1e-7
+Arrays = dict[str, dict[str, np.ndarray]]
+"""kind -> {blob: array}."""
 Snapshot = dict[str, dict[str, np.ndarray]]
 """kind -> {blob: float64 array of its 8 sampled values, mean, standard deviation and largest value}."""
 
@@ -112,16 +114,13 @@ class TrainingGolden:
                 found[_kind(section, blob)][blob] = np.array(numbers, np.float64)
         return found
 
-    def snapshot(self, trainer: Trainer) -> Snapshot:
-        """Of the trainer as it stands, what `recorded_snapshot` is of the original."""
-        found: Snapshot = {kind: {} for kind in KINDS}
+    def arrays(self, trainer: Trainer) -> Arrays:
+        """The trainer's parameters, statistics and momenta as they stand, by the names of the golden data."""
+        found: Arrays = {kind: {} for kind in KINDS}
         for section, entries in self.recorded["snapshots"]["1"].items():
             for blob in entries:
                 name = blob.replace(MOMENTUM_SUFFIX, "") + (MOMENTUM_SUFFIX if section == "momentum" else "")
-                array = trainer.fetch(name).astype(np.float64).ravel()
-                places = np.random.RandomState(zlib.crc32(blob.encode()) & 0x7FFFFFFF).randint(0, array.size, 8)
-                numbers = [*array[places], array.mean(), array.std(), np.abs(array).max()]
-                found[_kind(section, blob)][blob] = np.array(numbers)
+                found[_kind(section, blob)][blob] = trainer.fetch(name)
         return found
 
 
@@ -129,12 +128,26 @@ def _kind(section: str, blob: str) -> str:
     return "statistics" if section == "params" and blob.endswith(("_rm", "_riv")) else section
 
 
-def distances(found: Snapshot, expected: Snapshot) -> dict[str, tuple[float, str]]:
-    """kind -> the largest difference over the largest value of its blob, and the blob where that is."""
+def snapshot(arrays: Arrays) -> Snapshot:
+    """What `recorded_snapshot` is of the original."""
+    found: Snapshot = {kind: {} for kind in arrays}
+    for kind, blobs in arrays.items():
+        for blob, array in blobs.items():
+            values = array.astype(np.float64).ravel()
+            places = np.random.RandomState(zlib.crc32(blob.encode()) & 0x7FFFFFFF).randint(0, values.size, 8)
+            found[kind][blob] = np.array([*values[places], values.mean(), values.std(), np.abs(values).max()])
+    return found
+
+
+def distances(found: Arrays, expected: Arrays) -> dict[str, tuple[float, str]]:
+    """kind -> the largest difference over the largest value of its blob, and the blob where that is.
+
+    Of whole arrays, or of snapshots, where the blob's largest value is one of the numbers.
+    """
     largest = {}
     for kind, blobs in expected.items():
         assert set(blobs) == set(found[kind])
-        largest[kind] = max((float(np.abs(found[kind][b] - blobs[b]).max() / blobs[b][-1]), b) for b in blobs)
+        largest[kind] = max((float(np.abs(found[kind][b] - blobs[b]).max() / np.abs(blobs[b]).max()), b) for b in blobs)
     return largest
 
 
@@ -145,7 +158,7 @@ def loss_distance(found: Any, expected: Any) -> float:
 
 
 def bounds(job: str, iteration: int) -> Optional[dict[str, float]]:
-    """How far two runs of the original end apart ("loss" and each kind), None for a job that was not measured."""
+    """How far two runs of the original are apart ("loss" and each kind), None for a job that was not measured."""
     measured = json.loads(BOUNDS.read_text())["jobs"]
     return dict(measured[job][str(iteration)]) if job in measured else None
 
