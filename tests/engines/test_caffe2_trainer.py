@@ -144,7 +144,9 @@ def test_a_frozen_trunk_stays_and_the_classifier_learns() -> None:
 
 
 @needs_caffe2
-@pytest.mark.parametrize(("limit", "scale", "says"), [(1e-3, 1, "above 0.001"), (40.0, np.nan, "loss of iteration 2 is nan")])
+@pytest.mark.parametrize(
+    ("limit", "scale", "says"), [(1e-3, 1, "above 0.001"), (40.0, np.nan, "loss of iteration 2 is nan")]
+)
 def test_no_state_comes_out_of_a_run_that_went_wrong(limit: float, scale: float, says: str) -> None:
     with opened(training=dataclasses.replace(TRAINING, abort_loss=limit), seed=1) as trainer:
         good = trainer.state()
@@ -173,7 +175,10 @@ def test_wrong_states_and_weights_are_named() -> None:
         ]:
             with pytest.raises(VmzError, match=says):
                 trainer.set_state(broken)
-    for weights, says in [({"fc6_w": np.zeros(1)}, "no parameter fc6_w"), ({"conv1_w": np.zeros(1)}, "conv1_w has shape")]:
+    for weights, says in [
+        ({"fc6_w": np.zeros(1)}, "no parameter fc6_w"),
+        ({"conv1_w": np.zeros(1)}, "conv1_w has shape"),
+    ]:
         with pytest.raises(VmzError, match=says):
             opened(weights=weights)
 

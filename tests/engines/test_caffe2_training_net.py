@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -73,3 +75,54 @@ def test_the_nets_of_the_original(entry: dict[str, Any]) -> None:
     assert [blob for blob, _ in found.params + found.computed_params] == golden["all_params"]
     assert (found.weights, found.biases) == (golden["weights"], golden["biases"])
     assert found.param_to_grad == golden["param_to_grad"]
+
+
+SMALL = ["--train_data=a", "--model_depth=10", "--clip_length_rgb=4", "--batch_size=2", "--epoch_size=80"]
+
+
+def count(net: Any, kind: str) -> int:
+    return sum(op.type == kind for op in net.op)
+
+
+@needs_caffe2
+@pytest.mark.parametrize("device_type", [CPU, CUDA])
+@pytest.mark.parametrize("devices", [3, 4, 8])
+def test_any_number_of_devices(devices: int, device_type: int) -> None:
+    """One update of each parameter on each device, from gradients that are summed over all."""
+    one = from_command_line([*SMALL, "--num_gpus=1"])
+    found = from_command_line([*SMALL, f"--num_gpus={devices}"], device_type=device_type)
+    prefix = "gpu" if device_type == CUDA else "cpu"
+    assert found.scopes == [f"{prefix}_{number}" for number in range(devices)]
+    assert count(found.init_net, "CreateDB") == 1 and count(found.net, "VideoInput") == devices
+    for kind in ("MomentumSGDUpdate", "WeightedSum", "ConvGradient", "LearningRate"):
+        assert count(found.net, kind) == devices * count(one.net, kind), kind
+    assert len(found.param_to_grad) == devices * len(one.params)
+    (scale,) = {get_arguments(op)["scale"] for op in found.net.op if op.type == "Scale"}
+    assert scale == pytest.approx(1 / devices)
+    rates = {json.dumps(get_arguments(op)) for op in found.net.op if op.type == "LearningRate"}
+    (rate,) = map(json.loads, rates)
+    assert rate["stepsize"] == int(10 * 80 / 2 / devices) and rate["base_lr"] == pytest.approx(0.003 * devices)
+
+
+@needs_caffe2
+def test_no_weight_decay_no_operator_of_it() -> None:
+    found = from_command_line([*SMALL, "--weight_decay=0"])
+    assert count(found.net, "WeightedSum") == 0 and "gpu_0/wd" not in str(found.init_net)
+
+
+@needs_caffe2
+def test_without_cudnn_no_operator_asks_for_it() -> None:
+    found = from_command_line([*SMALL, "--use_cudnn=0", "--use_dropout=1"])
+    assert {op.engine for op in found.net.op} == {"", "DEFAULT"}
+    (iterations,) = (op for op in found.net.op if op.type == "Iter")
+    assert get_arguments(iterations)["use_cudnn"] == 0
+
+
+@needs_caffe2
+def test_emitting_prints_nothing() -> None:
+    command = (
+        "from tests.engines.test_caffe2_training_net import SMALL, from_command_line;"
+        "from_command_line([*SMALL, '--num_gpus=2'])"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", command], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -1,4 +1,4 @@
-"""The training net as train_net built it: our networks, one a device, under Caffe2's own gradients and data_parallel_model.
+"""The training net as train_net built it: our networks, one a device, under Caffe2's own data_parallel_model.
 
 Forward nets come from a Build; Caffe2 adds the gradient operators, the sums over devices, weight decay, the step policy
 and the momentum updates. Emitting needs the wheel, but no GPU.
@@ -119,7 +119,7 @@ def _model_helper(network: Trainable) -> Any:
 
 
 def _splice(helper: Any, network: Trainable, frozen: bool) -> list[Any]:
-    """Append a device's network to the model. Returns its loss, as Caffe2 wants it. `frozen`: all but the classifier."""
+    """Append a device's network to the model. Returns its loss for Caffe2. `frozen`: all but the classifier."""
     from caffe2.python import core
     from caffe2.python.modeling.parameter_info import ParameterTags
 
