@@ -166,8 +166,8 @@ def _figures(results: Mapping[str, Any]) -> list[Figure]:
     about = {
         "clip@1": "Clip metric: each clip by itself, its class at rank 1.",
         "video@1": f"Video metric: the {how} of a video's {clips} clips, its class at rank 1.",
-        "mAUC": "Mean over classes of the area under the ROC curve.",
-        "mAP": "Mean over the classes present of the average precision.",
+        "mAUC": "Of videos: mean over classes of the area under the ROC curve.",
+        "mAP": "Of videos: mean over the classes present of the average precision.",
         "mWAP": "The same, each class weighted by its videos.",
         "mAP_all": "Mean over all classes, absent ones counting 0.",
     }
@@ -284,7 +284,8 @@ def _warnings(results: Mapping[str, Any]) -> list[str]:
         found.append("Not the whole database: the run stopped after --num_iter batches.")
     if results["skipped"]:
         found.append(f"{len(results['skipped'])} videos could not be read and count nowhere; they are listed below.")
-    found.extend(line[:1].upper() + line[1:] + "." for line in (results.get("data") or {}).get("warnings", []))
+    for line in (results.get("data") or {}).get("warnings", []):
+        found.append(line[:1].upper() + line[1:] + ("" if line.endswith("?") else "."))
     if published.get("figures") and published["differences"]:
         found.append(
             f"Not the protocol of the published figures of {published['display_name']}: "
