@@ -14,6 +14,8 @@ import numpy as np
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.files import atomic_write
 from vmz.models.registry import Model, build
+from vmz.report.comparison import page
+from vmz.report.page import write
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import ClipReader
 from vmz.workflows.command import Parser, run_tool
@@ -111,10 +113,7 @@ def write_files(found: list[BlobDifference], options: argparse.Namespace) -> Non
         with atomic_write(options.output, "w") as stream:
             json.dump({"tolerance": options.tolerance, "blobs": entries}, stream, indent=1)
     if options.html:
-        from vmz.workflows.compare_page import page
-
-        with atomic_write(options.html, "w") as stream:
-            stream.write(page(found, options.tolerance, f"{options.model_name} depth {options.model_depth}"))
+        write(options.html, page(found, options.tolerance, f"{options.model_name} depth {options.model_depth}"))
 
 
 if __name__ == "__main__":

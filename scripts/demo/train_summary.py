@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The last lines of `make demo-train`: the curve, and the figures of every evaluation of what was trained, side by side."""
+"""The last lines of `make demo-train`: the curve, and the figures of every evaluation of what was trained."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ class DecodingError(Exception):
 class Video:
     """The first video stream of a file. Frames come one after the other; one thread at a time.
 
-    `duration` (in the stream's time base) and `frames` are what the container states, 0 where it does not.
+    `duration` (in the stream's time base), `frames` and `rate` (frames a second, on average) are what the container
+    states, 0 where it does not.
     `ended_by` tells after reading whether a decoding error ended the video early: the frames before it are good.
     """
 
@@ -46,6 +47,7 @@ class Video:
         self.height: int = codec.height
         self.duration: int = self._stream.duration or 0
         self.frames: int = self._stream.frames or 0
+        self.rate: float = float(self._stream.average_rate or 0)
         if not self.width or not self.height:
             self.close()
             raise DecodingError("its video stream states no picture size")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -20,6 +20,7 @@ from vmz.checkpoints.files import load
 from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
+from vmz.intervals import Interval, clustered, wilson
 from vmz.models.inputs import VideoSource
 from vmz.models.registry import Model, build
 from vmz.netdef.analysis import ShapeError, Totals, totals
@@ -27,7 +28,10 @@ from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
 from vmz.video.reader import BadVideo, EndOfData
 from vmz.video.records import key_text
+from vmz.workflows.data_check import DataReport, check_data, print_warnings
+from vmz.workflows.label_names import read_label_names
 from vmz.workflows.options import device_name, model_config, video_input_arguments
+from vmz.workflows.published import published_account
 
 RECORD_INDEX = "record_index"
 
@@ -37,13 +41,15 @@ class Scores:
     """What the network gave, in database order. `clips` (all clips x classes) is kept only when asked for.
 
     videos: float32 (videos, classes); labels: int32 (videos,), or 0/1 (videos, classes) when multi-label;
-    keys: the videos' keys in the database. right_clips of all_clips have their label at rank 1.
+    keys: the videos' keys in the database. right: clips of each video that have its label at rank 1 (not multi-label);
+    right_clips of all_clips have it.
     """
 
     videos: list[np.ndarray] = field(default_factory=list)
     labels: list[np.ndarray] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     clips: list[np.ndarray] = field(default_factory=list)
+    right: list[int] = field(default_factory=list)
     right_clips: int = 0
     all_clips: int = 0
 
@@ -63,6 +69,32 @@ class Evaluation:
     scores: Scores
     options: Mapping[str, Any]
     environment: Mapping[str, str]
+    data: Optional[DataReport] = None
+    published: Optional[Mapping[str, Any]] = None
+    label_names: Optional[Sequence[str]] = None
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        """95 % intervals of the accuracies: over videos, of clip@1 too, whose clips come in videos."""
+        if "clip@1" not in self.figures:
+            return {}
+        found = {"clip@1": clustered(self.scores.right, self.clips_per_video)}
+        for name, value in self.figures.items():
+            if name.startswith("video@"):
+                found[name] = wilson(round(value * self.videos), self.videos)
+        return found
+
+    def named_lines(self) -> str:
+        """What each accuracy is an accuracy of, and how well it is known: one line each."""
+        clips, how = self.clips_per_video, ("mean", "maximum")[self.options["aggregation"]]
+        lines = []
+        for name, (low, high) in self.intervals.items():
+            of = (
+                f"each of {self.scores.all_clips} clips" if name == "clip@1" else f"{how} of each video's {clips} clips"
+            )
+            value = self.figures[name]
+            lines.append(f"{name:8} {value:7.2%} (95 % interval {100 * low:.1f} to {100 * high:.1f}), {of}")
+        return "\n".join(lines)
 
     def closing_lines(self) -> str:
         """The two lines that the original ends with."""
@@ -79,6 +111,7 @@ class Evaluation:
         report = self.checkpoint
         return {
             "figures": dict(self.figures),
+            "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "videos": self.videos,
             "clips_per_video": self.clips_per_video,
             "skipped": [{"key": bad.key, "path": bad.path, "reason": bad.reason} for bad in self.skipped],
@@ -93,7 +126,10 @@ class Evaluation:
                 "adapted": dict(report.adapted),
                 "missing": list(report.missing),
                 "unused": list(report.unused),
+                "mismatched": list(report.mismatched),
             },
+            "published": self.published,
+            "data": None if self.data is None else self.data.to_json(),
             "seconds": dict(self.seconds),
             "options": dict(self.options),
             "environment": dict(self.environment),
@@ -110,6 +146,10 @@ def evaluate(options: argparse.Namespace) -> Evaluation:
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     model = test_model(options, wrap_around=0, get_record_index=1, on_bad_video=options.on_bad_video)
     cost = check_fits(model)
+    names = read_label_names(options.label_names, options.num_labels) if options.label_names else None
+    data = check_data(options) if options.check_data or options.list else None
+    if data is not None:
+        print_warnings(data)
     with open_engine(options.engine, device_name(options)) as engine:
         with VideoDatabase(options.test_data) as database:
             keys = [key_text(key) for key in database.keys]
@@ -118,7 +158,7 @@ def evaluate(options: argparse.Namespace) -> Evaluation:
         engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=keep)
         loaded = time.perf_counter()
         scores = score_videos(engine, model, keys, options)
-        skipped = list(engine.skipped)
+        skipped, parts = list(engine.skipped), dict(engine.seconds)
     if not scores.keys:
         raise VmzError(f"no video of {options.test_data} could be scored; look at it with create_video_db.py --check")
     figures, per_class = summarise(scores, options)
@@ -131,10 +171,13 @@ def evaluate(options: argparse.Namespace) -> Evaluation:
         clips_per_video=options.clip_per_video * options.crop_per_clip,
         skipped=skipped,
         checkpoint=report,
-        seconds={"load": loaded - started, "run": done - loaded},
+        seconds={"load": loaded - started, "run": done - loaded, **parts},
         scores=scores,
         options={name: value for name, value in vars(options).items() if name != "debug"},
         environment=environment(options),
+        data=data,
+        published=published_account(options),
+        label_names=names,
     )
 
 
@@ -212,7 +255,9 @@ def _add_batch(
         labels = labels[:, 0]
         _check_labels(labels, keys, options)
         repeated = np.repeat(labels, clips.shape[1])
-        scores.right_clips += int(metrics.in_top_k(clips.reshape(len(repeated), -1), repeated, 1).sum())
+        right = metrics.in_top_k(clips.reshape(len(repeated), -1), repeated, 1).reshape(len(labels), -1).sum(axis=1)
+        scores.right.extend(right.tolist())
+        scores.right_clips += int(right.sum())
     scores.all_clips += clips.shape[0] * clips.shape[1]
     scores.videos.extend(metrics.aggregate(clips, options.aggregation))
     scores.labels.extend(labels)

@@ -204,9 +204,24 @@ BEYOND_FLAGS = {
     "tensorboard": Flag(str, None, "folder for TensorBoard's files (needs the package tensorboard)"),
 }
 
+# What is told about an evaluation beside its figures. Ours; the original has nothing like it.
+REPORT_FLAGS = {
+    "report": Flag(str, None, "the evaluation as a page to look at: one HTML file"),
+    "label_names": Flag(str, None, "names of the classes: one a line in the order of the labels, or .csv or .json"),
+    "list": Flag(str, None, "the CSV that --test_data should hold: videos that it lacks are named"),
+    "check_data": Flag(switch, 1, "0: do not look at --test_data for duplicates, frame rates and sizes beforehand"),
+}
+
 _METAVARS: dict[Any, str] = {str: "NAME", float: "X", switch: "0|1"}
 
-FLAGS: dict[str, Flag] = {**MODEL_FLAGS, **READER_FLAGS, **ENGINE_FLAGS, **TEST_FLAGS, **CHECKPOINT_FLAGS}
+FLAGS: dict[str, Flag] = {
+    **MODEL_FLAGS,
+    **READER_FLAGS,
+    **ENGINE_FLAGS,
+    **TEST_FLAGS,
+    **CHECKPOINT_FLAGS,
+    **REPORT_FLAGS,
+}
 TRAIN_NET_FLAGS: dict[str, Flag] = {**FLAGS, **TRAIN_FLAGS, **BEYOND_FLAGS}
 
 

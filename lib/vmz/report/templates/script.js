@@ -83,6 +83,29 @@
     show();
   }
 
+  // Lists of cards show their first ones at first.
+  for (const list of all("ul[data-limit]")) {
+    const cards = [...list.children];
+    const limit = Number(list.dataset.limit);
+    if (cards.length <= limit) continue;
+    const more = make("button", { type: "button", className: "more", textContent: `Show all ${cards.length} ${list.dataset.what}` });
+    for (const card of cards.slice(limit)) card.hidden = true;
+    list.after(more);
+    more.addEventListener("click", () => {
+      for (const card of cards) card.hidden = false;
+      more.remove();
+      cards[limit].tabIndex = -1;
+      cards[limit].focus({ preventScroll: true });
+    });
+  }
+
+  // Frames that scroll sideways say so where there is more than they show.
+  for (const frame of all(".scroll")) {
+    if (frame.scrollWidth > frame.clientWidth + 1) {
+      frame.before(make("p", { className: "small muted", textContent: "Wider than the screen: it scrolls sideways." }));
+    }
+  }
+
   // Curves: the values under the pointer, or under a cursor that the arrow keys move.
   const short = (value) => Number(value.toPrecision(4)).toString();
   for (const area of all(".area[data-plot]")) {
