@@ -256,6 +256,7 @@ def train_parser(description: str) -> Parser:
     add_flags(parser, "engine", list(ENGINE_FLAGS))
     add_flags(parser, "training", list(TRAIN_FLAGS), TRAIN_FLAGS)
     add_flags(parser, "checkpoint", list(CHECKPOINT_FLAGS))
+    add_flags(parser, "names", ["label_names"])
     add_flags(parser, "not in the original", list(BEYOND_FLAGS), BEYOND_FLAGS)
     return parser
 

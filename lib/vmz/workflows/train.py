@@ -26,6 +26,7 @@ from vmz.video.database import VideoDatabase
 from vmz.video.records import key_text
 from vmz.workflows import distributed, training_plan
 from vmz.workflows.evaluate import Evaluation, environment, evaluate_weights
+from vmz.workflows.label_names import read_label_names
 from vmz.workflows.options import device_names, model_config
 from vmz.workflows.signals import StopRequest
 from vmz.workflows.training_board import Board
@@ -110,7 +111,7 @@ class _Run:
         self.iteration = 0
         self.board = Board(options.tensorboard if self.is_first else None)
         self.saved_at = time.monotonic()
-        self.labels: list[str] = []
+        self.labels = read_label_names(options.label_names, options.num_labels) if options.label_names else None
 
     def complete(self) -> Trained:
         """From the start, or from where an earlier run was, to the end."""
@@ -357,6 +358,8 @@ def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:
         "aggregation": 0,
         "save_scores": None,
         "load_model_path": None,
+        "list": None,
+        "check_data": 0,
     }
     return argparse.Namespace(**{**vars(options), **changes})
 
