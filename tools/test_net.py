@@ -9,8 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from vmz.files import atomic_write
+from vmz.workflows import distributed
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.evaluate import Evaluation, evaluate, score_arrays
+from vmz.workflows.launch import launch
 from vmz.workflows.options import (
     ENGINE_FLAGS,
     MODEL_FLAGS,
@@ -38,9 +40,13 @@ def main(argv: Sequence[str]) -> int:
     )
     ours.add_argument("--random_weights", type=switch, default=0, help="1: score an untrained network, no file needed")
     options = parse(parser, argv)
+    status = launch(options, argv)
+    if status is not None:
+        return status
     evaluation = evaluate(options)
-    write_files(evaluation)
-    print_evaluation(evaluation)
+    if distributed.rank() == 0:
+        write_files(evaluation)
+        print_evaluation(evaluation)
     return 0
 
 
