@@ -10,43 +10,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
 from tests.e2e import TOOLS
 from tests.engines.real_caffe2 import ENGINES
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from tests.small_videos import database
 
 SMALL = [
     "--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=5", "--clip_length_rgb=4",
     "--clip_per_video=2", "--batch_size=2", "--crop_size=112", "--scale_h=112", "--scale_w=120", "--random_weights=1",
     "--num_decode_threads=1", "--top_k=2", "--print_per_class_metrics=1", "--num_gpus=0",
 ]  # fmt: skip
-BAD = b"this is a text file\n" * 50
-
-
-def video(path: Path, level: int) -> bytes:
-    """Nine frames of a ramp that moves, different for each level."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for time in range(9):
-            ramp = (np.arange(64)[None, :, None] * (1 + level % 3) + 37 * level + 4 * time) % 256
-            picture = np.ascontiguousarray(np.broadcast_to(ramp, (48, 64, 3)).astype(np.uint8))
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    return path.read_bytes()
-
-
-def database(folder: Path, count: int, *bad: int) -> Path:
-    """So many records, those numbered in `bad` no videos; keys in numerical order."""
-    with DatabaseWriter(folder / "db") as writer:
-        for number in range(count):
-            content = BAD if number in bad else video(folder / f"{number}.mp4", number)
-            writer.write(Record(b"%02d" % number, content, (number % 5, number // 5 % 5), None, None))
-    return folder / "db"
 
 
 def run_test_net(processes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
