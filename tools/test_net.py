@@ -9,9 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from vmz.files import atomic_write
+from vmz.workflows import distributed
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.evaluate import Evaluation, evaluate, score_arrays
 from vmz.workflows.evaluation_report import check_outputs, write_report
+from vmz.workflows.launch import launch
 from vmz.workflows.options import (
     CHECKPOINT_FLAGS,
     ENGINE_FLAGS,
@@ -41,9 +43,13 @@ def main(argv: Sequence[str]) -> int:
     ours.add_argument("--random_weights", type=switch, default=0, help="1: score an untrained network, no file needed")
     options = parse(parser, argv)
     check_outputs(options)
+    status = launch(options, argv)
+    if status is not None:
+        return status
     evaluation = evaluate(options)
-    write_files(evaluation)
-    print_evaluation(evaluation)
+    if distributed.rank() == 0:
+        write_files(evaluation)
+        print_evaluation(evaluation)
     return 0
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from vmz.files import atomic_write
 from vmz.workflows import training_plan
 from vmz.workflows.command import run_tool
+from vmz.workflows.launch import launch
 from vmz.workflows.options import parse, train_parser
 from vmz.workflows.train import dry_run, train
 
@@ -23,6 +24,9 @@ def main(argv: Sequence[str]) -> int:
         result = dry_run(options)
         print(training_plan.text(result))
     else:
+        status = launch(options, argv)
+        if status is not None:
+            return status
         trained = train(options)
         result = trained.to_json()
         if trained.is_first:

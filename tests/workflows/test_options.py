@@ -43,8 +43,37 @@ def test_devices() -> None:
     assert device_name(parsed("--num_gpus=1")) == "cuda"  # type: ignore[arg-type]
     assert device_name(parsed("--gpus=3")) == "cuda:3"  # type: ignore[arg-type]
     for several in ("--num_gpus=2", "--gpus=0,1"):
-        with pytest.raises(UsageError, match="one device"):
+        with pytest.raises(UsageError, match=rf"{several}: one process uses one device"):
             device_name(parsed(several))  # type: ignore[arg-type]
+    for wrong in ("--gpus=", "--gpus=0,", "--gpus=a", "--gpus=1,1"):
+        with pytest.raises(UsageError, match="not a list of different GPU numbers"):
+            device_name(parsed(wrong))  # type: ignore[arg-type]
+
+
+def test_each_process_of_a_machine_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    for given, device in (
+        ("--device=cuda", "cuda:1"),
+        ("--device=cpu", "cpu"),
+        ("--num_gpus=0", "cpu"),
+        ("--num_gpus=2", "cuda:1"),
+        ("--gpus=3,5", "cuda:5"),
+    ):
+        assert device_name(parsed(given)) == device  # type: ignore[arg-type]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert device_name(parsed()) == "cuda:1"  # type: ignore[arg-type]
+    for given, named in (
+        ("--device=cuda:0", "would be that of all 2 processes here"),
+        ("--num_gpus=1", "--num_gpus=1 is too few"),
+        ("--gpus=3", "--gpus=3 is too few"),
+    ):
+        with pytest.raises(UsageError, match=named):
+            device_name(parsed(given))  # type: ignore[arg-type]
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")  # one process a machine
+    assert device_name(parsed("--device=cuda:7")) == "cuda:7"  # type: ignore[arg-type]
+    assert device_name(parsed("--gpus=7")) == "cuda:7"  # type: ignore[arg-type]
 
 
 def test_the_model_of_the_flags() -> None:

@@ -6,10 +6,12 @@ Clips are evenly spaced over a video, the network scores each, and a video's sco
 from __future__ import annotations
 
 import argparse
+import io
 import platform
+import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 import numpy as np
@@ -28,6 +30,7 @@ from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
 from vmz.video.reader import BadVideo, EndOfData
 from vmz.video.records import key_text
+from vmz.workflows import distributed
 from vmz.workflows.data_check import DataReport, check_data, print_warnings
 from vmz.workflows.label_names import read_label_names
 from vmz.workflows.options import device_name, model_config, video_input_arguments
@@ -41,12 +44,13 @@ class Scores:
     """What the network gave, in database order. `clips` (all clips x classes) is kept only when asked for.
 
     videos: float32 (videos, classes); labels: int32 (videos,), or 0/1 (videos, classes) when multi-label;
-    keys: the videos' keys in the database. right: clips of each video that have its label at rank 1 (not multi-label);
-    right_clips of all_clips have it.
+    records, keys: the videos' places and keys in the database. right: clips of each video that have its label at rank 1
+    (not multi-label); right_clips of all_clips have it.
     """
 
     videos: list[np.ndarray] = field(default_factory=list)
     labels: list[np.ndarray] = field(default_factory=list)
+    records: list[int] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     clips: list[np.ndarray] = field(default_factory=list)
     right: list[int] = field(default_factory=list)
@@ -137,32 +141,104 @@ class Evaluation:
 
 
 def evaluate(options: argparse.Namespace) -> Evaluation:
-    """Run the evaluation that `options` (of test_net) describe.
+    """Run the evaluation that `options` (of test_net) describe, together with the other processes of torchrun's run.
 
-    Raises UsageError for a request that is wrong, VmzError for data or weights that are.
+    All of them return the result; only the first one's holds the scores. Raises UsageError for a request that is wrong,
+    VmzError for data or weights that are.
     """
+    return _evaluate(options, lambda model: load_weights(model, options))
+
+
+def evaluate_weights(options: argparse.Namespace, weights: Mapping[str, np.ndarray]) -> Evaluation:
+    """The same for weights at hand, {blob: array}, in place of --load_model_path."""
+    return _evaluate(options, lambda model: (weights, None))
+
+
+Weights = Optional[Mapping[str, np.ndarray]]
+
+
+def _evaluate(
+    options: argparse.Namespace, weights_for: Callable[[Model], tuple[Weights, Optional[matching.Report]]]
+) -> Evaluation:
     started = time.perf_counter()
     if not options.test_data:
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
-    model = test_model(options, wrap_around=0, get_record_index=1, on_bad_video=options.on_bad_video)
-    cost = check_fits(model)
     names = read_label_names(options.label_names, options.num_labels) if options.label_names else None
-    data = check_data(options) if options.check_data or options.list else None
-    if data is not None:
-        print_warnings(data)
-    with open_engine(options.engine, device_name(options)) as engine:
-        with VideoDatabase(options.test_data) as database:
-            keys = [key_text(key) for key in database.keys]
-        weights, report = load_weights(model, options)
-        keep = [model.prediction, model.blob("label"), model.blob(RECORD_INDEX)]
-        engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=keep)
-        loaded = time.perf_counter()
-        scores = score_videos(engine, model, keys, options)
-        skipped, parts = list(engine.skipped), dict(engine.seconds)
+    with distributed.joined():
+        model = test_model(options, get_record_index=1, on_bad_video=options.on_bad_video, **_share_of_one_pass())
+        cost = check_fits(model)
+        data = _looked_at(options)
+        with open_engine(options.engine, device_name(options)) as engine:
+            with VideoDatabase(options.test_data) as database:
+                keys = [key_text(key) for key in database.keys]
+            weights, report = weights_for(model)
+            keep = [model.prediction, model.blob("label"), model.blob(RECORD_INDEX)]
+            engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=keep)
+            loaded = time.perf_counter()
+            scores = score_videos(engine, model, keys, options)
+            skipped, spent = list(engine.skipped), dict(engine.seconds)
+        parts = distributed.gather((scores, skipped))
+        mine = None
+        if parts is not None:
+            scores, skipped = merge([part[0] for part in parts]), in_order([part[1] for part in parts], keys)
+            seconds = {"load": loaded - started, "run": time.perf_counter() - loaded, **spent}
+            mine = replace(_result(options, scores, skipped, cost, report, seconds), data=data, label_names=names)
+        others = distributed.share(None if mine is None else replace(mine, scores=Scores()))
+        return others if mine is None else mine
+
+
+def _looked_at(options: argparse.Namespace) -> Optional[DataReport]:
+    """What the first process finds out about the data beforehand, with its warnings printed."""
+    if distributed.rank() or not (options.check_data or options.list):
+        return None
+    data = check_data(options)
+    print_warnings(data)
+    return data
+
+
+def _share_of_one_pass() -> dict[str, int]:
+    """VideoInput arguments of this process's share of the database. Nothing is drawn, but shares want a seed."""
+    world = distributed.world_size()
+    share = {"shard_index": distributed.rank(), "shard_count": world, "seed": 1} if world > 1 else {}
+    return {"wrap_around": 0, **share}
+
+
+def merge(parts: Sequence[Scores]) -> Scores:
+    """The scores of several processes as one has them, in database order."""
+    if len(parts) == 1:
+        return parts[0]
+    places = sorted(
+        (record, part, row) for part, scores in enumerate(parts) for row, record in enumerate(scores.records)
+    )
+    return Scores(
+        videos=[parts[part].videos[row] for _, part, row in places],
+        labels=[parts[part].labels[row] for _, part, row in places],
+        records=[record for record, _, _ in places],
+        keys=[parts[part].keys[row] for _, part, row in places],
+        clips=[parts[part].clips[row] for _, part, row in places if parts[part].clips],
+        right=[parts[part].right[row] for _, part, row in places if parts[part].right],
+        right_clips=sum(scores.right_clips for scores in parts),
+        all_clips=sum(scores.all_clips for scores in parts),
+    )
+
+
+def in_order(skipped: Sequence[Sequence[BadVideo]], keys: Sequence[str]) -> list[BadVideo]:
+    """The records that several processes left out, in database order."""
+    places = {key: place for place, key in enumerate(keys)}
+    return sorted((bad for part in skipped for bad in part), key=lambda bad: places[bad.key])
+
+
+def _result(
+    options: argparse.Namespace,
+    scores: Scores,
+    skipped: list[BadVideo],
+    cost: Totals,
+    report: Optional[matching.Report],
+    seconds: Mapping[str, float],
+) -> Evaluation:
     if not scores.keys:
         raise VmzError(f"no video of {options.test_data} could be scored; look at it with create_video_db.py --check")
     figures, per_class = summarise(scores, options)
-    done = time.perf_counter()
     return Evaluation(
         figures=figures,
         per_class=per_class,
@@ -171,13 +247,11 @@ def evaluate(options: argparse.Namespace) -> Evaluation:
         clips_per_video=options.clip_per_video * options.crop_per_clip,
         skipped=skipped,
         checkpoint=report,
-        seconds={"load": loaded - started, "run": done - loaded, **parts},
+        seconds=seconds,
         scores=scores,
         options={name: value for name, value in vars(options).items() if name != "debug"},
         environment=environment(options),
-        data=data,
         published=published_account(options),
-        label_names=names,
     )
 
 
@@ -204,9 +278,7 @@ def check_fits(model: Model) -> Totals:
         ) from error
 
 
-def load_weights(
-    model: Model, options: argparse.Namespace
-) -> tuple[Optional[dict[str, np.ndarray]], Optional[matching.Report]]:
+def load_weights(model: Model, options: argparse.Namespace) -> tuple[Weights, Optional[matching.Report]]:
     """The checkpoint's blobs, fitted to the network, and the account of them.
 
     Raises VmzError for a file that leaves part of the network at its initial values, unless --allow_partial_load.
@@ -225,12 +297,19 @@ def load_weights(
 
 
 def score_videos(engine: Engine, model: Model, keys: list[str], options: argparse.Namespace) -> Scores:
-    """Run the loaded net over its reader's one pass, gathering scores. `keys`: of all records, in database order."""
+    """Run the loaded net over its reader's one pass, gathering scores. `keys`: of all records, in database order.
+
+    Of several processes each runs every so-many-th batch, and the first one shows how far it has come.
+    """
     scores = Scores()
     rows = options.clip_per_video * options.crop_per_clip
+    rank, world = distributed.rank(), distributed.world_size()
+    mine = sum(place // options.batch_size % world == rank for place in range(len(keys)))
+    title = f"test_net, process 1 of {world}" if world > 1 else "test_net"
     runs = 0
-    with Progress(len(keys), "videos", "test_net", every=options.display_iter) as progress:
-        while not (options.num_iter and runs == options.num_iter):
+    with Progress(mine, "videos", title, io.StringIO() if rank else sys.stderr, options.display_iter) as progress:
+        while not (options.num_iter and runs * world + rank >= options.num_iter):
+            distributed.check()
             try:
                 engine.run()
             except EndOfData:
@@ -241,6 +320,7 @@ def score_videos(engine: Engine, model: Model, keys: list[str], options: argpars
             clips = engine.fetch(model.prediction).reshape(len(records), rows, -1)
             names = [keys[record] for record in records]
             _add_batch(scores, clips, labels, names, options)
+            scores.records.extend(int(record) for record in records)
             progress.update(len(records), note=_running(scores, options))
     return scores
 
@@ -320,6 +400,7 @@ def environment(options: argparse.Namespace) -> dict[str, str]:
         "vmz": __version__,
         "engine": options.engine,
         "device": device_name(options),
+        "processes": str(distributed.world_size()),
         "torch": str(torch.__version__),
         "numpy": np.__version__,
         "pyav": str(av.__version__),

@@ -17,6 +17,7 @@ from vmz.engines.schedule import POLICIES
 from vmz.engines.trainer import PRECISIONS
 from vmz.errors import UsageError
 from vmz.models.config import ModelConfig
+from vmz.workflows import distributed
 from vmz.workflows.command import Parser
 
 
@@ -110,9 +111,10 @@ ENGINE_FLAGS = {
     "num_gpus": Flag(
         not_negative,
         None,
-        "0: the CPU, 1: one GPU. Not given: --device decides (the original takes 1 GPU, there or not)",
+        "0: the CPU, N: so many GPUs, one process each. Not given: --device decides (the original takes 1 GPU, there "
+        "or not)",
     ),
-    "gpus": Flag(str, None, "the GPU to use, by number, in place of --device"),
+    "gpus": Flag(str, None, "the GPUs to use, by number, as 0,1, in place of --num_gpus and --device"),
     "seed": Flag(not_negative, 0, "seed of everything random"),
 }
 
@@ -320,32 +322,53 @@ def video_input_arguments(options: argparse.Namespace) -> dict[str, Any]:
 
 def device_names(options: argparse.Namespace) -> tuple[str, ...]:
     """The devices that this process trains on: Caffe2 takes several GPUs, PyTorch one (and torchrun for more)."""
-    if options.engine == "caffe2":
-        if options.gpus is not None:
-            numbers = options.gpus.split(",")
-            if not all(number.isdigit() for number in numbers):
-                raise UsageError(f"--gpus={options.gpus} is a list of GPU numbers, such as 0,1")
-            return tuple(f"cuda:{number}" for number in numbers)
-        if options.num_gpus and options.num_gpus > 1:
-            return tuple(f"cuda:{number}" for number in range(options.num_gpus))
+    gpus = gpu_numbers(options)
+    if options.engine == "caffe2" and gpus and len(gpus) > 1 and distributed.world_size() == 1:
+        return tuple(f"cuda:{number}" for number in gpus)
     return (device_name(options),)
 
 
-def device_name(options: argparse.Namespace) -> str:
-    """The device that --device, --gpus and --num_gpus mean together.
+def gpu_numbers(options: argparse.Namespace) -> Optional[tuple[int, ...]]:
+    """The GPUs of a machine that --gpus, or else --num_gpus, means; none for the CPU, None where --device decides.
 
-    Raises UsageError for more than one GPU, which evaluation does not use yet.
+    Raises UsageError for --gpus that is no list of numbers.
     """
     if options.gpus is not None:
-        if not options.gpus.isdigit():
-            raise UsageError(
-                f"--gpus={options.gpus} is not one GPU's number; evaluation runs on one device, give --gpus=0"
-            )
-        return f"cuda:{options.gpus}"
-    if options.num_gpus is None:
-        return str(options.device)
-    if options.num_gpus > 1:
+        numbers = options.gpus.split(",")
+        if not all(number.isdigit() for number in numbers) or len(set(numbers)) < len(numbers):
+            raise UsageError(f"--gpus={options.gpus} is not a list of different GPU numbers, such as 0,1")
+        return tuple(int(number) for number in numbers)
+    return None if options.num_gpus is None else tuple(range(options.num_gpus))
+
+
+def device_name(options: argparse.Namespace) -> str:
+    """The one device of this process that --device, --gpus and --num_gpus mean together.
+
+    Of several processes on a machine each has its own GPU. Raises UsageError where there are not as many of them.
+    """
+    gpus, several = gpu_numbers(options), distributed.local_size() > 1
+    asked = f"--gpus={options.gpus}" if options.gpus is not None else f"--num_gpus={options.num_gpus}"
+    if gpus is None:
+        return _local_device(str(options.device), several)
+    if not gpus:
+        return "cpu"
+    if len(gpus) > 1 and distributed.world_size() == 1:
+        raise UsageError(f"{asked}: one process uses one device; with --engine={options.engine} start it by torchrun")
+    if distributed.local_rank() >= len(gpus):
+        raise UsageError(f"{asked} is too few: each of the {distributed.local_size()} processes here takes a GPU")
+    return f"cuda:{gpus[distributed.local_rank()]}" if several or options.gpus is not None else "cuda"
+
+
+def _local_device(device: str, several: bool) -> str:
+    if not several or device == "cpu":
+        return device
+    if device.startswith("cuda:"):
         raise UsageError(
-            f"--num_gpus={options.num_gpus}: evaluation runs on one device for now; give --num_gpus=1 or 0"
+            f"--device={device} would be that of all {distributed.local_size()} processes here; give --device=cuda, "
+            "of which each takes its own, or a list with --gpus"
         )
-    return "cuda" if options.num_gpus else "cpu"
+    if device == "auto":
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return f"cuda:{distributed.local_rank()}" if device == "cuda" else device
