@@ -45,21 +45,20 @@ class Statistics(nn.Module):
 
 def gather_statistics(module: GraphModule) -> Optional[Statistics]:
     """Have a training module gather statistics in place of updating its own; None if none of its norms trains."""
-    gatherer, graph = Statistics(), module.graph
-    found = False
-    for node in list(graph.nodes):
-        if node.op == "call_function" and node.target is F.batch_norm and node.kwargs["training"]:
-            x, mean, var = node.args
-            scale, bias, eps = (node.kwargs[name] for name in ("weight", "bias", "eps"))
-            with graph.inserting_before(node):
-                call = graph.call_module(GATHERER, (x, (mean.target, var.target), scale, bias, eps))
-            call.meta = dict(node.meta)
-            node.replace_all_uses_with(call)
-            graph.erase_node(node)
-            found = True
-    if not found:
+    graph = module.graph
+    norms = [node for node in graph.nodes if node.op == "call_function" and node.target is F.batch_norm]
+    norms = [node for node in norms if node.kwargs["training"]]
+    if not norms:
         return None
-    module.add_module(GATHERER, gatherer)
+    module.add_module(GATHERER, gatherer := Statistics())
+    for node in norms:
+        x, mean, var = node.args
+        scale, bias, eps = (node.kwargs[name] for name in ("weight", "bias", "eps"))
+        with graph.inserting_before(node):
+            call = graph.call_module(GATHERER, (x, (mean.target, var.target), scale, bias, eps))
+        call.meta = dict(node.meta)
+        node.replace_all_uses_with(call)
+        graph.erase_node(node)
     graph.lint()
     module.recompile()
     return gatherer

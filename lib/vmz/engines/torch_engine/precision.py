@@ -44,13 +44,22 @@ def reproducible(deterministic: bool, device: torch.device) -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled(), cudnn.benchmark
     if deterministic and device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
-    torch.use_deterministic_algorithms(deterministic or before[0])
+    if deterministic and not before[0]:
+        _use_deterministic_algorithms(True)
     cudnn.benchmark = not deterministic
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
+        if deterministic and not before[0]:
+            _use_deterministic_algorithms(False)
         cudnn.benchmark = before[1]
+
+
+def _use_deterministic_algorithms(use: bool) -> None:
+    if hasattr(torch, "set_deterministic_debug_mode"):  # the same switch, without PyTorch's import of its compiler
+        torch.set_deterministic_debug_mode("error" if use else "default")
+    else:
+        torch.use_deterministic_algorithms(use)
 
 
 class LossScale:
