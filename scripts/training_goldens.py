@@ -47,9 +47,9 @@ The golden data holds five iterations of {count} networks, recorded from the ori
 {count_seeds} runs a network on this machine whose clips differ by 1e-7 of each value, up or down at random: the
 largest distance from the run on the clips as they are. "golden" is the distance of that run from the recorded one: the
 same code, on another CPU. Distances of the loss are relative; those of parameters, running statistics and momenta are
-the largest difference over the largest value of the blob, of all blobs the largest; in the golden rows by what the golden
-data has of a blob: eight of its values, mean, standard deviation and largest value. The learning rate and the iteration
-count are exact everywhere.
+the largest difference over the largest value of the blob, of all blobs the largest (in the golden rows, of what the
+golden data has of a blob: eight of its values, mean, standard deviation and largest value). The learning rate and the
+iteration count are exact everywhere.
 
 {table}
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.engines.real_caffe2 import needs_caffe2
+from tests.engines.real_caffe2 import needs_caffe2, without_caffe2
 from vmz.engines.registry import open_trainer
 from vmz.engines.schedule import Schedule
 from vmz.engines.trainer import ITERATION, Build, Trainer, Training
@@ -51,6 +51,12 @@ def stepped(trainer: Trainer, *numbers: int, devices: int = 1) -> list[float]:
 
 def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
     return list(one) == list(other) and all((one[name] == other[name]).all() for name in one)
+
+
+@without_caffe2
+def test_without_caffe2_one_sentence_says_what_to_do() -> None:
+    with pytest.raises(UsageError, match=r"make setup-caffe2.*--engine=pytorch"):
+        open_trainer("caffe2")
 
 
 @needs_caffe2
@@ -175,6 +181,7 @@ def test_wrong_states_and_weights_are_named() -> None:
         ]:
             with pytest.raises(VmzError, match=says):
                 trainer.set_state(broken)
+            assert same(trainer.state(), state)
     for weights, says in [
         ({"fc6_w": np.zeros(1)}, "no parameter fc6_w"),
         ({"conv1_w": np.zeros(1)}, "conv1_w has shape"),

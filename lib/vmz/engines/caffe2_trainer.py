@@ -55,11 +55,10 @@ class Caffe2Trainer(Trainer):
         self._nets, self._training, self._seed = nets, training, seed
         self._readers = Readers(nets, seed)
         self._workspace.run_once(init_net)
-        names = set(self._parameters())
-        for name, array in (weights or {}).items():
-            if name not in names:
+        for name in weights or {}:
+            if name not in self._parameters():
                 raise VmzError(f"the network has no parameter {name}; are these the weights of another network?")
-            self._give_to_all(name, array)
+        self._give_to_all(weights or {})
 
     def feed(self, blob: str, array: np.ndarray, device: int = 0) -> None:
         nets = self._loaded()
@@ -105,10 +104,9 @@ class Caffe2Trainer(Trainer):
     def state(self) -> dict[str, np.ndarray]:
         self._loaded()
         self._check_sound()
-        names = [*self._parameters(), *self._momenta()]
-        found = {name: self.fetch(name) for name in names}
-        for name in names if len(self._devices) > 1 else ():
-            self._give_to_all(name, found[name])
+        found = {name: self.fetch(name) for name in (*self._parameters(), *self._momenta())}
+        if len(self._devices) > 1:
+            self._give_to_all(found)
         found[ITERATION] = self.fetch("ITER").astype(np.int64).reshape(1)
         if self._readers:
             found[POSITION] = self._readers.positions(self._workspace)
@@ -124,13 +122,12 @@ class Caffe2Trainer(Trainer):
         unknown = [name for name in state if name not in known]
         if unknown:
             raise VmzError(f"the state holds blob {unknown[0]}, which the network lacks; is it of another network?")
-        for name in (*self._parameters(), *self._momenta()):
-            self._give_to_all(name, state[name])
+        if self._readers:
+            self._readers.move(self._workspace, state[POSITION])
+        self._give_to_all({name: state[name] for name in (*self._parameters(), *self._momenta())})
         iteration = np.asarray(state[ITERATION], np.int64).reshape(1)
         for scope in self._loaded().scopes:
             self._workspace.feed(f"{scope}/ITER", iteration, device_option(CPU))
-        if self._readers:
-            self._readers.move(self._workspace, state[POSITION])
         self._created, self._failure = False, ""
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -189,20 +186,25 @@ class Caffe2Trainer(Trainer):
     def _of_device(self, number: int, blob: str) -> np.ndarray:
         return self._workspace.fetch(f"{self._loaded().scopes[number]}/{blob}")
 
-    def _parameters(self) -> list[str]:
-        """Names of the parameters and running statistics, without scope."""
+    def _parameters(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters and running statistics by their names, without scope."""
         network = self._loaded().devices[0]
-        return [_short(blob) for blob, _ in [*network.params, *network.computed_params]]
+        return {_short(blob): tuple(shape) for blob, shape in [*network.params, *network.computed_params]}
 
-    def _momenta(self) -> list[str]:
-        """Names of the momenta, without scope: a parameter that does not learn has none."""
-        nets = self._loaded()
-        learning = {_short(blob) for blob in nets.param_to_grad}
-        return [_short(blob) + MOMENTUM_SUFFIX for blob, _ in nets.devices[0].params if _short(blob) in learning]
+    def _momenta(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the momenta by their names, without scope: a parameter that does not learn has none."""
+        learning = {_short(blob) for blob in self._loaded().param_to_grad}
+        return {name + MOMENTUM_SUFFIX: shape for name, shape in self._parameters().items() if name in learning}
 
-    def _give_to_all(self, name: str, array: np.ndarray) -> None:
+    def _give_to_all(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Put parameters, statistics and momenta on every device: all of them, or none where one does not fit."""
+        shapes = {**self._parameters(), **self._momenta()}
+        for name, array in arrays.items():
+            if np.shape(array) != shapes[name]:
+                raise VmzError(f"blob {name} has shape {shapes[name]} in the net, not {np.shape(array)}")
         for scope, device in zip(self._loaded().scopes, self._devices):
-            self._workspace.replace(f"{scope}/{name}", array, device)
+            for name, array in arrays.items():
+                self._workspace.feed(f"{scope}/{name}", np.asarray(array, np.float32), device)
 
 
 def _device_options(devices: Sequence[str]) -> list[Any]:
