@@ -130,13 +130,13 @@ def read(path: Path, iterations_per_epoch: int) -> Saved:
 
 
 def placed(saved: Saved, ranks: int, batch_size: int, accumulation: int) -> dict[str, np.ndarray]:
-    """The state with one POSITION for each of `ranks` processes.
+    """The state with a POSITION that fits this run's accumulation steps.
 
     A run may go on with other numbers of processes and accumulation steps as long as their product is the same; where
-    the positions do not fit they follow from the iteration, which is exact unless unreadable videos were left out.
+    the positions do not fit, or are not known, they follow from the iteration, which is exact unless unreadable videos
+    were left out.
     """
     state = dict(saved.state)
-    position = state.get(POSITION)
-    if position is None or len(position) != ranks or saved.run.get("accumulation_steps", accumulation) != accumulation:
+    if POSITION not in state or saved.run.get("accumulation_steps", accumulation) != accumulation:
         state[POSITION] = np.full(ranks, saved.iteration * batch_size * accumulation, np.int64)
     return state
