@@ -69,7 +69,9 @@ def small_training(rate: float = 0.05, **changes: Any) -> Training:
     return Training(Schedule(rate, stepsize=7), **{"deterministic": True, **changes})
 
 
-def small_batch(iteration: int, clips: int = 4, multi_label: bool = False, labels: int = LABELS) -> dict[str, np.ndarray]:
+def small_batch(
+    iteration: int, clips: int = 4, multi_label: bool = False, labels: int = LABELS
+) -> dict[str, np.ndarray]:
     """The blobs of an iteration."""
     random = np.random.RandomState(100 + iteration)
     data = random.randn(clips, 3, LENGTH, SIDE, SIDE).astype(np.float32)
@@ -78,10 +80,12 @@ def small_batch(iteration: int, clips: int = 4, multi_label: bool = False, label
 
 
 def write_videos(path: Path, count: int, frames: int = 8, bad: tuple[int, ...] = ()) -> Path:
-    """An LMDB of `count` small videos, each of a pattern and a label of its own; those numbered in `bad` are no videos."""
+    """An LMDB of `count` small videos, each of a pattern and a label of its own; those in `bad` are no videos."""
     with DatabaseWriter(path) as writer:
         for number in range(count):
-            content = b"no video" if number in bad else _video(path.parent / f"{path.name}_{number}.avi", number, frames)
+            content = (
+                b"no video" if number in bad else _video(path.parent / f"{path.name}_{number}.avi", number, frames)
+            )
             writer.write(Record(b"%05d" % number, content, (number % LABELS,), None, None))
     return path
 

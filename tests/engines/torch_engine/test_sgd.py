@@ -20,7 +20,9 @@ def rate(iteration: int) -> float:
     return float(np.float32(0.01) * np.float32(0.1) ** (iteration // 4))
 
 
-def trained(nesterov: bool, iterations: int, decay: float = DECAY) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def trained(
+    nesterov: bool, iterations: int, decay: float = DECAY
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """(parameters, momenta) after some iterations."""
     parameters = {blob: torch.from_numpy(array) for blob, array in arrays(0).items()}
     sgd = MomentumSGD(parameters, DECAYED, decay, MOMENTUM, nesterov)

@@ -65,9 +65,11 @@ def test_a_step_tells_what_it_did(trainer: Trainer) -> None:
     assert {step.samples for step in steps} == {4}
     assert set(steps[0].seconds) == {"read", "compute"} and min(steps[0].seconds.values()) >= 0
     assert steps[-1].loss == pytest.approx(float(trainer.fetch("loss")), rel=1e-6)
-    assert steps[-1].accuracy == trainer.fetch("accuracy") == (
-        trainer.fetch("softmax").argmax(1) == trainer.fetch("label")
-    ).mean()
+    assert (
+        steps[-1].accuracy
+        == trainer.fetch("accuracy")
+        == (trainer.fetch("softmax").argmax(1) == trainer.fetch("label")).mean()
+    )
     assert steps[0].loss == pytest.approx(np.log(LABELS), abs=1.2)
     np.testing.assert_array_equal(trainer.fetch("data"), small_batch(8)["data"])
 
@@ -89,7 +91,9 @@ def test_the_update_is_that_of_the_gradient(trainer: Trainer) -> None:
     model = build("x", None, 1.0)
     from vmz.engines.torch_engine.importer import import_net
 
-    values = {blob: torch.from_numpy(before[blob.partition("/")[2]]) for blob, _ in model.params + model.computed_params}
+    values = {
+        blob: torch.from_numpy(before[blob.partition("/")[2]]) for blob, _ in model.params + model.computed_params
+    }
     module = import_net(model.net, outputs=["loss"], values=values)
     found = module(*(torch.from_numpy(array) for array in small_batch(1).values()))
     found["loss"].backward()
@@ -290,7 +294,7 @@ def test_wrong_requests(trainer: Trainer) -> None:
     with pytest.raises(UsageError, match="device 1 is not this process's"):
         trainer.feed("data", small_batch(1)["data"], device=1)
     train(trainer, 1)
-    with pytest.raises(UsageError, match="blob gpu_0/final_avg has no value: training keeps parameters, .*softmax"):
+    with pytest.raises(UsageError, match=r"blob gpu_0/final_avg has no value: training keeps parameters, .*softmax"):
         trainer.fetch("final_avg")
     with pytest.raises(VmzError, match="no blob fnal_avg"):
         trainer.fetch("fnal_avg")
@@ -346,7 +350,9 @@ def test_each_accumulated_batch_has_its_own_statistics(trainer: Trainer) -> None
     expected = np.zeros(8)
     weights = torch.from_numpy(trainer.fetch("conv1_w"))
     for part in np.split(batch["data"], 2):
-        mean = torch.nn.functional.conv3d(torch.from_numpy(part), weights, None, (1, 2, 2), (0, 1, 1)).mean((0, 2, 3, 4))
+        mean = torch.nn.functional.conv3d(torch.from_numpy(part), weights, None, (1, 2, 2), (0, 1, 1)).mean(
+            (0, 2, 3, 4)
+        )
         expected = 0.9 * expected + 0.1 * mean.numpy()
     np.testing.assert_allclose(trainer.fetch("conv1_spatbn_relu_rm"), expected, rtol=1e-4, atol=1e-7)
 
@@ -360,7 +366,9 @@ def test_clipping_shortens_the_gradient_of_all_parameters_together(trainer: Trai
     assert_same(states[0], states[1])
     norms = [np.sqrt(sum((a.astype(np.float64) ** 2).sum() for a in state.values())) for state in states]
     assert norms[0] > 2 * norms[2] and norms[2] == pytest.approx(0.01 * step.learning_rate, rel=1e-5)
-    assert apart({b: a / norms[2] for b, a in states[2].items()}, {b: a / norms[0] for b, a in states[0].items()}) < 1e-5
+    assert (
+        apart({b: a / norms[2] for b, a in states[2].items()}, {b: a / norms[0] for b, a in states[0].items()}) < 1e-5
+    )
 
 
 def test_a_frozen_trunk(trainer: Trainer) -> None:

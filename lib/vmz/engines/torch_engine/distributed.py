@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +22,8 @@ class Ranks:
 
     Made from torchrun's environment (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT): gloo on the CPU, NCCL on
     GPUs, where device "cuda" is the GPU numbered LOCAL_RANK. Without that environment there is one rank and nothing to
-    share. Every method but close() must be called by all ranks, in the same order.
+    share. A process joins the others once, for as long as it lives: to join again, with what was left in torchrun's
+    store, may hang. Every method must be called by all ranks, in the same order.
     """
 
     def __init__(self, device: str = "cpu") -> None:
@@ -31,9 +33,9 @@ class Ranks:
         if self.device.type == "cuda":
             self.device = torch.device("cuda", self.device.index or 0)
             torch.cuda.set_device(self.device)
-        self._opened = self.world > 1 and not dist.is_initialized()
-        if self._opened:
+        if self.world > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            atexit.register(_leave)
 
     def sum(self, values: Tensor) -> Tensor:
         """The elementwise sum over all ranks of a tensor on `device`, in place."""
@@ -55,12 +57,6 @@ class Ranks:
                 dist.broadcast(whole, 0)
                 if whole is not tensor:
                     tensor.copy_(whole)
-
-    def close(self) -> None:
-        """Leave the others, if it was this object that joined them."""
-        if self._opened and dist.is_initialized():
-            dist.destroy_process_group()
-        self._opened = False
 
 
 class SharedGradients:
@@ -128,6 +124,11 @@ def _buckets(parameters: list[Tensor], size: int) -> list[list[Tensor]]:
         buckets[-1].append(parameter)
         room -= taken
     return buckets
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _local(device: str) -> str:

@@ -29,9 +29,6 @@ class Reader(Protocol):
     skipped: list[Any]
     position: int
 
-    @property
-    def position(self) -> int: ...
-
     def next_batch(self) -> Any: ...
 
     def close(self) -> None: ...
