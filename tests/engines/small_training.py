@@ -80,7 +80,7 @@ def small_batch(
 
 
 def write_videos(path: Path, count: int, frames: int = 8, bad: tuple[int, ...] = ()) -> Path:
-    """An LMDB of `count` small videos, each of a pattern and a label of its own; those numbered in `bad` are no videos."""
+    """An LMDB of `count` small videos, each of a pattern and a label of its own; those in `bad` are no videos."""
     with DatabaseWriter(path) as writer:
         for number in range(count):
             content = (

@@ -294,7 +294,7 @@ def test_wrong_requests(trainer: Trainer) -> None:
     with pytest.raises(UsageError, match="device 1 is not this process's"):
         trainer.feed("data", small_batch(1)["data"], device=1)
     train(trainer, 1)
-    with pytest.raises(UsageError, match="blob gpu_0/final_avg has no value: training keeps parameters, .*softmax"):
+    with pytest.raises(UsageError, match=r"blob gpu_0/final_avg has no value: training keeps parameters, .*softmax"):
         trainer.fetch("final_avg")
     with pytest.raises(VmzError, match="no blob fnal_avg"):
         trainer.fetch("fnal_avg")

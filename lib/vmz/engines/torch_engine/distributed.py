@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,6 @@ import torch.distributed as dist
 from torch import Tensor
 
 from vmz.engines.torch_engine.engine import checked_device
-from vmz.errors import UsageError
 
 BUCKET_BYTES = 25 << 20  # of gradients that travel together: enough to fill the wire, few enough to begin early
 
@@ -21,7 +21,8 @@ class Ranks:
 
     Made from torchrun's environment (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT): gloo on the CPU, NCCL on
     GPUs, where device "cuda" is the GPU numbered LOCAL_RANK. Without that environment there is one rank and nothing to
-    share. Every method but close() must be called by all ranks, in the same order.
+    share. A process joins the others once, for as long as it lives: to join again, with what was left in torchrun's
+    store, may hang. Every method must be called by all ranks, in the same order.
     """
 
     def __init__(self, device: str = "cpu") -> None:
@@ -31,9 +32,9 @@ class Ranks:
         if self.device.type == "cuda":
             self.device = torch.device("cuda", self.device.index or 0)
             torch.cuda.set_device(self.device)
-        self._opened = self.world > 1 and not dist.is_initialized()
-        if self._opened:
+        if self.world > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            atexit.register(_leave)
 
     def sum(self, values: Tensor) -> Tensor:
         """The elementwise sum over all ranks of a tensor on `device`, in place."""
@@ -55,12 +56,6 @@ class Ranks:
                 dist.broadcast(whole, 0)
                 if whole is not tensor:
                     tensor.copy_(whole)
-
-    def close(self) -> None:
-        """Leave the others, if it was this object that joined them."""
-        if self._opened and dist.is_initialized():
-            dist.destroy_process_group()
-        self._opened = False
 
 
 class SharedGradients:
@@ -130,10 +125,13 @@ def _buckets(parameters: list[Tensor], size: int) -> list[list[Tensor]]:
     return buckets
 
 
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def _local(device: str) -> str:
-    """This process's device: of several on a machine each takes its own GPU."""
+    """This process's device: of several on a machine each takes its own GPU, unless a number says which."""
     if device in ("auto", "cuda") and torch.cuda.is_available():
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    if device.startswith("cuda:") and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
-        raise UsageError(f"device {device} would be that of every process on this machine; with torchrun give cuda")
     return device

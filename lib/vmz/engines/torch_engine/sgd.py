@@ -14,8 +14,8 @@ class MomentumSGD:
     """m' = mu m + r g, with the rate r inside the momentum; p -= (1 + mu) m' - mu m (Nesterov), or p -= m'.
 
     Each product and each sum is rounded to float32 by itself, in the operator's order; only the decay's product is not,
-    as in the BLAS call of WeightedSum, which adds it. `momenta` {blob: float32 tensor of the parameter's shape} begin
-    at 0. decayed: the blobs whose gradient gets weight_decay * p added.
+    as in the BLAS call of WeightedSum, which adds it. `momenta`: {blob: float32 tensor of the parameter's shape}, 0 at
+    first. decayed: the blobs whose gradient gets weight_decay * p added.
     """
 
     def __init__(

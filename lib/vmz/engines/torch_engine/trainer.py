@@ -296,7 +296,6 @@ class TorchTrainer(Trainer):
     def close(self) -> None:
         self._close_batches()
         self._drop()
-        self._ranks.close()
 
     def _close_batches(self) -> None:
         if self._batches is not None:
