@@ -20,6 +20,9 @@ from tests.motion import TINY_NETWORK, write_motion_database
 from vmz.checkpoints.files import load_about
 from vmz.checkpoints.mdl import load_mdl
 from vmz.checkpoints.pickles import load_pickle, save_pickle
+from vmz.checkpoints.seeded import seeded_weights
+from vmz.models.config import ModelConfig
+from vmz.models.registry import build
 
 TRAIN = [
     *TINY_NETWORK, "--batch_size=2", "--epoch_size=8", "--num_epochs=2", "--base_learning_rate=0.01",
@@ -147,6 +150,40 @@ def test_fine_tuning_on_other_labels(database: Path, tmp_path: Path) -> None:
     assert after["last_out_L9_w"].shape == (9, before["last_out_L8_w"].shape[1])
     assert np.array_equal(before["conv1_w"], after["conv1_w"]), "the trunk was frozen"
     assert np.array_equal(before["conv1_spatbn_relu_rm"], after["conv1_spatbn_relu_rm"])
+
+
+def test_fine_tuning_a_2d_network_inflated(database: Path, tmp_path: Path) -> None:
+    config = ModelConfig(model_name="r2df", model_depth=10, channel_multiplier=0.05, num_labels=8, clip_length=2)
+    flat = build(config)
+    save_pickle(tmp_path / "flat.pkl", seeded_weights([*flat.params, *flat.computed_params]))
+    answer = run_tool(
+        "train_net.py", *flags(database, tmp_path), "--model_name=r3d", "--num_epochs=1", "--epoch_size=4",
+        f"--load_model_path={tmp_path / 'flat.pkl'}", "--base_learning_rate=0",
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert "inflated to 3 frames" in answer.stdout
+    flat_weight = load_pickle(tmp_path / "flat.pkl")["comp_0_conv_1_w"]
+    weight = load_pickle(tmp_path / "run_1.pkl")["comp_0_conv_1_w"]
+    np.testing.assert_allclose(weight.sum(axis=2), flat_weight.reshape(weight.sum(axis=2).shape), rtol=1e-6)
+
+
+def test_two_processes_are_two_accumulated_batches(database: Path, tmp_path: Path) -> None:
+    """--freeze_bn=1: of batch norm, only the running statistics depend on who saw which clips."""
+    common = ["--freeze_bn=1", "--epoch_size=16", "--num_epochs=1", "--display_iter=1", "--shuffle=1"]
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
+    alone = run_tool(
+        "train_net.py", *flags(database, tmp_path / "one", *common), "--accumulation_steps=2", f"--output={one}"
+    )
+    assert alone.returncode == 0, alone.stderr
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = [*torchrun, str(TOOLS / "train_net.py"), *flags(database, tmp_path / "two", *common), f"--output={two}"]
+    together = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert together.returncode == 0, together.stderr
+    expected, found = (json.loads(path.read_text())["points"] for path in (one, two))
+    assert len(expected) == 4
+    assert [point["learning_rate"] for point in found] == [point["learning_rate"] for point in expected]
+    np.testing.assert_allclose([p["loss"] for p in found], [p["loss"] for p in expected], rtol=1e-5)
+    assert together.stdout.count("wrote") == 2, "one process speaks for all"
 
 
 def test_refusals(database: Path, tmp_path: Path) -> None:
