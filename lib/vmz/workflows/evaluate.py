@@ -147,13 +147,13 @@ def evaluate(options: argparse.Namespace) -> Evaluation:
     model = test_model(options, wrap_around=0, get_record_index=1, on_bad_video=options.on_bad_video)
     cost = check_fits(model)
     names = read_label_names(options.label_names, options.num_labels) if options.label_names else None
-    data = check_data(options) if options.check_data or options.list else None
-    if data is not None:
-        print_warnings(data)
     with open_engine(options.engine, device_name(options)) as engine:
         with VideoDatabase(options.test_data) as database:
             keys = [key_text(key) for key in database.keys]
         weights, report = load_weights(model, options)
+        data = check_data(options) if options.check_data or options.list else None
+        if data is not None:
+            print_warnings(data)
         keep = [model.prediction, model.blob("label"), model.blob(RECORD_INDEX)]
         engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=keep)
         loaded = time.perf_counter()
