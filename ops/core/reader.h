@@ -80,6 +80,12 @@ class BatchReader {
   // is read after it.
   std::vector<VideoClips> next();
 
+  // Videos of this reader's own stream given or left out up to the last batch that was returned: the first_position of
+  // a reader that is to go on from there.
+  int64_t position() const {
+    return position_;
+  }
+
   // Each record that gave no clips so far, once; with on_bad_video=stop the one that stopped the reader.
   const std::vector<BadVideo>& skipped() const {
     return skipped_;
@@ -89,6 +95,7 @@ class BatchReader {
   struct Task;
 
   std::vector<VideoClips> next_batch();
+  std::string share() const;
   void submit();
   std::shared_ptr<float> next_place();
   void work(Task& task) const;
@@ -103,6 +110,7 @@ class BatchReader {
   int64_t buffer_videos_ = 0;
   std::deque<std::shared_ptr<Task>> pending_;
   bool source_ended_ = false;
+  int64_t position_;
   int64_t bad_in_a_row_ = 0;
   std::vector<BadVideo> skipped_;
   std::unordered_set<int64_t> skipped_indices_;

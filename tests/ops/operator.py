@@ -34,7 +34,7 @@ needs_library = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
 def output_names(args: dict[str, Any]) -> list[str]:
     """Outputs of a VideoInput with these arguments, in its order."""
-    optional = ("video_id", "start_frame", "record_index", "skipped")
+    optional = ("video_id", "start_frame", "record_index", "position", "skipped")
     return ["data", "label", *(name for name in optional if args.get(f"get_{name}"))]
 
 
