@@ -140,6 +140,46 @@ def test_bad_videos_stop_or_are_left_out_and_listed(small_weights: Path, tmp_pat
 
 
 @needs_shared
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_page_names_and_the_time_of_each_part(
+    engine: str, small_weights: Path, small_database: Path, tmp_path: Path
+) -> None:
+    names, report, output = (tmp_path / name for name in ("names.txt", "report.html", "results.json"))
+    names.write_text("".join(f"motion <{n}>\n" for n in range(7)))
+    answer = run_tool(
+        "test_net.py", *SMALL, f"--test_data={small_database}", f"--load_model_path={small_weights}", "--num_gpus=0",
+        f"--engine={engine}", f"--report={report}", f"--output={output}", f"--label_names={names}",
+        "--print_per_class_metrics=1",
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert "class 4 motion <4>: " in answer.stdout and "clip@1 " in answer.stdout
+    assert "warning: the 5 videos looked at differ in frame rate" in answer.stderr
+    html, results = report.read_text(encoding="utf-8"), json.loads(output.read_text())
+    assert "motion &lt;4&gt;" in html and "differ in frame rate" in html and "data:image/jpeg;base64," in html
+    low, high = results["intervals"]["clip@1"]
+    assert 0 <= low <= results["figures"]["clip@1"] <= high <= 1
+    seconds = results["seconds"]
+    assert seconds["net"] > 0 and seconds["read"] > 0
+    assert sum(seconds[part] for part in seconds if part not in ("load", "run")) <= seconds["run"]
+    assert results["data"]["records"] == 5 and results["data"]["duplicates"] == []
+
+
+@needs_shared
+def test_requests_that_could_only_fail_at_the_end_fail_at_once(small_database: Path, tmp_path: Path) -> None:
+    arguments = [*SMALL, f"--test_data={small_database}", "--random_weights=1"]
+    names = tmp_path / "names.txt"
+    names.write_text("one\n")
+    for flag, said in (
+        ("--report=/nowhere/page.html", "there is no folder /nowhere"),
+        ("--output=/nowhere/results.json", "there is no folder /nowhere"),
+        (f"--label_names={names}", "names 1 classes, but --num_labels=7"),
+        ("--list=/nowhere.csv", "cannot read the list /nowhere.csv"),
+    ):
+        answer = run_tool("test_net.py", *arguments, flag)
+        assert answer.returncode == 2 and said in answer.stderr and len(answer.stderr.splitlines()) == 1
+
+
+@needs_shared
 @pytest.mark.parametrize(
     ("video", "named"),
     [

@@ -167,11 +167,11 @@ def _evaluate(
     with distributed.joined():
         model = test_model(options, get_record_index=1, on_bad_video=options.on_bad_video, **_share_of_one_pass())
         cost = check_fits(model)
-        data = _looked_at(options)
         with open_engine(options.engine, device_name(options)) as engine:
             with VideoDatabase(options.test_data) as database:
                 keys = [key_text(key) for key in database.keys]
             weights, report = weights_for(model)
+            data = _looked_at(options)  # now that flags and weights are known to be right
             keep = [model.prediction, model.blob("label"), model.blob(RECORD_INDEX)]
             engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=keep)
             loaded = time.perf_counter()
