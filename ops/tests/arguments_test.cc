@@ -72,9 +72,20 @@ TEST(wrong_arguments_are_named) {
   refused("num_of_class", [](VideoInputArgs& a) { a.do_multi_label = 1; });
   refused("decode_type=3 must be one of [0, 1, 2]", [](VideoInputArgs& a) { a.decode_type = 3; });
   refused("on_bad_video=\"go on\"", [](VideoInputArgs& a) { a.on_bad_video = "go on"; });
-  refused("get_optical_flow=1 comes with", [](VideoInputArgs& a) { a.get_optical_flow = 1; });
-  refused("image_as_input=1 comes with", [](VideoInputArgs& a) { a.image_as_input = 1; });
-  refused("get_rgb=0", [](VideoInputArgs& a) { a.get_rgb = 0; });
+  refused("get_rgb=0 and get_optical_flow=0 leave nothing", [](VideoInputArgs& a) { a.get_rgb = 0; });
+  refused("length_of=0", [](VideoInputArgs& a) { a.get_optical_flow = 1; });
+  refused("frame_gap_of=0", [](VideoInputArgs& a) { a.get_optical_flow = a.length_of = 1, a.frame_gap_of = 0; });
+  refused("flow_data_type=4", [](VideoInputArgs& a) { a.get_optical_flow = a.length_of = 1, a.flow_data_type = 4; });
+  refused("flow_alg_type=2 has no CPU version", [](VideoInputArgs& a) {
+    a.get_optical_flow = a.length_of = 1, a.flow_alg_type = 2;
+  });
+  refused("crop_size=8 is too small for flow_alg_type=3", [](VideoInputArgs& a) {
+    a.get_optical_flow = a.length_of = 1, a.flow_alg_type = 3, a.crop_size = 8;
+  });
+  refused("get_optical_flow=1 with image_as_input=1", [](VideoInputArgs& a) {
+    a.get_optical_flow = a.length_of = a.image_as_input = 1;
+  });
+  refused("length_rgb=8 with image_as_input=1", [](VideoInputArgs& a) { a.image_as_input = 1; });
   refused("num_decode_threads=100000", [](VideoInputArgs& a) { a.num_decode_threads = 100000; });
   refused("more than a computer holds", [](VideoInputArgs& a) { a.batch_size = a.length_rgb = 2000000000; });
 }
