@@ -115,6 +115,7 @@ std::vector<std::string> output_names(const VideoInputArgs& args) {
       {args.get_video_id, "video_id"},
       {args.get_start_frame, "start_frame"},
       {args.get_record_index, "record_index"},
+      {args.get_position, "position"},
       {args.get_skipped, "skipped"}};
   for (const auto& output : optional) {
     if (output.first) {
@@ -201,10 +202,11 @@ VideoInputArgs operator_arguments(const caffe2::OperatorDef& def) {
 }
 
 std::unique_ptr<BatchReader> open_reader(const VideoInputArgs& args, const caffe2::Blob* db_reader) {
-  return std::unique_ptr<BatchReader>(new BatchReader(args, make_db_source(db_reader, args.wrap_around != 0)));
+  return std::unique_ptr<BatchReader>(new BatchReader(args, make_db_source(db_reader, args)));
 }
 
-std::vector<caffe2::Tensor> output_tensors(const VideoInputArgs& args, const std::vector<VideoClips>& videos) {
+std::vector<caffe2::Tensor> output_tensors(
+    const VideoInputArgs& args, const std::vector<VideoClips>& videos, int64_t position) {
   const auto count = static_cast<int64_t>(videos.size());
   const int64_t rows = count * args.rows();
   std::vector<caffe2::Tensor> outputs;
@@ -238,6 +240,10 @@ std::vector<caffe2::Tensor> output_tensors(const VideoInputArgs& args, const std
     for (const VideoClips& video : videos) {
       *indices++ = video.index;
     }
+  }
+  if (args.get_position) {
+    outputs.push_back(new_tensor({1}, caffe2::TypeMeta::Make<int64_t>()));
+    *outputs.back().mutable_data<int64_t>() = position;
   }
   return outputs;
 }
@@ -282,6 +288,9 @@ std::vector<caffe2::TensorShape> infer_shapes(
   if (args.get_record_index) {
     add({args.batch_size}, caffe2::TensorProto_DataType_INT64);
   }
+  if (args.get_position) {
+    add({1}, caffe2::TensorProto_DataType_INT64);
+  }
   if (args.get_skipped) {
     add({0, 3}, caffe2::TensorProto_DataType_STRING);
     shapes.back().set_unknown_shape(true);
@@ -300,7 +309,7 @@ REGISTER_CPU_OPERATOR(VideoInput, VideoInputOpCPU);
 
 OPERATOR_SCHEMA(VideoInput)
     .NumInputs(1)
-    .NumOutputs(1, 7)
+    .NumOutputs(1, 8)
     .TensorInferenceFunction(vmz::infer_shapes)
     .SetDoc("Reads a batch of clips from a database of videos. See ops/README.md of VMZ.");
 

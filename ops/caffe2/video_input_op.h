@@ -19,8 +19,9 @@ VideoInputArgs operator_arguments(const caffe2::OperatorDef& def);
 // A reader on the operator's DBReader.
 std::unique_ptr<BatchReader> open_reader(const VideoInputArgs& args, const caffe2::Blob* db_reader);
 
-// The outputs of one run in main memory, in the order of the operator's outputs.
-std::vector<caffe2::Tensor> output_tensors(const VideoInputArgs& args, const std::vector<VideoClips>& videos);
+// The outputs of one run in main memory, in the order of the operator's outputs. `position`: the reader's, after them.
+std::vector<caffe2::Tensor> output_tensors(
+    const VideoInputArgs& args, const std::vector<VideoClips>& videos, int64_t position);
 
 // String tensor (records, 3): key, path (empty where the database holds the bytes) and reason.
 caffe2::Tensor skipped_tensor(const std::vector<BadVideo>& skipped);
@@ -44,7 +45,8 @@ class VideoInputOp final : public caffe2::PrefetchOperator<Context> {
 
   bool Prefetch() override {
     try {
-      batch_ = output_tensors(args_, reader_->next());
+      const std::vector<VideoClips> videos = reader_->next();
+      batch_ = output_tensors(args_, videos, reader_->position());
       if (!on_cpu()) {
         for (size_t i = 0; i < batch_.size(); ++i) {
           on_device_.resize(batch_.size());

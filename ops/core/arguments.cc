@@ -10,6 +10,7 @@ namespace vmz {
 namespace {
 
 constexpr int kMinDisPixels = 16;         // OpenCV's DIS takes no images that are much smaller
+constexpr double kMaxNumber = 1e18;       // of a video in the stream of all shards; keeps it within 64 bits
 constexpr double kMaxBatchValues = 1e12;  // 4 TB of float32; keeps products of sizes within 64 bits
 
 std::string is(const char* name, int64_t value) {
@@ -57,8 +58,6 @@ void check_sizes(const VideoInputArgs& a) {
           (a.jitter_scales.empty() ? is("short_edge", a.short_edge) : "jitter_scales=" + list(a.jitter_scales)) +
           " must be no smaller than " + crop + " (video_res_type=1)");
     }
-  } else if (!a.jitter_scales.empty()) {
-    throw RequestError("jitter_scales needs video_res_type=1, not " + std::to_string(a.video_res_type));
   }
   if (a.crop_per_clip > 1 && a.random_crop) {
     throw RequestError(
@@ -138,6 +137,27 @@ void check_opencv(const VideoInputArgs& a) {
   }
 }
 
+void check_order(const VideoInputArgs& a) {
+  one_of("shuffle", a.shuffle, {0, 1});
+  at_least("shard_count", a.shard_count, 1);
+  at_least("first_position", a.first_position, 0);
+  if (a.shard_index < 0 || a.shard_index >= a.shard_count) {
+    throw RequestError(
+        is("shard_index", a.shard_index) + " must be one of 0 to " + std::to_string(a.shard_count - 1) + " (" +
+        is("shard_count", a.shard_count) + ")");
+  }
+  if ((a.shuffle || a.shard_count > 1) && a.seed == 0) {
+    throw RequestError(
+        (a.shuffle ? is("shuffle", a.shuffle) : is("shard_count", a.shard_count)) +
+        " needs a seed, not seed=0 (from entropy): the readers of other shards and later runs have to draw the same");
+  }
+  if ((static_cast<double>(a.first_position) + a.batch_size) * a.shard_count > kMaxNumber) {
+    throw RequestError(
+        is("first_position", a.first_position) + " with " + is("shard_count", a.shard_count) +
+        " is more than can be counted");
+  }
+}
+
 }  // namespace
 
 void VideoInputArgs::check() const {
@@ -169,6 +189,7 @@ void VideoInputArgs::check() const {
   check_flow(*this);
   check_image(*this);
   check_opencv(*this);
+  check_order(*this);
   if (do_multi_label && num_of_class < 1) {
     throw RequestError("num_of_class must be set (the number of classes) with do_multi_label=1");
   }

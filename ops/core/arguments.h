@@ -48,7 +48,12 @@ struct VideoInputArgs {
   std::string on_bad_video = "stop";  // or "skip": leave it out of the batch and list it
   int wrap_around = 1;                // 0: one pass, then EndOfData; the last batch may be short
   int64_t seed = 0;                   // of the random crops, mirrors and starts; 0: from the system's entropy
+  int shuffle = 0;                    // 1: each turn has an order of its own, drawn from the seed
+  int shard_index = 0;                // which share this reader takes of each global batch, of
+  int shard_count = 1;                // batch_size * shard_count videos
+  int64_t first_position = 0;         // videos of this reader's own stream to pass over before the first one
   int get_record_index = 0;           // an output: the place of each video in the database
+  int get_position = 0;               // an output: the first_position of a reader that is to go on after this batch
   int get_skipped = 0;                // a last output: the records that gave no clips
   int original_start_faults = 0;      // 1: as the original, start at frame 0 where the stream states no duration
 
@@ -73,6 +78,15 @@ struct VideoInputArgs {
   // By flow_data_type: dx, dy; and the magnitude; and gray; and R, G, B.
   int64_t flow_channels() const {
     return flow_data_type == 0 ? 2 : flow_data_type == 3 ? 5 : 3;
+  }
+  // What each video's short edge is drawn from, if it is drawn: train_net writes jitter_scales into every net, but only
+  // with video_res_type=1 there is a short edge.
+  std::vector<int> drawn_edges() const {
+    return video_res_type == kShortEdge ? jitter_scales : std::vector<int>();
+  }
+  // Whether records are read one after the other from where the database stands, not by ReadingOrder.
+  bool in_database_order() const {
+    return !shuffle && shard_count == 1 && first_position == 0;
   }
 
   // Throws RequestError, naming the argument, for every combination that the operator cannot do.
@@ -116,7 +130,12 @@ void for_each_argument(Args& args, Visit&& visit) {
   visit("on_bad_video", args.on_bad_video);
   visit("wrap_around", args.wrap_around);
   visit("seed", args.seed);
+  visit("shuffle", args.shuffle);
+  visit("shard_index", args.shard_index);
+  visit("shard_count", args.shard_count);
+  visit("first_position", args.first_position);
   visit("get_record_index", args.get_record_index);
+  visit("get_position", args.get_position);
   visit("get_skipped", args.get_skipped);
   visit("original_start_faults", args.original_start_faults);
 }

@@ -32,7 +32,7 @@ struct Draws {
 
 Draws draw(const VideoInputArgs& args, Random random) {
   Draws draws;
-  const auto& scales = args.jitter_scales;
+  const std::vector<int> scales = args.drawn_edges();
   draws.short_edge =
       scales.empty() ? args.short_edge : scales[static_cast<size_t>(random.below(static_cast<int64_t>(scales.size())))];
   draws.start = random.uniform();
@@ -110,15 +110,17 @@ class ClipReader {
     crops_ = crops_of_rows(args, draws, scaler_.size());
   }
 
-  // One clip of the frames shown at or after a timestamp.
-  void by_time(int64_t start_frame) {
+  // One clip of the frames shown at or after a timestamp. False when a start that was drawn leaves too few frames: the
+  // frames of a varying rate are denser elsewhere.
+  bool by_time(int64_t start_frame) {
     const int64_t needed = frames_needed(args_);
     const int64_t start = start_time(start_frame, needed);
     video_.seek(seek_timestamp(video_.duration(), video_.frames(), start));
     const int64_t found = write({0}, needed, start);
-    if (found < needed) {
+    if (found < needed && (args_.decode_type == kFromStartFrame || args_.original_start_faults)) {
       throw BadRecord(frames_found(found, video_) + " from its start frame on, but " + frames_wanted(needed, args_));
     }
+    return found >= needed;
   }
 
   // Clips at frame numbers, chosen for a video of `expected` frames. Returns the true number of frames if it is another
@@ -279,25 +281,29 @@ void read_clips(
   if (args.image_as_input) {
     return write_image(source, args, draws, cancelled, out);
   }
-  int64_t found = -1;
+  int64_t expected = -1;
   {
     Video video(source, cancelled);
     ClipReader reader(video, args, draws, cancelled, out, flow);
+    expected = video.frames();
     if (args.decode_type != kUniform && video.has_times()) {
-      reader.by_time(start_frame);
-      return;
+      if (reader.by_time(start_frame)) {
+        return;
+      }
+    } else {
+      if (expected == 0 && depends_on_frames(args)) {
+        expected = Video(source, cancelled).count_packets();
+      }
+      expected = reader.by_number(expected, start_frame);
     }
-    int64_t expected = video.frames();
-    if (expected == 0 && depends_on_frames(args)) {
-      expected = Video(source, cancelled).count_packets();
-    }
-    found = reader.by_number(expected, start_frame);
   }
-  if (found >= 0) {  // the container misstated the number of frames, and the clips depend on it
+  // The container misstated times or number of frames, and the clips depend on them.
+  for (int attempt = 0; attempt < 2 && expected >= 0; ++attempt) {
     Video video(source, cancelled);
-    if (ClipReader(video, args, draws, cancelled, out, flow).by_number(found, start_frame) >= 0) {
-      throw BadRecord("it gives another number of frames each time it is read");
-    }
+    expected = ClipReader(video, args, draws, cancelled, out, flow).by_number(expected, start_frame);
+  }
+  if (expected >= 0) {
+    throw BadRecord("it gives another number of frames each time it is read");
   }
 }
 

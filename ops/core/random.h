@@ -13,6 +13,11 @@ class Random {
     state_ = next() ^ index;
   }
 
+  // 64 uniform bits.
+  uint64_t bits() {
+    return next();
+  }
+
   // Uniform in [0, 1).
   double uniform() {
     return static_cast<double>(next() >> 11) * (1.0 / 9007199254740992.0);

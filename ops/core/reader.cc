@@ -129,6 +129,7 @@ BatchReader::BatchReader(const VideoInputArgs& args, std::unique_ptr<RecordSourc
       source_(std::move(source)),
       data_(args.batch_size, args.video_values()),
       flow_(args.batch_size, args.flow_video_values()),
+      position_(args.first_position),
       threads_(args.num_decode_threads) {}
 
 BatchReader::~BatchReader() {
@@ -150,6 +151,7 @@ std::vector<VideoClips> BatchReader::next() {
 
 std::vector<VideoClips> BatchReader::next_batch() {
   std::vector<VideoClips> videos;
+  int64_t position = position_;
   while (videos.size() < static_cast<size_t>(args_.batch_size)) {
     submit();
     if (pending_.empty()) {
@@ -157,6 +159,7 @@ std::vector<VideoClips> BatchReader::next_batch() {
     }
     const std::shared_ptr<Task> task = pending_.front();
     pending_.pop_front();
+    ++position;
     task->ready.get();
     if (!task->is_bad) {
       bad_in_a_row_ = 0;
@@ -169,18 +172,28 @@ std::vector<VideoClips> BatchReader::next_batch() {
     }
     ++bad_in_a_row_;
     if (args_.wrap_around && source_->size() > 0 && bad_in_a_row_ >= source_->size()) {
-      throw BadVideoError("no video of the database can be read; the last one is " + task->bad.sentence());
+      throw BadVideoError(
+          "no video of the database" + share() + " can be read; the last one is " + task->bad.sentence());
     }
   }
   submit();
   if (videos.empty()) {
     const std::string records = std::to_string(source_->size());
     if (source_->size() > 0 && bad_in_a_row_ >= source_->size()) {
-      throw BadVideoError("no video of the database can be read; the last one is " + skipped_.back().sentence());
+      throw BadVideoError(
+          "no video of the database" + share() + " can be read; the last one is " + skipped_.back().sentence());
     }
-    throw EndOfData("EndOfData: all " + records + " records of the database have been read once");
+    throw EndOfData("EndOfData: all " + records + " records of the database" + share() + " have been read once");
   }
+  position_ = position;
   return videos;
+}
+
+// Which records of the database are meant, where it is not all of them.
+std::string BatchReader::share() const {
+  return args_.shard_count == 1
+      ? ""
+      : " (shard " + std::to_string(args_.shard_index) + " of " + std::to_string(args_.shard_count) + ")";
 }
 
 // Keeps the threads busy with the next records.

@@ -96,6 +96,12 @@ class BatchReader {
   // is read after it.
   std::vector<VideoClips> next();
 
+  // Videos of this reader's own stream given or left out up to the last batch that was returned: the first_position of
+  // a reader that is to go on from there.
+  int64_t position() const {
+    return position_;
+  }
+
   // Each record that gave no clips so far, once; with on_bad_video=stop the one that stopped the reader.
   const std::vector<BadVideo>& skipped() const {
     return skipped_;
@@ -105,6 +111,7 @@ class BatchReader {
   struct Task;
 
   std::vector<VideoClips> next_batch();
+  std::string share() const;
   void submit();
   void work(Task& task) const;
   void read(Task& task) const;
@@ -116,6 +123,7 @@ class BatchReader {
   Places data_, flow_;
   std::deque<std::shared_ptr<Task>> pending_;
   bool source_ended_ = false;
+  int64_t position_;
   int64_t bad_in_a_row_ = 0;
   std::vector<BadVideo> skipped_;
   std::unordered_set<int64_t> skipped_indices_;

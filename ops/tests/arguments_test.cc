@@ -35,7 +35,7 @@ TEST(the_originals_defaults) {
   CHECK_EQUAL(args.decode_type, 0);
   int count = 0;
   for_each_argument(args, [&count](const char*, const auto&) { ++count; });
-  CHECK_EQUAL(count, 37);
+  CHECK_EQUAL(count, 42);
 }
 
 TEST(good_arguments_pass) {
@@ -43,6 +43,16 @@ TEST(good_arguments_pass) {
   with([](VideoInputArgs& a) { a.clip_start_positions = {0, 5}, a.decode_type = 1; }).check();
   with([](VideoInputArgs& a) { a.jitter_scales = {128, 160}, a.video_res_type = 1; }).check();
   with([](VideoInputArgs& a) { a.video_res_type = 2, a.scale_h = a.scale_w = 0; }).check();
+  with([](VideoInputArgs& a) { a.shuffle = 1, a.seed = 3, a.first_position = 5; }).check();
+  with([](VideoInputArgs& a) { a.shard_index = 3, a.shard_count = 4, a.seed = 3; }).check();
+}
+
+TEST(jitter_scales_are_for_the_short_edge_only) {
+  const VideoInputArgs fixed = with([](VideoInputArgs& a) { a.jitter_scales = {64, 128}; });
+  fixed.check();
+  CHECK(fixed.drawn_edges().empty());
+  const VideoInputArgs edge = with([](VideoInputArgs& a) { a.jitter_scales = {128, 160}, a.video_res_type = 1; });
+  CHECK_EQUAL(edge.drawn_edges().size(), size_t{2});
 }
 
 TEST(explicit_starts_set_the_number_of_clips) {
@@ -63,7 +73,6 @@ TEST(wrong_arguments_are_named) {
   refused("scale_w=100", [](VideoInputArgs& a) { a.scale_w = 100; });
   refused("short_edge=100", [](VideoInputArgs& a) { a.video_res_type = 1, a.short_edge = 100; });
   refused("jitter_scales=[100, 128]", [](VideoInputArgs& a) { a.video_res_type = 1, a.jitter_scales = {100, 128}; });
-  refused("jitter_scales needs video_res_type=1", [](VideoInputArgs& a) { a.jitter_scales = {128}; });
   refused("clip_per_video=2 needs decode_type=1", [](VideoInputArgs& a) { a.clip_per_video = 2; });
   refused("clip_start_positions needs", [](VideoInputArgs& a) { a.clip_start_positions = {3}; });
   refused("must not be negative", [](VideoInputArgs& a) { a.clip_start_positions = {-3}, a.decode_type = 1; });
@@ -86,6 +95,14 @@ TEST(wrong_arguments_are_named) {
     a.get_optical_flow = a.length_of = a.image_as_input = 1;
   });
   refused("length_rgb=8 with image_as_input=1", [](VideoInputArgs& a) { a.image_as_input = 1; });
+  refused("shuffle=1 needs a seed", [](VideoInputArgs& a) { a.shuffle = 1; });
+  refused("shuffle=2 must be one of [0, 1]", [](VideoInputArgs& a) { a.shuffle = 2; });
+  refused("shard_count=2 needs a seed", [](VideoInputArgs& a) { a.shard_count = 2; });
+  refused("shard_count=0 must be at least 1", [](VideoInputArgs& a) { a.shard_count = 0; });
+  refused("shard_index=2 must be one of 0 to 1", [](VideoInputArgs& a) { a.shard_index = a.shard_count = 2; });
+  refused("shard_index=-1 must be one of 0 to 0", [](VideoInputArgs& a) { a.shard_index = -1; });
+  refused("first_position=-1 must be at least 0", [](VideoInputArgs& a) { a.first_position = -1; });
+  refused("more than can be counted", [](VideoInputArgs& a) { a.first_position = int64_t{1} << 60; });
   refused("num_decode_threads=100000", [](VideoInputArgs& a) { a.num_decode_threads = 100000; });
   refused("more than a computer holds", [](VideoInputArgs& a) { a.batch_size = a.length_rgb = 2000000000; });
 }

@@ -96,8 +96,22 @@ TEST(bad_records_are_left_out_and_listed) {
   CHECK_THROWS(EndOfData, "", reader.next());
   CHECK_EQUAL(reader.skipped().size(), size_t{2});
   CHECK_EQUAL(reader.skipped()[0].key, "key1");
-  CHECK(check::contains(reader.skipped()[0].reason, "2 frames from its start frame on, but 4 are needed"));
+  CHECK(check::contains(reader.skipped()[0].reason, "2 frames, but 4 are needed"));
   CHECK(check::contains(reader.skipped()[1].reason, "not a video"));
+}
+
+TEST(the_position_counts_what_was_left_out) {
+  BatchReader reader(arguments(2, "skip", 1), list(five_with_bad_ones(), false));
+  CHECK_EQUAL(reader.position(), 0);
+  for (const int64_t position : {3, 6, 10}) {
+    reader.next();
+    CHECK_EQUAL(reader.position(), position);
+  }
+  VideoInputArgs later = arguments(2);
+  later.first_position = 40;
+  BatchReader second(later, list(five_with_bad_ones()));
+  CHECK_THROWS(BadVideoError, "record key1", second.next());
+  CHECK_EQUAL(second.position(), 40);
 }
 
 TEST(bad_records_are_listed_once_however_often_they_come_by) {
@@ -112,7 +126,7 @@ TEST(a_bad_record_stops_the_reader_for_good) {
   BatchReader reader(arguments(1), list(five_with_bad_ones()));
   CHECK_EQUAL(labels(reader.next()), "10@0 ");
   for (int again = 0; again < 3; ++again) {
-    CHECK_THROWS(BadVideoError, "record key1: 2 frames from its start frame on, but 4 are needed", reader.next());
+    CHECK_THROWS(BadVideoError, "record key1: 2 frames, but 4 are needed", reader.next());
   }
   CHECK_EQUAL(reader.skipped().size(), size_t{1});
 }

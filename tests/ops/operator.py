@@ -39,7 +39,7 @@ needs_opencv = pytest.mark.skipif(
 def output_names(args: dict[str, Any]) -> list[str]:
     """Outputs of a VideoInput with these arguments, in its order."""
     clips = (["data"] if args.get("get_rgb", 1) else []) + (["flow"] if args.get("get_optical_flow") else [])
-    optional = ("video_id", "start_frame", "record_index", "skipped")
+    optional = ("video_id", "start_frame", "record_index", "position", "skipped")
     return [*clips, "label", *(name for name in optional if args.get(f"get_{name}"))]
 
 

@@ -67,6 +67,7 @@ READ = {
         [1],
         "record 00001: 0 frames from its start frame on, but 8 are needed",
     ),
+    "jitter_with_res0": ([record(GOOD, 1)], [1], None),  # train_net writes jitter_scales into every net
     "start_negative": ([record(GOOD, 1, -5, 1)], [1], None),
     "two_frames_short_of_end": (
         [record(GOOD, 1, 0), record(GOOD, 2, 274)],
@@ -86,7 +87,6 @@ REFUSED = {
     "clip2_decode2": (record(GOOD, 0, 0), "clip_per_video=2 needs decode_type=1"),
     "multilabel_no_num_class": (record(GOOD), "num_of_class must be set"),
     "crop3_with_random_crop": (record(GOOD), "crop_per_clip=3 needs random_crop=0"),
-    "jitter_with_res0": (record(GOOD), "jitter_scales needs video_res_type=1"),
     "no_length": (record(GOOD), "length_rgb=0 must be at least 1"),
 }
 

@@ -15,6 +15,13 @@ def test_booleans_and_lists_are_taken_as_json_and_protobuf_give_them():
     assert args.random_crop == 0
 
 
+def test_jitter_scales_are_for_the_short_edge_only():
+    args = VideoInputArgs.from_mapping({**BASE, "jitter_scales": [64, 160]})
+    assert args.drawn_edges == ()
+    args = VideoInputArgs.from_mapping({**BASE, "jitter_scales": [128, 160], "video_res_type": 1})
+    assert args.drawn_edges == (128, 160)
+
+
 def test_the_arguments_that_the_tools_write_into_a_net_are_accepted():
     more = {"input_type": 0, "get_logmels": 0, "length_of": 8, "sampling_rate_of": 2, "do_flow_aggregation": 0}
     assert VideoInputArgs.from_mapping({**BASE, **more}).length_of == 8
@@ -42,7 +49,6 @@ def test_flow_channels():
         ({"scale_w": 100}, "scale_w=100"),
         ({"video_res_type": 1, "short_edge": 100}, "short_edge=100"),
         ({"video_res_type": 1, "jitter_scales": [100, 128]}, "jitter_scales"),
-        ({"jitter_scales": [128, 160]}, "jitter_scales"),
         ({"video_res_type": 3}, "video_res_type=3"),
         ({"decode_type": 3}, "decode_type=3"),
         ({"clip_per_video": 2, "decode_type": 2}, "clip_per_video=2"),
@@ -69,6 +75,13 @@ def test_flow_channels():
         ),
         ({"on_bad_video": "ignore"}, "on_bad_video=ignore"),
         ({"on_bad_video": 1}, "on_bad_video=1 must be a string"),
+        ({"shuffle": 2, "seed": 1}, "shuffle=2 must be one of 0, 1"),
+        ({"shuffle": 1}, "shuffle=1 needs a seed, not seed=0"),
+        ({"shard_count": 2}, "shard_count=2 needs a seed, not seed=0"),
+        ({"shard_count": 0}, "shard_count=0 must be at least 1"),
+        ({"shard_index": 1}, "shard_index=1 must be one of 0 to 0 (shard_count=1)"),
+        ({"shard_index": -1, "shard_count": 2, "seed": 1}, "shard_index=-1 must be one of 0 to 1"),
+        ({"first_position": -1}, "first_position=-1 must be at least 0"),
         ({"batch_size": "two"}, "batch_size='two' must be an integer"),
         ({"batch_size": 1.5}, "batch_size=1.5"),
         ({"jitter_scales": 128}, "jitter_scales=128 must be a list"),

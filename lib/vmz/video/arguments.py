@@ -59,6 +59,10 @@ class VideoInputArgs:
     on_bad_video: str = "stop"  # or "skip": leave it out of the batch and list it
     wrap_around: int = 1  # 0: one pass, then EndOfData; the last batch may be short
     seed: int = 0  # of the random crops, mirrors and starts; 0: from the system's entropy
+    shuffle: int = 0  # 1: each turn through the database has an order of its own, drawn from the seed
+    shard_index: int = 0  # which share this reader takes of each global batch, of batch_size * shard_count videos
+    shard_count: int = 1
+    first_position: int = 0  # videos of this reader's own stream to pass over before the first one
     get_record_index: int = 0  # a last output: the place of each video in the database
     original_start_faults: int = 0  # 1: as the original, start at frame 0 where the stream states no duration
 
@@ -92,6 +96,12 @@ class VideoInputArgs:
         """Channels of the optical flow."""
         return FLOW_CHANNELS[self.flow_data_type]
 
+    @property
+    def drawn_edges(self) -> tuple[int, ...]:
+        """What each video's short edge is drawn from, if it is drawn: train_net writes jitter_scales into every net,
+        but only with video_res_type=1 there is a short edge."""
+        return self.jitter_scales if self.video_res_type == SHORT_EDGE else ()
+
     def check(self) -> None:
         """Raise UsageError, naming the argument, for every combination that the operator cannot do."""
         if not self.get_rgb and not self.get_optical_flow:
@@ -100,9 +110,9 @@ class VideoInputArgs:
             self._at_least(name, 1)
         for name in ("length_rgb", "sampling_rate_rgb") if self.get_rgb else ():
             self._at_least(name, 1)
-        for name in ("num_decode_threads",):
+        for name in ("num_decode_threads", "shard_count"):
             self._at_least(name, 1)
-        for name in ("scale_h", "scale_w", "short_edge", "random_sampling_rate", "seed"):
+        for name in ("scale_h", "scale_w", "short_edge", "random_sampling_rate", "seed", "first_position"):
             self._at_least(name, 0)
         self._one_of("decode_type", (RANDOM, UNIFORM, FROM_START_FRAME))
         self._one_of("video_res_type", (FIXED_SIZE, SHORT_EDGE, ORIGINAL_SIZE))
@@ -111,6 +121,7 @@ class VideoInputArgs:
         self._check_clips()
         self._check_flow()
         self._check_image()
+        self._check_order()
         if self.do_multi_label and self.num_of_class < 1:
             raise UsageError("num_of_class must be set (the number of classes) with do_multi_label=1")
 
@@ -123,12 +134,10 @@ class VideoInputArgs:
                         "video_res_type=0 the video is resized to scale_w x scale_h, no smaller than the crop"
                     )
         if self.video_res_type == SHORT_EDGE:
-            for edge in self.jitter_scales or (self.short_edge,):
+            for edge in self.drawn_edges or (self.short_edge,):
                 if edge < self.crop_size:
                     name = f"jitter_scales={list(self.jitter_scales)}" if self.jitter_scales else f"short_edge={edge}"
                     raise UsageError(f"{name} must be no smaller than crop_size={self.crop_size} (video_res_type=1)")
-        elif self.jitter_scales:
-            raise UsageError(f"jitter_scales needs video_res_type=1, not {self.video_res_type}")
         if self.crop_per_clip > 1 and self.random_crop:
             raise UsageError(
                 f"crop_per_clip={self.crop_per_clip} needs random_crop=0: several crops lie at fixed places"
@@ -173,6 +182,20 @@ class VideoInputArgs:
                 )
         if self.clips > 1:
             raise UsageError(f"clip_per_video={self.clips} with image_as_input=1: an image is one clip")
+
+    def _check_order(self) -> None:
+        self._one_of("shuffle", (0, 1))
+        if not 0 <= self.shard_index < self.shard_count:
+            raise UsageError(
+                f"shard_index={self.shard_index} must be one of 0 to {self.shard_count - 1} "
+                f"(shard_count={self.shard_count})"
+            )
+        for name, least in (("shuffle", 0), ("shard_count", 1)):
+            if getattr(self, name) > least and not self.seed:
+                raise UsageError(
+                    f"{name}={getattr(self, name)} needs a seed, not seed=0 (from entropy): the readers of other "
+                    "shards and later runs have to draw the same"
+                )
 
     def _at_least(self, name: str, least: int) -> None:
         if getattr(self, name) < least:

@@ -49,13 +49,20 @@ def read_clips(
         with Video(source) as video:
             writer = _ClipWriter(_output_size(video, args, draws), args, draws, out)
             if args.decode_type != UNIFORM and video.has_times:
-                return _read_by_time(video, writer, _start_time(video, start_frame, args, draws), args)
-            expected = video.frames or _count_packets(source, args)
-            found = _read_by_number(video, writer, expected, start_frame, args, draws)
-        if found is not None:  # the container misstated the number of frames, and the clips depend on it
-            with Video(source) as video:
+                if _read_by_time(video, writer, _start_time(video, start_frame, args, draws), args):
+                    return
+                expected: Optional[int] = video.frames
+            else:
+                stated = video.frames or _count_packets(source, args)
+                expected = _read_by_number(video, writer, stated, start_frame, args, draws)
+        for _ in range(2):
+            if expected is None:
+                return
+            with Video(source) as video:  # the container misstated times or number of frames, on which clips depend
                 writer = _ClipWriter(_output_size(video, args, draws), args, draws, out)
-                _read_by_number(video, writer, found, start_frame, args, draws)
+                expected = _read_by_number(video, writer, expected, start_frame, args, draws)
+        if expected is not None:
+            raise ClipError("it gives another number of frames each time it is read")
     except DecodingError as error:
         raise ClipError(str(error)) from error
 
@@ -73,7 +80,7 @@ class _Draws:
 
 def _draw(args: VideoInputArgs, random: np.random.Generator) -> _Draws:
     return _Draws(
-        short_edge=int(random.choice(args.jitter_scales)) if args.jitter_scales else args.short_edge,
+        short_edge=int(random.choice(args.drawn_edges)) if args.drawn_edges else args.short_edge,
         strides=tuple(int(s) for s in random.integers(1, args.random_sampling_rate + 1, args.clips))
         if args.random_sampling_rate
         else (args.sampling_rate_rgb,) * args.clips,
@@ -97,14 +104,18 @@ def _start_time(video: Video, start_frame: Optional[int], args: VideoInputArgs, 
     return int(draws.start * (latest + 1))
 
 
-def _read_by_time(video: Video, writer: _ClipWriter, start: int, args: VideoInputArgs) -> None:
-    """One clip of the frames shown at or after the timestamp `start`."""
+def _read_by_time(video: Video, writer: _ClipWriter, start: int, args: VideoInputArgs) -> bool:
+    """One clip of the frames shown at or after the timestamp `start`.
+
+    False when a start that was drawn leaves too few frames: the frames of a varying rate are denser elsewhere.
+    """
     video.seek(sampling.seek_timestamp(video.duration, video.frames, start))
     frames = (frame for frame, timestamp in video.read() if timestamp is not None and timestamp >= start)
     needed = sampling.frames_needed(args)
     found = writer.write(frames, [0], needed)
-    if found < needed:
+    if found < needed and (args.decode_type == FROM_START_FRAME or args.original_start_faults):
         raise ClipError(f"{_frames(found, video)} from its start frame on, but {_needs(needed, args)}")
+    return found >= needed
 
 
 def _read_by_number(

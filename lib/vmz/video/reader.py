@@ -19,6 +19,7 @@ from vmz.video.clips import ClipError, Clips, read_clips
 from vmz.video.database import VideoDatabase
 from vmz.video.decoding import Source
 from vmz.video.opencv import opencv
+from vmz.video.order import ReadingOrder
 from vmz.video.records import Record, RecordError, key_text
 
 REMEDY = "leave such videos out with --on_bad_video=skip, or check the list with create_video_db.py --check"
@@ -80,11 +81,12 @@ class _Video:
 
 
 class ClipReader:
-    """Reads batches in database order, at least one batch ahead.
+    """Reads batches in database order, or as ReadingOrder has it, at least one batch ahead.
 
     The result depends on the database, the arguments and the seed only: never on the number of threads or on timing.
-    `skipped` lists each record left out so far (on_bad_video=skip), once. Raises what VideoDatabase raises, and
-    UsageError for wrong arguments.
+    `skipped` lists each record left out so far (on_bad_video=skip), once. `position`: videos of this reader's own
+    stream given or left out up to the last batch that was returned, the first_position of a reader that is to go on
+    from there. Raises what VideoDatabase raises, and UsageError for wrong arguments.
     """
 
     def __init__(self, database_path: Union[str, Path], args: VideoInputArgs) -> None:
@@ -96,7 +98,10 @@ class ClipReader:
         self._database = VideoDatabase(database_path)
         self._seed = args.seed or int.from_bytes(os.urandom(8), "little")
         self._slots = self._new_slots()
-        self._next = self._bad_in_a_row = 0
+        self._order = ReadingOrder(len(self._database), args)
+        self._share = f" (shard {args.shard_index} of {args.shard_count})" if args.shard_count > 1 else ""
+        self.position = self._next = args.first_position
+        self._bad_in_a_row = 0
         self._pending: deque[Future[_Video]] = deque()
         self._ahead = max(args.batch_size, args.num_decode_threads)
         self._error: Optional[VmzError] = None
@@ -123,11 +128,13 @@ class ClipReader:
         if self._threads is None:
             raise VmzError("the reader is closed; open another one")
         videos: list[_Video] = []
+        position = self.position
         while len(videos) < self.args.batch_size:
             self._submit()
             if not self._pending:
                 break
             video = self._pending.popleft().result()
+            position += 1
             if video.bad is None:
                 self._bad_in_a_row = 0
                 videos.append(video)
@@ -138,17 +145,20 @@ class ClipReader:
                 self.skipped.append(video.bad)
             self._bad_in_a_row += 1
             if self._bad_in_a_row >= len(self._database):
-                raise VmzError(f"no video of {self._database.path} can be read; the last one is {video.bad}")
+                raise VmzError(
+                    f"no video of {self._database.path}{self._share} can be read; the last one is {video.bad}"
+                )
         self._submit()
         if not videos:
-            raise EndOfData(f"all {len(self._database)} videos of {self._database.path} have been read once")
+            raise EndOfData(f"all {len(self)} videos of {self._database.path}{self._share} have been read once")
+        self.position = position
         return self._batch(videos)
 
     def _submit(self) -> None:
         """Keep the threads busy with the next records."""
         assert self._threads is not None
-        while len(self._pending) <= self._ahead and (self.args.wrap_around or self._next < len(self._database)):
-            self._pending.append(self._threads.submit(self._read, self._next, next(self._slots)))
+        while len(self._pending) <= self._ahead and (place := self._order.at(self._next)) is not None:
+            self._pending.append(self._threads.submit(self._read, *place, next(self._slots)))
             self._next += 1
 
     def _new_slots(self) -> Iterator[Clips]:
@@ -165,9 +175,8 @@ class ClipReader:
             )
             yield from map(Clips, *batches)
 
-    def _read(self, number: int, clips: Clips) -> _Video:
+    def _read(self, turn: int, index: int, clips: Clips) -> _Video:
         """Runs in a decoding thread."""
-        turn, index = divmod(number, len(self._database))
         path = None
         try:
             record = self._database[index]

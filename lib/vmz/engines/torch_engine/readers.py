@@ -27,6 +27,7 @@ class Reader(Protocol):
     """What vmz.video.reader.ClipReader offers."""
 
     skipped: list[Any]
+    position: int
 
     def next_batch(self) -> Any: ...
 
