@@ -70,8 +70,12 @@ def cases_of(video: str, every: int = 1) -> list[dict[str, Any]]:
     """The cases of a video: each `every`-th of those that ask for RGB clips only, and each that asks for flow."""
     cases: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
     for case in json.loads((READER / f"{video}.json").read_text())["cases"]:
-        cases[bool(case["args"].get("get_optical_flow"))].append(case)
+        cases[asks_for_flow(case)].append(case)
     return cases[False][::every] + cases[True]
+
+
+def asks_for_flow(case: dict[str, Any]) -> bool:
+    return bool(case["args"].get("get_optical_flow"))
 
 
 def outcomes(video: str, folder: Path, every: int = 1) -> Iterator[Outcome]:
