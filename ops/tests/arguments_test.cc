@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "core/errors.h"
+#include "core/opencv.h"
 
 using vmz::RequestError;
 using vmz::VideoInputArgs;
@@ -105,4 +106,17 @@ TEST(wrong_arguments_are_named) {
   refused("more than can be counted", [](VideoInputArgs& a) { a.first_position = int64_t{1} << 60; });
   refused("num_decode_threads=100000", [](VideoInputArgs& a) { a.num_decode_threads = 100000; });
   refused("more than a computer holds", [](VideoInputArgs& a) { a.batch_size = a.length_rgb = 2000000000; });
+}
+
+TEST(without_opencv_flow_and_images_are_refused_with_what_to_install) {
+  for (const bool flow : {true, false}) {
+    VideoInputArgs args = good();
+    (flow ? args.get_optical_flow : args.image_as_input) = 1;
+    args.length_of = args.length_rgb = 1;
+    if (vmz::has_opencv()) {
+      args.check();
+    } else {
+      CHECK_THROWS(RequestError, "needs OpenCV, and this library was built without; install", args.check());
+    }
+  }
 }
