@@ -40,8 +40,8 @@ def check_job(name: str, tmp_path: Path, engine: str) -> None:
     assert ours["label"].tolist() == golden["label"].tolist()
     difference = np.abs(ours[kind] - golden[kind]).reshape(len(job["videos"]), -1).max(axis=1)
     for video, largest in zip(job["videos"], difference):
-        # Some pixels of this video's flow depend on the build of OpenCV (docs/reader_goldens.md); the others' do not.
-        moved = (name, video) == ("r2plus1d18_flow", "arm_wrestling.mp4")
+        # Some pixels of this video's flow depend on the build of OpenCV, which Python's is another (reader_goldens.md).
+        moved = (name, engine, video) == ("r2plus1d18_flow", "pytorch", "arm_wrestling.mp4")
         assert largest <= (1e-4 if moved else 1e-5 if engine == "pytorch" else 2e-6), video
     figures = json.loads(output.read_text())["figures"]
     printed = [part.split(": ")[-1] for part in job["printed"][0].split(", ")]

@@ -79,7 +79,7 @@ def test_chained_flow_goes_on_from_the_nearest_pixel_inside_the_frame():
     first[0, 2, 3] = 9  # right of it: stays in column 3
     second = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     total = chain(first, second)
-    assert total[:, 1, 0].tolist() == [np.float32(1.6) + 6, 18]
+    assert total[:, 1, 0].tolist() == [np.float32(1.6) + np.float32(6), 18]
     assert total[:, 0, 3].tolist() == [3, 15 - 5]
     assert total[:, 2, 3].tolist() == [9 + 11, 23]
     assert total[:, 2, 1].tolist() == [9, 21]
