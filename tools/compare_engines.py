@@ -73,7 +73,7 @@ def make_job(model: Model, options: argparse.Namespace) -> Job:
     if options.test_data:
         with ClipReader(options.test_data, VideoInputArgs.from_mapping(video_input_arguments(options))) as reader:
             batch = reader.next_batch()
-        data, label = batch.data, batch.label
+        data, label = batch.flow if batch.data is None else batch.data, batch.label
     else:
         random = np.random.RandomState(options.seed)
         data = random.randn(options.clips, *model.clip_shape).astype(np.float32)

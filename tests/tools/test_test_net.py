@@ -40,7 +40,9 @@ def check_job(name: str, tmp_path: Path, engine: str) -> None:
     assert ours["label"].tolist() == golden["label"].tolist()
     difference = np.abs(ours[kind] - golden[kind]).reshape(len(job["videos"]), -1).max(axis=1)
     for video, largest in zip(job["videos"], difference):
-        assert largest <= (1e-5 if engine == "pytorch" else 2e-6), video
+        # Some pixels of this video's flow depend on the build of OpenCV, which Python's is another (reader_goldens.md).
+        moved = (name, engine, video) == ("r2plus1d18_flow", "pytorch", "arm_wrestling.mp4")
+        assert largest <= (1e-4 if moved else 1e-5 if engine == "pytorch" else 2e-6), video
     figures = json.loads(output.read_text())["figures"]
     printed = [part.split(": ")[-1] for part in job["printed"][0].split(", ")]
     assert [str(value) for value in figures.values()] == printed
@@ -66,6 +68,7 @@ def test_golden_job(name: str, engine: str, tmp_path: Path) -> None:
         "r2plus1d34_16x112_2clip",
         "ircsn50_8x224_2clip",
         "ipcsn152_32x224_1clip",
+        "r2plus1d18_flow",
     ],
 )
 def test_long_golden_job(name: str, engine: str, tmp_path: Path) -> None:

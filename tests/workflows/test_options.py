@@ -7,7 +7,16 @@ import pytest
 from tests.golden import SHARED, needs_shared
 from vmz.errors import UsageError
 from vmz.workflows.command import Parser
-from vmz.workflows.options import ENGINE_FLAGS, FLAGS, MODEL_FLAGS, READER_FLAGS, add_flags, device_name, model_config
+from vmz.workflows.options import (
+    ENGINE_FLAGS,
+    FLAGS,
+    MODEL_FLAGS,
+    READER_FLAGS,
+    add_flags,
+    device_name,
+    model_config,
+    video_input_arguments,
+)
 
 # Where our default is not the original's, and why.
 TRAPS = {
@@ -81,6 +90,21 @@ def test_the_model_of_the_flags() -> None:
         parsed("--model_name=ir-csn", "--model_depth=50", "--clip_length_rgb=8", "--use_pool1=1", "--crop_size=224")
     )  # type: ignore[arg-type]
     assert (config.model_name, config.clip_length, config.use_pool1) == ("ir-csn", 8, True)
+
+
+def test_flow_is_the_data_of_the_network() -> None:
+    options = parsed("--input_type=1", "--num_channels=3", "--flow_data_type=1", "--clip_length_of=4")
+    config = model_config(options)  # type: ignore[arg-type]
+    assert (config.num_channels, config.clip_length) == (3, 4)
+    arguments = video_input_arguments(options)  # type: ignore[arg-type]
+    assert (arguments["get_rgb"], arguments["get_optical_flow"], arguments["input_type"]) == (0, 1, 1)
+    arguments = video_input_arguments(parsed())  # type: ignore[arg-type]
+    assert (arguments["get_rgb"], arguments["get_optical_flow"]) == (1, 0)
+
+
+def test_channels_that_the_flow_does_not_have_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"num_channels=3, but flow has 2 channels .* give --num_channels=2"):
+        model_config(parsed("--input_type=1"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

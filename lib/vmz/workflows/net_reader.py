@@ -16,7 +16,15 @@ from vmz.video.database import VideoDatabase
 from vmz.video.reader import BadVideo, Batch
 from vmz.video.records import key_text
 
-OUTPUTS = ("data", "label", "video_id", "start_frame", "record_index")
+# In the operator's order, each with the argument that asks for it
+OUTPUTS = {
+    "data": "get_rgb",
+    "flow": "get_optical_flow",
+    "label": None,
+    "video_id": "get_video_id",
+    "start_frame": "get_start_frame",
+    "record_index": "get_record_index",
+}
 
 
 class NetReader:
@@ -27,7 +35,7 @@ class NetReader:
         with VideoDatabase(database) as records:
             self._keys = [key_text(key) for key in records.keys]
         args = dataclasses.replace(args, get_record_index=1)
-        self._outputs = tuple(name for name in OUTPUTS if name in ("data", "label") or getattr(args, f"get_{name}"))
+        self._outputs = tuple(name for name, asked in OUTPUTS.items() if asked is None or getattr(args, asked))
         net = NetBuilder("clips", is_test=True, device=device_option())
         add_video_input(net, VideoSource(database, _operator_arguments(args), self._outputs, stop_gradient=False))
         self._engine.load(net.init_net, net.net, keep=self._outputs)
@@ -38,12 +46,13 @@ class NetReader:
         found: dict[str, np.ndarray] = {name: self._engine.fetch(name) for name in self._outputs}
         keys = [self._keys[record] for record in found["record_index"]]
         return Batch(
-            data=found["data"],
+            data=found.get("data"),
             label=found["label"],
             video_id=found.get("video_id"),
             start_frame=found.get("start_frame"),
             record_index=found["record_index"],
             keys=keys,
+            flow=found.get("flow"),
         )
 
     @property

@@ -17,6 +17,7 @@ from vmz.engines.schedule import POLICIES
 from vmz.engines.trainer import PRECISIONS
 from vmz.errors import UsageError
 from vmz.models.config import ModelConfig
+from vmz.video.arguments import FLOW_CHANNELS
 from vmz.workflows import distributed
 from vmz.workflows.command import Parser
 
@@ -91,12 +92,20 @@ READER_FLAGS = {
     "batch_size": Flag(positive, 6, "videos a batch (clips a batch: times clip_per_video and crop_per_clip)"),
     "num_decode_threads": Flag(positive, 4, "threads that decode ahead of the net"),
     "use_local_file": Flag(switch, 0, "the LMDB holds paths of videos, not their bytes"),
-    "input_type": Flag(int, 0, "0: RGB. (1: optical flow, 2: audio and 3: both are not here yet)", (0,)),
-    "clip_length_of": Flag(positive, 8, "optical flow frames (as the four below: in the net, of no effect on RGB)"),
-    "sampling_rate_of": Flag(positive, 2, "every n-th optical flow frame"),
-    "frame_gap_of": Flag(positive, 2, "frames between the two of a flow"),
-    "do_flow_aggregation": Flag(switch, 0, "chain flows across the gap"),
-    "flow_data_type": Flag(int, 0, "channels of the flow", (0, 1, 2, 3)),
+    "input_type": Flag(
+        int, 0, "what the network sees, 0: RGB, 1: optical flow. (2: audio and 3: both are not here yet)", (0, 1)
+    ),
+    "clip_length_of": Flag(positive, 8, "flows of a clip (as the four below, of effect with --input_type=1 only)"),
+    "sampling_rate_of": Flag(positive, 2, "a flow from every n-th frame on"),
+    "frame_gap_of": Flag(positive, 2, "frames from the first to the second of a flow"),
+    "do_flow_aggregation": Flag(switch, 0, "1: chain the flows of neighbours across the gap; 0: one flow across it"),
+    "flow_data_type": Flag(
+        int,
+        0,
+        "channels of the flow, 0: dx, dy; 1: and |dx|+|dy|; 2: and the first frame in gray; 3: and its R, G, B "
+        "(--num_channels 2, 3, 3, 5)",
+        (0, 1, 2, 3),
+    ),
     "on_bad_video": Flag(
         str,
         "stop",
@@ -285,11 +294,28 @@ def model_config(options: argparse.Namespace, **changes: Any) -> ModelConfig:
     Raises UsageError naming the flag.
     """
     arguments = {name: getattr(options, name) for name in MODEL_FLAGS if name not in ("clip_length_rgb", "use_cudnn")}
-    return ModelConfig(clip_length=options.clip_length_rgb, **{**arguments, **changes})
+    arguments["clip_length"] = options.clip_length_rgb
+    if _sees_flow(options):
+        arguments["clip_length"] = options.clip_length_of
+        channels = FLOW_CHANNELS[options.flow_data_type]
+        if options.num_channels != channels:
+            raise UsageError(
+                f"--num_channels={options.num_channels}, but flow has {channels} channels with --flow_data_type="
+                f"{options.flow_data_type}; give --num_channels={channels}"
+            )
+    return ModelConfig(**{**arguments, **changes})
+
+
+def _sees_flow(options: argparse.Namespace) -> bool:
+    return bool(getattr(options, "input_type", 0) == 1)  # tools without a reader have no such flag
 
 
 def video_input_arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """The VideoInput arguments of a test net, all those that the original writes, by their operator names."""
+    """The VideoInput arguments of a test net, all those that the original writes, by their operator names.
+
+    With --input_type=1 the flow is all that the operator gives: it is the network's `data`.
+    """
+    flow = int(_sees_flow(options))
     return {
         "batch_size": options.batch_size,
         "clip_per_video": options.clip_per_video,
@@ -307,8 +333,8 @@ def video_input_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "do_flow_aggregation": options.do_flow_aggregation,
         "flow_data_type": options.flow_data_type,
         "input_type": options.input_type,
-        "get_rgb": 1,
-        "get_optical_flow": 0,
+        "get_rgb": 1 - flow,
+        "get_optical_flow": flow,
         "get_logmels": 0,
         "decode_type": 1,
         "random_crop": 0,
