@@ -63,9 +63,9 @@ in place of every ReLU the same perturbation moves the first iteration's momenta
 
 What flips depends on the CPU and its kernels (MKL chooses by the kind of CPU): the momenta of another run agree to 1e-4
 only where the same activations flip as in the recording, and real Caffe2 itself, on this machine, does not come closer
-than the golden rows say. The limits that tests take (limits() in tests/engines/training_goldens.py) are, after the first
-iteration, 1e-5 for the loss and 1e-4 for everything else, or the perturbed distance where that is larger; after the fifth
-the perturbed distance (tests/engines/training_bounds.json).
+than the golden rows say. The limits that tests take (limits() in tests/engines/training_goldens.py) are, after the
+first iteration, 1e-5 for the loss and 1e-4 for everything else, or the perturbed distance where that is larger; after
+the fifth the perturbed distance (tests/engines/training_bounds.json).
 """
 
 
