@@ -356,6 +356,7 @@ def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:
         "crop_per_clip": 1,
         "num_iter": options.test_num_iter,
         "aggregation": 0,
+        "crop_per_inference": 0,
         "save_scores": None,
         "load_model_path": None,
         "list": None,
