@@ -10,10 +10,13 @@ import pytest
 
 from tests.e2e import run_tool
 from tests.engines.real_caffe2 import ENGINES
+from tests.generated_weights import generated_weights
 from tests.golden import SHARED, needs_shared
 from tests.small_videos import database
 from tests.tools.test_test_net import check_job
 from tests.workflows.test_options import TRAPS
+from vmz.workflows.evaluate import evaluate_weights
+from vmz.workflows.evaluate import test_model as build_test_model
 from vmz.workflows.evaluation_command import evaluation_parser
 
 TOLERANCE = {"pytorch": 1e-5, "caffe2": 2e-6}
@@ -52,22 +55,22 @@ SMALL = [
 ]  # fmt: skip
 
 
-def scores(tool: str, data: Path, folder: Path, *arguments: str) -> dict[str, np.ndarray]:
-    path = folder / "scores.npz"
-    answer = run_tool(tool, *SMALL, f"--test_data={data}", f"--save_scores={path}", *arguments)
-    assert answer.returncode == 0, answer.stderr
-    return dict(np.load(path))
-
-
-def check_slices(data: Path, tmp_path: Path, engine: str, kind: str, sizes: list[int], *arguments: str) -> None:
+def check_slices(data: Path, engine: str, sizes: list[int], *arguments: str) -> None:
     """Slices give what the batch gives; 3 videos in batches of 2 leave a short one."""
-    arguments = (f"--engine={engine}", "--batch_size=2", *arguments)
-    whole = scores("test_net.py", data, tmp_path, *arguments)
+    flags = [*SMALL, f"--test_data={data}", f"--engine={engine}", "--batch_size=2", *arguments]
+    parser = evaluation_parser("")
+    parser.set_defaults(save_scores="kept")
+    model = build_test_model(parser.parse_args(flags))
+    weights = generated_weights([*model.params, *model.computed_params])
+    whole = evaluate_weights(parser.parse_args(flags), weights)
+    assert np.ptp(np.stack(whole.scores.clips), axis=0).max() > 1e-3  # clips differ, so a wrong order would show
     for size in sizes:
-        sliced = scores("test_net_large.py", data, tmp_path, *arguments, f"--crop_per_inference={size}")
-        assert sliced["key"].tolist() == whole["key"].tolist()
-        assert sliced["label"].tolist() == whole["label"].tolist()
-        assert np.abs(sliced[kind] - whole[kind]).max() <= TOLERANCE[engine]
+        sliced = evaluate_weights(parser.parse_args([*flags, f"--crop_per_inference={size}"]), weights)
+        assert sliced.scores.keys == whole.scores.keys and sliced.figures == whole.figures
+        assert sliced.totals == whole.totals
+        assert np.array_equal(np.stack(sliced.scores.labels), np.stack(whole.scores.labels))
+        difference = np.abs(np.stack(sliced.scores.clips) - np.stack(whole.scores.clips))
+        assert difference.max() <= TOLERANCE[engine]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -75,8 +78,7 @@ def check_slices(data: Path, tmp_path: Path, engine: str, kind: str, sizes: list
 def test_slices_change_nothing(multi_label: int, engine: str, tmp_path: Path) -> None:
     head = ["--crop_size=128", "--scale_h=128", "--scale_w=171", "--use_convolutional_pred=1"]
     crops = ["--clip_per_video=2", "--crop_per_clip=3", f"--multi_label={multi_label}"]
-    kind = "prob" if multi_label else "softmax"
-    check_slices(database(tmp_path, 3), tmp_path, engine, kind, [5, 100], *head, *crops)
+    check_slices(database(tmp_path, 3), engine, [5, 100], *head, *crops)
 
 
 @pytest.mark.slow
@@ -85,7 +87,7 @@ def test_slices_change_nothing(multi_label: int, engine: str, tmp_path: Path) ->
 def test_thirty_crops_of_every_size(crop: int, pool: int, engine: str, tmp_path: Path) -> None:
     head = [f"--crop_size={crop}", f"--scale_h={crop}", f"--scale_w={crop * 4 // 3}", "--use_convolutional_pred=1"]
     views = ["--clip_per_video=10", "--crop_per_clip=3", f"--use_pool1={pool}", "--aggregation=1"]
-    check_slices(database(tmp_path, 3), tmp_path, engine, "softmax", [7], *head, *views)
+    check_slices(database(tmp_path, 3), engine, [7], *head, *views)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

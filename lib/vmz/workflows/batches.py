@@ -103,6 +103,8 @@ class SlicedBatches(Batches):
         self._engine, self._model, self._size = engine, model, size
         args = VideoInputArgs.from_mapping({**arguments, f"get_{RECORD_INDEX}": 1})
         self._reader = open_reader(database, args, engine_name)
+        label = model.blob("label")  # the multi-label head over positions has no use for it
+        self._takes_label = any(label in op.input for op in model.net.op)
         self._reading = 0.0
 
     def next_batch(self) -> ScoredBatch:
@@ -114,7 +116,8 @@ class SlicedBatches(Batches):
         for start in range(0, len(batch.data), self._size):
             part = slice(start, start + self._size)
             self._engine.feed(self._model.blob("data"), batch.data[part])
-            self._engine.feed(self._model.blob("label"), batch.label[part])
+            if self._takes_label:
+                self._engine.feed(self._model.blob("label"), batch.label[part])
             self._engine.run()
             clips.append(self._engine.fetch(self._model.prediction))
         return ScoredBatch(batch.record_index, batch.label, np.concatenate(clips))
