@@ -68,7 +68,7 @@ def write_files(evaluation: Evaluation) -> None:
     """--output, --save_scores and --report, each written whole or not at all."""
     options = evaluation.options
     if options["save_scores"]:
-        arrays = score_arrays(evaluation.scores, bool(options["multi_label"]), options["aggregation"])
+        arrays = score_arrays(evaluation.scores, options)
         with atomic_write(options["save_scores"]) as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     if options["output"]:

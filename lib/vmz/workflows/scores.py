@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -92,17 +93,18 @@ def summarise(scores: Scores, top_k: int, multi_label: bool) -> tuple[dict[str, 
     return figures, [{"label": c.label, "videos": c.videos, "correct": c.correct} for c in counted]
 
 
-def score_arrays(scores: Scores, multi_label: bool, aggregation: int) -> dict[str, np.ndarray]:
+def score_arrays(scores: Scores, options: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """What --save_scores writes: softmax or prob (clips, classes), label and key a clip, in database order.
 
-    `aggregation` is how the run made videos of them.
+    Also the run's aggregation and the path of its database, which tell what the figures were and whose the keys are.
     """
     rows = len(scores.clips[0])
     return {
-        "prob" if multi_label else "softmax": np.concatenate(scores.clips),
+        "prob" if options["multi_label"] else "softmax": np.concatenate(scores.clips),
         "label": np.repeat(np.stack(scores.labels), rows, axis=0),
         "key": np.repeat(np.array(scores.keys), rows),
-        "aggregation": np.array(aggregation),
+        "aggregation": np.array(options["aggregation"]),
+        "database": np.array(os.path.realpath(options["test_data"])),
     }
 
 
