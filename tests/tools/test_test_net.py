@@ -20,14 +20,15 @@ from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
 
 
-def check_job(name: str, tmp_path: Path, engine: str) -> None:
+def check_job(name: str, tmp_path: Path, engine: str, **changes: object) -> None:
+    """The scores and printed lines of a golden job; `changes` are flags that must not make a difference."""
     job = load_job(name)
     database = write_database(tmp_path / "db", job["videos"], job["labels"])
     weights = write_weights(tmp_path / "weights.pkl", job)
     scores, output = tmp_path / "scores.npz", tmp_path / "results.json"
     answer = run_tool(
-        "test_net.py",
-        *flags(job, num_gpus=0, engine=engine),
+        f"{job['tool']}.py",
+        *flags(job, num_gpus=0, engine=engine, **changes),
         f"--test_data={database}",
         f"--load_model_path={weights}",
         f"--save_scores={scores}",

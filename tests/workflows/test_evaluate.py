@@ -15,9 +15,10 @@ from vmz.checkpoints.pickles import save_pickle
 from vmz.netdef.json_form import net_to_json
 from vmz.video.reader import BadVideo
 from vmz.workflows.command import Parser
-from vmz.workflows.evaluate import Scores, evaluate, evaluate_weights, in_order, merge
+from vmz.workflows.evaluate import evaluate, evaluate_weights, in_order
 from vmz.workflows.evaluate import test_model as build_test_model
 from vmz.workflows.options import FLAGS, add_flags
+from vmz.workflows.scores import Scores, merge
 
 
 @needs_shared

@@ -17,7 +17,7 @@ from vmz.video import flow
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import BadVideo, Batch, ClipReader, EndOfData
 from vmz.video.scaling import MEAN, STD
-from vmz.workflows.net_reader import NetReader
+from vmz.workflows.net_reader import NetReader, open_reader
 
 SHEET_ROWS, SHEET_FRAMES, SHEET_PIXELS = 200, 16, 112  # at most so many clips, frames a clip, and pixels a frame's side
 _CAPTION_PIXELS, _GAP = 150, 2
@@ -56,7 +56,10 @@ def read_clips(
     args = VideoInputArgs.from_mapping({**arguments, "wrap_around": int(num_batches > 0)})
     dump = Dump(args.rows)
     batches: list[Batch] = []
-    with _reader(database, args, engine, device) as reader, Progress(None, "videos", f"reading {database}") as shown:
+    with (
+        open_reader(database, args, engine, device) as reader,
+        Progress(None, "videos", f"reading {database}") as shown,
+    ):
         for batch in _batches(reader, num_batches):
             batches.append(batch)
             shown.update(len(batch.keys))
@@ -67,11 +70,6 @@ def read_clips(
             dump.arrays[name] = np.concatenate(parts)
     dump.arrays["key"] = np.repeat([key for batch in batches for key in batch.keys], args.rows)
     return dump
-
-
-def _reader(database: str, args: VideoInputArgs, engine: str, device: str) -> Union[ClipReader, NetReader]:
-    """The reader behind an engine's VideoInput. The PyTorch engine's is ClipReader, which needs no net around it."""
-    return ClipReader(database, args) if engine == "pytorch" else NetReader(database, args, engine, device)
 
 
 def _batches(reader: Union[ClipReader, NetReader], num_batches: int) -> Iterator[Batch]:

@@ -11,18 +11,18 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 import numpy as np
 
-from vmz import __version__, metrics
+from vmz import __version__
 from vmz.checkpoints import matching
 from vmz.checkpoints.files import load
 from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
-from vmz.intervals import Interval, clustered, wilson
+from vmz.intervals import Interval
 from vmz.models.inputs import VideoSource
 from vmz.models.registry import Model, build
 from vmz.netdef.analysis import ShapeError, Totals, totals
@@ -31,31 +31,12 @@ from vmz.video.database import VideoDatabase
 from vmz.video.reader import BadVideo, EndOfData
 from vmz.video.records import key_text
 from vmz.workflows import distributed
+from vmz.workflows.batches import RECORD_INDEX, Batches, SlicedBatches, WholeBatches
 from vmz.workflows.data_check import DataReport, check_data, print_warnings
 from vmz.workflows.label_names import read_label_names
 from vmz.workflows.options import device_name, model_config, video_input_arguments
 from vmz.workflows.published import published_account
-
-RECORD_INDEX = "record_index"
-
-
-@dataclass
-class Scores:
-    """What the network gave, in database order. `clips` (all clips x classes) is kept only when asked for.
-
-    videos: float32 (videos, classes); labels: int32 (videos,), or 0/1 (videos, classes) when multi-label;
-    records, keys: the videos' places and keys in the database. right: clips of each video that have its label at rank 1
-    (not multi-label); right_clips of all_clips have it.
-    """
-
-    videos: list[np.ndarray] = field(default_factory=list)
-    labels: list[np.ndarray] = field(default_factory=list)
-    records: list[int] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
-    clips: list[np.ndarray] = field(default_factory=list)
-    right: list[int] = field(default_factory=list)
-    right_clips: int = 0
-    all_clips: int = 0
+from vmz.workflows.scores import Scores, figures_line, intervals, merge, named_lines, summarise
 
 
 @dataclass(frozen=True)
@@ -79,36 +60,19 @@ class Evaluation:
 
     @property
     def intervals(self) -> dict[str, Interval]:
-        """95 % intervals of the accuracies: over videos, of clip@1 too, whose clips come in videos."""
-        if "clip@1" not in self.figures:
-            return {}
-        found = {"clip@1": clustered(self.scores.right, self.clips_per_video)}
-        for name, value in self.figures.items():
-            if name.startswith("video@"):
-                found[name] = wilson(round(value * self.videos), self.videos)
-        return found
+        """95 % intervals of the accuracies by the names of the figures."""
+        return intervals(self.figures, self.scores)
 
     def named_lines(self) -> str:
         """What each accuracy is an accuracy of, and how well it is known: one line each."""
-        clips, how = self.clips_per_video, ("mean", "maximum")[self.options["aggregation"]]
-        lines = []
-        for name, (low, high) in self.intervals.items():
-            of = (
-                f"each of {self.scores.all_clips} clips" if name == "clip@1" else f"{how} of each video's {clips} clips"
-            )
-            value = self.figures[name]
-            lines.append(f"{name:8} {value:7.2%} (95 % interval {100 * low:.1f} to {100 * high:.1f}), {of}")
-        return "\n".join(lines)
+        return named_lines(self.figures, self.scores, self.options["aggregation"])
 
     def closing_lines(self) -> str:
         """The two lines that the original ends with."""
-        if "mAUC" in self.figures:
-            first = "Test " + ", ".join(f"{name}: {value}" for name, value in self.figures.items())
-        else:
-            clip, top1, (name, top_k) = self.figures["clip@1"], self.figures["video@1"], list(self.figures.items())[-1]
-            first = f"Test accuracy: clip: {clip}, top 1: {top1}, top{name.partition('@')[2]}: {top_k}"
         cost = self.totals
-        return f"{first}\nFLOPs: {cost.gmacs}, params: {cost.params_m}, inters: {cost.interactions_g}"
+        return (
+            f"{figures_line(self.figures)}\nFLOPs: {cost.gmacs}, params: {cost.params_m}, inters: {cost.interactions_g}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """All but the scores, as results.json holds it."""
@@ -165,18 +129,20 @@ def _evaluate(
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     names = read_label_names(options.label_names, options.num_labels) if options.label_names else None
     with distributed.joined():
-        model = test_model(options, get_record_index=1, on_bad_video=options.on_bad_video, **_share_of_one_pass())
+        reader = {"get_record_index": 1, "on_bad_video": options.on_bad_video, **_share_of_one_pass()}
+        model = test_model(options, **reader)
         cost = check_fits(model)
         with open_engine(options.engine, device_name(options)) as engine:
             with VideoDatabase(options.test_data) as database:
                 keys = [key_text(key) for key in database.keys]
             weights, report = weights_for(model)
             data = _looked_at(options)  # now that flags and weights are known to be right
-            keep = [model.prediction, model.blob("label"), model.blob(RECORD_INDEX)]
+            keep = [model.prediction] if options.crop_per_inference else WholeBatches.blobs(model)
             engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=keep)
             loaded = time.perf_counter()
-            scores = score_videos(engine, model, keys, options)
-            skipped, spent = list(engine.skipped), dict(engine.seconds)
+            with _open_batches(engine, model, options, reader) as batches:
+                scores = score_videos(batches, keys, options)
+                skipped, spent = batches.skipped, batches.seconds
         parts = distributed.gather((scores, skipped))
         mine = None
         if parts is not None:
@@ -185,6 +151,13 @@ def _evaluate(
             mine = replace(_result(options, scores, skipped, cost, report, seconds), data=data, label_names=names)
         others = distributed.share(None if mine is None else replace(mine, scores=Scores()))
         return others if mine is None else mine
+
+
+def _open_batches(engine: Engine, model: Model, options: argparse.Namespace, reader: Mapping[str, Any]) -> Batches:
+    if not options.crop_per_inference:
+        return WholeBatches(engine, model)
+    arguments = {**video_input_arguments(options), **reader}
+    return SlicedBatches(engine, model, options.crop_per_inference, options.test_data, arguments, options.engine)
 
 
 def _looked_at(options: argparse.Namespace) -> Optional[DataReport]:
@@ -203,25 +176,6 @@ def _share_of_one_pass() -> dict[str, int]:
     return {"wrap_around": 0, **share}
 
 
-def merge(parts: Sequence[Scores]) -> Scores:
-    """The scores of several processes as one has them, in database order."""
-    if len(parts) == 1:
-        return parts[0]
-    places = sorted(
-        (record, part, row) for part, scores in enumerate(parts) for row, record in enumerate(scores.records)
-    )
-    return Scores(
-        videos=[parts[part].videos[row] for _, part, row in places],
-        labels=[parts[part].labels[row] for _, part, row in places],
-        records=[record for record, _, _ in places],
-        keys=[parts[part].keys[row] for _, part, row in places],
-        clips=[parts[part].clips[row] for _, part, row in places if parts[part].clips],
-        right=[parts[part].right[row] for _, part, row in places if parts[part].right],
-        right_clips=sum(scores.right_clips for scores in parts),
-        all_clips=sum(scores.all_clips for scores in parts),
-    )
-
-
 def in_order(skipped: Sequence[Sequence[BadVideo]], keys: Sequence[str]) -> list[BadVideo]:
     """The records that several processes left out, in database order."""
     places = {key: place for place, key in enumerate(keys)}
@@ -238,7 +192,7 @@ def _result(
 ) -> Evaluation:
     if not scores.keys:
         raise VmzError(f"no video of {options.test_data} could be scored; look at it with create_video_db.py --check")
-    figures, per_class = summarise(scores, options)
+    figures, per_class = summarise(scores, options.top_k, bool(options.multi_label))
     return Evaluation(
         figures=figures,
         per_class=per_class,
@@ -256,14 +210,15 @@ def _result(
 
 
 def test_model(options: argparse.Namespace, **reader: Any) -> Model:
-    """The testing network with its reader in front, as the original's test_net builds it on one CPU.
+    """The testing network as the original's test_net builds it on one CPU, its reader in front unless it takes slices.
 
     `reader`: VideoInput arguments of ours on top of the original's.
     """
     outputs = ("data", "label", RECORD_INDEX) if reader.get("get_record_index") else ("data", "label")
     source = VideoSource(options.test_data, {**video_input_arguments(options), **reader}, outputs)
-    config = model_config(options, batch_size=-1)
-    return build(config, is_test=True, source=source, use_cudnn=bool(options.use_cudnn))
+    sliced = bool(options.crop_per_inference)
+    config = model_config(options, batch_size=-1)  # open: a slice or a batch may be short
+    return build(config, is_test=True, source=None if sliced else source, use_cudnn=bool(options.use_cudnn))
 
 
 def check_fits(model: Model) -> Totals:
@@ -296,8 +251,8 @@ def load_weights(model: Model, options: argparse.Namespace) -> tuple[Weights, Op
     return weights, report
 
 
-def score_videos(engine: Engine, model: Model, keys: list[str], options: argparse.Namespace) -> Scores:
-    """Run the loaded net over its reader's one pass, gathering scores. `keys`: of all records, in database order.
+def score_videos(batches: Batches, keys: list[str], options: argparse.Namespace) -> Scores:
+    """Run the net over its reader's one pass, gathering scores. `keys`: of all records, in database order.
 
     Of several processes each runs every so-many-th batch, and the first one shows how far it has come.
     """
@@ -311,39 +266,21 @@ def score_videos(engine: Engine, model: Model, keys: list[str], options: argpars
         while not (options.num_iter and runs * world + rank >= options.num_iter):
             distributed.check()
             try:
-                engine.run()
+                batch = batches.next_batch()
             except EndOfData:
                 break
             runs += 1
-            records = engine.fetch(model.blob(RECORD_INDEX))
-            labels = engine.fetch(model.blob("label")).reshape(len(records), rows, -1)[:, 0]
-            clips = engine.fetch(model.prediction).reshape(len(records), rows, -1)
-            names = [keys[record] for record in records]
-            _add_batch(scores, clips, labels, names, options)
-            scores.records.extend(int(record) for record in records)
-            progress.update(len(records), note=_running(scores, options))
+            count = len(batch.records)
+            labels = batch.labels.reshape(count, rows, -1)[:, 0]
+            names = [keys[record] for record in batch.records]
+            if not options.multi_label:
+                labels = labels[:, 0]
+                _check_labels(labels, names, options)
+            clips = batch.clips.reshape(count, rows, -1)
+            scores.add(clips, labels, names, options.aggregation, keep=bool(options.save_scores))
+            scores.records.extend(int(record) for record in batch.records)
+            progress.update(count, note=_running(scores, options))
     return scores
-
-
-def _add_batch(
-    scores: Scores, clips: np.ndarray, labels: np.ndarray, keys: list[str], options: argparse.Namespace
-) -> None:
-    if not np.isfinite(clips).all():
-        bad = keys[int(np.argmin(np.isfinite(clips).all(axis=(1, 2))))]
-        raise VmzError(f"the scores of record {bad} are not finite; are the weights those of this network?")
-    if not options.multi_label:
-        labels = labels[:, 0]
-        _check_labels(labels, keys, options)
-        repeated = np.repeat(labels, clips.shape[1])
-        right = metrics.in_top_k(clips.reshape(len(repeated), -1), repeated, 1).reshape(len(labels), -1).sum(axis=1)
-        scores.right.extend(right.tolist())
-        scores.right_clips += int(right.sum())
-    scores.all_clips += clips.shape[0] * clips.shape[1]
-    scores.videos.extend(metrics.aggregate(clips, options.aggregation))
-    scores.labels.extend(labels)
-    scores.keys.extend(keys)
-    if options.save_scores:
-        scores.clips.extend(clips)
 
 
 def _check_labels(labels: np.ndarray, keys: list[str], options: argparse.Namespace) -> None:
@@ -357,38 +294,6 @@ def _check_labels(labels: np.ndarray, keys: list[str], options: argparse.Namespa
 
 def _running(scores: Scores, options: argparse.Namespace) -> str:
     return "" if options.multi_label else f"clip@1 {scores.right_clips / scores.all_clips:.3f}"
-
-
-def summarise(scores: Scores, options: argparse.Namespace) -> tuple[dict[str, float], list[Mapping[str, Any]]]:
-    """The figures of a run, and one entry a class."""
-    videos, labels = np.stack(scores.videos), np.stack(scores.labels)
-    if options.multi_label:
-        found = metrics.multi_label(videos, labels)
-        figures = {"mAUC": found.mauc, "mAP": found.map, "mWAP": found.mwap, "mAP_all": found.map_all}
-        classes = [
-            {"label": label, "videos": int(labels[:, label].sum()), "average_precision": float(value)}
-            for label, value in enumerate(found.average_precision)
-            if not np.isnan(value)
-        ]
-        return figures, list(classes)
-    figures = {
-        "clip@1": scores.right_clips / scores.all_clips,
-        "video@1": float(metrics.in_top_k(videos, labels, 1).mean()),
-        f"video@{options.top_k}": float(metrics.in_top_k(videos, labels, options.top_k).mean()),
-    }
-    counted = metrics.per_class(videos, labels)
-    return figures, [{"label": c.label, "videos": c.videos, "correct": c.correct} for c in counted]
-
-
-def score_arrays(evaluation: Evaluation) -> dict[str, np.ndarray]:
-    """What --save_scores writes: softmax or prob (clips, classes), label and key a clip, in database order."""
-    scores, rows = evaluation.scores, evaluation.clips_per_video
-    name = "prob" if evaluation.options["multi_label"] else "softmax"
-    return {
-        name: np.concatenate(scores.clips),
-        "label": np.repeat(np.stack(scores.labels), rows, axis=0),
-        "key": np.repeat(np.array(scores.keys), rows),
-    }
 
 
 def environment(options: argparse.Namespace) -> dict[str, str]:

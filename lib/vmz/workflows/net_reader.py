@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from types import TracebackType
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from vmz.models.inputs import VideoSource, add_video_input
 from vmz.netdef.builder import NetBuilder, device_option
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
-from vmz.video.reader import BadVideo, Batch
+from vmz.video.reader import BadVideo, Batch, ClipReader
 from vmz.video.records import key_text
 
 # In the operator's order, each with the argument that asks for it
@@ -59,13 +59,22 @@ class NetReader:
     def skipped(self) -> list[BadVideo]:
         return self._engine.skipped
 
+    def close(self) -> None:
+        """Close the reader. Closing twice is harmless."""
+        self._engine.close()
+
     def __enter__(self) -> NetReader:
         return self
 
     def __exit__(
         self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        self._engine.close()
+        self.close()
+
+
+def open_reader(database: str, args: VideoInputArgs, engine: str, device: str = "cpu") -> Union[ClipReader, NetReader]:
+    """The reader behind an engine's VideoInput. The PyTorch engine's is ClipReader, which needs no net around it."""
+    return ClipReader(database, args) if engine == "pytorch" else NetReader(database, args, engine, device)
 
 
 def _operator_arguments(args: VideoInputArgs) -> dict[str, Any]:

@@ -133,6 +133,9 @@ TEST_FLAGS = {
     "num_iter": Flag(not_negative, 0, "stop after so many batches; 0: the whole database, each video once"),
     "top_k": Flag(positive, 5, "k of the accuracy in the top k"),
     "aggregation": Flag(int, 0, "a video's score over its clips: 0 their mean, 1 their maximum", (0, 1)),
+    "crop_per_inference": Flag(
+        not_negative, 0, "clips and crops that go through the net at a time, to bound its memory; 0: a whole batch"
+    ),
     "print_per_class_metrics": Flag(switch, 0, "also a line for each class"),
     "display_iter": Flag(positive, 10, "batches between two progress lines in a log (a terminal gets a bar)"),
 }
