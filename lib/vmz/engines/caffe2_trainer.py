@@ -25,7 +25,7 @@ class Caffe2Trainer(Trainer):
     Several "cpu" devices share the machine: they are there to try what several GPUs would do. What is not the
     original's (see Training) is refused by `load`.
 
-    An iteration is one run of one net, and that updates the parameters before anyone can look at the loss. After a
+    One net computes the loss and updates the parameters, before anyone can look at that loss. After a
     `step` that failed, the parameters of the iteration before are therefore gone: `state` and `weights` raise what
     `step` raised, so that nobody saves them, until `set_state` or `load` puts others in their place.
 
