@@ -34,10 +34,21 @@ class Readers:
     def __len__(self) -> int:
         return len(self._first)
 
-    def placed(self, net: Any) -> Any:
-        """A copy of the training net whose readers begin where they are to, and tell where they are."""
-        net = NetDef.FromString(net.SerializeToString())
-        for number, op in enumerate(op for op in net.op if op.type == "VideoInput"):
+    def split(self, net: Any) -> tuple[Any, Any]:
+        """The training net in two: its readers, placed where they are to begin, and all the rest.
+
+        Apart, a reader that fails does so before any parameter has changed, and the time of each is known.
+        """
+        reading, rest = (NetDef.FromString(net.SerializeToString()) for _ in range(2))
+        reading.name = f"{net.name}_readers"
+        for part, is_reader in ((reading, True), (rest, False)):
+            ops = [op for op in net.op if (op.type == "VideoInput") == is_reader]
+            del part.op[:]
+            part.op.extend(ops)
+        del reading.external_input[:]
+        reading.external_input.extend(blob for op in reading.op for blob in op.input)
+        rest.external_input.extend(blob for op in reading.op for blob in op.output)
+        for number, op in enumerate(reading.op):
             arguments = get_arguments(op)
             if len(self) > 1:
                 _set(op, "shard_index", number)
@@ -48,11 +59,16 @@ class Readers:
             _set(op, "get_position", 1)
             _set(op, "get_skipped", 1)
             op.output.extend([self._positions[number], self._skipped[number]])
-        return net
+        return reading, rest
+
+    def start(self, workspace: Workspace) -> None:
+        """Say where the readers are before the first batch."""
+        for blob, position in zip(self._positions, self._first):
+            workspace.feed(blob, np.array([position], np.int64), device_option(CPU))
 
     def positions(self, workspace: Workspace) -> np.ndarray:
         """int64 (readers,): videos of its own stream that each has given or left out, up to the batch last used."""
-        return np.array([self._position(workspace, number) for number in range(len(self))], np.int64)
+        return np.array([workspace.fetch(blob).item() for blob in self._positions], np.int64)
 
     def move(self, workspace: Workspace, positions: np.ndarray) -> None:
         """Begin at these positions, in a net yet to be made. VmzError for those of another number of readers."""
@@ -62,13 +78,8 @@ class Readers:
                 f"the state is of {len(positions)} devices that read, this run has {len(self)}; go on with as many"
             )
         self._first = positions
-        for blob, position in zip(self._positions, positions):
-            workspace.feed(blob, np.array([position]), device_option(CPU))
+        self.start(workspace)
         workspace.run_once(self._opening)
-
-    def _position(self, workspace: Workspace, number: int) -> int:
-        blob = self._positions[number]
-        return int(workspace.fetch(blob).item() if workspace.has(blob) else self._first[number])
 
     def skipped(self, workspace: Workspace) -> list[BadVideo]:
         """What all of them left out."""

@@ -25,7 +25,7 @@ class Caffe2Trainer(Trainer):
     Several "cpu" devices share the machine: they are there to try what several GPUs would do. What is not the
     original's (see Training) is refused by `load`.
 
-    An iteration is one run of one net, and that updates the parameters before anyone can look at the loss. After a
+    One net computes the loss and updates the parameters, before anyone can look at that loss. After a
     `step` that failed, the parameters of the iteration before are therefore gone: `state` and `weights` raise what
     `step` raised, so that nobody saves them, until `set_state` or `load` puts others in their place.
 
@@ -55,6 +55,7 @@ class Caffe2Trainer(Trainer):
         self._nets, self._training, self._seed = nets, training, seed
         self._readers = Readers(nets, seed)
         self._workspace.run_once(init_net)
+        self._readers.start(self._workspace)
         for name in weights or {}:
             if name not in self._parameters():
                 raise VmzError(f"the network has no parameter {name}; are these the weights of another network?")
@@ -76,12 +77,15 @@ class Caffe2Trainer(Trainer):
         started = time.perf_counter()
         if not self._created:
             self._create()
+        if self._readers:
+            self._workspace.run(f"{nets.net.name}_readers")
+        read = time.perf_counter()
         try:
             self._workspace.run(nets.net.name)
         except VmzError as error:  # the net is a DAG: what ran beside the operator that failed is not known
             self._failure = str(error)
             raise
-        seconds = time.perf_counter() - started
+        seconds = {"read": read - started, "compute": time.perf_counter() - read}
         loss = float(np.mean([np.mean(self._of_device(number, "loss")) for number in range(len(nets.scopes))]))
         iteration = int(self.fetch("ITER").item())
         self._check_loss(loss, iteration)
@@ -91,7 +95,7 @@ class Caffe2Trainer(Trainer):
             loss=loss,
             accuracy=self._accuracy(),
             samples=sum(len(self._workspace.fetch(network.prediction)) for network in nets.devices),
-            seconds={"read": 0.0, "compute": seconds},  # the net reads ahead of itself, and waits inside if it must
+            seconds=seconds,
         )
 
     def fetch(self, blob: str) -> np.ndarray:
@@ -148,14 +152,17 @@ class Caffe2Trainer(Trainer):
     def _create(self) -> None:
         """Make the net: with its readers where they are to start, and dropout drawing from the iteration on."""
         nets = self._loaded()
-        net = self._readers.placed(nets.net)
-        missing = [blob for blob in net.external_input if not self._workspace.has(blob)]
+        reading, net = self._readers.split(nets.net)
+        read = {blob for op in reading.op for blob in op.output}
+        missing = [blob for blob in net.external_input if blob not in read and not self._workspace.has(blob)]
         if missing:
             raise UsageError(f"blob {missing[0]} has no value: no operator computes it; feed it before step")
         iteration = int(self.fetch("ITER").item())
         for number, op in enumerate(op for op in net.op if op.type == "Dropout"):
             mixed = np.random.SeedSequence([self._seed, iteration, number]).generate_state(1)
             op.device_option.random_seed = int(mixed[0]) or 1  # 0 would mean: from the clock
+        if self._readers:  # made first: its outputs are the other's inputs
+            self._workspace.create(reading)
         self._workspace.create(net)
         self._created = True
 

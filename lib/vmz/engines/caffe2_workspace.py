@@ -104,7 +104,8 @@ class Workspace:
 
     def skipped(self, blobs: Sequence[str]) -> list[BadVideo]:
         """What the readers left out, from the blobs that `report_skipped` named."""
-        rows = [row for blob in blobs if self.has(blob) for row in self.fetch(blob)]
+        tables = [self.fetch(blob) for blob in blobs if self.has(blob)]
+        rows = [row for table in tables if table.ndim == 2 for row in table]  # else no reader has written it yet
         return [BadVideo(_text(key), _text(path) or None, _text(reason)) for key, path, reason in rows]
 
     def reset(self) -> None:
