@@ -112,10 +112,12 @@ class SlicedBatches(Batches):
         batch = self._reader.next_batch()
         self._reading += time.perf_counter() - started
         assert batch.record_index is not None
+        data = batch.data if batch.data is not None else batch.flow  # whichever the network takes
+        assert data is not None
         clips = []
-        for start in range(0, len(batch.data), self._size):
+        for start in range(0, len(data), self._size):
             part = slice(start, start + self._size)
-            self._engine.feed(self._model.blob("data"), batch.data[part])
+            self._engine.feed(self._model.blob("data"), data[part])
             if self._takes_label:
                 self._engine.feed(self._model.blob("label"), batch.label[part])
             self._engine.run()

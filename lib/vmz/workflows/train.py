@@ -357,7 +357,6 @@ def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:
         "crop_per_inference": 0,
         "num_iter": options.test_num_iter,
         "aggregation": 0,
-        "crop_per_inference": 0,
         "save_scores": None,
         "load_model_path": None,
         "list": None,
