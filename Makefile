@@ -16,14 +16,15 @@ CAFFE2_STAMP = $(CAFFE2_VENV)/.ready
 OPS_LIBRARY = build/ops/libvmz_ops.so
 OPS_SOURCES = $(shell find ops -type f -not -path 'ops/tests/*')
 # Where Python 3.9, torch 1.10.2 and old numpy and protobuf can tell, and Caffe2 itself.
-CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints video engines ops workflows tools)
+CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints video engines ops report workflows tools)
 
-.PHONY: help setup setup-caffe2 ops lock-caffe2 demo test test-torch test-caffe2 test-all lint format clean
+.PHONY: help setup setup-caffe2 ops lock-caffe2 demo demo-train test test-torch test-caffe2 test-all lint format clean
 
 help:
 	@echo "make setup     a virtual environment in $(VENV) with PyTorch, PyAV and VMZ"
 	@echo "make setup-caffe2  the second one, $(CAFFE2_VENV), with real Caffe2 (Python 3.9, 900 MB), and our operators for it"
 	@echo "make demo      synthesise videos, make an LMDB, evaluate the demo network on it"
+	@echo "make demo-train  train the demo network from scratch on synthesised videos, evaluate it on every engine here"
 	@echo "make test      the tests (seconds to a few minutes); make test-all: the long ones too"
 	@echo "make lint      ruff and mypy; make format: ruff rewrites"
 	@echo "make clean     remove $(DEMO) and caches (not $(VENV))"
@@ -65,6 +66,9 @@ lock-caffe2:
 
 demo: $(STAMP)
 	PYTHON=$(RUN) CAFFE2_PYTHON=$(CAFFE2_RUN) scripts/demo/run.sh $(DEMO)
+
+demo-train: $(STAMP)
+	PYTHON=$(RUN) CAFFE2_PYTHON=$(CAFFE2_RUN) scripts/demo/train_run.sh $(DEMO)
 
 test: test-torch test-caffe2
 

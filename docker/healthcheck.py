@@ -14,7 +14,7 @@ import av
 import numpy as np
 import torch
 
-from vmz.engines.caffe2_engine import import_caffe2, load_operators
+from vmz.engines.caffe2_workspace import import_caffe2, load_operators
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
 

@@ -70,6 +70,9 @@ fi
 cmake -S "$here" -B "$build" -DVMZ_TORCH="$torch" -DVMZ_HEADERS="$headers" -DVMZ_CUDA="${CUDA:-OFF}" \
   >"$build/configure.log" ||
   { cat "$build/configure.log" >&2; fail "CMake found something missing (above); see ops/README.md"; }
+if grep -q "^-- Without optical flow" "$build/configure.log"; then
+  echo "without optical flow and images; for them: apt-get install libopencv-video-dev, then ops/build.sh again" >&2
+fi
 cmake --build "$build" -j "${JOBS:-2}" >"$build/build.log" 2>&1 ||
   { cat "$build/build.log" >&2; fail "it does not compile"; }
 echo "$build/libvmz_ops.so"

@@ -1,4 +1,6 @@
-"""Every RGB golden of the original reader, run through ours: identical, or different for a cause that is checked.
+"""Every golden of the original reader, run through ours: identical, or different for a cause that is checked.
+
+Optical flow is compared with a tolerance: another build of OpenCV moves single pixels.
 
 Used by tests/video/test_reader_goldens.py and by scripts/reader_goldens.py, which writes docs/reader_goldens.md.
 """
@@ -30,8 +32,22 @@ FFMPEG_8 = av.library_versions["libswscale"][0] >= 9
 IDENTICAL, REFUSED, READ = "identical", "refused, as the original failed", "read, where the original crashed"
 STARTS_WHERE_TOLD = "starts at the record's frame, where the original starts at 0 (the container states no duration)"
 UNWRITTEN = "unscaled, and the original leaves the last columns (width modulo 8) unwritten"
+FLOW = "optical flow within the tolerance"
 SAME_HEIGHT = "only the width is scaled: FFmpeg 8 and later differ"
 ODD_WIDTH = "unscaled and of odd width: FFmpeg 8 and later differ"
+
+
+FLOW_MEAN, FLOW_VALUE, FLOW_SHARE = 1e-3, 0.05, 0.999  # mean difference; a value's, and how many must be within it
+
+
+@dataclass(frozen=True)
+class FlowDifference:
+    """Of the normalised flow from the original's: over the whole array, or at the golden's 64 sample places."""
+
+    whole: bool
+    mean: float
+    largest: float
+    within: float  # share of the values that differ by no more than FLOW_VALUE
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,7 @@ class Outcome:
     case: int
     verdict: str
     difference: Optional[int] = None
+    flow: Optional[FlowDifference] = None
 
 
 def videos() -> list[str]:
@@ -49,15 +66,21 @@ def videos() -> list[str]:
     return sorted(path.name[: -len(".json")] for path in READER.glob("*.*.json"))
 
 
-def rgb_cases(video: str) -> list[dict[str, Any]]:
-    """The cases that ask for RGB clips only."""
-    cases = json.loads((READER / f"{video}.json").read_text())["cases"]
-    return [case for case in cases if not case["args"].get("get_optical_flow")]
+def cases_of(video: str, every: int = 1) -> list[dict[str, Any]]:
+    """The cases of a video: each `every`-th of those that ask for RGB clips only, and each that asks for flow."""
+    cases: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+    for case in json.loads((READER / f"{video}.json").read_text())["cases"]:
+        cases[asks_for_flow(case)].append(case)
+    return cases[False][::every] + cases[True]
+
+
+def asks_for_flow(case: dict[str, Any]) -> bool:
+    return bool(case["args"].get("get_optical_flow"))
 
 
 def outcomes(video: str, folder: Path, every: int = 1) -> Iterator[Outcome]:
-    """Run the cases of a video (each `every`-th). AssertionError where a case differs without one of the causes."""
-    for case in rgb_cases(video)[::every]:
+    """Run the cases of a video, as cases_of. AssertionError where a case differs without one of the causes."""
+    for case in cases_of(video, every):
         yield _outcome(video, case, folder / f"{video}_{case['case']}")
 
 
@@ -91,6 +114,8 @@ def _outcome(video: str, case: dict[str, Any], database: Path) -> Outcome:
         return Outcome(*where, READ)
     assert case["decoded"], (*where, "the original could not decode this")
     _assert_small_outputs(batch, case)
+    if "flow" in case["out"]:
+        return flow_outcome(video, case, batch)
     if _sha256(batch) == case["out"]["data"]["sha256"]:
         return Outcome(*where, IDENTICAL)
     assert cause is not None, (*where, "differs without a cause")
@@ -101,6 +126,32 @@ def _outcome(video: str, case: dict[str, Any], database: Path) -> Outcome:
         _assert_identical_when_black(batch, case, video)
         return Outcome(*where, cause)
     return Outcome(*where, cause, _difference(batch, case))
+
+
+def flow_outcome(video: str, case: dict[str, Any], batch: Batch) -> Outcome:
+    """Of a case that asks for flow: AssertionError where the RGB is not identical, or the flow out of the tolerance."""
+    where, wanted, flow = (video, case["case"]), case["out"]["flow"], batch.flow
+    assert flow is not None and flow.dtype == np.float32
+    verdict = SAME_HEIGHT if _cause(video, case) == SAME_HEIGHT else FLOW
+    if verdict == FLOW and "data" in case["out"]:
+        assert _sha256(batch) == case["out"]["data"]["sha256"], (*where, "the RGB differs")
+    arrays = np.load(READER / f"{video}.npz")
+    whole = f"case{case['case']:03}_flow" in arrays.files
+    if whole:
+        difference = np.abs(flow - arrays[f"case{case['case']:03}_flow"])
+    else:
+        places = np.random.RandomState(case["case"]).randint(0, flow.size, 64)
+        difference = np.abs(flow.ravel()[places] - np.array(wanted["sample_values"], np.float32))
+        for name in ("mean", "std"):
+            assert abs(float(getattr(flow, name)(dtype=np.float64)) - wanted[name]) <= FLOW_MEAN, (*where, name)
+    found = FlowDifference(
+        whole, float(difference.mean()), float(difference.max()), float((difference <= FLOW_VALUE).mean())
+    )
+    if verdict == FLOW:
+        assert found.mean <= FLOW_MEAN and found.within >= FLOW_SHARE, (*where, found)
+        if _sha256_of(flow) == wanted["sha256"]:
+            verdict = IDENTICAL
+    return Outcome(*where, verdict, flow=found)
 
 
 def _cause(video: str, case: dict[str, Any]) -> Optional[str]:
@@ -124,17 +175,23 @@ def _assert_identical(batch: Batch, case: dict[str, Any]) -> None:
 
 
 def _assert_small_outputs(batch: Batch, case: dict[str, Any]) -> None:
-    assert list(batch.data.shape) == case["out"]["data"]["shape"]
+    assert (batch.data is not None, batch.flow is not None) == ("data" in case["out"], "flow" in case["out"])
     for name, wanted in case["out"].items():
-        if name == "data":
-            continue
         found = getattr(batch, name)
+        if name in ("data", "flow"):
+            assert list(found.shape) == wanted["shape"], name
+            continue
         assert (str(found.dtype), list(found.shape)) == (wanted["dtype"], wanted["shape"]), name
         assert found.ravel().tolist() == wanted["values"], name
 
 
 def _sha256(batch: Batch) -> str:
-    return hashlib.sha256(np.ascontiguousarray(batch.data).astype("<f4").tobytes()).hexdigest()
+    assert batch.data is not None
+    return _sha256_of(batch.data)
+
+
+def _sha256_of(clips: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(clips).astype("<f4").tobytes()).hexdigest()
 
 
 def _assert_identical_when_black(batch: Batch, case: dict[str, Any], video: str) -> None:

@@ -14,12 +14,15 @@ import numpy as np
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.files import atomic_write
 from vmz.models.registry import Model, build
+from vmz.report.comparison import page
+from vmz.report.page import write
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import ClipReader
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.compare import BlobDifference, Job, blobs_to_compare, compute, differences, first_beyond
 from vmz.workflows.evaluate import check_fits, load_weights
 from vmz.workflows.options import (
+    CHECKPOINT_FLAGS,
     MODEL_FLAGS,
     READER_FLAGS,
     add_flags,
@@ -27,7 +30,6 @@ from vmz.workflows.options import (
     model_config,
     parse,
     positive,
-    switch,
     video_input_arguments,
 )
 
@@ -37,8 +39,7 @@ def main(argv: Sequence[str]) -> int:
     add_zoo_flag(parser)
     add_flags(parser, "network", list(MODEL_FLAGS))
     add_flags(parser, "clips, of --test_data", list(READER_FLAGS), batch_size=1, clip_per_video=1)
-    add_flags(parser, "weights", ["load_model_path", "db_type", "seed"])
-    parser.add_argument("--allow_partial_load", type=switch, default=0, help="1: a file that fits in part is fine")
+    add_flags(parser, "weights", ["load_model_path", "db_type", *CHECKPOINT_FLAGS, "seed"])
     parser.add_argument("--clips", type=positive, default=1, help="random clips, when there is no --test_data")
     parser.add_argument("--tolerance", type=float, default=1e-4, help="of a blob's largest value")
     parser.add_argument("--caffe2_python", type=Path, metavar="FILE", help="a Python with Caffe2, if this one has none")
@@ -72,7 +73,7 @@ def make_job(model: Model, options: argparse.Namespace) -> Job:
     if options.test_data:
         with ClipReader(options.test_data, VideoInputArgs.from_mapping(video_input_arguments(options))) as reader:
             batch = reader.next_batch()
-        data, label = batch.data, batch.label
+        data, label = batch.flow if batch.data is None else batch.data, batch.label
     else:
         random = np.random.RandomState(options.seed)
         data = random.randn(options.clips, *model.clip_shape).astype(np.float32)
@@ -112,10 +113,7 @@ def write_files(found: list[BlobDifference], options: argparse.Namespace) -> Non
         with atomic_write(options.output, "w") as stream:
             json.dump({"tolerance": options.tolerance, "blobs": entries}, stream, indent=1)
     if options.html:
-        from vmz.workflows.compare_page import page
-
-        with atomic_write(options.html, "w") as stream:
-            stream.write(page(found, options.tolerance, f"{options.model_name} depth {options.model_depth}"))
+        write(options.html, page(found, options.tolerance, f"{options.model_name} depth {options.model_depth}"))
 
 
 if __name__ == "__main__":

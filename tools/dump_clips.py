@@ -27,7 +27,7 @@ def parser() -> Parser:
     flags.add_argument("--args", metavar="JSON", default="{}", help="VideoInput arguments by name; they win over flags")
     flags.add_argument("--num_batches", type=not_negative, default=1, help="batches; 0: each video of --test_data once")
     flags.add_argument(
-        "--output", metavar="FILE.npz", help="arrays data, label, key, and video_id, start_frame if asked"
+        "--output", metavar="FILE.npz", help="arrays data (or flow), label, key, and video_id, start_frame if asked"
     )
     flags.add_argument("--contact_sheet", metavar="FILE.png", help="a picture with a row a clip (the first 200)")
     return flags

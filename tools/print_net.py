@@ -18,7 +18,7 @@ from vmz.workflows.options import MODEL_FLAGS, add_flags, add_zoo_flag, model_co
 def main(argv: Sequence[str]) -> int:
     parser = Parser(__doc__)
     add_zoo_flag(parser)
-    add_flags(parser, "network", list(MODEL_FLAGS))
+    add_flags(parser, "network", [*MODEL_FLAGS, "input_type", "clip_length_of", "flow_data_type"])
     parser.add_argument(
         "--is_test", type=switch, default=1, help="1: the testing net, 0: the training net (forward part)"
     )

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 
 class VmzError(Exception):
-    """Something failed. Tools print the message on one line and end with `exit_status`."""
+    """Something failed. Tools print the message on one line and end with `exit_status`.
+
+    told: another process of the same run prints it.
+    """
 
     exit_status = 1
+    told = False
 
 
 class UsageError(VmzError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import IO, Any, Union
 
 from vmz.errors import VmzError
+
+DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 
 @contextmanager
@@ -32,7 +35,9 @@ def atomic_write(path: Union[str, Path], mode: str = "wb") -> Iterator[IO[Any]]:
         os.umask(umask)
         os.chmod(name, 0o666 & ~umask)  # mkstemp makes the file private
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         if os.path.exists(name):
             os.unlink(name)
+        if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
+            raise VmzError(f"cannot write {path}: {error.strerror}; what was there before is as it was") from error
         raise

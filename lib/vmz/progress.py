@@ -17,20 +17,29 @@ LINE_EVERY_SECONDS = 10.0
 class Progress:
     """Counts `total` things named `unit`; `update(n, note)` as they are done. Writes to stderr, results go to stdout.
 
-    In a log there is a line every `every` updates, or every ten seconds when that is not given.
+    In a log there is a line every `every` updates, or every ten seconds when that is not given. done: how many were
+    so before, which the rate does not count. quiet: say nothing.
     """
 
     def __init__(
-        self, total: Optional[int], unit: str, title: str, stream: Optional[TextIO] = None, every: Optional[int] = None
+        self,
+        total: Optional[int],
+        unit: str,
+        title: str,
+        stream: Optional[TextIO] = None,
+        every: Optional[int] = None,
+        done: int = 0,
+        quiet: bool = False,
     ) -> None:
         self._stream = stream or sys.stderr
         self._every, self._updates = every, 0
         self._total, self._unit, self._title = total, unit, title
-        self._done = 0
+        self._done = self._before = done
+        self._quiet = quiet
         self._start = self._last_line = time.monotonic()
         self._bar = (
-            tqdm(total=total, unit=unit, desc=title, file=self._stream, dynamic_ncols=True)
-            if self._stream.isatty()
+            tqdm(total=total, initial=done, unit=unit, desc=title, file=self._stream, dynamic_ncols=True)
+            if self._stream.isatty() and not quiet
             else None
         )
 
@@ -50,8 +59,10 @@ class Progress:
         return time.monotonic() - self._last_line >= LINE_EVERY_SECONDS
 
     def _line(self, note: str = "") -> None:
+        if self._quiet:
+            return
         self._last_line = time.monotonic()
-        rate = self._done / max(self._last_line - self._start, 1e-9)
+        rate = (self._done - self._before) / max(self._last_line - self._start, 1e-9)
         of = f"/{self._total}" if self._total is not None else ""
         extra = f", {note}" if note else ""
         print(f"{self._title}: {self._done}{of} {self._unit}, {rate:.2f} {self._unit}/s{extra}", file=self._stream)

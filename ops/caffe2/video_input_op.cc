@@ -107,8 +107,11 @@ class ArgumentReader {
 };
 
 std::vector<std::string> output_names(const VideoInputArgs& args) {
-  std::vector<std::string> names = {"data", "label"};
+  std::vector<std::string> names;
   const std::pair<int, const char*> optional[] = {
+      {args.get_rgb, "data"},
+      {args.get_optical_flow, "flow"},
+      {1, "label"},
       {args.get_video_id, "video_id"},
       {args.get_start_frame, "start_frame"},
       {args.get_record_index, "record_index"},
@@ -156,6 +159,29 @@ caffe2::Tensor tensor_on(std::shared_ptr<float> data, const std::vector<int64_t>
   return tensor;
 }
 
+// The clips of one kind, of these sizes all together.
+caffe2::Tensor clips_tensor(const std::vector<VideoClips>& videos, ClipsOf kind, const std::vector<int64_t>& sizes) {
+  int64_t values = 1;
+  for (const int64_t size : sizes) {
+    values *= size;
+  }
+  const int64_t video_values = values / static_cast<int64_t>(videos.size());
+  if (std::shared_ptr<float> data = in_place(videos, kind, video_values)) {
+    return tensor_on(std::move(data), sizes);
+  }
+  caffe2::Tensor tensor = new_tensor(sizes, caffe2::TypeMeta::Make<float>());
+  copy_clips(videos, kind, video_values, tensor.mutable_data<float>());
+  return tensor;
+}
+
+std::vector<int64_t> rgb_sizes(const VideoInputArgs& args, int64_t rows) {
+  return {rows, 3, args.length_rgb, args.crop_size, args.crop_size};
+}
+
+std::vector<int64_t> flow_sizes(const VideoInputArgs& args, int64_t rows) {
+  return {rows, args.flow_channels(), args.length_of, args.crop_size, args.crop_size};
+}
+
 // FFmpeg tells stderr of every macroblock that it cannot decode; what matters of that is in our errors.
 [[gnu::unused]] const bool quiet = (av_log_set_level(AV_LOG_FATAL), true);
 
@@ -184,12 +210,11 @@ std::vector<caffe2::Tensor> output_tensors(
   const auto count = static_cast<int64_t>(videos.size());
   const int64_t rows = count * args.rows();
   std::vector<caffe2::Tensor> outputs;
-  const std::vector<int64_t> sizes = {rows, 3, args.length_rgb, args.crop_size, args.crop_size};
-  if (std::shared_ptr<float> data = data_in_place(videos, args)) {
-    outputs.push_back(tensor_on(std::move(data), sizes));
-  } else {
-    outputs.push_back(new_tensor(sizes, caffe2::TypeMeta::Make<float>()));
-    copy_data(videos, args, outputs.back().mutable_data<float>());
+  if (args.get_rgb) {
+    outputs.push_back(clips_tensor(videos, &VideoClips::data, rgb_sizes(args, rows)));
+  }
+  if (args.get_optical_flow) {
+    outputs.push_back(clips_tensor(videos, &VideoClips::flow, flow_sizes(args, rows)));
   }
   outputs.push_back(new_tensor(
       args.do_multi_label ? std::vector<int64_t>{rows, args.num_of_class} : std::vector<int64_t>{rows},
@@ -246,7 +271,12 @@ std::vector<caffe2::TensorShape> infer_shapes(
   const auto add = [&shapes](std::vector<int64_t> sizes, caffe2::TensorProto_DataType type) {
     shapes.push_back(caffe2::CreateTensorShape(std::move(sizes), type));
   };
-  add({rows, 3, args.length_rgb, args.crop_size, args.crop_size}, caffe2::TensorProto_DataType_FLOAT);
+  if (args.get_rgb) {
+    add(rgb_sizes(args, rows), caffe2::TensorProto_DataType_FLOAT);
+  }
+  if (args.get_optical_flow) {
+    add(flow_sizes(args, rows), caffe2::TensorProto_DataType_FLOAT);
+  }
   add(args.do_multi_label ? std::vector<int64_t>{rows, args.num_of_class} : std::vector<int64_t>{rows},
       caffe2::TensorProto_DataType_INT32);
   if (args.get_video_id) {
@@ -279,7 +309,7 @@ REGISTER_CPU_OPERATOR(VideoInput, VideoInputOpCPU);
 
 OPERATOR_SCHEMA(VideoInput)
     .NumInputs(1)
-    .NumOutputs(2, 7)
+    .NumOutputs(1, 8)
     .TensorInferenceFunction(vmz::infer_shapes)
     .SetDoc("Reads a batch of clips from a database of videos. See ops/README.md of VMZ.");
 

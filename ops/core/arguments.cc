@@ -4,10 +4,12 @@
 #include <initializer_list>
 
 #include "core/errors.h"
+#include "core/opencv.h"
 
 namespace vmz {
 namespace {
 
+constexpr int kMinDisPixels = 16;         // OpenCV's DIS takes no images that are much smaller
 constexpr double kMaxNumber = 1e18;       // of a video in the stream of all shards; keeps it within 64 bits
 constexpr double kMaxBatchValues = 1e12;  // 4 TB of float32; keeps products of sizes within 64 bits
 
@@ -83,6 +85,58 @@ void check_clips(const VideoInputArgs& a) {
   }
 }
 
+void check_flow(const VideoInputArgs& a) {
+  if (!a.get_optical_flow) {  // its arguments are in every net and count only when it is asked for
+    return;
+  }
+  at_least("length_of", a.length_of, 1);
+  at_least("sampling_rate_of", a.sampling_rate_of, 1);
+  at_least("frame_gap_of", a.frame_gap_of, 1);
+  one_of("flow_data_type", a.flow_data_type, {0, 1, 2, 3});
+  if (a.flow_alg_type == 1 || a.flow_alg_type == 2) {
+    throw RequestError(
+        is("flow_alg_type", a.flow_alg_type) + " has no CPU version; use 0 (Farneback) or 3 (DIS, where TV-L1 was)");
+  }
+  one_of("flow_alg_type", a.flow_alg_type, {kFarneback, kDis});
+  if (a.flow_alg_type == kDis && a.crop_size < kMinDisPixels) {
+    throw RequestError(
+        is("crop_size", a.crop_size) + " is too small for flow_alg_type=3: " + std::to_string(kMinDisPixels) +
+        " at least");
+  }
+}
+
+void check_image(const VideoInputArgs& a) {
+  if (!a.image_as_input) {
+    return;
+  }
+  const struct {
+    const char* name;
+    int value, wanted;
+  } fixed[] = {
+      {"get_optical_flow", a.get_optical_flow, 0},
+      {"length_rgb", a.length_rgb, 1},
+      {"video_res_type", a.video_res_type, kFixedSize}};
+  for (const auto& argument : fixed) {
+    if (argument.value != argument.wanted) {
+      throw RequestError(
+          is(argument.name, argument.value) +
+          " with image_as_input=1: an image is a clip of one RGB frame, resized to scale_w x scale_h; set " +
+          is(argument.name, argument.wanted));
+    }
+  }
+  if (a.clips() > 1) {
+    throw RequestError(is("clip_per_video", a.clips()) + " with image_as_input=1: an image is one clip");
+  }
+}
+
+void check_opencv(const VideoInputArgs& a) {
+  if ((a.get_optical_flow || a.image_as_input) && !has_opencv()) {
+    throw RequestError(
+        std::string(a.get_optical_flow ? "get_optical_flow=1" : "image_as_input=1") +
+        " needs OpenCV, and this library was built without; install libopencv-video-dev and run ops/build.sh again");
+  }
+}
+
 void check_order(const VideoInputArgs& a) {
   one_of("shuffle", a.shuffle, {0, 1});
   at_least("shard_count", a.shard_count, 1);
@@ -107,21 +161,17 @@ void check_order(const VideoInputArgs& a) {
 }  // namespace
 
 void VideoInputArgs::check() const {
-  if (get_optical_flow) {
-    throw RequestError("get_optical_flow=1 comes with the evaluation release: this VideoInput gives RGB clips only");
-  }
-  if (image_as_input) {
-    throw RequestError("image_as_input=1 comes with the evaluation release: this VideoInput decodes videos only");
-  }
-  if (!get_rgb) {
-    throw RequestError("get_rgb=0 leaves nothing to read: this VideoInput gives RGB clips only; set get_rgb=1");
+  if (!get_rgb && !get_optical_flow) {
+    throw RequestError("get_rgb=0 and get_optical_flow=0 leave nothing to read; set one of them to 1");
   }
   at_least("batch_size", batch_size, 1);
-  at_least("length_rgb", length_rgb, 1);
   at_least("crop_size", crop_size, 1);
   at_least("clip_per_video", clip_per_video, 1);
   at_least("crop_per_clip", crop_per_clip, 1);
-  at_least("sampling_rate_rgb", sampling_rate_rgb, 1);
+  if (get_rgb) {
+    at_least("length_rgb", length_rgb, 1);
+    at_least("sampling_rate_rgb", sampling_rate_rgb, 1);
+  }
   at_least("num_decode_threads", num_decode_threads, 1);
   at_most("num_decode_threads", num_decode_threads, 1024);
   at_least("scale_h", scale_h, 0);
@@ -136,17 +186,21 @@ void VideoInputArgs::check() const {
   }
   check_sizes(*this);
   check_clips(*this);
+  check_flow(*this);
+  check_image(*this);
+  check_opencv(*this);
   check_order(*this);
   if (do_multi_label && num_of_class < 1) {
     throw RequestError("num_of_class must be set (the number of classes) with do_multi_label=1");
   }
-  const double values = static_cast<double>(batch_size) * static_cast<double>(clips()) * crop_per_clip * 3.0 *
-      length_rgb * crop_size * crop_size;
+  const double planes = (get_rgb ? 3.0 * length_rgb : 0.0) + (get_optical_flow ? 5.0 * length_of : 0.0);
+  const double values = static_cast<double>(batch_size) * static_cast<double>(clips()) * crop_per_clip * planes *
+      crop_size * crop_size;
   if (values > kMaxBatchValues) {
     throw RequestError(
         is("batch_size", batch_size) + " with " + is("clip_per_video", clips()) + ", " +
-        is("crop_per_clip", crop_per_clip) + ", " + is("length_rgb", length_rgb) + " and " +
-        is("crop_size", crop_size) + " is more than a computer holds");
+        is("crop_per_clip", crop_per_clip) + ", " + is("length_rgb", length_rgb) + ", " + is("length_of", length_of) +
+        " and " + is("crop_size", crop_size) + " is more than a computer holds");
   }
 }
 

@@ -9,6 +9,7 @@ namespace vmz {
 
 enum DecodeType { kRandom = 0, kUniform = 1, kFromStartFrame = 2 };
 enum VideoResType { kFixedSize = 0, kShortEdge = 1, kOriginalSize = 2 };
+enum FlowAlgType { kFarneback = 0, kDis = 3 };
 
 // Flags are 0 or 1, sizes are pixels, lengths and rates are frames.
 struct VideoInputArgs {
@@ -64,12 +65,19 @@ struct VideoInputArgs {
   int64_t rows() const {
     return clips() * crop_per_clip;
   }
-  // float32 values of one row, and of one video.
+  // float32 values of one row, and of one video: of the RGB clips, and of the flow.
   int64_t row_values() const {
-    return int64_t{3} * length_rgb * crop_size * crop_size;
+    return get_rgb ? int64_t{3} * length_rgb * crop_size * crop_size : 0;
   }
   int64_t video_values() const {
     return rows() * row_values();
+  }
+  int64_t flow_video_values() const {
+    return get_optical_flow ? rows() * flow_channels() * length_of * crop_size * crop_size : 0;
+  }
+  // By flow_data_type: dx, dy; and the magnitude; and gray; and R, G, B.
+  int64_t flow_channels() const {
+    return flow_data_type == 0 ? 2 : flow_data_type == 3 ? 5 : 3;
   }
   // What each video's short edge is drawn from, if it is drawn: train_net writes jitter_scales into every net, but only
   // with video_res_type=1 there is a short edge.

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "core/errors.h"
+#include "core/flow.h"
+#include "core/image.h"
 #include "core/sampling.h"
 #include "core/scaling.h"
 
@@ -50,29 +53,61 @@ std::string frames_found(int64_t found, const Video& video) {
 }
 
 std::string frames_wanted(int64_t needed, const VideoInputArgs& args) {
-  std::string text = std::to_string(needed) + " are needed for length_rgb=" + std::to_string(args.length_rgb) +
-      " sampling_rate_rgb=" + std::to_string(args.sampling_rate_rgb);
-  return args.random_sampling_rate > 0
-      ? text + " random_sampling_rate=" + std::to_string(args.random_sampling_rate)
-      : text;
+  std::string text = std::to_string(needed) + " are needed for";
+  const auto add = [&text](const char* name, int value) {
+    text += std::string(" ") + name + "=" + std::to_string(value);
+  };
+  if (args.get_rgb) {
+    add("length_rgb", args.length_rgb);
+    add("sampling_rate_rgb", args.sampling_rate_rgb);
+    if (args.random_sampling_rate > 0) {
+      add("random_sampling_rate", args.random_sampling_rate);
+    }
+  }
+  if (args.get_optical_flow) {
+    add("length_of", args.length_of);
+    add("sampling_rate_of", args.sampling_rate_of);
+    add("frame_gap_of", args.frame_gap_of);
+  }
+  return text;
+}
+
+// What each row shows of frames of this size.
+std::vector<Crop> crops_of_rows(const VideoInputArgs& args, const Draws& draws, Size size) {
+  std::vector<Crop> crops;
+  for (const Draws::Clip& clip : draws.clips) {
+    if (args.random_crop) {
+      const double down = static_cast<double>(size.height - args.crop_size + 1);  // both ends included
+      const double across = static_cast<double>(size.width - args.crop_size + 1);
+      crops.push_back({{static_cast<int64_t>(clip.top * down), static_cast<int64_t>(clip.left * across)}, clip.mirror});
+      continue;
+    }
+    for (const Offset& offset : crop_offsets(size, args.crop_size, args.crop_per_clip)) {
+      crops.push_back({offset, clip.mirror});
+    }
+  }
+  return crops;
 }
 
 // One attempt at the clips of an opened video.
 class ClipReader {
  public:
   ClipReader(
-      Video& video, const VideoInputArgs& args, const Draws& draws, const std::atomic<bool>* cancelled, float* out)
+      Video& video, const VideoInputArgs& args, const Draws& draws, const std::atomic<bool>* cancelled, float* out,
+      float* flow)
       : video_(video),
         args_(args),
         draws_(draws),
         cancelled_(cancelled),
         out_(out),
+        flow_(flow),
         scaler_(output_size(args, {video.width(), video.height()}, draws.short_edge)) {
     if (std::min(scaler_.size().width, scaler_.size().height) < args.crop_size) {
       throw BadRecord(
           "its frames become " + std::to_string(scaler_.size().width) + "x" + std::to_string(scaler_.size().height) +
           ", smaller than crop_size=" + std::to_string(args.crop_size));
     }
+    crops_ = crops_of_rows(args, draws, scaler_.size());
   }
 
   // One clip of the frames shown at or after a timestamp. False when a start that was drawn leaves too few frames: the
@@ -146,10 +181,11 @@ class ClipReader {
   int64_t write(const std::vector<int64_t>& starts, int64_t stop, int64_t since) {
     std::unordered_map<int64_t, std::vector<Place>> wanted;
     for (size_t clip = 0; clip < starts.size(); ++clip) {
-      for (int64_t frame = 0; frame < args_.length_rgb; ++frame) {
+      for (int64_t frame = 0; args_.get_rgb && frame < args_.length_rgb; ++frame) {
         wanted[starts[clip] + frame * draws_.clips[clip].stride].push_back({static_cast<int64_t>(clip), frame});
       }
     }
+    const std::unique_ptr<FlowWriter> flow = flow_writer(starts);
     const bool timed = since != std::numeric_limits<int64_t>::min();
     const int64_t limit = stop == kToTheEnd ? kMaxFrames : std::min(stop, kMaxFrames);
     int64_t read = 0;
@@ -163,10 +199,16 @@ class ClipReader {
         continue;
       }
       const auto places = wanted.find(read);
-      if (places != wanted.end()) {
+      const bool for_flow = flow && flow->wants(read);
+      if (places != wanted.end() || for_flow) {
         const Pixels pixels = scaler_.convert(*frame);
-        for (const Place& place : places->second) {
-          write_crops(pixels, place);
+        if (places != wanted.end()) {
+          for (const Place& place : places->second) {
+            write_crops(pixels, place);
+          }
+        }
+        if (for_flow) {
+          flow->add(read, pixels);
         }
       }
       ++read;
@@ -175,24 +217,24 @@ class ClipReader {
   }
 
   void write_crops(const Pixels& pixels, Place place) const {
-    const int64_t crop = args_.crop_size, plane = crop * crop;
-    const Draws::Clip& clip = draws_.clips[static_cast<size_t>(place.clip)];
-    int64_t row = place.clip * args_.crop_per_clip;
-    for (const Offset& offset : offsets(clip)) {
-      float* to = out_ + row++ * args_.row_values() + place.frame * plane;
-      normalise(pixels, offset, crop, clip.mirror, to, args_.length_rgb * plane);
+    const int64_t size = args_.crop_size, plane = size * size;
+    for (int64_t crop = 0; crop < args_.crop_per_clip; ++crop) {
+      const int64_t row = place.clip * args_.crop_per_clip + crop;
+      float* to = out_ + row * args_.row_values() + place.frame * plane;
+      normalise(pixels, crops_[static_cast<size_t>(row)], size, to, args_.length_rgb * plane);
     }
   }
 
-  std::vector<Offset> offsets(const Draws::Clip& clip) const {
-    const Size size = scaler_.size();
-    const int64_t crop = args_.crop_size;
-    if (!args_.random_crop) {
-      return crop_offsets(size, crop, args_.crop_per_clip);
+  // Null where no flow is asked for.
+  std::unique_ptr<FlowWriter> flow_writer(const std::vector<int64_t>& starts) const {
+    if (!args_.get_optical_flow) {
+      return nullptr;
     }
-    return {
-        {static_cast<int64_t>(clip.top * static_cast<double>(size.height - crop + 1)),  // both ends included
-         static_cast<int64_t>(clip.left * static_cast<double>(size.width - crop + 1))}};
+    std::vector<int64_t> of_rows;
+    for (const int64_t start : starts) {
+      of_rows.insert(of_rows.end(), static_cast<size_t>(args_.crop_per_clip), start);
+    }
+    return std::unique_ptr<FlowWriter>(new FlowWriter(args_, crops_, of_rows, flow_));
   }
 
   Video& video_;
@@ -200,8 +242,22 @@ class ClipReader {
   const Draws& draws_;
   const std::atomic<bool>* cancelled_;
   float* out_;
+  float* flow_;
   Scaler scaler_;
+  std::vector<Crop> crops_;
 };
+
+// The clip of one frame that an image is.
+void write_image(
+    const VideoSource& source, const VideoInputArgs& args, const Draws& draws, const std::atomic<bool>* cancelled,
+    float* out) {
+  const Size size{args.scale_w, args.scale_h};
+  const std::vector<uint8_t> rgb = read_image(source, size, cancelled);
+  for (const Crop& crop : crops_of_rows(args, draws, size)) {
+    normalise({rgb.data(), size.width * 3}, crop, args.crop_size, out, int64_t{args.crop_size} * args.crop_size);
+    out += args.row_values();
+  }
+}
 
 // Whether the clips depend on a number of frames that the container may not state.
 bool depends_on_frames(const VideoInputArgs& args) {
@@ -219,12 +275,16 @@ void read_clips(
     const VideoInputArgs& args,
     Random random,
     const std::atomic<bool>* cancelled,
-    float* out) {
+    float* out,
+    float* flow) {
   const Draws draws = draw(args, random);
+  if (args.image_as_input) {
+    return write_image(source, args, draws, cancelled, out);
+  }
   int64_t expected = -1;
   {
     Video video(source, cancelled);
-    ClipReader reader(video, args, draws, cancelled, out);
+    ClipReader reader(video, args, draws, cancelled, out, flow);
     expected = video.frames();
     if (args.decode_type != kUniform && video.has_times()) {
       if (reader.by_time(start_frame)) {
@@ -240,7 +300,7 @@ void read_clips(
   // The container misstated times or number of frames, and the clips depend on them.
   for (int attempt = 0; attempt < 2 && expected >= 0; ++attempt) {
     Video video(source, cancelled);
-    expected = ClipReader(video, args, draws, cancelled, out).by_number(expected, start_frame);
+    expected = ClipReader(video, args, draws, cancelled, out, flow).by_number(expected, start_frame);
   }
   if (expected >= 0) {
     throw BadRecord("it gives another number of frames each time it is read");

@@ -9,7 +9,9 @@
 
 namespace vmz {
 
-// Decodes a video and writes its clips, normalised, to `out`: (clips * crops, 3, length, crop, crop) float32 values.
+// Decodes a video, or with image_as_input an image, and writes its clips, normalised, to `out`: (clips * crops, 3,
+// length_rgb, crop, crop) float32 values, and their optical flow to `flow`: (clips * crops, flow_channels, length_of,
+// crop, crop). What is not asked for may be null.
 //
 // `start_frame` is the record's, used with decode_type 2. Throws BadRecord with the reason when the video cannot be
 // opened or is too short; `out` then holds nothing of use. `cancelled` (may be null) ends it early, with any result.
@@ -19,6 +21,7 @@ void read_clips(
     const VideoInputArgs& args,
     Random random,
     const std::atomic<bool>* cancelled,
-    float* out);
+    float* out,
+    float* flow = nullptr);
 
 }  // namespace vmz

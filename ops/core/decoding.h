@@ -30,6 +30,10 @@ class Video {
   int64_t height() const {
     return codec_->height;
   }
+  // FFmpeg's name of the container.
+  const char* format() const {
+    return format_->iformat->name;
+  }
   // What the container states, in the stream's time base; 0 where it does not.
   int64_t duration() const;
   int64_t frames() const;

@@ -103,6 +103,17 @@ std::shared_ptr<float> BufferPool::take() {
           }};
 }
 
+std::shared_ptr<float> Places::next() {
+  if (video_values_ == 0) {
+    return nullptr;
+  }
+  if (!batch_ || given_ == videos_) {
+    batch_ = pool_->take();
+    given_ = 0;
+  }
+  return {batch_, batch_.get() + given_++ * video_values_};
+}
+
 struct BatchReader::Task {
   RawRecord raw;
   VideoClips clips;
@@ -116,7 +127,8 @@ BatchReader::BatchReader(const VideoInputArgs& args, std::unique_ptr<RecordSourc
     : args_(checked(args)),
       seed_(args.seed > 0 ? static_cast<uint64_t>(args.seed) : entropy()),
       source_(std::move(source)),
-      buffers_(std::make_shared<BufferPool>(args.batch_size * args.video_values())),
+      data_(args.batch_size, args.video_values()),
+      flow_(args.batch_size, args.flow_video_values()),
       position_(args.first_position),
       threads_(args.num_decode_threads) {}
 
@@ -193,18 +205,11 @@ void BatchReader::submit() {
       source_ended_ = true;
       return;
     }
-    task->clips.data = next_place();
+    task->clips.data = data_.next();
+    task->clips.flow = flow_.next();
     pending_.push_back(task);
     threads_.submit([this, task] { work(*task); });
   }
-}
-
-std::shared_ptr<float> BatchReader::next_place() {
-  if (!buffer_ || buffer_videos_ == args_.batch_size) {
-    buffer_ = buffers_->take();
-    buffer_videos_ = 0;
-  }
-  return {buffer_, buffer_.get() + buffer_videos_++ * args_.video_values()};
 }
 
 void BatchReader::work(Task& task) const {
@@ -235,7 +240,8 @@ void BatchReader::read(Task& task) const {
     task.clips.start_frame = record.start_frame;
     task.clips.video_id = record.video_id;
     const Random random(seed_, static_cast<uint64_t>(task.raw.turn), static_cast<uint64_t>(task.raw.index));
-    read_clips(source, record.start_frame, args_, random, &cancelled_, task.clips.data.get());
+    read_clips(
+        source, record.start_frame, args_, random, &cancelled_, task.clips.data.get(), task.clips.flow.get());
   } catch (const BadRecord& error) {
     task.is_bad = true;
     task.bad = {key, path, error.what()};
@@ -253,23 +259,24 @@ void BatchReader::note(const BadVideo& bad, int64_t index) {
   }
 }
 
-std::shared_ptr<float> data_in_place(const std::vector<VideoClips>& videos, const VideoInputArgs& args) {
-  const std::shared_ptr<float>& first = videos.front().data;
+std::shared_ptr<float> in_place(const std::vector<VideoClips>& videos, ClipsOf kind, int64_t video_values) {
+  const std::shared_ptr<float>& first = videos.front().*kind;
   const float* expected = first.get();
   for (const VideoClips& video : videos) {
-    const bool same_owner = !first.owner_before(video.data) && !video.data.owner_before(first);
-    if (!same_owner || video.data.get() != expected) {
+    const std::shared_ptr<float>& clips = video.*kind;
+    const bool same_owner = !first.owner_before(clips) && !clips.owner_before(first);
+    if (!same_owner || clips.get() != expected) {
       return nullptr;
     }
-    expected += args.video_values();
+    expected += video_values;
   }
   return first;
 }
 
-void copy_data(const std::vector<VideoClips>& videos, const VideoInputArgs& args, float* data) {
+void copy_clips(const std::vector<VideoClips>& videos, ClipsOf kind, int64_t video_values, float* out) {
   for (const VideoClips& video : videos) {
-    std::memcpy(data, video.data.get(), static_cast<size_t>(args.video_values()) * sizeof(float));
-    data += args.video_values();
+    std::memcpy(out, (video.*kind).get(), static_cast<size_t>(video_values) * sizeof(float));
+    out += video_values;
   }
 }
 

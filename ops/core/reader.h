@@ -58,6 +58,21 @@ class BufferPool : public std::enable_shared_from_this<BufferPool> {
   std::vector<std::unique_ptr<float, Free>> free_;
 };
 
+// Places for clips of one kind, those of a batch side by side in memory.
+class Places {
+ public:
+  Places(int64_t videos, int64_t video_values)
+      : videos_(videos), video_values_(video_values), pool_(std::make_shared<BufferPool>(videos * video_values)) {}
+  // The next video's, null where nothing of this kind is asked for. Throws as BufferPool does.
+  std::shared_ptr<float> next();
+
+ private:
+  const int64_t videos_, video_values_;
+  const std::shared_ptr<BufferPool> pool_;
+  std::shared_ptr<float> batch_;
+  int64_t given_ = 0;  // of that batch
+};
+
 // The clips of one record and what the record says of them.
 struct VideoClips {
   int64_t index = 0;
@@ -65,6 +80,7 @@ struct VideoClips {
   int32_t start_frame = 0;
   int64_t video_id = 0;
   std::shared_ptr<float> data;  // VideoInputArgs::video_values() values, a part of a batch
+  std::shared_ptr<float> flow;  // likewise flow_video_values(), the optical flow
 };
 
 // The result depends on the records, the arguments and the seed only: never on the number of threads or on timing.
@@ -97,7 +113,6 @@ class BatchReader {
   std::vector<VideoClips> next_batch();
   std::string share() const;
   void submit();
-  std::shared_ptr<float> next_place();
   void work(Task& task) const;
   void read(Task& task) const;
   void note(const BadVideo& bad, int64_t index);
@@ -105,9 +120,7 @@ class BatchReader {
   const VideoInputArgs args_;
   const uint64_t seed_;
   std::unique_ptr<RecordSource> source_;
-  std::shared_ptr<BufferPool> buffers_;
-  std::shared_ptr<float> buffer_;  // the batch that the next records are decoded into, and how many of it are
-  int64_t buffer_videos_ = 0;
+  Places data_, flow_;
   std::deque<std::shared_ptr<Task>> pending_;
   bool source_ended_ = false;
   int64_t position_;
@@ -119,11 +132,13 @@ class BatchReader {
   ThreadPool threads_;  // last: its threads use what stands above
 };
 
-// The clips of a batch where they lie side by side in memory, as they do unless a video was left out; else null.
-std::shared_ptr<float> data_in_place(const std::vector<VideoClips>& videos, const VideoInputArgs& args);
+// A batch's clips of one kind, `video_values` a video.
+using ClipsOf = std::shared_ptr<float> VideoClips::*;
+// Where they lie side by side in memory, as they do unless a video was left out; else null.
+std::shared_ptr<float> in_place(const std::vector<VideoClips>& videos, ClipsOf kind, int64_t video_values);
+void copy_clips(const std::vector<VideoClips>& videos, ClipsOf kind, int64_t video_values, float* out);
 
-// Copies a batch to arrays that hold videos.size() * args.rows() rows: what VideoInput puts out.
-void copy_data(const std::vector<VideoClips>& videos, const VideoInputArgs& args, float* data);
+// Copies a batch's labels: what VideoInput puts out.
 // [rows], or 0/1 [rows, num_of_class] with do_multi_label.
 void copy_labels(const std::vector<VideoClips>& videos, const VideoInputArgs& args, int32_t* labels);
 

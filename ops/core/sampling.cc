@@ -22,10 +22,9 @@ int64_t round_to_pixels(float value) {
 }  // namespace
 
 int64_t frames_needed(const VideoInputArgs& args) {
-  const int64_t steps = int64_t{args.length_rgb} - 1;
-  int64_t needed = args.get_rgb ? steps * args.sampling_rate_rgb + 1 : 0;
-  if (args.random_sampling_rate > 0) {
-    needed = std::max(needed, steps * args.random_sampling_rate + 1);
+  int64_t needed = 0;
+  if (args.get_rgb) {
+    needed = (int64_t{args.length_rgb} - 1) * std::max(args.sampling_rate_rgb, args.random_sampling_rate) + 1;
   }
   if (args.get_optical_flow) {  // the flow's arguments count only when flow is asked for
     needed = std::max(needed, (int64_t{args.length_of} - 1) * args.sampling_rate_of + args.frame_gap_of + 1);

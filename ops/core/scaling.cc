@@ -1,5 +1,6 @@
 #include "core/scaling.h"
 
+#include <algorithm>
 #include <new>
 #include <string>
 
@@ -53,10 +54,16 @@ uint8_t* allocate(size_t bytes) {
   return static_cast<uint8_t*>(memory);
 }
 
+// The pixel of a crop that comes first in row `y`.
+const uint8_t* row_of(const Pixels& pixels, const Crop& crop, int64_t size, int64_t y) {
+  return pixels.data + (crop.at.top + y) * pixels.stride + (crop.at.left + (crop.mirror ? size - 1 : 0)) * 3;
+}
+
 }  // namespace
 
-Scaler::Scaler(Size size)
+Scaler::Scaler(Size size, int how)
     : size_(checked(size)),
+      how_(how),
       stride_(static_cast<int>(padded_stride(size.width))),
       rgb_(allocate(static_cast<size_t>(stride_) * static_cast<size_t>(size.height + 1)), av_free) {}
 
@@ -66,7 +73,7 @@ Pixels Scaler::convert(const AVFrame& frame) {
   // colours counts, as in the original.
   context_.reset(sws_getCachedContext(
       context_.release(), frame.width, frame.height, static_cast<AVPixelFormat>(frame.format), width, height,
-      AV_PIX_FMT_RGB24, SWS_FAST_BILINEAR, nullptr, nullptr, nullptr));
+      AV_PIX_FMT_RGB24, how_, nullptr, nullptr, nullptr));
   uint8_t* const planes[4] = {rgb_.get(), nullptr, nullptr, nullptr};
   const int strides[4] = {stride_, 0, 0, 0};
   if (!context_ || frame.data[0] == nullptr ||
@@ -76,18 +83,28 @@ Pixels Scaler::convert(const AVFrame& frame) {
   return {rgb_.get(), stride_};
 }
 
-void normalise(const Pixels& pixels, Offset at, int64_t crop, bool mirror, float* out, int64_t plane_values) {
+void normalise(const Pixels& pixels, const Crop& crop, int64_t size, float* out, int64_t plane_values) {
   static const Normalised table;
-  for (int64_t y = 0; y < crop; ++y) {
-    const uint8_t* from = pixels.data + (at.top + y) * pixels.stride + (at.left + (mirror ? crop - 1 : 0)) * 3;
-    const ptrdiff_t step = mirror ? -3 : 3;
-    float* red = out + y * crop;
+  const ptrdiff_t step = crop.mirror ? -3 : 3;
+  for (int64_t y = 0; y < size; ++y) {
+    const uint8_t* from = row_of(pixels, crop, size, y);
+    float* red = out + y * size;
     float* green = red + plane_values;
     float* blue = green + plane_values;
-    for (int64_t x = 0; x < crop; ++x, from += step) {
+    for (int64_t x = 0; x < size; ++x, from += step) {
       red[x] = table.of[0][from[0]];
       green[x] = table.of[1][from[1]];
       blue[x] = table.of[2][from[2]];
+    }
+  }
+}
+
+void cut_out(const Pixels& pixels, const Crop& crop, int64_t size, uint8_t* out) {
+  const ptrdiff_t step = crop.mirror ? -3 : 3;
+  for (int64_t y = 0; y < size; ++y) {
+    const uint8_t* from = row_of(pixels, crop, size, y);
+    for (int64_t x = 0; x < size; ++x, from += step, out += 3) {
+      std::copy(from, from + 3, out);
     }
   }
 }

@@ -16,11 +16,21 @@ struct Pixels {
   ptrdiff_t stride;  // bytes from row to row
 };
 
+// The square that a row of the batch shows.
+struct Crop {
+  Offset at;
+  bool mirror;
+
+  bool operator==(const Crop& other) const {
+    return at.top == other.at.top && at.left == other.at.left && mirror == other.mirror;
+  }
+};
+
 // Converts frames to RGB24. Frames may change size or pixel format on the way.
 class Scaler {
  public:
-  // Throws BadRecord for a size that no video of use has.
-  explicit Scaler(Size size);
+  // `how`: flags of libswscale. Throws BadRecord for a size that no video of use has.
+  explicit Scaler(Size size, int how = SWS_FAST_BILINEAR);
 
   // Throws BadRecord when libswscale cannot convert the frame.
   Pixels convert(const AVFrame& frame);
@@ -31,13 +41,17 @@ class Scaler {
 
  private:
   Size size_;
+  int how_;
   int stride_;
   std::unique_ptr<uint8_t, void (*)(void*)> rgb_;
   Owned<SwsContext> context_;
 };
 
-// Writes a square of `crop` x `crop` pixels, from `at` on, mirrored or not, as three normalised float32 planes.
+// Writes a square of `size` x `size` pixels as three normalised float32 planes.
 // The planes lie `plane_values` values apart. float32((pixel - mean) * (1 / std)) for R, G, B.
-void normalise(const Pixels& pixels, Offset at, int64_t crop, bool mirror, float* out, int64_t plane_values);
+void normalise(const Pixels& pixels, const Crop& crop, int64_t size, float* out, int64_t plane_values);
+
+// Writes a square of `size` x `size` pixels as RGB24 without gaps.
+void cut_out(const Pixels& pixels, const Crop& crop, int64_t size, uint8_t* out);
 
 }  // namespace vmz

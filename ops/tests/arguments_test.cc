@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "core/errors.h"
+#include "core/opencv.h"
 
 using vmz::RequestError;
 using vmz::VideoInputArgs;
@@ -81,9 +82,20 @@ TEST(wrong_arguments_are_named) {
   refused("num_of_class", [](VideoInputArgs& a) { a.do_multi_label = 1; });
   refused("decode_type=3 must be one of [0, 1, 2]", [](VideoInputArgs& a) { a.decode_type = 3; });
   refused("on_bad_video=\"go on\"", [](VideoInputArgs& a) { a.on_bad_video = "go on"; });
-  refused("get_optical_flow=1 comes with", [](VideoInputArgs& a) { a.get_optical_flow = 1; });
-  refused("image_as_input=1 comes with", [](VideoInputArgs& a) { a.image_as_input = 1; });
-  refused("get_rgb=0", [](VideoInputArgs& a) { a.get_rgb = 0; });
+  refused("get_rgb=0 and get_optical_flow=0 leave nothing", [](VideoInputArgs& a) { a.get_rgb = 0; });
+  refused("length_of=0", [](VideoInputArgs& a) { a.get_optical_flow = 1; });
+  refused("frame_gap_of=0", [](VideoInputArgs& a) { a.get_optical_flow = a.length_of = 1, a.frame_gap_of = 0; });
+  refused("flow_data_type=4", [](VideoInputArgs& a) { a.get_optical_flow = a.length_of = 1, a.flow_data_type = 4; });
+  refused("flow_alg_type=2 has no CPU version", [](VideoInputArgs& a) {
+    a.get_optical_flow = a.length_of = 1, a.flow_alg_type = 2;
+  });
+  refused("crop_size=8 is too small for flow_alg_type=3", [](VideoInputArgs& a) {
+    a.get_optical_flow = a.length_of = 1, a.flow_alg_type = 3, a.crop_size = 8;
+  });
+  refused("get_optical_flow=1 with image_as_input=1", [](VideoInputArgs& a) {
+    a.get_optical_flow = a.length_of = a.image_as_input = 1;
+  });
+  refused("length_rgb=8 with image_as_input=1", [](VideoInputArgs& a) { a.image_as_input = 1; });
   refused("shuffle=1 needs a seed", [](VideoInputArgs& a) { a.shuffle = 1; });
   refused("shuffle=2 must be one of [0, 1]", [](VideoInputArgs& a) { a.shuffle = 2; });
   refused("shard_count=2 needs a seed", [](VideoInputArgs& a) { a.shard_count = 2; });
@@ -94,4 +106,17 @@ TEST(wrong_arguments_are_named) {
   refused("more than can be counted", [](VideoInputArgs& a) { a.first_position = int64_t{1} << 60; });
   refused("num_decode_threads=100000", [](VideoInputArgs& a) { a.num_decode_threads = 100000; });
   refused("more than a computer holds", [](VideoInputArgs& a) { a.batch_size = a.length_rgb = 2000000000; });
+}
+
+TEST(without_opencv_flow_and_images_are_refused_with_what_to_install) {
+  for (const bool flow : {true, false}) {
+    VideoInputArgs args = good();
+    (flow ? args.get_optical_flow : args.image_as_input) = 1;
+    args.length_of = args.length_rgb = 1;
+    if (vmz::has_opencv()) {
+      args.check();
+    } else {
+      CHECK_THROWS(RequestError, "needs OpenCV, and this library was built without; install", args.check());
+    }
+  }
 }

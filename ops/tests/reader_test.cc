@@ -178,7 +178,7 @@ TEST(the_seed_decides_and_the_threads_do_not) {
     for (int batch = 0; batch < 6; ++batch) {
       const std::vector<VideoClips> videos = reader.next();
       std::vector<float> data(static_cast<size_t>(args.video_values() * 2));
-      copy_data(videos, args, data.data());
+      copy_clips(videos, &VideoClips::data, args.video_values(), data.data());
       all.insert(all.end(), data.begin(), data.end());
     }
     return all;

@@ -80,7 +80,7 @@ TEST(normalised_values_are_the_originals_arithmetic) {
   }
   for (const bool mirror : {false, true}) {
     std::vector<float> out(3 * 100 * 100);
-    normalise({pixels.data(), 256 * 3}, {11, 23}, 100, mirror, out.data(), 100 * 100);
+    normalise({pixels.data(), 256 * 3}, {{11, 23}, mirror}, 100, out.data(), 100 * 100);
     for (int channel = 0; channel < 3; ++channel) {
       for (int y = 0; y < 100; ++y) {
         for (int x = 0; x < 100; ++x) {

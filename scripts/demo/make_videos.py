@@ -5,7 +5,8 @@ Eight classes in four pairs (left/right, up/down, clockwise/anticlockwise, in/ou
 place, angle and scale that a frame is seen at have the same distribution in every class, and a video played backwards
 belongs to the other class of its pair. Only the order of the frames carries the answer.
 
-Writes OUTPUT/videos/*.mp4 and OUTPUT/list.csv (org_video,label: what data/create_video_db.py reads).
+Writes OUTPUT/videos/*.mp4, OUTPUT/list.csv (org_video,label: what data/create_video_db.py reads) and OUTPUT/classes.txt
+(the names of the labels).
 """
 
 from __future__ import annotations
@@ -170,6 +171,8 @@ def make_dataset(output: Path, videos_per_class: int, seed: int, workers: int = 
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["org_video", "label"])
         writer.writerows((str(path), label) for path, label in rows)
+    with atomic_write(output / "classes.txt", "w") as stream:
+        stream.write("".join(f"{name}\n" for name in names))
     return listing
 
 

@@ -13,12 +13,13 @@ EVALUATION=(tools/test_net.py --test_data "$OUT/test_lmdb" --load_model_path mod
     --model_name r2plus1d --model_depth 10 --channel_multiplier 0.1 --num_labels 8
     --clip_length_rgb 8 --sampling_rate_rgb 1 --clip_per_video 10 --batch_size 4 --num_gpus 0)
 
-rm -rf "$OUT"/{test,test_lmdb,results.json,scores.npz,results_caffe2.json,scores_caffe2.npz}
+rm -rf "$OUT"/{test,test_lmdb,results.json,report.html,scores.npz,results_caffe2.json,scores_caffe2.npz}
 mkdir -p "$OUT"
 set -x
 "$PYTHON" scripts/demo/make_videos.py --output "$OUT/test" --videos_per_class 12
 "$PYTHON" data/create_video_db.py --list_file "$OUT/test/list.csv" --output_file "$OUT/test_lmdb"
-"$PYTHON" "${EVALUATION[@]}" --output "$OUT/results.json" --save_scores "$OUT/scores.npz"
+"$PYTHON" "${EVALUATION[@]}" --output "$OUT/results.json" --save_scores "$OUT/scores.npz" \
+    --report "$OUT/report.html" --list "$OUT/test/list.csv" --label_names "$OUT/test/classes.txt"
 { set +x; } 2>/dev/null
 if [ ! -x "$CAFFE2_PYTHON" ]; then
     echo "Not on real Caffe2: there is no $CAFFE2_PYTHON; make setup-caffe2 makes it (Python 3.9, a download of 900 MB)."

@@ -24,7 +24,10 @@ def main(argv: Sequence[str]) -> int:
     print(", ".join(f"{name} {value:.3f}" for name, value in ours["figures"].items()))
     if (folder / "results_caffe2.json").is_file():
         print(compare(folder, ours, json.loads((folder / "results_caffe2.json").read_text())))
-    print(f"chance is 0.125, 0.125 and 0.625; everything about this run: {folder / 'results.json'}")
+    print(
+        f"chance is 0.125, 0.125 and 0.625; everything about this run: {folder / 'results.json'}, and to look at: "
+        f"{folder / 'report.html'}"
+    )
     return 0
 
 

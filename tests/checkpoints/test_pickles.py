@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
 import pickle
+import pickletools
 import subprocess
 import sys
 from collections import OrderedDict
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vmz.checkpoints.pickles import load_pickle, save_pickle
+from vmz.checkpoints.pickles import load_pickle, load_pickle_about, save_pickle
 from vmz.errors import UsageError, VmzError
 
 # {'blobs': {'w': array([[1, 2]], 'f4'), 'lr': 0.5}} in the form of Python 2's protocol 0, where bytes are text.
@@ -155,3 +157,38 @@ def test_no_such_file(tmp_path: Path) -> None:
 def test_torch_is_not_needed() -> None:
     code = "import sys, vmz.checkpoints.pickles, vmz.checkpoints.matching; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+ABOUT = {"labels": ["left", "größer"], "protocol": {"crop_size": 112}, "metrics": {"video@1": 0.5}}
+
+
+def test_what_a_pickle_says_of_itself(tmp_path: Path, blobs: dict[str, np.ndarray]) -> None:
+    save_pickle(tmp_path / "a.pkl", blobs, ABOUT)
+    assert_same(load_pickle(tmp_path / "a.pkl"), blobs)
+    assert load_pickle_about(tmp_path / "a.pkl") == ABOUT
+    save_pickle(tmp_path / "b.pkl", blobs)
+    assert load_pickle_about(tmp_path / "b.pkl") == {}
+
+
+def test_python_2_would_read_it(tmp_path: Path, blobs: dict[str, np.ndarray]) -> None:
+    """Every opcode is of protocol 2 or before, every text one of its byte strings: `pickle.load(f)['blobs']` works."""
+    save_pickle(tmp_path / "a.pkl", blobs, {**ABOUT, "long": "x" * 300})
+    opcodes = list(pickletools.genops((tmp_path / "a.pkl").read_bytes()))
+    assert max(opcode.proto for opcode, _, _ in opcodes) == 2
+    assert not [opcode for opcode, _, _ in opcodes if "UNICODE" in opcode.name]
+    with open(tmp_path / "a.pkl", "rb") as stream:
+        content = pickle.load(stream, encoding="latin1")
+    assert_same(content["blobs"], blobs)
+    assert json.loads(content["about"])["labels"] == ABOUT["labels"]
+
+
+@pytest.mark.parametrize("content", [{"about": 1.0}, [1], {"blobs": {}, "about": np.zeros(1)}])
+def test_pickles_that_say_nothing(tmp_path: Path, content: Any) -> None:
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
+    assert load_pickle_about(tmp_path / "a.pkl") == {}
+
+
+def test_what_is_no_json(tmp_path: Path) -> None:
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"blobs": {}, "about": "{"}))
+    with pytest.raises(VmzError, match=r"a\.pkl is damaged.*no JSON"):
+        load_pickle_about(tmp_path / "a.pkl")

@@ -1,4 +1,4 @@
-"""Every RGB golden of the original reader, run through the C++ operator: identical, or different for a known cause.
+"""Every golden of the original reader, run through the C++ operator: identical, or different for a known cause.
 
 The checks are those of the Python reader (tests/reader_goldens.py); what differs is who reads, and that FFmpeg is the
 system's, below 8, so that fewer causes are left.
@@ -25,8 +25,8 @@ from vmz.video.sampling import output_size
 
 
 def outcomes(video: str, folder: Path, every: int = 1) -> Iterator[Outcome]:
-    """Run the cases of a video (each `every`-th). AssertionError where a case differs without one of the causes."""
-    for case in goldens.rgb_cases(video)[::every]:
+    """Run the cases of a video, as cases_of. AssertionError where a case differs without one of the causes."""
+    for case in goldens.cases_of(video, every):
         database = folder / f"{video}_{case['case']}"
         _write(video, case, database)
         yield _outcome(video, case, database)
@@ -44,7 +44,7 @@ def _read(case: dict[str, Any], database: Path, **changes: Any) -> Batch:
     with opened(database, {**case["args"], **changes}) as operator:
         found = operator.run()
     small = (found.get("video_id"), found.get("start_frame"))
-    return Batch(found["data"], found["label"], *small, record_index=np.zeros(1, np.int64), keys=["0"])
+    return Batch(found.get("data"), found["label"], *small, np.zeros(1, np.int64), ["0"], found.get("flow"))
 
 
 def _outcome(video: str, case: dict[str, Any], database: Path) -> Outcome:
@@ -64,6 +64,8 @@ def _outcome(video: str, case: dict[str, Any], database: Path) -> Outcome:
         return Outcome(*where, READ)
     assert case["decoded"], (*where, "the original could not decode this")
     goldens._assert_small_outputs(batch, case)
+    if "flow" in case["out"]:
+        return goldens.flow_outcome(video, case, batch)
     if goldens._sha256(batch) == case["out"]["data"]["sha256"]:
         return Outcome(*where, IDENTICAL)
     assert cause is not None, (*where, "differs without a cause")

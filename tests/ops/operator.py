@@ -30,12 +30,17 @@ else:
     dyndep.InitOpsLibrary(str(LIBRARY))
 
 needs_library = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+needs_opencv = pytest.mark.skipif(
+    not WHY_NOT and b"libopencv_video" not in LIBRARY.read_bytes(),
+    reason="FLOW AND IMAGES OF THE C++ OPERATOR ARE NOT TESTED: it was built without OpenCV (libopencv-video-dev)",
+)
 
 
 def output_names(args: dict[str, Any]) -> list[str]:
     """Outputs of a VideoInput with these arguments, in its order."""
+    clips = (["data"] if args.get("get_rgb", 1) else []) + (["flow"] if args.get("get_optical_flow") else [])
     optional = ("video_id", "start_frame", "record_index", "position", "skipped")
-    return ["data", "label", *(name for name in optional if args.get(f"get_{name}"))]
+    return [*clips, "label", *(name for name in optional if args.get(f"get_{name}"))]
 
 
 class Operator:

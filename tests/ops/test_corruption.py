@@ -9,7 +9,7 @@ import pytest
 from tests.golden import VIDEOS, needs_shared
 from tests.ops.corruption import KINDS, variant
 from tests.ops.databases import BASE, write_values
-from tests.ops.operator import needs_library, opened
+from tests.ops.operator import needs_library, needs_opencv, opened
 
 pytestmark = [needs_library, needs_shared]
 
@@ -41,7 +41,8 @@ def one_pass(database, **changes):
         with pytest.raises(RuntimeError, match="EndOfData"):
             while True:
                 batch = operator.run()
-                clips = batch["data"].reshape(len(batch["record_index"]), -1)
+                videos = len(batch["record_index"])
+                clips = np.concatenate([batch[n].reshape(videos, -1) for n in ("data", "flow") if n in batch], axis=1)
                 assert np.isfinite(clips).all()
                 labels = batch["label"].reshape(len(clips), -1)[:, 0]
                 for index, label, clip in zip(batch["record_index"], labels, clips):
@@ -53,9 +54,9 @@ def one_pass(database, **changes):
     return fate
 
 
-def check(folder, names, count, seed):
+def check(folder, names, count, seed, **changes):
     database, records = damaged(folder, names, count, seed)
-    args = {"decode_type": seed % 2, "clip_per_video": 1 + seed % 2}
+    args = {"decode_type": seed % 2, "clip_per_video": 1 + seed % 2, **changes}
     fate = one_pass(database, batch_size=1, num_decode_threads=1, **args)
     assert sorted(fate) == list(range(records))  # each record once: its clips or a reason
     # What a record gives does not depend on what was read before it, or beside it.
@@ -66,6 +67,13 @@ def check(folder, names, count, seed):
 
 def test_damaged_videos(tmp_path):
     fate = check(tmp_path, SMALL, 7, seed=1)
+    bad = sum(isinstance(entry, str) for entry in fate.values())
+    assert len(fate) == 35 and 5 < bad < 30
+
+
+@needs_opencv
+def test_damaged_videos_with_flow(tmp_path):
+    fate = check(tmp_path, SMALL, 7, seed=1, get_optical_flow=1, length_of=2, frame_gap_of=2, flow_data_type=3)
     bad = sum(isinstance(entry, str) for entry in fate.values())
     assert len(fate) == 35 and 5 < bad < 30
 

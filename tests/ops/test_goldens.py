@@ -6,8 +6,8 @@ import pytest
 
 from tests.golden import needs_shared
 from tests.ops.goldens import outcomes
-from tests.ops.operator import needs_library
-from tests.reader_goldens import IDENTICAL, READ, REFUSED, STARTS_WHERE_TOLD, UNWRITTEN, videos
+from tests.ops.operator import needs_library, needs_opencv
+from tests.reader_goldens import FLOW, IDENTICAL, READ, REFUSED, STARTS_WHERE_TOLD, UNWRITTEN, videos
 
 LARGE = {
     "flipping_a_pancake.mkv": 5,
@@ -19,7 +19,7 @@ LARGE = {
     "nasa_13013.mp4": 4,
 }
 
-pytestmark = [needs_library, needs_shared]
+pytestmark = [needs_library, needs_opencv, needs_shared]
 
 
 @pytest.mark.parametrize("video", videos())
@@ -31,4 +31,7 @@ def test_clips_are_the_original_ones(video, tmp_path):
 @pytest.mark.slow
 def test_all_goldens_are_identical_or_explained(tmp_path):
     counts = Counter(outcome.verdict for video in videos() for outcome in outcomes(video, tmp_path))
-    assert counts == {IDENTICAL: 325, REFUSED: 56, READ: 11, STARTS_WHERE_TOLD: 10, UNWRITTEN: 2}
+    # With Debian's OpenCV, as the goldens' was, all flow is identical; another's may move single pixels.
+    assert counts[IDENTICAL] >= 325
+    counts[IDENTICAL] += counts.pop(FLOW, 0)
+    assert counts == {IDENTICAL: 391, REFUSED: 62, READ: 11, STARTS_WHERE_TOLD: 10, UNWRITTEN: 2}

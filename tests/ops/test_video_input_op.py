@@ -234,8 +234,10 @@ def test_an_empty_database(tmp_path):
         ({"on_bad_video": "go on"}, 'on_bad_video="go on" must be one of stop, skip'),
         ({"batch_size": 1 << 40}, "batch_size=1099511627776 is too large"),
         ({"batch_size": 1 << 30, "length_rgb": 1 << 30}, "more than a computer holds"),
-        ({"get_optical_flow": 1}, "get_optical_flow=1 comes with the evaluation release"),
-        ({"image_as_input": 1}, "image_as_input=1 comes with the evaluation release"),
+        ({"get_rgb": 0}, "get_rgb=0 and get_optical_flow=0 leave nothing to read"),
+        ({"get_optical_flow": 1}, "length_of=0 must be at least 1"),
+        ({"get_optical_flow": 1, "length_of": 4, "flow_alg_type": 1}, "flow_alg_type=1 has no CPU version"),
+        ({"image_as_input": 1}, "length_rgb=8 with image_as_input=1"),
     ],
 )
 def test_wrong_arguments_are_refused_when_the_net_is_made(changes, message, database):

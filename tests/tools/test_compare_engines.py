@@ -10,8 +10,8 @@ from tests.e2e import run_tool
 from tests.engines.real_caffe2 import HAS_CAFFE2, needs_caffe2
 from vmz.models.config import ModelConfig
 from vmz.models.registry import MODEL_NAMES, build
+from vmz.report.comparison import page
 from vmz.workflows.compare import Job, blobs_to_compare, differences, first_beyond, read_job, write_job
-from vmz.workflows.compare_page import page
 
 
 def test_the_first_blob_beyond_the_tolerance_is_found() -> None:
@@ -24,7 +24,7 @@ def test_the_first_blob_beyond_the_tolerance_is_found() -> None:
     assert first.relative == pytest.approx(5e-4)
     assert first_beyond(found, 1e-2) is None
     html = page(found, 1e-4, "r2d")
-    assert "the first is comp_1_conv_1" in html and html.count("<rect") == len(found)
+    assert "the first is comp_1_conv_1" in html and html.count('class="gauge') == len(found)
     right["conv1"] = np.array([np.nan, 0, 0])
     assert first_beyond(differences(model.net, left, right), 1e-2).blob == "conv1"  # type: ignore[union-attr]
 

@@ -82,3 +82,5 @@ def test_zoo_sets_the_flags_and_given_ones_win() -> None:
     name = "r2plus1d_34_clip32_ft_kinetics_from_ig65m"
     assert "r2plus1d depth 34, clip 3x32x112x112" in print_net("--zoo", name).stdout
     assert "r2plus1d depth 34, clip 3x8x112x112" in print_net("--zoo", name, "--clip_length_rgb=8").stdout
+    of_flow = print_net("--zoo", "r2plus1d_d34_l32_ft_sports1m_optical_flow")
+    assert "r2plus1d depth 34, clip 2x32x112x112" in of_flow.stdout

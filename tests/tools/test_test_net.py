@@ -20,14 +20,15 @@ from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
 
 
-def check_job(name: str, tmp_path: Path, engine: str) -> None:
+def check_job(name: str, tmp_path: Path, engine: str, **changes: object) -> None:
+    """The scores and printed lines of a golden job; `changes` are flags that must not make a difference."""
     job = load_job(name)
     database = write_database(tmp_path / "db", job["videos"], job["labels"])
     weights = write_weights(tmp_path / "weights.pkl", job)
     scores, output = tmp_path / "scores.npz", tmp_path / "results.json"
     answer = run_tool(
-        "test_net.py",
-        *flags(job, num_gpus=0, engine=engine),
+        f"{job['tool']}.py",
+        *flags(job, num_gpus=0, engine=engine, **changes),
         f"--test_data={database}",
         f"--load_model_path={weights}",
         f"--save_scores={scores}",
@@ -40,7 +41,9 @@ def check_job(name: str, tmp_path: Path, engine: str) -> None:
     assert ours["label"].tolist() == golden["label"].tolist()
     difference = np.abs(ours[kind] - golden[kind]).reshape(len(job["videos"]), -1).max(axis=1)
     for video, largest in zip(job["videos"], difference):
-        assert largest <= (1e-5 if engine == "pytorch" else 2e-6), video
+        # Some pixels of this video's flow depend on the build of OpenCV, which Python's is another (reader_goldens.md).
+        moved = (name, engine, video) == ("r2plus1d18_flow", "pytorch", "arm_wrestling.mp4")
+        assert largest <= (1e-4 if moved else 1e-5 if engine == "pytorch" else 2e-6), video
     figures = json.loads(output.read_text())["figures"]
     printed = [part.split(": ")[-1] for part in job["printed"][0].split(", ")]
     assert [str(value) for value in figures.values()] == printed
@@ -66,6 +69,7 @@ def test_golden_job(name: str, engine: str, tmp_path: Path) -> None:
         "r2plus1d34_16x112_2clip",
         "ircsn50_8x224_2clip",
         "ipcsn152_32x224_1clip",
+        "r2plus1d18_flow",
     ],
 )
 def test_long_golden_job(name: str, engine: str, tmp_path: Path) -> None:
@@ -137,6 +141,46 @@ def test_bad_videos_stop_or_are_left_out_and_listed(small_weights: Path, tmp_pat
     assert "3 videos, 2 clips each" in skipped.stdout and "2 videos left out:" in skipped.stdout
     result = json.loads(output.read_text())
     assert result["videos"] == 3 and [bad["key"] for bad in result["skipped"]] == ["1", "3"]
+
+
+@needs_shared
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_page_names_and_the_time_of_each_part(
+    engine: str, small_weights: Path, small_database: Path, tmp_path: Path
+) -> None:
+    names, report, output = (tmp_path / name for name in ("names.txt", "report.html", "results.json"))
+    names.write_text("".join(f"motion <{n}>\n" for n in range(7)))
+    answer = run_tool(
+        "test_net.py", *SMALL, f"--test_data={small_database}", f"--load_model_path={small_weights}", "--num_gpus=0",
+        f"--engine={engine}", f"--report={report}", f"--output={output}", f"--label_names={names}",
+        "--print_per_class_metrics=1",
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert "class 4 motion <4>: " in answer.stdout and "clip@1 " in answer.stdout
+    assert "warning: the 5 videos looked at differ in frame rate" in answer.stderr
+    html, results = report.read_text(encoding="utf-8"), json.loads(output.read_text())
+    assert "motion &lt;4&gt;" in html and "differ in frame rate" in html and "data:image/jpeg;base64," in html
+    low, high = results["intervals"]["clip@1"]
+    assert 0 <= low <= results["figures"]["clip@1"] <= high <= 1
+    seconds = results["seconds"]
+    assert seconds["net"] > 0 and seconds["read"] > 0
+    assert sum(seconds[part] for part in seconds if part not in ("load", "run")) <= seconds["run"]
+    assert results["data"]["records"] == 5 and results["data"]["duplicates"] == []
+
+
+@needs_shared
+def test_requests_that_could_only_fail_at_the_end_fail_at_once(small_database: Path, tmp_path: Path) -> None:
+    arguments = [*SMALL, f"--test_data={small_database}", "--random_weights=1"]
+    names = tmp_path / "names.txt"
+    names.write_text("one\n")
+    for flag, said in (
+        ("--report=/nowhere/page.html", "there is no folder /nowhere"),
+        ("--output=/nowhere/results.json", "there is no folder /nowhere"),
+        (f"--label_names={names}", "names 1 classes, but --num_labels=7"),
+        ("--list=/nowhere.csv", "cannot read the list /nowhere.csv"),
+    ):
+        answer = run_tool("test_net.py", *arguments, flag)
+        assert answer.returncode == 2 and said in answer.stderr and len(answer.stderr.splitlines()) == 1
 
 
 @needs_shared

@@ -3,6 +3,7 @@ import pytest
 from vmz.errors import UsageError
 from vmz.video.arguments import VideoInputArgs
 
+FLOW = {"get_optical_flow": 1, "length_of": 4}
 BASE = {"batch_size": 1, "length_rgb": 8, "crop_size": 112, "scale_h": 128, "scale_w": 171, "random_crop": False}
 
 
@@ -26,6 +27,16 @@ def test_the_arguments_that_the_tools_write_into_a_net_are_accepted():
     assert VideoInputArgs.from_mapping({**BASE, **more}).length_of == 8
 
 
+def test_arguments_of_what_is_not_asked_for_do_not_count():
+    VideoInputArgs.from_mapping({**BASE, "flow_data_type": 9, "flow_alg_type": 1, "frame_gap_of": 0})
+    VideoInputArgs.from_mapping({**BASE, **FLOW, "get_rgb": 0, "length_rgb": 0, "sampling_rate_rgb": 0})
+
+
+def test_flow_channels():
+    channels = [VideoInputArgs.from_mapping({**BASE, "flow_data_type": kind}).flow_channels for kind in range(4)]
+    assert channels == [2, 3, 3, 5]
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -47,9 +58,21 @@ def test_the_arguments_that_the_tools_write_into_a_net_are_accepted():
         ({"crop_per_clip": 3, "random_crop": 1}, "crop_per_clip=3"),
         ({"do_multi_label": 1}, "num_of_class"),
         ({"get_start_frame": 1, "decode_type": 1}, "get_start_frame"),
-        ({"get_optical_flow": 1}, "get_optical_flow=1 is not supported yet"),
-        ({"image_as_input": 1}, "image_as_input=1 is not supported yet"),
-        ({"get_rgb": 0}, "get_rgb=0"),
+        ({"get_rgb": 0}, "get_rgb=0 and get_optical_flow=0 leave nothing to read"),
+        ({**FLOW, "length_of": 0}, "length_of=0"),
+        ({**FLOW, "sampling_rate_of": 0}, "sampling_rate_of=0"),
+        ({**FLOW, "frame_gap_of": 0}, "frame_gap_of=0"),
+        ({**FLOW, "flow_data_type": 4}, "flow_data_type=4 must be one of 0, 1, 2, 3"),
+        ({**FLOW, "flow_alg_type": 2}, "flow_alg_type=2 has no CPU version; use 0"),
+        ({**FLOW, "flow_alg_type": 4}, "flow_alg_type=4 must be one of 0, 3"),
+        ({**FLOW, "flow_alg_type": 3, "crop_size": 8}, "crop_size=8 is too small for flow_alg_type=3"),
+        ({"image_as_input": 1}, "length_rgb=8 with image_as_input=1"),
+        ({**FLOW, "image_as_input": 1}, "get_optical_flow=1 with image_as_input=1"),
+        ({"image_as_input": 1, "length_rgb": 1, "video_res_type": 2}, "video_res_type=2 with image_as_input=1"),
+        (
+            {"image_as_input": 1, "length_rgb": 1, "decode_type": 1, "clip_per_video": 2},
+            "clip_per_video=2 with image_as_input=1",
+        ),
         ({"on_bad_video": "ignore"}, "on_bad_video=ignore"),
         ({"on_bad_video": 1}, "on_bad_video=1 must be a string"),
         ({"shuffle": 2, "seed": 1}, "shuffle=2 must be one of 0, 1"),

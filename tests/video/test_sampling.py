@@ -16,7 +16,11 @@ def test_frames_needed():
     assert sampling.frames_needed(arguments(sampling_rate_rgb=2)) == 15
     assert sampling.frames_needed(arguments(random_sampling_rate=3)) == 22
     # what test_net hands over for flow says nothing while flow is not asked for
-    assert sampling.frames_needed(arguments(length_of=8, sampling_rate_of=2, frame_gap_of=2)) == 8
+    flow = {"length_of": 8, "sampling_rate_of": 2, "frame_gap_of": 3}
+    assert sampling.frames_needed(arguments(**flow)) == 8
+    assert sampling.frames_needed(arguments(**flow, get_optical_flow=1)) == 18
+    assert sampling.frames_needed(arguments(**flow, get_optical_flow=1, sampling_rate_rgb=4)) == 29
+    assert sampling.frames_needed(arguments(**flow, get_optical_flow=1, get_rgb=0, random_sampling_rate=9)) == 18
 
 
 def test_uniform_starts_reach_from_end_to_end():

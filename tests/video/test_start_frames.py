@@ -7,7 +7,7 @@ import pytest
 
 from tests.golden import GOLDEN, needs_shared, video_path
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.clips import ClipError, read_clips
+from vmz.video.clips import ClipError, Clips, read_clips
 
 MAP = GOLDEN / "reader" / "start_frame_map.json"
 FRAME = {
@@ -31,14 +31,14 @@ def first_frames():
 def every_frame(path, count):
     args = VideoInputArgs.from_mapping({**FRAME, "decode_type": 1, "clip_start_positions": list(range(count))})
     out = np.empty((count, 3, 1, 64, 64), np.float32)
-    read_clips(path, None, args, np.random.default_rng(0), out)
+    read_clips(path, None, args, np.random.default_rng(0), Clips(out))
     return out
 
 
 def first_frame(path, start_frame, **changes):
     args = VideoInputArgs.from_mapping({**FRAME, "decode_type": 2, **changes})
     out = np.empty((1, 3, 1, 64, 64), np.float32)
-    read_clips(path, start_frame, args, np.random.default_rng(0), out)
+    read_clips(path, start_frame, args, np.random.default_rng(0), Clips(out))
     return out[0]
 
 

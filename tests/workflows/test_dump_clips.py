@@ -8,10 +8,11 @@ import pytest
 
 from tests.engines.real_caffe2 import without_caffe2
 from tests.golden import needs_shared, video_path
-from tests.reader_goldens import rgb_cases
+from tests.reader_goldens import FLOW_MEAN, cases_of
+from vmz.video import flow
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
-from vmz.workflows.dump_clips import to_pixels
+from vmz.workflows.dump_clips import flow_to_pixels, to_pixels
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "dump_clips.py"
 
@@ -31,10 +32,12 @@ def make(path, *videos, **record):
     return path
 
 
-@pytest.mark.parametrize(("video", "number"), [("portrait.mp4", 0), ("portrait.mp4", 23), ("h265.mp4", 19)])
+@pytest.mark.parametrize(
+    ("video", "number"), [("portrait.mp4", 0), ("portrait.mp4", 23), ("portrait.mp4", 37), ("h265.mp4", 19)]
+)
 def test_a_golden_case_through_the_tool(video, number, tmp_path):
     """As someone would who holds the original's output: --args takes the operator's arguments as they are."""
-    case = next(case for case in rgb_cases(video) if case["case"] == number)
+    case = next(case for case in cases_of(video) if case["case"] == number)
     held = case["record"]
     content = str(video_path(video)).encode() if case["args"].get("use_local_file") else video_path(video).read_bytes()
     make(
@@ -62,6 +65,10 @@ def test_a_golden_case_through_the_tool(video, number, tmp_path):
             assert (list(dumped[name].shape), str(dumped[name].dtype)) == (wanted["shape"], wanted["dtype"])
         places = np.random.RandomState(number).randint(0, dumped["data"].size, 64)
         assert dumped["data"].ravel()[places].tolist() == case["out"]["data"]["sample_values"]
+        if "flow" in case["out"]:
+            places = np.random.RandomState(number).randint(0, dumped["flow"].size, 64)
+            difference = dumped["flow"].ravel()[places] - case["out"]["flow"]["sample_values"]
+            assert np.abs(difference).mean() < FLOW_MEAN
 
 
 def test_flags_one_pass_and_a_contact_sheet(tmp_path):
@@ -89,6 +96,31 @@ def test_flags_one_pass_and_a_contact_sheet(tmp_path):
     assert np.array_equal(shown, first[:, 0].transpose(1, 2, 0))
 
 
+def test_flow_by_flags_and_its_contact_sheet(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    make(tmp_path / "db", "portrait.mp4")
+    flags = ["--test_data=db", "--input_type=1", "--clip_length_of=4", "--flow_data_type=2", "--batch_size=1"]
+    done = run(*flags, "--clip_per_video=2", "--output=o.npz", "--contact_sheet=sheet.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["flow: float32 2 x 3 x 4 x 112 x 112", "label: int32 2", "key: <U1 2"]
+    with np.load(tmp_path / "o.npz") as dumped:
+        shown = flow_to_pixels(dumped["flow"][1])
+    with image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (150 + 4 * 114, 2 * 114)
+        last = np.asarray(sheet)[114 : 114 + 112, 150 + 3 * 114 : 150 + 3 * 114 + 112]
+    assert np.array_equal(last, shown[:, 3].transpose(1, 2, 0))
+
+
+def test_pixels_of_flow_are_gray_where_nothing_moves():
+    motion = np.zeros((2, 1, 2, 2), np.float32)
+    motion[0, 0, 0, 0], motion[1, 0, 1, 1] = 5, -100
+    normalised = (motion - flow.MEAN[:2].reshape(2, 1, 1, 1)) / flow.STD[:2].reshape(2, 1, 1, 1)
+    pixels = flow_to_pixels(normalised)
+    assert pixels[:, 0, 0, 1].tolist() == [128, 128, 128]
+    assert pixels[:, 0, 0, 0].tolist() == [188, 128, 128]
+    assert pixels[:, 0, 1, 1].tolist() == [128, 0, 128]
+
+
 @pytest.mark.parametrize(
     ("flags", "status", "message"),
     [
@@ -98,7 +130,7 @@ def test_flags_one_pass_and_a_contact_sheet(tmp_path):
         (("--test_data=db", "--args={"), 2, "--args is not JSON"),
         (("--test_data=db", "--args=[1]"), 2, "--args is [1], not a JSON object"),
         (("--test_data=db", '--args={"crop": 1}'), 2, "no argument 'crop'"),
-        (("--test_data=db", '--args={"get_optical_flow": true}'), 2, "get_optical_flow=1 is not supported yet"),
+        (("--test_data=db", '--args={"get_rgb": 0}'), 2, "get_rgb=0 and get_optical_flow=0 leave nothing to read"),
         pytest.param(("--test_data=db", "--engine=caffe2"), 2, "caffe2", marks=without_caffe2),
         (("--test_data=db", "--output=none/o.npz"), 1, "cannot write none/o.npz"),
         (("--test_data=db", "--crop_size=224"), 2, "scale_h=128 is smaller than crop_size=224"),

@@ -1,15 +1,24 @@
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tests.generated_weights import generated_weights
 from tests.golden import GOLDEN, needs_shared
+from tests.small_videos import database
+from vmz.checkpoints.pickles import save_pickle
 from vmz.netdef.json_form import net_to_json
+from vmz.video.reader import BadVideo
 from vmz.workflows.command import Parser
+from vmz.workflows.evaluate import evaluate, evaluate_weights, in_order
 from vmz.workflows.evaluate import test_model as build_test_model
 from vmz.workflows.options import FLAGS, add_flags
+from vmz.workflows.scores import Scores, merge
 
 
 @needs_shared
@@ -25,3 +34,34 @@ def test_the_net_of_test_net_is_the_originals_reader_and_all(name: str) -> None:
     assert json.dumps(net_to_json(model.param_init_net), sort_keys=True) == json.dumps(
         golden["param_init_net"], sort_keys=True
     )
+
+
+def test_weights_at_hand_and_in_a_file_give_the_same(tmp_path: Path) -> None:
+    parser = Parser("test")
+    add_flags(parser, "all", list(FLAGS))
+    small = ["--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.1", "--clip_length_rgb=4", "--num_gpus=0"]
+    path = database(tmp_path, 3)
+    options = parser.parse_args([*small, f"--test_data={path}", "--num_labels=5", "--clip_per_video=2", "--top_k=2"])
+    vars(options).update(allow_partial_load=0, random_weights=0, save_scores=None, output=None)
+    model = build_test_model(options)
+    weights = generated_weights([*model.params, *model.computed_params])
+    save_pickle(tmp_path / "weights.pkl", weights)
+    held = evaluate_weights(options, weights)
+    filed = evaluate(argparse.Namespace(**{**vars(options), "load_model_path": str(tmp_path / "weights.pkl")}))
+    assert held.checkpoint is None and filed.checkpoint is not None
+    assert held.figures == filed.figures and held.scores.records == [0, 1, 2]
+    assert np.array_equal(np.stack(held.scores.videos), np.stack(filed.scores.videos))
+
+
+def test_scores_of_several_processes_are_put_in_database_order() -> None:
+    def part(*records: int) -> Scores:
+        rows = [np.full(2, record, np.float32) for record in records]
+        keys = [str(record) for record in records]
+        return Scores(rows, list(records), list(records), keys, rows, right_clips=1, all_clips=2 * len(records))
+
+    whole = merge([part(0, 1, 6), part(2, 3), Scores(), part(4, 7)])
+    assert whole.records == whole.labels == [0, 1, 2, 3, 4, 6, 7] and whole.keys == ["0", "1", "2", "3", "4", "6", "7"]
+    assert np.stack(whole.clips)[:, 0].tolist() == np.stack(whole.videos)[:, 1].tolist() == whole.records
+    assert (whole.right_clips, whole.all_clips) == (3, 14)
+    bad = [[BadVideo("10", None, "a")], [], [BadVideo("2", None, "b"), BadVideo("3", None, "c")]]
+    assert [one.key for one in in_order(bad, ["1", "10", "2", "3"])] == ["10", "2", "3"]

@@ -13,6 +13,7 @@ from vmz.errors import UsageError, VmzError
 
 Shape = tuple[int, ...]
 HEAD = re.compile(r"(a_|v_)?(last_out_L(?P<labels>\d+)|pred_logit)_[wb]")
+TRAINING_STATE = re.compile(r".*_momentum|optimizer_iteration|vmz_.*")  # what only a training that goes on needs
 FIRST_CONVOLUTIONS = ("conv1_middle_w", "conv1_w", "conv1a_w")  # the first of these in a net looks at the pixels
 
 
@@ -23,14 +24,16 @@ class Report:
     copied: tuple[str, ...]
     adapted: Mapping[str, str]  # name -> how
     missing: tuple[str, ...]  # wanted, not in the file
-    unused: tuple[str, ...]  # in the file, not wanted
+    unused: tuple[str, ...]  # in the file, not wanted, and no training state
     mismatched: Mapping[str, tuple[Shape, Shape]]  # name -> (shape in the file, shape in the network)
+    training_state: int = 0  # blobs in the file that only a training that goes on needs: momenta, the iteration, ...
 
     def summary(self) -> str:
         """Lines for a person: counts, then the names of all that was not simply copied."""
         lines = [
             f"{len(self.copied)} blobs copied, {len(self.adapted)} adapted, {len(self.missing)} missing, "
             f"{len(self.mismatched)} of another shape, {len(self.unused)} in the file unused"
+            + (f", {self.training_state} of training state left alone" if self.training_state else "")
         ]
         for how in dict.fromkeys(self.adapted.values()):
             lines.append(f"  {how}: {_some([name for name, way in self.adapted.items() if way == how])}")
@@ -82,8 +85,14 @@ def match(
         else:
             copied.append(name)
     names = {blob.rpartition("/")[2] for blob, _ in wanted}
-    unused = tuple(name for name in by_name if name not in names)
-    return fitted, Report(tuple(copied), adapted, tuple(missing), unused, mismatched)
+    rest = [name for name in by_name if name not in names]
+    unused = tuple(name for name in rest if not is_training_state(name))
+    return fitted, Report(tuple(copied), adapted, tuple(missing), unused, mismatched, len(rest) - len(unused))
+
+
+def is_training_state(name: str) -> bool:
+    """Whether a blob, named without scope, is no weight: a momentum, the iteration, a random state, ..."""
+    return TRAINING_STATE.fullmatch(name) is not None
 
 
 def check(report: Report, source: str, new_head: bool = False, allow_partial: bool = False) -> None:

@@ -6,17 +6,19 @@ their containers need, gives each a meaning of its own, and refuses every other 
 
 from __future__ import annotations
 
+import json
 import pickle
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, Callable, NoReturn, Union
+from typing import IO, Any, Callable, NoReturn, Optional, Union
 
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
 from vmz.files import atomic_write
 
+ABOUT = "about"
 NUMERIC_KINDS = "biuf"  # bool, int, unsigned, float: no objects, no records, no text
 
 
@@ -28,20 +30,7 @@ def load_pickle(path: Union[str, Path]) -> dict[str, np.ndarray]:
     such pickle, is cut short, or asks for any Python object but arrays and dicts.
     """
     path = Path(path)
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise UsageError(f"cannot read the checkpoint {path}: {error.strerror}") from error
-    with stream:
-        try:
-            content = _ArrayUnpickler(stream).load()
-        except VmzError as error:
-            raise VmzError(f"{path} is refused: {error}") from error
-        except Exception as error:  # what a damaged pickle raises is anything: EOFError, KeyError, MemoryError, ...
-            raise VmzError(
-                f"{path} is not a checkpoint, or is cut short: expected a pickle of {{'blobs': {{name: array}}}} "
-                f"({type(error).__name__}: {error})"
-            ) from error
+    content = _content(path)
     blobs = content
     for key in ("blobs", b"blobs"):
         if isinstance(content, dict) and key in content:
@@ -51,18 +40,54 @@ def load_pickle(path: Union[str, Path]) -> dict[str, np.ndarray]:
     return _named_arrays(path, blobs)
 
 
-def save_pickle(path: Union[str, Path], blobs: Mapping[str, np.ndarray]) -> None:
+def load_pickle_about(path: Union[str, Path]) -> dict[str, Any]:
+    """What `save_pickle` was given as `about`, {} in a file without. Raises as `load_pickle` does."""
+    content = _content(Path(path))
+    text = content.get(ABOUT) if isinstance(content, dict) else None
+    if not isinstance(text, str):
+        return {}
+    try:
+        return dict(json.loads(text))
+    except ValueError as error:
+        raise VmzError(f"{path} is damaged: what it says about itself is no JSON ({error})") from error
+
+
+def save_pickle(
+    path: Union[str, Path], blobs: Mapping[str, np.ndarray], about: Optional[Mapping[str, Any]] = None
+) -> None:
     """Write {'blobs': {name: float32 array}} as Python 2 does (protocol 2), so that the original tools read it too.
 
-    The file appears whole or not at all. Python 3's own pickler would name modules that old numpy lacks, and store
-    bytes as text of up to twice the size.
+    about: anything JSON can hold (labels, protocol, metrics), kept as JSON text beside 'blobs'. The file appears whole
+    or not at all. Python 3's own pickler would name modules that old numpy lacks, and store bytes as text of up to
+    twice the size.
     """
     with atomic_write(path) as stream:
-        stream.write(b"\x80\x02}" + _short_string("blobs") + b"}(")
+        stream.write(b"\x80\x02}(" + _short_string("blobs") + b"}(")
         for name, array in blobs.items():
             stream.write(_short_string(name))
             _write_array(stream, np.ascontiguousarray(array, dtype="<f4").reshape(np.shape(array)))
-        stream.write(b"us.")
+        stream.write(b"u")
+        if about is not None:
+            stream.write(_short_string(ABOUT) + _short_string(json.dumps(about)))
+        stream.write(b"u.")
+
+
+def _content(path: Path) -> Any:
+    """What a pickle of arrays, dicts and text holds."""
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise UsageError(f"cannot read the checkpoint {path}: {error.strerror}") from error
+    with stream:
+        try:
+            return _ArrayUnpickler(stream).load()
+        except VmzError as error:
+            raise VmzError(f"{path} is refused: {error}") from error
+        except Exception as error:  # what a damaged pickle raises is anything: EOFError, KeyError, MemoryError, ...
+            raise VmzError(
+                f"{path} is not a checkpoint, or is cut short: expected a pickle of {{'blobs': {{name: array}}}} "
+                f"({type(error).__name__}: {error})"
+            ) from error
 
 
 def _named_arrays(path: Path, blobs: Mapping[Any, Any]) -> dict[str, np.ndarray]:

@@ -58,6 +58,14 @@ class Engine(ABC):
     def skipped(self) -> list[Any]:
         """The records that the readers left out so far, as vmz.video.reader.BadVideo."""
 
+    @property
+    @abstractmethod
+    def seconds(self) -> Mapping[str, float]:
+        """Wall time since load: "read" waiting for the readers, "net" computing and handing results back.
+
+        Where they can be told apart also "transfer" of batches to the device and "prepare" of the net for its inputs.
+        """
+
     @abstractmethod
     def close(self) -> None:
         """Close the readers and drop the net. Closing twice is harmless."""

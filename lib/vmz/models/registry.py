@@ -72,11 +72,13 @@ def build(
     source: Optional[VideoSource] = None,
     use_cudnn: bool = True,
     device: Any = None,
+    workspace_limit: Optional[int] = None,
 ) -> Model:
     """The network of `config`, as the original builders emit it, inside name scope `scope` (may be "").
 
     Without `source` the net reads the blobs `data` (N, C, T, H, W float32) and `label` (N int32, or N x num_labels when
     multi-label); with it, CreateDB and VideoInput come first. `device`: a DeviceOption, the CPU by default.
+    `workspace_limit`: bytes that cuDNN may take for scratch, written into the ops of training nets.
 
     Raises UsageError where the configuration asks for what only testing has.
     """
@@ -84,7 +86,14 @@ def build(
         raise UsageError(
             "use_convolutional_pred is for testing only; train with the plain head, its weights convert on loading"
         )
-    net = NetBuilder(net_name, is_test=is_test, scope=scope, device=device or device_option(), use_cudnn=use_cudnn)
+    net = NetBuilder(
+        net_name,
+        is_test=is_test,
+        scope=scope,
+        device=device or device_option(),
+        use_cudnn=use_cudnn,
+        workspace_limit=workspace_limit,
+    )
     if source is not None:
         add_video_input(net, source)
     trunk = c3d.build_trunk if config.model_name == C3D else resnet.build_trunk

@@ -62,7 +62,8 @@ class NetBuilder:
 
     Blob names given to its methods are short ("conv1"); they are written inside `scope` ("gpu_0/conv1").
     `params` holds (blob, shape) of what is trained, `computed_params` of the running statistics, both in order of
-    creation; `weights` and `biases` are the lists that decide weight decay.
+    creation; `weights` and `biases` are the lists that decide weight decay. `workspace_limit`: bytes of scratch memory
+    that cuDNN may take, written into the ops as CNNModelHelper does; None writes nothing.
     """
 
     def __init__(
@@ -73,10 +74,12 @@ class NetBuilder:
         scope: str = "",
         device: Any = None,
         use_cudnn: bool = True,
+        workspace_limit: Optional[int] = None,
         nets: Optional[tuple[Any, Any]] = None,
     ) -> None:
         self.name, self.is_test, self.scope, self.use_cudnn = name, is_test, scope, use_cudnn
         self.device = device
+        self._limit: dict[str, Any] = {} if workspace_limit is None else {"ws_nbytes_limit": workspace_limit}
         self.init_net, self.net = nets or (NetDef(name=f"{name}_init"), NetDef(name=name))
         self.params: list[tuple[str, tuple[int, ...]]] = []
         self.computed_params: list[tuple[str, tuple[int, ...]]] = []
@@ -144,13 +147,14 @@ class NetBuilder:
             (self.weights if role == WEIGHT else self.biases).append(blob)
         return blob
 
-    def _cudnn(self, exhaustive: str = "cudnn_exhaustive_search") -> dict[str, Any]:
-        """Engine and search argument of the ops which choose cuDNN by their engine field."""
-        return {"engine": "CUDNN", exhaustive: 1} if self.use_cudnn else {}
+    def _cudnn(self) -> dict[str, Any]:
+        """Engine and arguments of the ops which choose cuDNN by their engine field, and only by it."""
+        engine = {"engine": "CUDNN"} if self.use_cudnn else {}
+        return {**engine, "cudnn_exhaustive_search": 1, **self._limit}
 
     def _helper_arguments(self) -> dict[str, Any]:
         """What CNNModelHelper passes on to every op that does not look at it."""
-        return {"order": "NCHW", "use_cudnn": int(self.use_cudnn), "cudnn_exhaustive_search": 1}
+        return {"order": "NCHW", "use_cudnn": int(self.use_cudnn), "cudnn_exhaustive_search": 1, **self._limit}
 
     # The ops of the networks
 
@@ -185,8 +189,8 @@ class NetBuilder:
             arguments["pads"] = [*pads, *pads]
         if depthwise:
             arguments.update(group=groups, engine="CHANNELWISE_3D")
-        else:
-            arguments.update(self._cudnn("exhaustive_search"))
+        elif self.use_cudnn:
+            arguments.update(engine="CUDNN", exhaustive_search=1, **self._limit)
         return self.op("Conv", inputs, [name], **arguments)
 
     def spatial_bn(self, blob: str, name: str, channels: int, *, momentum: Optional[float] = 0.9) -> str:
@@ -224,7 +228,8 @@ class NetBuilder:
     def dropout(self, blob: str, name: str) -> str:
         """Half of the values, the operator's default ratio."""
         outputs = [name, f"_{name}_mask"]
-        return self.op("Dropout", [blob], outputs, is_test=int(self.is_test), order="NCHW", **self._cudnn())
+        arguments = {"engine": "DEFAULT", **self._cudnn()}
+        return self.op("Dropout", [blob], outputs, is_test=int(self.is_test), order="NCHW", **arguments)
 
     def fc(
         self, blob: str, name: str, dim_in: int, dim_out: int, fill: str = "XavierFill", **fill_arguments: Value

@@ -88,21 +88,54 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "external_input": (7, "string*"),
         "external_output": (8, "string*"),
     },
+    "BlobsMap": {"key": (1, "string"), "value": (2, "string*")},
+    "NetsMap": {"key": (1, "string"), "value": (2, "NetDef")},
+    "StringMap": {"key": (1, "string"), "value": (2, "string")},
+    "MetaNetDef": {
+        "blobs": (1, "BlobsMap*"),
+        "nets": (2, "NetsMap*"),
+        "applicationSpecificInfo": (5, "StringMap*"),
+    },
+}
+
+# Views of TensorProto and BlobProto, always our own classes: packed numbers and bytes are the same on the wire, and as
+# bytes millions of numbers pass at once.
+VIEWS: dict[str, dict[str, tuple[int, str]]] = {
+    "TensorSegment": {"begin": (1, "int64"), "end": (2, "int64")},
+    "TensorChunk": {
+        "dims": (1, "int64*"),
+        "data_type": (2, "int32"),
+        "float_data": (3, "bytes"),
+        "int32_data": (4, "bytes"),
+        "byte_data": (5, "bytes"),
+        "name": (7, "string"),
+        "device_detail": (8, "DeviceOption"),
+        "double_data": (9, "bytes"),
+        "int64_data": (10, "bytes"),
+        "segment": (11, "TensorSegment"),
+    },
+    "BlobChunk": {
+        "name": (1, "string"),
+        "type": (2, "string"),
+        "tensor": (3, "TensorChunk"),
+        "content": (4, "bytes"),
+    },
 }
 
 
 def _declare() -> dict[str, Any]:
-    """Message classes by name, from the table above, in a descriptor pool of their own."""
+    """Message classes by name, from the tables above, in a descriptor pool of their own."""
+    tables = {**MESSAGES, **VIEWS}
     file = descriptor_pb2.FileDescriptorProto(name="vmz/caffe2.proto", package="caffe2", syntax="proto2")
-    for message_name, fields in MESSAGES.items():
+    for message_name, fields in tables.items():
         message = file.message_type.add(name=message_name)
         if message_name == "TensorProto":
             enum = message.enum_type.add(name="DataType")
             for value_name, number in DATA_TYPES.items():
                 enum.value.add(name=value_name, number=number)
         for name, (number, kind) in fields.items():
-            kind, _, repetition = kind.partition("*")
-            field = message.field.add(name=name, number=number, label=_OPTIONAL)
+            kind, repeated, repetition = kind.partition("*")
+            field = message.field.add(name=name, number=number, label=_REPEATED if repeated else _OPTIONAL)
             if kind in _TYPES:
                 field.type = _TYPES[kind]
             else:
@@ -110,28 +143,30 @@ def _declare() -> dict[str, Any]:
                 field.type_name = f".caffe2.{kind}"
                 if field.type == _ENUM:
                     field.default_value = "FLOAT"
-            if repetition or MESSAGES[message_name][name][1].endswith("*"):
-                field.label = _REPEATED
-                if repetition == "packed":
-                    field.options.packed = True
+            if repetition == "packed":
+                field.options.packed = True
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file) if not hasattr(pool, "AddSerializedFile") else pool.AddSerializedFile(file.SerializeToString())
     make = getattr(message_factory, "GetMessageClass", None) or message_factory.MessageFactory(pool).GetPrototype
-    return {name: make(pool.FindMessageTypeByName(f"caffe2.{name}")) for name in MESSAGES}
+    return {name: make(pool.FindMessageTypeByName(f"caffe2.{name}")) for name in tables}
 
 
 def _classes() -> tuple[dict[str, Any], bool]:
+    declared = _declare()
     try:
-        from caffe2.proto import caffe2_pb2
+        from caffe2.proto import caffe2_pb2, metanet_pb2
     except ImportError:
-        return _declare(), False
-    return {name: getattr(caffe2_pb2, name) for name in MESSAGES}, True
+        return declared, False
+    theirs = {**vars(caffe2_pb2), **vars(metanet_pb2)}
+    return {name: theirs[name] if name in MESSAGES else declared[name] for name in declared}, True
 
 
 _found, FROM_CAFFE2 = _classes()
 # Typed Any: protobuf makes these classes at run time.
 Argument: Any = _found["Argument"]
+BlobChunk: Any = _found["BlobChunk"]
 DeviceOption: Any = _found["DeviceOption"]
+MetaNetDef: Any = _found["MetaNetDef"]
 NetDef: Any = _found["NetDef"]
 OperatorDef: Any = _found["OperatorDef"]
 TensorProto: Any = _found["TensorProto"]

@@ -11,6 +11,10 @@ from vmz.errors import UsageError
 
 RANDOM, UNIFORM, FROM_START_FRAME = 0, 1, 2  # decode_type
 FIXED_SIZE, SHORT_EDGE, ORIGINAL_SIZE = 0, 1, 2  # video_res_type
+FARNEBACK, DIS = 0, 3  # flow_alg_type
+FLOW_CHANNELS = {0: 2, 1: 3, 2: 3, 3: 5}  # by flow_data_type: dx, dy; and the magnitude; and gray; and R, G, B
+
+MIN_DIS_PIXELS = 16  # DIS starts on an image an eighth as large, OpenCV does it no smaller
 
 # The tools hand these to the operator too, which has never read them: what they stand for is in other arguments.
 IGNORED = {"input_type", "get_logmels", "name"}
@@ -88,6 +92,11 @@ class VideoInputArgs:
         return self.clips * self.crop_per_clip
 
     @property
+    def flow_channels(self) -> int:
+        """Channels of the optical flow."""
+        return FLOW_CHANNELS[self.flow_data_type]
+
+    @property
     def drawn_edges(self) -> tuple[int, ...]:
         """What each video's short edge is drawn from, if it is drawn: train_net writes jitter_scales into every net,
         but only with video_res_type=1 there is a short edge."""
@@ -95,13 +104,11 @@ class VideoInputArgs:
 
     def check(self) -> None:
         """Raise UsageError, naming the argument, for every combination that the operator cannot do."""
-        if self.get_optical_flow:
-            raise UsageError("get_optical_flow=1 is not supported yet: this reader gives RGB clips only (get_rgb=1)")
-        if self.image_as_input:
-            raise UsageError("image_as_input=1 is not supported yet: this reader decodes videos only")
-        if not self.get_rgb:
-            raise UsageError("get_rgb=0 leaves nothing to read: optical flow is not supported yet; set get_rgb=1")
-        for name in ("batch_size", "length_rgb", "crop_size", "clip_per_video", "crop_per_clip", "sampling_rate_rgb"):
+        if not self.get_rgb and not self.get_optical_flow:
+            raise UsageError("get_rgb=0 and get_optical_flow=0 leave nothing to read; set one of them to 1")
+        for name in ("batch_size", "crop_size", "clip_per_video", "crop_per_clip"):
+            self._at_least(name, 1)
+        for name in ("length_rgb", "sampling_rate_rgb") if self.get_rgb else ():
             self._at_least(name, 1)
         for name in ("num_decode_threads", "shard_count"):
             self._at_least(name, 1)
@@ -112,6 +119,8 @@ class VideoInputArgs:
         self._one_of("on_bad_video", ("stop", "skip"))
         self._check_sizes()
         self._check_clips()
+        self._check_flow()
+        self._check_image()
         self._check_order()
         if self.do_multi_label and self.num_of_class < 1:
             raise UsageError("num_of_class must be set (the number of classes) with do_multi_label=1")
@@ -147,6 +156,32 @@ class VideoInputArgs:
                 raise UsageError(f"clip_start_positions={list(self.clip_start_positions)} must not be negative")
         if self.get_start_frame and self.decode_type != FROM_START_FRAME:
             raise UsageError(f"get_start_frame=1 needs decode_type=2 (from the start frame), not {self.decode_type}")
+
+    def _check_flow(self) -> None:
+        if not self.get_optical_flow:  # its arguments are in every net and count only when it is asked for
+            return
+        for name in ("length_of", "sampling_rate_of", "frame_gap_of"):
+            self._at_least(name, 1)
+        self._one_of("flow_data_type", FLOW_CHANNELS)
+        if self.flow_alg_type in (1, 2):
+            raise UsageError(
+                f"flow_alg_type={self.flow_alg_type} has no CPU version; use 0 (Farneback) or 3 (DIS, where TV-L1 was)"
+            )
+        self._one_of("flow_alg_type", (FARNEBACK, DIS))
+        if self.flow_alg_type == DIS and self.crop_size < MIN_DIS_PIXELS:
+            raise UsageError(f"crop_size={self.crop_size} is too small for flow_alg_type=3: {MIN_DIS_PIXELS} at least")
+
+    def _check_image(self) -> None:
+        if not self.image_as_input:
+            return
+        for name, value in (("get_optical_flow", 0), ("length_rgb", 1), ("video_res_type", FIXED_SIZE)):
+            if getattr(self, name) != value:
+                raise UsageError(
+                    f"{name}={getattr(self, name)} with image_as_input=1: an image is a clip of one RGB frame, resized "
+                    f"to scale_w x scale_h; set {name}={value}"
+                )
+        if self.clips > 1:
+            raise UsageError(f"clip_per_video={self.clips} with image_as_input=1: an image is one clip")
 
     def _check_order(self) -> None:
         self._one_of("shuffle", (0, 1))

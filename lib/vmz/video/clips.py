@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Optional
@@ -13,6 +13,8 @@ from vmz.errors import VmzError
 from vmz.video import sampling
 from vmz.video.arguments import FROM_START_FRAME, UNIFORM, VideoInputArgs
 from vmz.video.decoding import DecodingError, Source, Video
+from vmz.video.flow import Crop, FlowWriter, cropped
+from vmz.video.images import read_image
 from vmz.video.scaling import Scaler, normalise
 
 
@@ -20,18 +22,32 @@ class ClipError(VmzError):
     """A video that cannot give the clips; the message is the reason only, the caller knows which video it was."""
 
 
+@dataclass(frozen=True)
+class Clips:
+    """Where the clips of one video go, where they are asked for: float32 (clips * crops, channels, length, crop, crop).
+
+    data: RGB. flow: optical flow.
+    """
+
+    data: Optional[np.ndarray]
+    flow: Optional[np.ndarray] = None
+
+
 def read_clips(
-    source: Source, start_frame: Optional[int], args: VideoInputArgs, random: np.random.Generator, out: np.ndarray
+    source: Source, start_frame: Optional[int], args: VideoInputArgs, random: np.random.Generator, out: Clips
 ) -> None:
-    """Decode a video and write its clips, normalised, into `out`: float32 (clips * crops, 3, length, crop, crop).
+    """Decode a video, or with image_as_input an image, and write its clips, normalised, to their places.
 
     `start_frame` is the record's, used with decode_type 2. Raises ClipError with the reason when the video cannot be
     opened or is too short; `out` then holds nothing of use.
     """
     draws = _draw(args, random)
     try:
+        if args.image_as_input:
+            image = read_image(source, args.scale_w, args.scale_h)
+            return _ClipWriter((args.scale_w, args.scale_h), args, draws, out).write_crops(image, 0, 0)
         with Video(source) as video:
-            writer = _ClipWriter(video, args, draws, out)
+            writer = _ClipWriter(_output_size(video, args, draws), args, draws, out)
             if args.decode_type != UNIFORM and video.has_times:
                 if _read_by_time(video, writer, _start_time(video, start_frame, args, draws), args):
                     return
@@ -43,7 +59,7 @@ def read_clips(
             if expected is None:
                 return
             with Video(source) as video:  # the container misstated times or number of frames, on which clips depend
-                writer = _ClipWriter(video, args, draws, out)
+                writer = _ClipWriter(_output_size(video, args, draws), args, draws, out)
                 expected = _read_by_number(video, writer, expected, start_frame, args, draws)
         if expected is not None:
             raise ClipError("it gives another number of frames each time it is read")
@@ -72,6 +88,13 @@ def _draw(args: VideoInputArgs, random: np.random.Generator) -> _Draws:
         crops=tuple((float(y), float(x)) for y, x in random.random((args.clips, 2))),
         mirrors=tuple(bool(args.random_mirror and draw < 0.5) for draw in random.random(args.clips)),
     )
+
+
+def _output_size(video: Video, args: VideoInputArgs, draws: _Draws) -> tuple[int, int]:
+    width, height = sampling.output_size(args, video.width, video.height, draws.short_edge)
+    if min(width, height) < args.crop_size:
+        raise ClipError(f"its frames become {width}x{height}, smaller than crop_size={args.crop_size}")
+    return width, height
 
 
 def _start_time(video: Video, start_frame: Optional[int], args: VideoInputArgs, draws: _Draws) -> int:
@@ -149,48 +172,61 @@ def _frames(found: int, video: Video) -> str:
 
 
 def _needs(needed: int, args: VideoInputArgs) -> str:
-    flags = f"--clip_length_rgb={args.length_rgb} --sampling_rate_rgb={args.sampling_rate_rgb}"
-    if args.random_sampling_rate:
-        flags += f" --random_sampling_rate={args.random_sampling_rate}"
-    return f"{needed} are needed for {flags}"
+    flags = []
+    if args.get_rgb:
+        flags = [f"--clip_length_rgb={args.length_rgb}", f"--sampling_rate_rgb={args.sampling_rate_rgb}"]
+        if args.random_sampling_rate:
+            flags += [f"--random_sampling_rate={args.random_sampling_rate}"]
+    if args.get_optical_flow:
+        flags += [f"--clip_length_of={args.length_of}", f"--sampling_rate_of={args.sampling_rate_of}"]
+        flags += [f"--frame_gap_of={args.frame_gap_of}"]
+    return f"{needed} are needed for {' '.join(flags)}"
 
 
 class _ClipWriter:
     """Converts the frames that clips take, each once, and writes crops of them to their places in the batch."""
 
-    def __init__(self, video: Video, args: VideoInputArgs, draws: _Draws, out: np.ndarray) -> None:
+    def __init__(self, size: tuple[int, int], args: VideoInputArgs, draws: _Draws, out: Clips) -> None:
         self._args, self._draws, self._out = args, draws, out
-        self._width, self._height = sampling.output_size(args, video.width, video.height, draws.short_edge)
-        if min(self._width, self._height) < args.crop_size:
-            raise ClipError(f"its frames become {self._width}x{self._height}, smaller than crop_size={args.crop_size}")
-        self._scaler = Scaler(self._width, self._height)
+        self._size = size  # (width, height) of the converted frames
+        self._scaler = Scaler(*size)
+        self._crops = [crop for clip in range(args.clips) for crop in self._crops_of(clip)]  # of each row
 
     def write(self, frames: Iterable[Any], starts: list[int], stop: Optional[int]) -> int:
         """Read `frames` up to number `stop` (None: to the end) and return how many there were."""
         wanted: dict[int, list[tuple[int, int]]] = {}
         for clip, start in enumerate(starts):
-            for place in range(self._args.length_rgb):
+            for place in range(self._args.length_rgb if self._args.get_rgb else 0):
                 wanted.setdefault(start + place * self._draws.strides[clip], []).append((clip, place))
+        flow = self._flow_writer(starts)
         read = 0
         for frame in islice(frames, min(stop or sampling.MAX_FRAMES, sampling.MAX_FRAMES)):
-            if read in wanted:
+            for_flow = flow is not None and flow.wants(read)
+            if read in wanted or for_flow:
                 pixels = self._scaler.convert(frame)
-                for clip, place in wanted[read]:
-                    self._write_crops(pixels, clip, place)
+                for clip, place in wanted.get(read, ()):
+                    self.write_crops(pixels, clip, place)
+                if flow is not None and for_flow:
+                    flow.add(read, pixels)
             read += 1
         return read
 
-    def _write_crops(self, pixels: np.ndarray, clip: int, place: int) -> None:
-        crop, crops = self._args.crop_size, self._args.crop_per_clip
-        for number, (top, left) in enumerate(self._offsets(clip)):
-            cropped = pixels[top : top + crop, left : left + crop]
-            if self._draws.mirrors[clip]:
-                cropped = cropped[:, ::-1]
-            normalise(cropped, self._out[clip * crops + number, :, place])
+    def write_crops(self, pixels: np.ndarray, clip: int, place: int) -> None:
+        """Write frame number `place` of an RGB clip, from uint8 pixels (height, width, 3)."""
+        assert self._out.data is not None
+        crops = self._args.crop_per_clip
+        for row in range(clip * crops, (clip + 1) * crops):
+            normalise(cropped(pixels, self._crops[row], self._args.crop_size), self._out.data[row, :, place])
 
-    def _offsets(self, clip: int) -> Iterator[tuple[int, int]]:
-        crop = self._args.crop_size
+    def _flow_writer(self, starts: list[int]) -> Optional[FlowWriter]:
+        if self._out.flow is None:
+            return None
+        return FlowWriter(self._args, self._crops, np.repeat(starts, self._args.crop_per_clip).tolist(), self._out.flow)
+
+    def _crops_of(self, clip: int) -> list[Crop]:
+        (width, height), size, mirror = self._size, self._args.crop_size, self._draws.mirrors[clip]
         if not self._args.random_crop:
-            return iter(sampling.crop_offsets(self._width, self._height, crop, self._args.crop_per_clip))
+            offsets = sampling.crop_offsets(width, height, size, self._args.crop_per_clip)
+            return [Crop(top, left, mirror) for top, left in offsets]
         y, x = self._draws.crops[clip]  # uniform, both ends included
-        return iter([(int(y * (self._height - crop + 1)), int(x * (self._width - crop + 1)))])
+        return [Crop(int(y * (height - size + 1)), int(x * (width - size + 1)), mirror)]

@@ -14,7 +14,7 @@ from typing import Any, Optional, Union
 import lmdb
 
 from vmz.errors import UsageError, VmzError
-from vmz.video.records import Record, RecordError, decode_record, encode_record
+from vmz.video.records import Record, RecordError, decode_record, encode_record, video_span
 
 FIRST_MAP_BYTES = 1 << 26  # grows as needed: the map is reserved on the disk on some systems, so no fixed terabyte
 BATCH_BYTES = 1 << 25  # a transaction is written out at this size or at this many records
@@ -66,6 +66,20 @@ class VideoDatabase:
     def __getitem__(self, index: int) -> Record:
         """The record at a position. Raises RecordError when it cannot be read."""
         return decode_record(self.keys[index], self.value(index))
+
+    def video_ends(self, index: int, size: int) -> tuple[int, bytes]:
+        """The length of the video held, and its first and last `size` bytes; what lies between is not read.
+
+        Raises RecordError when the record cannot be read.
+        """
+        with self._environment.begin(buffers=True) as transaction:
+            value = transaction.get(self.keys[index])
+            span = video_span(bytes(value[:64]))
+            if span is not None and sum(span) <= len(value):
+                video = value[span[0] : sum(span)]
+                return len(video), bytes(video[:size]) + bytes(video[max(0, len(video) - size) :])
+        held = self[index].video
+        return len(held), held[:size] + held[max(0, len(held) - size) :]
 
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(len(self)))

@@ -19,7 +19,8 @@ class DecodingError(Exception):
 class Video:
     """The first video stream of a file. Frames come one after the other; one thread at a time.
 
-    `duration` (in the stream's time base) and `frames` are what the container states, 0 where it does not.
+    `duration` (in the stream's time base), `frames` and `rate` (frames a second, on average) are what the container
+    states, 0 where it does not. `format` is FFmpeg's name of the container.
     `ended_by` tells after reading whether a decoding error ended the video early: the frames before it are good.
     """
 
@@ -42,10 +43,12 @@ class Video:
             self.close()
             raise DecodingError("there is no decoder for its video stream")
         codec.thread_count = 1  # many videos at a time use the processors better than many threads on one
+        self.format: str = self._container.format.name
         self.width: int = codec.width
         self.height: int = codec.height
         self.duration: int = self._stream.duration or 0
         self.frames: int = self._stream.frames or 0
+        self.rate: float = float(self._stream.average_rate or 0)
         if not self.width or not self.height:
             self.close()
             raise DecodingError("its video stream states no picture size")
@@ -129,6 +132,17 @@ class _NamelessFile:
     def __init__(self, path: str) -> None:
         file = open(path, "rb")  # noqa: SIM115 - closed by whoever holds this
         self.read, self.seek, self.tell, self.close = file.read, file.seek, file.tell, file.close
+
+
+def read_bytes(source: Source) -> bytes:
+    """All of a file. DecodingError where it cannot be read."""
+    if isinstance(source, bytes):
+        return source
+    file = _open_file(source)
+    try:
+        return bytes(file.read())
+    finally:
+        file.close()
 
 
 def _open_file(source: Source) -> Any:

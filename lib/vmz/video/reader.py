@@ -15,9 +15,10 @@ import numpy as np
 
 from vmz.errors import VmzError
 from vmz.video.arguments import FROM_START_FRAME, VideoInputArgs
-from vmz.video.clips import ClipError, read_clips
+from vmz.video.clips import ClipError, Clips, read_clips
 from vmz.video.database import VideoDatabase
 from vmz.video.decoding import Source
+from vmz.video.opencv import opencv
 from vmz.video.order import ReadingOrder
 from vmz.video.records import Record, RecordError, key_text
 
@@ -54,17 +55,19 @@ class BadVideo:
 class Batch:
     """N = videos x clips x crops rows, video-major, then clip, then crop.
 
-    data: float32 (N, 3, length, crop, crop), normalised. label: int32 (N,); with do_multi_label 0/1 (N, num_of_class).
+    data: RGB clips, float32 (N, 3, length, crop, crop), normalised; None with get_rgb=0. flow: where asked for,
+    likewise (N, flow_channels, length_of, crop, crop). label: int32 (N,); with do_multi_label 0/1 (N, num_of_class).
     video_id: int64 (N,) and start_frame: int32 (N,) where asked for. record_index: int64 (videos,), the place of each
     video in the database; keys: its key there.
     """
 
-    data: np.ndarray
+    data: Optional[np.ndarray]
     label: np.ndarray
     video_id: Optional[np.ndarray]
     start_frame: Optional[np.ndarray]
     record_index: np.ndarray
     keys: list[str]
+    flow: Optional[np.ndarray] = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class _Video:
 
     index: int
     record: Optional[Record]
-    clips: np.ndarray
+    clips: Clips
     bad: Optional[BadVideo] = None
 
 
@@ -88,6 +91,8 @@ class ClipReader:
 
     def __init__(self, database_path: Union[str, Path], args: VideoInputArgs) -> None:
         args.check()
+        if args.get_optical_flow or args.image_as_input:
+            opencv()
         self.args = args
         self.skipped: list[BadVideo] = []
         self._database = VideoDatabase(database_path)
@@ -156,16 +161,21 @@ class ClipReader:
             self._pending.append(self._threads.submit(self._read, *place, next(self._slots)))
             self._next += 1
 
-    def _new_slots(self) -> Iterator[np.ndarray]:
+    def _new_slots(self) -> Iterator[Clips]:
         """Places for the clips of one video each, the places of a batch side by side in one array."""
         args = self.args
+        rgb = (3, args.length_rgb) if args.get_rgb else None
+        flow = (args.flow_channels, args.length_of) if args.get_optical_flow else None
         while True:
-            batch = np.empty(
-                (args.batch_size, args.rows, 3, args.length_rgb, args.crop_size, args.crop_size), dtype=np.float32
+            batches = (
+                np.empty((args.batch_size, args.rows, *shape, args.crop_size, args.crop_size), np.float32)
+                if shape
+                else [None] * args.batch_size
+                for shape in (rgb, flow)
             )
-            yield from batch
+            yield from map(Clips, *batches)
 
-    def _read(self, turn: int, index: int, clips: np.ndarray) -> _Video:
+    def _read(self, turn: int, index: int, clips: Clips) -> _Video:
         """Runs in a decoding thread."""
         path = None
         try:
@@ -198,7 +208,8 @@ class ClipReader:
         args = self.args
         records = [video.record for video in videos if video.record is not None]
         return Batch(
-            data=self._data([video.clips for video in videos]),
+            data=_together([video.clips.data for video in videos]),
+            flow=_together([video.clips.flow for video in videos]),
             label=np.repeat(self._labels(records), args.rows, axis=0),
             video_id=np.repeat(np.array([r.video_id for r in records], np.int64), args.rows)
             if args.get_video_id
@@ -209,17 +220,6 @@ class ClipReader:
             record_index=np.array([video.index for video in videos], np.int64),
             keys=[key_text(record.key) for record in records],
         )
-
-    def _data(self, clips: list[np.ndarray]) -> np.ndarray:
-        """The batch that the clips were written into, or a copy where a skipped video left a hole in it."""
-        whole = clips[0].base
-        if (
-            whole is not None
-            and len(clips) == len(whole)
-            and all(clip.base is whole and np.shares_memory(clip, place) for clip, place in zip(clips, whole))
-        ):
-            return whole.reshape(-1, *whole.shape[2:])
-        return np.concatenate(clips)
 
     def _labels(self, records: list[Record]) -> np.ndarray:
         if not self.args.do_multi_label:
@@ -244,6 +244,21 @@ class ClipReader:
         self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         self.close()
+
+
+def _together(places: list[Optional[np.ndarray]]) -> Optional[np.ndarray]:
+    """The batch that the clips were written into, or a copy where a skipped video left a hole in it."""
+    clips = [place for place in places if place is not None]
+    if not clips:
+        return None
+    whole = clips[0].base
+    if (
+        whole is not None
+        and len(clips) == len(whole)
+        and all(clip.base is whole and np.shares_memory(clip, place) for clip, place in zip(clips, whole))
+    ):
+        return whole.reshape(-1, *whole.shape[2:])
+    return np.concatenate(clips)
 
 
 def _source(record: Record, use_local_file: int) -> Source:

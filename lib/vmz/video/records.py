@@ -80,5 +80,37 @@ def decode_record(key: bytes, value: bytes) -> Record:
     )
 
 
+def video_span(start: bytes) -> Optional[tuple[int, int]]:
+    """Where the video lies in a value that begins with `start` (some 40 bytes): its offset and length.
+
+    None where the value is not laid out as create_video_db.py writes it; decode_record may still understand it.
+    """
+    try:
+        place = _message(start, 0, 0x0A)[0]  # TensorProtos.protos
+        if start[place] == 0x10:  # TensorProto.data_type
+            _, place = _varint(start, place + 1)
+        place, length = _message(start, place, 0x32)  # TensorProto.string_data
+        return place, length
+    except (IndexError, ValueError):
+        return None
+
+
+def _message(data: bytes, place: int, tag: int) -> tuple[int, int]:
+    if data[place] != tag:
+        raise ValueError
+    length, place = _varint(data, place + 1)
+    return place, length
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[place]
+        value |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 0x80:
+            return value, place
+
+
 def _first(tensors: list[list[Any]]) -> Optional[int]:
     return int(tensors[0][0]) if tensors and tensors[0] else None

@@ -18,9 +18,7 @@ SEEK_MARGIN_FRAMES = 10  # how far before the wanted frame the original seeks
 
 def frames_needed(args: VideoInputArgs) -> int:
     """Frames that must follow a clip's start: R in the description of the operator."""
-    needed = (args.length_rgb - 1) * args.sampling_rate_rgb + 1 if args.get_rgb else 0
-    if args.random_sampling_rate:
-        needed = max(needed, (args.length_rgb - 1) * args.random_sampling_rate + 1)
+    needed = (args.length_rgb - 1) * max(args.sampling_rate_rgb, args.random_sampling_rate) + 1 if args.get_rgb else 0
     if args.get_optical_flow:  # the flow's arguments count only when flow is asked for
         needed = max(needed, (args.length_of - 1) * args.sampling_rate_of + args.frame_gap_of + 1)
     return needed

@@ -22,10 +22,13 @@ NORMALISED = np.ascontiguousarray(
 
 
 class Scaler:
-    """Converts frames to RGB24 arrays of `width` x `height`. Frames may change size or format on the way."""
+    """Converts frames to RGB24 arrays of `width` x `height`. Frames may change size or format on the way.
 
-    def __init__(self, width: int, height: int) -> None:
-        self.width, self.height = width, height
+    `how`: flags of libswscale.
+    """
+
+    def __init__(self, width: int, height: int, how: str = "fast_bilinear") -> None:
+        self.width, self.height, self._how = width, height, how
         self._graph: Any = None
         self._made_for: Any = None
 
@@ -47,7 +50,7 @@ class Scaler:
         # What streams say of their colours is ignored, as in the original: only yuvj and gray formats mean full range.
         full_range = pixel_format.startswith(("yuvj", "gray", "ya8", "ya16"))
         colours = f"in_color_matrix=bt601:in_range={'pc' if full_range else 'tv'}"
-        scale = graph.add("scale", f"{self.width}:{self.height}:flags=fast_bilinear:{colours}")
+        scale = graph.add("scale", f"{self.width}:{self.height}:flags={self._how}:{colours}")
         to_rgb = graph.add("format", "rgb24")
         sink = graph.add("buffersink")
         graph.link_nodes(source, scale, to_rgb, sink)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Callable, NoReturn, Optional
 
 from vmz.errors import UsageError, VmzError
+from vmz.workflows import distributed
 
 Main = Callable[[Sequence[str]], int]
 
@@ -28,7 +29,9 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see {self.prog} --help")
+        error = UsageError(f"{message}; see {self.prog} --help")
+        error.told = distributed.rank() > 0  # the first of several processes has the same command line
+        raise error
 
 
 def run_tool(main: Main, argv: Optional[Sequence[str]] = None) -> int:
@@ -43,7 +46,8 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None) -> int:
     except VmzError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        if not error.told:
+            print(f"error: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -57,10 +57,17 @@ class DatabaseOptions:
 
 
 def read_list(path: Union[str, Path], options: DatabaseOptions) -> list[ListedVideo]:
+    """Rows of a CSV, as read_rows, of videos that all exist. Raises UsageError for one that does not too."""
+    videos = read_rows(path, options)
+    _check_files(path, videos)
+    return videos
+
+
+def read_rows(path: Union[str, Path], options: DatabaseOptions) -> list[ListedVideo]:
     """Rows of a CSV with the columns org_video and label, and start_frm and video_id where the options use them.
 
     Several labels stand in one field, parted by spaces or semicolons. Paths are relative to the working directory.
-    Raises UsageError for a missing file, column, video or value, naming the line.
+    Raises UsageError for a missing column, video or value, naming the line.
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
@@ -74,7 +81,6 @@ def read_list(path: Union[str, Path], options: DatabaseOptions) -> list[ListedVi
         raise UsageError(f"the list {path} is not a CSV text file: {error}") from error
     if not videos:
         raise UsageError(f"the list {path} has no rows; give one row a video below the column names")
-    _check_files(path, videos)
     return videos
 
 

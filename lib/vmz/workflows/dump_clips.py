@@ -13,10 +13,11 @@ import numpy as np
 from vmz.errors import UsageError
 from vmz.files import atomic_write
 from vmz.progress import Progress
+from vmz.video import flow
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import BadVideo, Batch, ClipReader, EndOfData
 from vmz.video.scaling import MEAN, STD
-from vmz.workflows.net_reader import NetReader
+from vmz.workflows.net_reader import NetReader, open_reader
 
 SHEET_ROWS, SHEET_FRAMES, SHEET_PIXELS = 200, 16, 112  # at most so many clips, frames a clip, and pixels a frame's side
 _CAPTION_PIXELS, _GAP = 150, 2
@@ -24,7 +25,7 @@ _CAPTION_PIXELS, _GAP = 150, 2
 
 @dataclass
 class Dump:
-    """Batches put together. arrays: data float32 (N, 3, T, H, W), label, key (of each row's video), and what was asked.
+    """Batches put together. arrays: data float32 (N, 3, T, H, W), flow, label, key (of each row's video), as asked for.
 
     `rows` of them belong to each video.
     """
@@ -55,22 +56,20 @@ def read_clips(
     args = VideoInputArgs.from_mapping({**arguments, "wrap_around": int(num_batches > 0)})
     dump = Dump(args.rows)
     batches: list[Batch] = []
-    with _reader(database, args, engine, device) as reader, Progress(None, "videos", f"reading {database}") as shown:
+    with (
+        open_reader(database, args, engine, device) as reader,
+        Progress(None, "videos", f"reading {database}") as shown,
+    ):
         for batch in _batches(reader, num_batches):
             batches.append(batch)
             shown.update(len(batch.keys))
         dump.skipped = reader.skipped
-    for name in ("data", "label", "video_id", "start_frame"):
+    for name in ("data", "flow", "label", "video_id", "start_frame"):
         parts = [part for part in (getattr(batch, name) for batch in batches) if part is not None]
         if parts:
             dump.arrays[name] = np.concatenate(parts)
     dump.arrays["key"] = np.repeat([key for batch in batches for key in batch.keys], args.rows)
     return dump
-
-
-def _reader(database: str, args: VideoInputArgs, engine: str, device: str) -> Union[ClipReader, NetReader]:
-    """The reader behind an engine's VideoInput. The PyTorch engine's is ClipReader, which needs no net around it."""
-    return ClipReader(database, args) if engine == "pytorch" else NetReader(database, args, engine, device)
 
 
 def _batches(reader: Union[ClipReader, NetReader], num_batches: int) -> Iterator[Batch]:
@@ -90,7 +89,7 @@ def write_npz(dump: Dump, path: Union[str, Path]) -> None:
 
 
 def write_contact_sheet(dump: Dump, path: Union[str, Path]) -> None:
-    """A PNG with a row a clip: what it is, then its frames in time, in the colours of the video.
+    """A PNG with a row a clip: what it is, then its frames in time, in the colours of the video, or its flow.
 
     Raises UsageError without Pillow.
     """
@@ -98,7 +97,8 @@ def write_contact_sheet(dump: Dump, path: Union[str, Path]) -> None:
         from PIL import Image, ImageDraw
     except ImportError as error:
         raise UsageError("--contact_sheet needs Pillow; install it with: pip install pillow") from error
-    data = dump.arrays["data"][:SHEET_ROWS]
+    is_rgb = "data" in dump.arrays
+    data = dump.arrays["data" if is_rgb else "flow"][:SHEET_ROWS]
     length, height, width = data.shape[2:]
     shown = np.unique(np.linspace(0, length - 1, min(length, SHEET_FRAMES)).round().astype(int))
     shrink = min(1.0, SHEET_PIXELS / max(height, width))
@@ -108,7 +108,8 @@ def write_contact_sheet(dump: Dump, path: Union[str, Path]) -> None:
     draw = ImageDraw.Draw(sheet)
     for row, clip in enumerate(data):
         draw.multiline_text((4, row * row_height + 2), _caption(dump, row, shown), fill="black")
-        for place, frame in enumerate(to_pixels(clip[:, shown]).transpose(1, 2, 3, 0)):
+        pixels = to_pixels(clip[:, shown]) if is_rgb else flow_to_pixels(clip[:, shown])
+        for place, frame in enumerate(pixels.transpose(1, 2, 3, 0)):
             picture = Image.fromarray(np.ascontiguousarray(frame)).resize(size, Image.Resampling.BILINEAR)
             sheet.paste(picture, (_CAPTION_PIXELS + place * (size[0] + _GAP), row * row_height))
     with atomic_write(path, "wb") as stream:
@@ -121,6 +122,17 @@ def to_pixels(clip: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(clip * STD.reshape(shape) + MEAN.reshape(shape)), 0, 255).astype(np.uint8)
 
 
+def flow_to_pixels(clip: np.ndarray) -> np.ndarray:
+    """uint8 R, G, B that show normalised flow (2 or more, ...): more red to the right, more green downwards.
+
+    A pixel of motion is 12 levels, none is gray.
+    """
+    shape = (2,) + (1,) * (clip.ndim - 1)
+    motion = clip[:2] * flow.STD[:2].reshape(shape) + flow.MEAN[:2].reshape(shape)
+    levels = np.clip(np.rint(128 + 12 * motion), 0, 255)
+    return np.concatenate([levels, np.full_like(levels[:1], 128)]).astype(np.uint8)
+
+
 def _caption(dump: Dump, row: int, shown: np.ndarray) -> str:
     arrays = dump.arrays
     label = arrays["label"][row]
@@ -130,6 +142,7 @@ def _caption(dump: Dump, row: int, shown: np.ndarray) -> str:
         lines.append(f"id {arrays['video_id'][row]}")
     if "start_frame" in arrays:
         lines.append(f"start frame {arrays['start_frame'][row]}")
-    if len(shown) < arrays["data"].shape[2]:
-        lines.append(f"{len(shown)} of {arrays['data'].shape[2]} frames")
+    length = arrays["data" if "data" in arrays else "flow"].shape[2]
+    if len(shown) < length:
+        lines.append(f"{len(shown)} of {length} {'frames' if 'data' in arrays else 'flows'}")
     return "\n".join(lines)

@@ -6,20 +6,23 @@ Clips are evenly spaced over a video, the network scores each, and a video's sco
 from __future__ import annotations
 
 import argparse
+import io
 import platform
+import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 import numpy as np
 
-from vmz import __version__, metrics
+from vmz import __version__
 from vmz.checkpoints import matching
-from vmz.checkpoints.pickles import load_pickle
+from vmz.checkpoints.files import load
 from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
+from vmz.intervals import Interval
 from vmz.models.inputs import VideoSource
 from vmz.models.registry import Model, build
 from vmz.netdef.analysis import ShapeError, Totals, totals
@@ -27,25 +30,13 @@ from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
 from vmz.video.reader import BadVideo, EndOfData
 from vmz.video.records import key_text
+from vmz.workflows import distributed
+from vmz.workflows.batches import RECORD_INDEX, Batches, SlicedBatches, WholeBatches
+from vmz.workflows.data_check import DataReport, check_data, print_warnings
+from vmz.workflows.label_names import read_label_names
 from vmz.workflows.options import device_name, model_config, video_input_arguments
-
-RECORD_INDEX = "record_index"
-
-
-@dataclass
-class Scores:
-    """What the network gave, in database order. `clips` (all clips x classes) is kept only when asked for.
-
-    videos: float32 (videos, classes); labels: int32 (videos,), or 0/1 (videos, classes) when multi-label;
-    keys: the videos' keys in the database. right_clips of all_clips have their label at rank 1.
-    """
-
-    videos: list[np.ndarray] = field(default_factory=list)
-    labels: list[np.ndarray] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
-    clips: list[np.ndarray] = field(default_factory=list)
-    right_clips: int = 0
-    all_clips: int = 0
+from vmz.workflows.published import published_account
+from vmz.workflows.scores import Scores, figures_line, intervals, merge, named_lines, summarise
 
 
 @dataclass(frozen=True)
@@ -63,22 +54,32 @@ class Evaluation:
     scores: Scores
     options: Mapping[str, Any]
     environment: Mapping[str, str]
+    data: Optional[DataReport] = None
+    published: Optional[Mapping[str, Any]] = None
+    label_names: Optional[Sequence[str]] = None
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        """95 % intervals of the accuracies by the names of the figures."""
+        return intervals(self.figures, self.scores)
+
+    def named_lines(self) -> str:
+        """What each accuracy is an accuracy of, and how well it is known: one line each."""
+        return named_lines(self.figures, self.scores, self.options["aggregation"])
 
     def closing_lines(self) -> str:
         """The two lines that the original ends with."""
-        if "mAUC" in self.figures:
-            first = "Test " + ", ".join(f"{name}: {value}" for name, value in self.figures.items())
-        else:
-            clip, top1, (name, top_k) = self.figures["clip@1"], self.figures["video@1"], list(self.figures.items())[-1]
-            first = f"Test accuracy: clip: {clip}, top 1: {top1}, top{name.partition('@')[2]}: {top_k}"
         cost = self.totals
-        return f"{first}\nFLOPs: {cost.gmacs}, params: {cost.params_m}, inters: {cost.interactions_g}"
+        return (
+            f"{figures_line(self.figures)}\nFLOPs: {cost.gmacs}, params: {cost.params_m}, inters: {cost.interactions_g}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """All but the scores, as results.json holds it."""
         report = self.checkpoint
         return {
             "figures": dict(self.figures),
+            "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "videos": self.videos,
             "clips_per_video": self.clips_per_video,
             "skipped": [{"key": bad.key, "path": bad.path, "reason": bad.reason} for bad in self.skipped],
@@ -93,7 +94,10 @@ class Evaluation:
                 "adapted": dict(report.adapted),
                 "missing": list(report.missing),
                 "unused": list(report.unused),
+                "mismatched": list(report.mismatched),
             },
+            "published": self.published,
+            "data": None if self.data is None else self.data.to_json(),
             "seconds": dict(self.seconds),
             "options": dict(self.options),
             "environment": dict(self.environment),
@@ -101,28 +105,94 @@ class Evaluation:
 
 
 def evaluate(options: argparse.Namespace) -> Evaluation:
-    """Run the evaluation that `options` (of test_net) describe.
+    """Run the evaluation that `options` (of test_net) describe, together with the other processes of torchrun's run.
 
-    Raises UsageError for a request that is wrong, VmzError for data or weights that are.
+    All of them return the result; only the first one's holds the scores. Raises UsageError for a request that is wrong,
+    VmzError for data or weights that are.
     """
+    return _evaluate(options, lambda model: load_weights(model, options))
+
+
+def evaluate_weights(options: argparse.Namespace, weights: Mapping[str, np.ndarray]) -> Evaluation:
+    """The same for weights at hand, {blob: array}, in place of --load_model_path."""
+    return _evaluate(options, lambda model: (weights, None))
+
+
+Weights = Optional[Mapping[str, np.ndarray]]
+
+
+def _evaluate(
+    options: argparse.Namespace, weights_for: Callable[[Model], tuple[Weights, Optional[matching.Report]]]
+) -> Evaluation:
     started = time.perf_counter()
     if not options.test_data:
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
-    model = test_model(options, wrap_around=0, get_record_index=1, on_bad_video=options.on_bad_video)
-    cost = check_fits(model)
-    with open_engine(options.engine, device_name(options)) as engine:
-        with VideoDatabase(options.test_data) as database:
-            keys = [key_text(key) for key in database.keys]
-        weights, report = load_weights(model, options)
-        keep = [model.prediction, model.blob("label"), model.blob(RECORD_INDEX)]
-        engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=keep)
-        loaded = time.perf_counter()
-        scores = score_videos(engine, model, keys, options)
-        skipped = list(engine.skipped)
+    names = read_label_names(options.label_names, options.num_labels) if options.label_names else None
+    with distributed.joined():
+        reader = {"get_record_index": 1, "on_bad_video": options.on_bad_video, **_share_of_one_pass()}
+        model = test_model(options, **reader)
+        cost = check_fits(model)
+        with open_engine(options.engine, device_name(options)) as engine:
+            with VideoDatabase(options.test_data) as database:
+                keys = [key_text(key) for key in database.keys]
+            weights, report = weights_for(model)
+            data = _looked_at(options)  # now that flags and weights are known to be right
+            keep = [model.prediction] if options.crop_per_inference else WholeBatches.blobs(model)
+            engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=keep)
+            loaded = time.perf_counter()
+            with _open_batches(engine, model, options, reader) as batches:
+                scores = score_videos(batches, keys, options)
+                skipped, spent = batches.skipped, batches.seconds
+        parts = distributed.gather((scores, skipped))
+        mine = None
+        if parts is not None:
+            scores, skipped = merge([part[0] for part in parts]), in_order([part[1] for part in parts], keys)
+            seconds = {"load": loaded - started, "run": time.perf_counter() - loaded, **spent}
+            mine = replace(_result(options, scores, skipped, cost, report, seconds), data=data, label_names=names)
+        others = distributed.share(None if mine is None else replace(mine, scores=Scores()))
+        return others if mine is None else mine
+
+
+def _open_batches(engine: Engine, model: Model, options: argparse.Namespace, reader: Mapping[str, Any]) -> Batches:
+    if not options.crop_per_inference:
+        return WholeBatches(engine, model)
+    arguments = {**video_input_arguments(options), **reader}
+    return SlicedBatches(engine, model, options.crop_per_inference, options.test_data, arguments, options.engine)
+
+
+def _looked_at(options: argparse.Namespace) -> Optional[DataReport]:
+    """What the first process finds out about the data beforehand, with its warnings printed."""
+    if distributed.rank() or not (options.check_data or options.list):
+        return None
+    data = check_data(options)
+    print_warnings(data)
+    return data
+
+
+def _share_of_one_pass() -> dict[str, int]:
+    """VideoInput arguments of this process's share of the database. Nothing is drawn, but shares want a seed."""
+    world = distributed.world_size()
+    share = {"shard_index": distributed.rank(), "shard_count": world, "seed": 1} if world > 1 else {}
+    return {"wrap_around": 0, **share}
+
+
+def in_order(skipped: Sequence[Sequence[BadVideo]], keys: Sequence[str]) -> list[BadVideo]:
+    """The records that several processes left out, in database order."""
+    places = {key: place for place, key in enumerate(keys)}
+    return sorted((bad for part in skipped for bad in part), key=lambda bad: places[bad.key])
+
+
+def _result(
+    options: argparse.Namespace,
+    scores: Scores,
+    skipped: list[BadVideo],
+    cost: Totals,
+    report: Optional[matching.Report],
+    seconds: Mapping[str, float],
+) -> Evaluation:
     if not scores.keys:
         raise VmzError(f"no video of {options.test_data} could be scored; look at it with create_video_db.py --check")
-    figures, per_class = summarise(scores, options)
-    done = time.perf_counter()
+    figures, per_class = summarise(scores, options.top_k, bool(options.multi_label))
     return Evaluation(
         figures=figures,
         per_class=per_class,
@@ -131,22 +201,24 @@ def evaluate(options: argparse.Namespace) -> Evaluation:
         clips_per_video=options.clip_per_video * options.crop_per_clip,
         skipped=skipped,
         checkpoint=report,
-        seconds={"load": loaded - started, "run": done - loaded},
+        seconds=seconds,
         scores=scores,
         options={name: value for name, value in vars(options).items() if name != "debug"},
         environment=environment(options),
+        published=published_account(options),
     )
 
 
 def test_model(options: argparse.Namespace, **reader: Any) -> Model:
-    """The testing network with its reader in front, as the original's test_net builds it on one CPU.
+    """The testing network as the original's test_net builds it on one CPU, its reader in front unless it takes slices.
 
     `reader`: VideoInput arguments of ours on top of the original's.
     """
     outputs = ("data", "label", RECORD_INDEX) if reader.get("get_record_index") else ("data", "label")
     source = VideoSource(options.test_data, {**video_input_arguments(options), **reader}, outputs)
-    config = model_config(options, batch_size=-1)
-    return build(config, is_test=True, source=source, use_cudnn=bool(options.use_cudnn))
+    sliced = bool(options.crop_per_inference)
+    config = model_config(options, batch_size=-1)  # open: a slice or a batch may be short
+    return build(config, is_test=True, source=None if sliced else source, use_cudnn=bool(options.use_cudnn))
 
 
 def check_fits(model: Model) -> Totals:
@@ -161,9 +233,7 @@ def check_fits(model: Model) -> Totals:
         ) from error
 
 
-def load_weights(
-    model: Model, options: argparse.Namespace
-) -> tuple[Optional[dict[str, np.ndarray]], Optional[matching.Report]]:
+def load_weights(model: Model, options: argparse.Namespace) -> tuple[Weights, Optional[matching.Report]]:
     """The checkpoint's blobs, fitted to the network, and the account of them.
 
     Raises VmzError for a file that leaves part of the network at its initial values, unless --allow_partial_load.
@@ -173,52 +243,44 @@ def load_weights(
         if options.random_weights:
             return None, None
         raise UsageError("--load_model_path is not given; --random_weights=1 scores an untrained network on purpose")
-    if options.db_type != "pickle":
-        raise UsageError(f"--db_type={options.db_type}: .mdl files are not read yet; convert it to a .pkl")
     wanted = [*model.params, *model.computed_params]
-    weights, report = matching.match(load_pickle(path), wanted)
+    weights, report = matching.match(
+        load(path, options.db_type), wanted, center_init=bool(options.center_init), bgr2rgb=bool(options.bgr2rgb)
+    )
     matching.check(report, path, allow_partial=bool(options.allow_partial_load))
     return weights, report
 
 
-def score_videos(engine: Engine, model: Model, keys: list[str], options: argparse.Namespace) -> Scores:
-    """Run the loaded net over its reader's one pass, gathering scores. `keys`: of all records, in database order."""
+def score_videos(batches: Batches, keys: list[str], options: argparse.Namespace) -> Scores:
+    """Run the net over its reader's one pass, gathering scores. `keys`: of all records, in database order.
+
+    Of several processes each runs every so-many-th batch, and the first one shows how far it has come.
+    """
     scores = Scores()
     rows = options.clip_per_video * options.crop_per_clip
+    rank, world = distributed.rank(), distributed.world_size()
+    mine = sum(place // options.batch_size % world == rank for place in range(len(keys)))
+    title = f"test_net, process 1 of {world}" if world > 1 else "test_net"
     runs = 0
-    with Progress(len(keys), "videos", "test_net", every=options.display_iter) as progress:
-        while not (options.num_iter and runs == options.num_iter):
+    with Progress(mine, "videos", title, io.StringIO() if rank else sys.stderr, options.display_iter) as progress:
+        while not (options.num_iter and runs * world + rank >= options.num_iter):
+            distributed.check()
             try:
-                engine.run()
+                batch = batches.next_batch()
             except EndOfData:
                 break
             runs += 1
-            records = engine.fetch(model.blob(RECORD_INDEX))
-            labels = engine.fetch(model.blob("label")).reshape(len(records), rows, -1)[:, 0]
-            clips = engine.fetch(model.prediction).reshape(len(records), rows, -1)
-            names = [keys[record] for record in records]
-            _add_batch(scores, clips, labels, names, options)
-            progress.update(len(records), note=_running(scores, options))
+            count = len(batch.records)
+            labels = batch.labels.reshape(count, rows, -1)[:, 0]
+            names = [keys[record] for record in batch.records]
+            if not options.multi_label:
+                labels = labels[:, 0]
+                _check_labels(labels, names, options)
+            clips = batch.clips.reshape(count, rows, -1)
+            scores.add(clips, labels, names, options.aggregation, keep=bool(options.save_scores))
+            scores.records.extend(int(record) for record in batch.records)
+            progress.update(count, note=_running(scores, options))
     return scores
-
-
-def _add_batch(
-    scores: Scores, clips: np.ndarray, labels: np.ndarray, keys: list[str], options: argparse.Namespace
-) -> None:
-    if not np.isfinite(clips).all():
-        bad = keys[int(np.argmin(np.isfinite(clips).all(axis=(1, 2))))]
-        raise VmzError(f"the scores of record {bad} are not finite; are the weights those of this network?")
-    if not options.multi_label:
-        labels = labels[:, 0]
-        _check_labels(labels, keys, options)
-        repeated = np.repeat(labels, clips.shape[1])
-        scores.right_clips += int(metrics.in_top_k(clips.reshape(len(repeated), -1), repeated, 1).sum())
-    scores.all_clips += clips.shape[0] * clips.shape[1]
-    scores.videos.extend(metrics.aggregate(clips, options.aggregation))
-    scores.labels.extend(labels)
-    scores.keys.extend(keys)
-    if options.save_scores:
-        scores.clips.extend(clips)
 
 
 def _check_labels(labels: np.ndarray, keys: list[str], options: argparse.Namespace) -> None:
@@ -234,38 +296,6 @@ def _running(scores: Scores, options: argparse.Namespace) -> str:
     return "" if options.multi_label else f"clip@1 {scores.right_clips / scores.all_clips:.3f}"
 
 
-def summarise(scores: Scores, options: argparse.Namespace) -> tuple[dict[str, float], list[Mapping[str, Any]]]:
-    """The figures of a run, and one entry a class."""
-    videos, labels = np.stack(scores.videos), np.stack(scores.labels)
-    if options.multi_label:
-        found = metrics.multi_label(videos, labels)
-        figures = {"mAUC": found.mauc, "mAP": found.map, "mWAP": found.mwap, "mAP_all": found.map_all}
-        classes = [
-            {"label": label, "videos": int(labels[:, label].sum()), "average_precision": float(value)}
-            for label, value in enumerate(found.average_precision)
-            if not np.isnan(value)
-        ]
-        return figures, list(classes)
-    figures = {
-        "clip@1": scores.right_clips / scores.all_clips,
-        "video@1": float(metrics.in_top_k(videos, labels, 1).mean()),
-        f"video@{options.top_k}": float(metrics.in_top_k(videos, labels, options.top_k).mean()),
-    }
-    counted = metrics.per_class(videos, labels)
-    return figures, [{"label": c.label, "videos": c.videos, "correct": c.correct} for c in counted]
-
-
-def score_arrays(evaluation: Evaluation) -> dict[str, np.ndarray]:
-    """What --save_scores writes: softmax or prob (clips, classes), label and key a clip, in database order."""
-    scores, rows = evaluation.scores, evaluation.clips_per_video
-    name = "prob" if evaluation.options["multi_label"] else "softmax"
-    return {
-        name: np.concatenate(scores.clips),
-        "label": np.repeat(np.stack(scores.labels), rows, axis=0),
-        "key": np.repeat(np.array(scores.keys), rows),
-    }
-
-
 def environment(options: argparse.Namespace) -> dict[str, str]:
     """What ran it: versions, engine, device."""
     import av
@@ -275,6 +305,7 @@ def environment(options: argparse.Namespace) -> dict[str, str]:
         "vmz": __version__,
         "engine": options.engine,
         "device": device_name(options),
+        "processes": str(distributed.world_size()),
         "torch": str(torch.__version__),
         "numpy": np.__version__,
         "pyav": str(av.__version__),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from types import TracebackType
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -13,10 +13,18 @@ from vmz.models.inputs import VideoSource, add_video_input
 from vmz.netdef.builder import NetBuilder, device_option
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
-from vmz.video.reader import BadVideo, Batch
+from vmz.video.reader import BadVideo, Batch, ClipReader
 from vmz.video.records import key_text
 
-OUTPUTS = ("data", "label", "video_id", "start_frame", "record_index")
+# In the operator's order, each with the argument that asks for it
+OUTPUTS = {
+    "data": "get_rgb",
+    "flow": "get_optical_flow",
+    "label": None,
+    "video_id": "get_video_id",
+    "start_frame": "get_start_frame",
+    "record_index": "get_record_index",
+}
 
 
 class NetReader:
@@ -27,7 +35,7 @@ class NetReader:
         with VideoDatabase(database) as records:
             self._keys = [key_text(key) for key in records.keys]
         args = dataclasses.replace(args, get_record_index=1)
-        self._outputs = tuple(name for name in OUTPUTS if name in ("data", "label") or getattr(args, f"get_{name}"))
+        self._outputs = tuple(name for name, asked in OUTPUTS.items() if asked is None or getattr(args, asked))
         net = NetBuilder("clips", is_test=True, device=device_option())
         add_video_input(net, VideoSource(database, _operator_arguments(args), self._outputs, stop_gradient=False))
         self._engine.load(net.init_net, net.net, keep=self._outputs)
@@ -38,17 +46,22 @@ class NetReader:
         found: dict[str, np.ndarray] = {name: self._engine.fetch(name) for name in self._outputs}
         keys = [self._keys[record] for record in found["record_index"]]
         return Batch(
-            data=found["data"],
+            data=found.get("data"),
             label=found["label"],
             video_id=found.get("video_id"),
             start_frame=found.get("start_frame"),
             record_index=found["record_index"],
             keys=keys,
+            flow=found.get("flow"),
         )
 
     @property
     def skipped(self) -> list[BadVideo]:
         return self._engine.skipped
+
+    def close(self) -> None:
+        """Close the reader. Closing twice is harmless."""
+        self._engine.close()
 
     def __enter__(self) -> NetReader:
         return self
@@ -56,7 +69,12 @@ class NetReader:
     def __exit__(
         self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        self._engine.close()
+        self.close()
+
+
+def open_reader(database: str, args: VideoInputArgs, engine: str, device: str = "cpu") -> Union[ClipReader, NetReader]:
+    """The reader behind an engine's VideoInput. The PyTorch engine's is ClipReader, which needs no net around it."""
+    return ClipReader(database, args) if engine == "pytorch" else NetReader(database, args, engine, device)
 
 
 def _operator_arguments(args: VideoInputArgs) -> dict[str, Any]:

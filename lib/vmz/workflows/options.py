@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from vmz import zoo
+from vmz.checkpoints.files import DB_TYPES
 from vmz.engines.registry import ENGINES
 from vmz.engines.schedule import POLICIES
 from vmz.engines.trainer import PRECISIONS
 from vmz.errors import UsageError
 from vmz.models.config import ModelConfig
+from vmz.video.arguments import FLOW_CHANNELS
+from vmz.workflows import distributed
 from vmz.workflows.command import Parser
 
 
@@ -89,12 +92,20 @@ READER_FLAGS = {
     "batch_size": Flag(positive, 6, "videos a batch (clips a batch: times clip_per_video and crop_per_clip)"),
     "num_decode_threads": Flag(positive, 4, "threads that decode ahead of the net"),
     "use_local_file": Flag(switch, 0, "the LMDB holds paths of videos, not their bytes"),
-    "input_type": Flag(int, 0, "0: RGB. (1: optical flow, 2: audio and 3: both are not here yet)", (0,)),
-    "clip_length_of": Flag(positive, 8, "optical flow frames (as the four below: in the net, of no effect on RGB)"),
-    "sampling_rate_of": Flag(positive, 2, "every n-th optical flow frame"),
-    "frame_gap_of": Flag(positive, 2, "frames between the two of a flow"),
-    "do_flow_aggregation": Flag(switch, 0, "chain flows across the gap"),
-    "flow_data_type": Flag(int, 0, "channels of the flow", (0, 1, 2, 3)),
+    "input_type": Flag(
+        int, 0, "what the network sees, 0: RGB, 1: optical flow. (2: audio and 3: both are not here yet)", (0, 1)
+    ),
+    "clip_length_of": Flag(positive, 8, "flows of a clip (as the four below, of effect with --input_type=1 only)"),
+    "sampling_rate_of": Flag(positive, 2, "a flow from every n-th frame on"),
+    "frame_gap_of": Flag(positive, 2, "frames from the first to the second of a flow"),
+    "do_flow_aggregation": Flag(switch, 0, "1: chain the flows of neighbours across the gap; 0: one flow across it"),
+    "flow_data_type": Flag(
+        int,
+        0,
+        "channels of the flow, 0: dx, dy; 1: and |dx|+|dy|; 2: and the first frame in gray; 3: and its R, G, B "
+        "(--num_channels 2, 3, 3, 5)",
+        (0, 1, 2, 3),
+    ),
     "on_bad_video": Flag(
         str,
         "stop",
@@ -109,20 +120,31 @@ ENGINE_FLAGS = {
     "num_gpus": Flag(
         not_negative,
         None,
-        "0: the CPU, 1: one GPU. Not given: --device decides (the original takes 1 GPU, there or not)",
+        "0: the CPU, N: so many GPUs, one process each. Not given: --device decides (the original takes 1 GPU, there "
+        "or not)",
     ),
-    "gpus": Flag(str, None, "the GPU to use, by number, in place of --device"),
+    "gpus": Flag(str, None, "the GPUs to use, by number, as 0,1, in place of --num_gpus and --device"),
     "seed": Flag(not_negative, 0, "seed of everything random"),
 }
 
 TEST_FLAGS = {
-    "load_model_path": Flag(str, None, "weights, a .pkl of the zoo"),
-    "db_type": Flag(str, "pickle", "format of --load_model_path", ("pickle", "minidb")),
+    "load_model_path": Flag(str, None, "weights: a .pkl, of the zoo for one, or a .mdl of training"),
+    "db_type": Flag(str, None, "format of --load_model_path; not given: its ending tells", DB_TYPES),
     "num_iter": Flag(not_negative, 0, "stop after so many batches; 0: the whole database, each video once"),
     "top_k": Flag(positive, 5, "k of the accuracy in the top k"),
     "aggregation": Flag(int, 0, "a video's score over its clips: 0 their mean, 1 their maximum", (0, 1)),
+    "crop_per_inference": Flag(
+        not_negative, 0, "clips and crops that go through the net at a time, to bound its memory; 0: a whole batch"
+    ),
     "print_per_class_metrics": Flag(switch, 0, "also a line for each class"),
     "display_iter": Flag(positive, 10, "batches between two progress lines in a log (a terminal gets a bar)"),
+}
+
+# How the weights of --load_model_path are fitted to the network, in testing and in training.
+CHECKPOINT_FLAGS = {
+    "center_init": Flag(switch, 0, "1: 2-D weights go into the centre frame of 3-D ones, not in equal parts into each"),
+    "bgr2rgb": Flag(switch, 0, "1: turn round the input channels of the first layer, for weights made on BGR"),
+    "allow_partial_load": Flag(switch, 0, "1: go on though the file leaves blobs of the network at initial values"),
 }
 
 # Original names and defaults of train_net; what differs in default from test_net's flags is in TRAIN_DEFAULTS.
@@ -149,7 +171,7 @@ TRAIN_FLAGS = {
     "file_store_path": Flag(str, "/tmp", "folder of the checkpoints"),
     "save_model_name": Flag(str, "simple_c3d", "checkpoints: <file_store_path>/<save_model_name>_<epoch>.mdl, .pkl"),
     "load_model_path": Flag(str, None, "weights to start from, .mdl or .pkl (see --is_checkpoint)"),
-    "db_type": Flag(str, None, "format of --load_model_path; not given: its ending tells", ("pickle", "minidb")),
+    "db_type": Flag(str, None, "format of --load_model_path; not given: its ending tells", DB_TYPES),
     "is_checkpoint": Flag(
         switch,
         1,
@@ -166,13 +188,15 @@ TRAIN_FLAGS = {
     "av_weight": Flag(float, 1.0, "weight of the joint loss in gradient blending"),
 }
 
-TRAIN_DEFAULTS = {"video_res_type": 1}
+TRAIN_DEFAULTS: dict[str, Any] = {"video_res_type": 1}
+TRAIN_READER_FLAGS = [name for name in READER_FLAGS if name not in ("clip_per_video", "crop_per_clip", "batch_size")]
 
 # What the original's train_net lacks. All of it is opt-in.
 BEYOND_FLAGS = {
     "resume": Flag(switch, 0, "1: go on from the newest checkpoint of this name, or start where there is none"),
     "checkpoint_minutes": Flag(float, 0.0, "also write <save_model_name>_latest.mdl every so many minutes; 0: never"),
     "shuffle": Flag(switch, 0, "1: each pass over the LMDB in an order of its own; 0: in the order of its keys"),
+    "random_mirror": Flag(switch, 1, "0: clips are not mirrored, for classes such as left and right"),
     "use_full_ft": Flag(switch, 1, "0: train the classifier only, on top of a frozen trunk"),
     "freeze_bn": Flag(switch, 0, "1: batch norm by its running statistics, which stay as they are"),
     "precise_bn": Flag(not_negative, 0, "recompute the running statistics over so many batches before each evaluation"),
@@ -190,23 +214,38 @@ BEYOND_FLAGS = {
     "test_num_iter": Flag(not_negative, 0, "stop that evaluation after so many batches (the original: 100); 0: all"),
     "test_every": Flag(positive, 1, "epochs from one evaluation to the next; the last epoch always has one"),
     "top_k": Flag(positive, 5, "k of the accuracy in the top k"),
+    "report": Flag(str, None, "an HTML page of the run's curves, written anew after every epoch"),
     "tensorboard": Flag(str, None, "folder for TensorBoard's files (needs the package tensorboard)"),
-    "allow_partial_load": Flag(switch, 0, "1: go on though --load_model_path leaves more than a classifier as it was"),
+}
+
+# What is told about an evaluation beside its figures. Ours; the original has nothing like it.
+REPORT_FLAGS = {
+    "report": Flag(str, None, "the evaluation as a page to look at: one HTML file"),
+    "label_names": Flag(str, None, "names of the classes: one a line in the order of the labels, or .csv or .json"),
+    "list": Flag(str, None, "the CSV that --test_data should hold: videos that it lacks are named"),
+    "check_data": Flag(switch, 1, "0: do not look at --test_data for duplicates, frame rates and sizes beforehand"),
 }
 
 _METAVARS: dict[Any, str] = {str: "NAME", float: "X", switch: "0|1"}
 
-FLAGS: dict[str, Flag] = {**MODEL_FLAGS, **READER_FLAGS, **ENGINE_FLAGS, **TEST_FLAGS}
+FLAGS: dict[str, Flag] = {
+    **MODEL_FLAGS,
+    **READER_FLAGS,
+    **ENGINE_FLAGS,
+    **TEST_FLAGS,
+    **CHECKPOINT_FLAGS,
+    **REPORT_FLAGS,
+}
 TRAIN_NET_FLAGS: dict[str, Flag] = {**FLAGS, **TRAIN_FLAGS, **BEYOND_FLAGS}
 
 
 def add_flags(
-    parser: Parser, title: str, names: Sequence[str], table: Mapping[str, Flag] = FLAGS, **defaults: Any
+    parser: Parser, title: str, names: Sequence[str], table: Optional[Mapping[str, Flag]] = None, **defaults: Any
 ) -> None:
     """Give `parser` the flags `names` of `table`, under a heading; `defaults` are a tool's own."""
     group = parser.add_argument_group(title)
     for name in names:
-        flag = table[name]
+        flag = (table or FLAGS)[name]
         group.add_argument(
             f"--{name}",
             type=flag.kind,
@@ -220,6 +259,20 @@ def add_flags(
 def add_zoo_flag(parser: Parser) -> None:
     """--zoo NAME: take the flags of a published model; flags given beside it win."""
     parser.add_argument("--zoo", metavar="NAME", help="a published model (tools/zoo.py list): sets its flags")
+
+
+def train_parser(description: str) -> Parser:
+    """The parser of tools/train_net.py: the original's flags and ours."""
+    parser = Parser(description)
+    add_zoo_flag(parser)
+    add_flags(parser, "network", list(MODEL_FLAGS))
+    add_flags(parser, "data", TRAIN_READER_FLAGS, **TRAIN_DEFAULTS)
+    add_flags(parser, "engine", list(ENGINE_FLAGS))
+    add_flags(parser, "training", list(TRAIN_FLAGS), TRAIN_FLAGS)
+    add_flags(parser, "checkpoint", list(CHECKPOINT_FLAGS))
+    add_flags(parser, "names", ["label_names"])
+    add_flags(parser, "not in the original", list(BEYOND_FLAGS), BEYOND_FLAGS)
+    return parser
 
 
 def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
@@ -244,11 +297,28 @@ def model_config(options: argparse.Namespace, **changes: Any) -> ModelConfig:
     Raises UsageError naming the flag.
     """
     arguments = {name: getattr(options, name) for name in MODEL_FLAGS if name not in ("clip_length_rgb", "use_cudnn")}
-    return ModelConfig(clip_length=options.clip_length_rgb, **{**arguments, **changes})
+    arguments["clip_length"] = options.clip_length_rgb
+    if _sees_flow(options):
+        arguments["clip_length"] = options.clip_length_of
+        channels = FLOW_CHANNELS[options.flow_data_type]
+        if options.num_channels != channels:
+            raise UsageError(
+                f"--num_channels={options.num_channels}, but flow has {channels} channels with --flow_data_type="
+                f"{options.flow_data_type}; give --num_channels={channels}"
+            )
+    return ModelConfig(**{**arguments, **changes})
+
+
+def _sees_flow(options: argparse.Namespace) -> bool:
+    return bool(getattr(options, "input_type", 0) == 1)  # tools without a reader have no such flag
 
 
 def video_input_arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """The VideoInput arguments of a test net, all those that the original writes, by their operator names."""
+    """The VideoInput arguments of a test net, all those that the original writes, by their operator names.
+
+    With --input_type=1 the flow is all that the operator gives: it is the network's `data`.
+    """
+    flow = int(_sees_flow(options))
     return {
         "batch_size": options.batch_size,
         "clip_per_video": options.clip_per_video,
@@ -266,8 +336,8 @@ def video_input_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "do_flow_aggregation": options.do_flow_aggregation,
         "flow_data_type": options.flow_data_type,
         "input_type": options.input_type,
-        "get_rgb": 1,
-        "get_optical_flow": 0,
+        "get_rgb": 1 - flow,
+        "get_optical_flow": flow,
         "get_logmels": 0,
         "decode_type": 1,
         "random_crop": 0,
@@ -279,21 +349,55 @@ def video_input_arguments(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def device_name(options: argparse.Namespace) -> str:
-    """The device that --device, --gpus and --num_gpus mean together.
+def device_names(options: argparse.Namespace) -> tuple[str, ...]:
+    """The devices that this process trains on: Caffe2 takes several GPUs, PyTorch one (and torchrun for more)."""
+    gpus = gpu_numbers(options)
+    if options.engine == "caffe2" and gpus and len(gpus) > 1 and distributed.world_size() == 1:
+        return tuple(f"cuda:{number}" for number in gpus)
+    return (device_name(options),)
 
-    Raises UsageError for more than one GPU, which evaluation does not use yet.
+
+def gpu_numbers(options: argparse.Namespace) -> Optional[tuple[int, ...]]:
+    """The GPUs of a machine that --gpus, or else --num_gpus, means; none for the CPU, None where --device decides.
+
+    Raises UsageError for --gpus that is no list of numbers.
     """
     if options.gpus is not None:
-        if not options.gpus.isdigit():
-            raise UsageError(
-                f"--gpus={options.gpus} is not one GPU's number; evaluation runs on one device, give --gpus=0"
-            )
-        return f"cuda:{options.gpus}"
-    if options.num_gpus is None:
-        return str(options.device)
-    if options.num_gpus > 1:
+        numbers = options.gpus.split(",")
+        if not all(number.isdigit() for number in numbers) or len(set(numbers)) < len(numbers):
+            raise UsageError(f"--gpus={options.gpus} is not a list of different GPU numbers, such as 0,1")
+        return tuple(int(number) for number in numbers)
+    return None if options.num_gpus is None else tuple(range(options.num_gpus))
+
+
+def device_name(options: argparse.Namespace) -> str:
+    """The one device of this process that --device, --gpus and --num_gpus mean together.
+
+    Of several processes on a machine each has its own GPU. Raises UsageError where there are not as many of them.
+    """
+    gpus, several = gpu_numbers(options), distributed.local_size() > 1
+    asked = f"--gpus={options.gpus}" if options.gpus is not None else f"--num_gpus={options.num_gpus}"
+    if gpus is None:
+        return _local_device(str(options.device), several)
+    if not gpus:
+        return "cpu"
+    if len(gpus) > 1 and distributed.world_size() == 1:
+        raise UsageError(f"{asked}: one process uses one device; with --engine={options.engine} start it by torchrun")
+    if distributed.local_rank() >= len(gpus):
+        raise UsageError(f"{asked} is too few: each of the {distributed.local_size()} processes here takes a GPU")
+    return f"cuda:{gpus[distributed.local_rank()]}" if several or options.gpus is not None else "cuda"
+
+
+def _local_device(device: str, several: bool) -> str:
+    if not several or device == "cpu":
+        return device
+    if device.startswith("cuda:"):
         raise UsageError(
-            f"--num_gpus={options.num_gpus}: evaluation runs on one device for now; give --num_gpus=1 or 0"
+            f"--device={device} would be that of all {distributed.local_size()} processes here; give --device=cuda, "
+            "of which each takes its own, or a list with --gpus"
         )
-    return "cuda" if options.num_gpus else "cpu"
+    if device == "auto":
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return f"cuda:{distributed.local_rank()}" if device == "cuda" else device

@@ -17,7 +17,6 @@ from tests.engines.small_training import write_videos
 from vmz.engines.torch_engine.batches import divided
 from vmz.engines.torch_engine.distributed import Ranks, _buckets
 from vmz.engines.trainer import ITERATION, POSITION
-from vmz.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[3]
 WORLDS = (1, 2, 4)
@@ -125,13 +124,6 @@ def test_one_process_alone() -> None:
     ranks = Ranks("cpu")
     assert (ranks.rank, ranks.world, ranks.gather(5)) == (0, 1, [5])
     assert ranks.sum(torch.ones(3)).tolist() == [1, 1, 1]
-
-
-def test_a_gpu_by_number_is_no_ranks_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("WORLD_SIZE", "2"), ("RANK", "1"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")):
-        monkeypatch.setenv(name, value)
-    with pytest.raises(UsageError, match="device cuda:0 would be that of every process on this machine"):
-        Ranks("cuda:0")
 
 
 def test_buckets_run_from_the_last_parameter_to_the_first() -> None:

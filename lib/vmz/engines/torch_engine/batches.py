@@ -49,6 +49,8 @@ class Batches:
         if len(readers) > 1:
             raise VmzError(f"a net is trained from one VideoInput, and this one has {len(readers)}")
         self.is_read = bool(readers)
+        if any(op.arg("seed", 0) for op in readers):
+            self.seed = 0  # the net's own is used, and is no part of a state
         if self.is_read:
             self.go_to(0)
 

@@ -12,7 +12,6 @@ import torch.distributed as dist
 from torch import Tensor
 
 from vmz.engines.torch_engine.engine import checked_device
-from vmz.errors import UsageError
 
 BUCKET_BYTES = 25 << 20  # of gradients that travel together: enough to fill the wire, few enough to begin early
 
@@ -132,9 +131,7 @@ def _leave() -> None:
 
 
 def _local(device: str) -> str:
-    """This process's device: of several on a machine each takes its own GPU."""
+    """This process's device: of several on a machine each takes its own GPU, unless a number says which."""
     if device in ("auto", "cuda") and torch.cuda.is_available():
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    if device.startswith("cuda:") and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
-        raise UsageError(f"device {device} would be that of every process on this machine; with torchrun give cuda")
     return device

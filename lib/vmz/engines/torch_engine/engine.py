@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Optional
@@ -48,6 +49,7 @@ class TorchEngine(Engine):
         self._blobs: dict[str, None] = {}
         self._computed: dict[str, Op] = {}
         self._has_run = False
+        self._seconds = dict.fromkeys(("read", "transfer", "prepare", "net"), 0.0)
 
     def load(
         self,
@@ -87,8 +89,10 @@ class TorchEngine(Engine):
         if self._net is None:
             raise UsageError("the engine has no net to run; call load first")
         for reader in self._readers:
-            batch = reader.next_batch()
-            self._batch.update({blob: torch.from_numpy(array).to(self.device) for blob, array in batch.items()})
+            with self._timed("read"):
+                batch = reader.next_batch()
+            with self._timed("transfer"):
+                self._batch.update({blob: torch.from_numpy(array).to(self.device) for blob, array in batch.items()})
         self._has_run = True
         self._results = {}
         if self._wanted:
@@ -107,7 +111,8 @@ class TorchEngine(Engine):
             if any(_depends_on_time(op) for op in self._ops):
                 raise UsageError(f"blob {name} is not computed by this net as the PyTorch engine runs it")
             self._want(name)
-        return self._results[name].cpu().numpy().copy()
+        with self._timed("net"):  # a GPU is still at it when run returns
+            return self._results[name].cpu().numpy().copy()
 
     def blobs(self) -> list[str]:
         return list(self._blobs)
@@ -115,6 +120,18 @@ class TorchEngine(Engine):
     @property
     def skipped(self) -> list[Any]:
         return [bad for reader in self._readers for bad in reader.reader.skipped]
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        return dict(self._seconds)
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[part] += time.perf_counter() - started
 
     def close(self) -> None:
         for reader in self._readers:
@@ -179,8 +196,9 @@ class TorchEngine(Engine):
             raise
 
     def _compute(self) -> None:
-        module, inputs = self._compiled()
-        with torch.no_grad(), full_precision():
+        with self._timed("prepare"):
+            module, inputs = self._compiled()
+        with self._timed("net"), torch.no_grad(), full_precision():
             try:
                 self._results = module.forward(*inputs)  # its __call__ would print a traceback of its own
             except (RuntimeError, ValueError, IndexError, TypeError) as error:

@@ -27,7 +27,9 @@ class Reader(Protocol):
     """What vmz.video.reader.ClipReader offers."""
 
     skipped: list[Any]
-    position: int
+
+    @property
+    def position(self) -> int: ...
 
     def next_batch(self) -> Any: ...
 

@@ -221,12 +221,11 @@ class TorchTrainer(Trainer):
     def state(self) -> dict[str, np.ndarray]:
         self._loaded()
         self._ranks.follow({"statistics": self._statistics})
-        numbers = [self._net.masks.seed, self._batches.seed, torch.get_num_threads()]
         state = {
             **self.weights(),
             **{_short(blob): _array(momentum) for blob, momentum in self._momenta().items()},
             ITERATION: np.array([self._iteration], np.int64),
-            RANDOM_STATE: np.array(numbers, np.int64).view(np.uint8),
+            RANDOM_STATE: self._random_state(),
         }
         if self._batches.is_read:
             state[POSITION] = np.array(self._ranks.gather(self._batches.position), np.int64)
@@ -234,10 +233,14 @@ class TorchTrainer(Trainer):
             state[LOSS_SCALE] = self._loss_scale.state()
         return state
 
+    def _random_state(self) -> np.ndarray:
+        numbers = [self._net.masks.seed, self._batches.seed, torch.get_num_threads()]
+        return np.array(numbers, np.int64).view(np.uint8)
+
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         self._loaded()
         targets = {_short(blob): tensor for blob, tensor in {**self._values, **self._momenta()}.items()}
-        wanted = [*targets, ITERATION, RANDOM_STATE]
+        wanted = [*targets, ITERATION]
         wanted += [POSITION] * self._batches.is_read + [LOSS_SCALE] * self._loss_scale.is_used
         for name in wanted:
             if name not in state:
@@ -247,7 +250,7 @@ class TorchTrainer(Trainer):
                 raise VmzError(f"the state has blob {name}, which the network lacks: it is another network's")
             if name in targets:
                 _check_shape(targets[name], name, array, "the network")
-        numbers = np.asarray(state[RANDOM_STATE])
+        numbers = np.asarray(state.get(RANDOM_STATE, self._random_state()))  # another engine's state has none
         if numbers.dtype != np.uint8 or numbers.shape != (24,):
             raise VmzError(
                 f"the state's blob {RANDOM_STATE} is not the PyTorch engine's; go on with the engine it is of"

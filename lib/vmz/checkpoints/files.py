@@ -1,0 +1,72 @@
+"""Checkpoint files, whatever their format: a pickle (.pkl) or Caffe2's predictor export in a minidb (.mdl)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+
+from vmz.checkpoints.matching import is_training_state
+from vmz.checkpoints.mdl import load_mdl, load_mdl_about, save_mdl
+from vmz.checkpoints.pickles import load_pickle, load_pickle_about, save_pickle
+from vmz.errors import UsageError
+
+DB_TYPES = ("pickle", "minidb")
+_ENDINGS = {".pkl": "pickle", ".pickle": "pickle", ".mdl": "minidb", ".minidb": "minidb"}
+
+
+def file_type(path: Union[str, Path], db_type: Optional[str] = None) -> str:
+    """ "pickle" or "minidb": `db_type`, or what the file's ending tells. UsageError when neither does."""
+    kind = db_type or _ENDINGS.get(Path(path).suffix.lower())
+    if kind not in DB_TYPES:
+        raise UsageError(
+            f"unknown format of the checkpoint {path}: its name ends neither in .pkl nor in .mdl; say which it is with "
+            f"--db_type={' or '.join(DB_TYPES)}"
+        )
+    return kind
+
+
+def load(path: Union[str, Path], db_type: Optional[str] = None) -> dict[str, np.ndarray]:
+    """The blobs of a checkpoint: {name without scope: array as stored}. Errors: load_pickle's and load_mdl's."""
+    return (load_pickle if file_type(path, db_type) == "pickle" else load_mdl)(path)
+
+
+def load_about(path: Union[str, Path], db_type: Optional[str] = None) -> dict[str, Any]:
+    """What a checkpoint says about itself (labels, protocol, metrics), {} where it says nothing."""
+    return (load_pickle_about if file_type(path, db_type) == "pickle" else load_mdl_about)(path)
+
+
+def save(
+    path: Union[str, Path],
+    blobs: Mapping[str, np.ndarray],
+    db_type: Optional[str] = None,
+    about: Optional[Mapping[str, Any]] = None,
+) -> None:
+    """Write a checkpoint, whole or not at all. A pickle makes all blobs float32; a .mdl made here has no net in it."""
+    if file_type(path, db_type) == "pickle":
+        save_pickle(path, blobs, about)
+    else:
+        save_mdl(path, blobs, about=about)
+
+
+def convert(source: Union[str, Path], target: Union[str, Path], db_type: str = "minidb") -> tuple[int, int]:
+    """Write a checkpoint of format `db_type` in the other one; returns how many blobs were written, and left out.
+
+    A pickle is for the weights: momenta, the iteration and the like are left out. Raises UsageError when `target` is
+    named as a file of the format that `source` has, or is `source`, and as `load` and `save` do.
+    """
+    other = DB_TYPES[1 - DB_TYPES.index(db_type)]
+    if _ENDINGS.get(Path(target).suffix.lower(), other) != other:
+        raise UsageError(f"{source} is a {db_type}, so {target} would be a {other}; name it {_ending(other)}")
+    if Path(target).exists() and Path(target).samefile(source):
+        raise UsageError(f"{target} is the file to convert; choose another name for the {other}")
+    blobs = load(source, db_type)
+    kept = {name: array for name, array in blobs.items() if other == "minidb" or not is_training_state(name)}
+    save(target, kept, other, load_about(source, db_type) or None)
+    return len(kept), len(blobs) - len(kept)
+
+
+def _ending(kind: str) -> str:
+    return f"*{next(ending for ending, of in _ENDINGS.items() if of == kind)}"

@@ -1,0 +1,153 @@
+"""Checkpoints as .mdl files: Caffe2's predictor export in a minidb, read and written without Caffe2.
+
+The first record is a MetaNetDef: the nets that load and run the network, and the names of all the blobs that follow.
+So a file that lacks some of them is known to be cut short, wherever it ends.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from vmz.checkpoints.minidb import records, write_minidb
+from vmz.checkpoints.tensors import SEPARATOR, TENSOR, Assembly, serialise
+from vmz.errors import VmzError
+from vmz.netdef.builder import make_argument
+from vmz.netdef.protos import BlobChunk, MetaNetDef, NetDef, OperatorDef
+from vmz.netdef.pruning import prune
+
+# Caffe2's names (predictor_consts.proto).
+META_NET_DEF, DATABASE = "!!META_NET_DEF", "!!PREDICTOR_DBREADER"
+PARAMETERS, INPUTS, OUTPUTS = "PARAMETERS_BLOB_TYPE", "INPUTS_BLOB_TYPE", "OUTPUTS_BLOB_TYPE"
+GLOBAL_INIT_NET, PREDICT_INIT_NET, PREDICT_NET = "GLOBAL_INIT_NET_TYPE", "PREDICT_INIT_NET_TYPE", "PREDICT_NET_TYPE"
+TEXT = "std::string"  # the type of a BlobProto that holds bytes
+ABOUT = "vmz_about"
+
+Names = Union[Sequence[str], Mapping[str, Sequence[int]]]
+
+
+def load_mdl(path: Union[str, Path]) -> dict[str, np.ndarray]:
+    """The blobs of a predictor export: {name without the device scope: array as stored}, in the order it lists them.
+
+    Of several devices' copies of a blob the first one listed counts. Raises UsageError when the file is not there,
+    VmzError when it is no such file, or any part of it is missing or damaged.
+    """
+    path = Path(path)
+    meta, content = _open(path)
+    assembly = Assembly(limit=path.stat().st_size)
+    for key, value in content:
+        _add(path, assembly, key, value)
+    listed = [name for blobs in meta.blobs if blobs.key.startswith(PARAMETERS) for name in blobs.value]
+    incomplete = set(assembly.incomplete())
+    missing = [name for name in listed if name not in assembly.arrays or name in incomplete] or list(incomplete)
+    if missing:
+        raise VmzError(
+            f"{path} is cut short: it lacks {len(missing)} of the {len(listed)} blobs that it should hold, first "
+            f"{missing[0]}; copy it again, or use an earlier checkpoint"
+        )
+    found: dict[str, np.ndarray] = {}
+    for name in [*listed, *assembly.arrays]:
+        found.setdefault(name.rpartition("/")[2], assembly.arrays[name])
+    return found
+
+
+def load_mdl_about(path: Union[str, Path]) -> dict[str, Any]:
+    """What `save_mdl` was given as `about`, {} in a file without. Raises as `load_mdl` does, of its first record."""
+    meta, _ = _open(Path(path))
+    for entry in meta.applicationSpecificInfo:
+        if entry.key == ABOUT:
+            return dict(json.loads(entry.value))
+    return {}
+
+
+def save_mdl(
+    path: Union[str, Path],
+    blobs: Mapping[str, np.ndarray],
+    net: Any = None,
+    scope: str = "gpu_0",
+    inputs: Names = (),
+    outputs: Sequence[str] = (),
+    about: Optional[Mapping[str, Any]] = None,
+) -> None:
+    """Write a predictor export that Caffe2's predictor_exporter loads; it appears whole or not at all.
+
+    blobs: {name: array of numbers}, written inside `scope` ("" for none). net: a NetDef with full blob names, of which
+    the part that leads from `inputs` to `outputs` is kept; without it the file holds a net of no ops. inputs: full
+    names, or {full name: shape} where Caffe2's loader shall set the shapes of the zeros that it puts there. about:
+    anything JSON can hold. ValueError for a net that needs a blob which is neither given nor an input.
+    """
+    scoped = {f"{scope}/{name}" if scope and "/" not in name else name: array for name, array in blobs.items()}
+    predict = NetDef(name="predict") if net is None else prune(net, inputs, outputs)
+    used = [name for name in inputs if net is None or name in predict.external_input]
+    unknown = [name for name in predict.external_input if name not in scoped and name not in used]
+    if unknown:
+        raise ValueError(f"the net of {path} reads {unknown[0]}, which is neither among the blobs nor an input")
+    del predict.external_input[:]
+    predict.external_input.extend([*used, *scoped])
+    meta = MetaNetDef()
+    for key, names in ((PARAMETERS, list(scoped)), (INPUTS, used), (OUTPUTS, list(outputs))):
+        meta.blobs.add(key=key).value.extend(names)
+    shapes = inputs if isinstance(inputs, Mapping) else {}
+    meta.nets.add(key=PREDICT_INIT_NET).value.CopyFrom(_zeros(used, shapes))
+    meta.nets.add(key=GLOBAL_INIT_NET).value.CopyFrom(_loader(list(scoped)))
+    meta.nets.add(key=PREDICT_NET).value.CopyFrom(predict)
+    if about is not None:
+        meta.applicationSpecificInfo.add(key=ABOUT, value=json.dumps(about))
+    write_minidb(path, _records(meta, scoped))
+
+
+def _records(meta: Any, blobs: Mapping[str, np.ndarray]) -> Iterator[tuple[str, bytes]]:
+    """The MetaNetDef comes first: Caffe2 reads a database forward only."""
+    first = BlobChunk(name=META_NET_DEF, type=TEXT, content=meta.SerializeToString())
+    yield META_NET_DEF, first.SerializeToString()
+    for name, array in blobs.items():
+        yield from serialise(name, array)
+
+
+def _loader(names: list[str]) -> Any:
+    """The net that loads the blobs from the database that the export is read from."""
+    net = NetDef(name="global-init", external_input=[DATABASE], external_output=names)
+    net.op.append(OperatorDef(type="Load", input=[DATABASE], output=names))
+    return net
+
+
+def _zeros(names: list[str], shapes: Mapping[str, Sequence[int]]) -> Any:
+    """The net that makes the inputs, because Caffe2 creates no net before they are there; empty where no shape is."""
+    net = NetDef(name="predict-init", external_input=names)
+    for name in names:
+        op = OperatorDef(type="ConstantFill", output=[name])
+        op.arg.extend([make_argument("shape", list(shapes.get(name, [0]))), make_argument("value", 0.0)])
+        net.op.append(op)
+    return net
+
+
+def _add(path: Path, assembly: Assembly, key: str, value: bytes) -> None:
+    try:
+        blob = BlobChunk.FromString(value)
+        if blob.type != TENSOR:
+            raise VmzError(f"it is a {blob.type or 'nothing'}, but blobs are arrays of numbers")
+        assembly.add(key.partition(SEPARATOR)[0], blob.tensor)
+    except (DecodeError, VmzError) as error:
+        raise VmzError(f"{path}: record {key} is damaged, or none that VMZ knows: {error}") from error
+
+
+def _open(path: Path) -> tuple[Any, Iterator[tuple[str, bytes]]]:
+    """The MetaNetDef of an export, and the records that follow it."""
+    content = records(path)
+    key, value = next(content)
+    try:
+        blob = BlobChunk.FromString(value)
+        meta = MetaNetDef.FromString(blob.content)
+    except DecodeError as error:
+        raise VmzError(f"{path} is damaged: its first record, {key!r}, cannot be read") from error
+    if key.partition(SEPARATOR)[0] != META_NET_DEF or not any(blobs.key.startswith(PARAMETERS) for blobs in meta.blobs):
+        raise VmzError(
+            f"{path} is a minidb, but no checkpoint: the first record of a predictor export is {META_NET_DEF}, here it "
+            f"is {key!r}"
+        )
+    return meta, content

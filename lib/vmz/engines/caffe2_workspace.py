@@ -1,0 +1,192 @@
+"""Real Caffe2 as both its engine and its trainer use it: the import, our operators, a workspace, its errors.
+
+The library of operators is `build/ops/libvmz_ops.so` of the clone (`make setup-caffe2` builds it with ops/build.sh), or
+the file that VMZ_OPS_LIBRARY names.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vmz.errors import UsageError, VmzError
+from vmz.netdef.builder import device_option, get_arguments, make_argument
+from vmz.netdef.protos import CPU, CUDA, NetDef
+from vmz.video.reader import BadVideo, EndOfData
+
+OPS_LIBRARY = Path(__file__).resolve().parents[3] / "build" / "ops" / "libvmz_ops.so"
+_numbers = itertools.count()
+
+
+@cache
+def import_caffe2() -> Any:
+    """caffe2.python.workspace, initialised once. UsageError, in one sentence, where there is no Caffe2."""
+    if _is_amd():  # MKL 2020 takes a slow path there unless it is told otherwise before its first call
+        os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
+    try:
+        from caffe2.python import workspace
+    except ImportError as error:
+        raise UsageError(
+            f"engine caffe2 is not available in Python {sys.version_info[0]}.{sys.version_info[1]} here ({error}); "
+            "make setup-caffe2 makes .venv-caffe2, which has it; or use --engine=pytorch"
+        ) from error
+    workspace.GlobalInit(["caffe2", "--caffe2_log_level=3"])
+    return workspace
+
+
+@cache
+def load_operators() -> Path:
+    """Register VideoInput and lmdb with Caffe2. UsageError where their library is not built."""
+    import_caffe2()
+    from caffe2.python import dyndep
+
+    path = Path(os.environ.get("VMZ_OPS_LIBRARY", OPS_LIBRARY))
+    if not path.is_file():
+        raise UsageError(f"no operator library at {path}; ops/build.sh builds it, or VMZ_OPS_LIBRARY names another")
+    dyndep.InitOpsLibrary(str(path))
+    return path
+
+
+class Workspace:
+    """A workspace of Caffe2 to itself. Failures inside Caffe2 are VmzErrors of one sentence."""
+
+    def __init__(self) -> None:
+        self.caffe2 = import_caffe2()
+        self._name = f"vmz_{next(_numbers)}"
+        self._databases: list[str] = []
+
+    def enter(self) -> None:
+        """Make it the current one, for calls into Caffe2 that do not go through this class."""
+        self.caffe2.SwitchWorkspace(self._name, True)
+
+    def run_once(self, net: Any) -> None:
+        """Run a net that is not kept: the fills, and the opening of databases."""
+        _load_operators_of(net)
+        self._databases.extend(get_arguments(op)["db"] for op in net.op if op.type == "CreateDB")
+        self._call(self.caffe2.C.run_net_once, net.SerializeToString())
+
+    def create(self, net: Any) -> None:
+        """Keep a net, to be run by its name; one of that name is replaced."""
+        _load_operators_of(net)
+        self._call(self.caffe2.C.create_net, net.SerializeToString(), True)
+
+    def run(self, name: str) -> None:
+        """Run a net that was created, once. EndOfData when a reader has given its last batch."""
+        self._call(self.caffe2.C.run_net, name, 1, False)
+
+    def has(self, blob: str) -> bool:
+        self.enter()
+        return bool(self.caffe2.HasBlob(blob))
+
+    def fetch(self, blob: str) -> np.ndarray:
+        """A copy of what a blob holds."""
+        self.enter()
+        return np.array(self.caffe2.FetchBlob(blob))
+
+    def feed(self, blob: str, array: np.ndarray, device: Any) -> None:
+        self.enter()
+        self.caffe2.FeedBlob(blob, np.ascontiguousarray(array), device_option=device)
+
+    def replace(self, blob: str, array: np.ndarray, device: Any) -> None:
+        """Feed a blob that has a value already. VmzError for an array of another shape."""
+        shape = self.fetch(blob).shape
+        if shape != np.shape(array):
+            raise VmzError(f"blob {blob} has shape {tuple(shape)} in the net, not {tuple(np.shape(array))}")
+        self.feed(blob, array, device)
+
+    def skipped(self, blobs: Sequence[str]) -> list[BadVideo]:
+        """What the readers left out, from the blobs that `report_skipped` named."""
+        rows = [row for blob in blobs if self.has(blob) for row in self.fetch(blob)]
+        return [BadVideo(_text(key), _text(path) or None, _text(reason)) for key, path, reason in rows]
+
+    def reset(self) -> None:
+        """Drop all nets and blobs."""
+        self.enter()
+        self.caffe2.ResetWorkspace()
+        self._databases.clear()
+
+    def _call(self, function: Any, *arguments: Any) -> None:
+        """Call into Caffe2 below its Python layer, which prints of every error before it raises it."""
+        self.enter()
+        try:
+            function(*arguments)
+        except RuntimeError as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: RuntimeError) -> VmzError:
+        """Our error for one of Caffe2's, whose message carries C++ positions and the whole operator.
+
+        The operator names a bad record by its key; which database that is in, only the net knows.
+        """
+        text = re.sub(r"^\[enforce fail at [^\]]*\]\s*[^.]*\.\s*", "", str(error))
+        sentence = text.split("Error from operator")[0].split("\n")[0].strip().rstrip(".")
+        if "EndOfData" in text:
+            return EndOfData(sentence)
+        if sentence.startswith("record ") and self._databases:
+            sentence = f"{', '.join(dict.fromkeys(self._databases))}, {sentence}"
+        return VmzError(sentence or str(error))
+
+
+def _load_operators_of(net: Any) -> None:
+    if any(op.type in ("VideoInput", "CreateDB") for op in net.op):
+        load_operators()
+
+
+def parse_device(device: str) -> Any:
+    """The DeviceOption of "cpu", "cuda", "cuda:N" or "auto". UsageError for one that is not here."""
+    workspace = import_caffe2()
+    has_gpu = bool(workspace.has_cuda_support) and workspace.NumCudaDevices() > 0
+    kind, _, number = device.partition(":")
+    if device == "auto":
+        kind = "cuda" if has_gpu else "cpu"
+    if kind == "cpu" and not number:
+        return device_option(CPU)
+    if kind != "cuda" or not (number or "0").isdigit():
+        raise UsageError(f"unknown device {device!r}; the devices are auto, cpu, cuda and cuda:N")
+    if not has_gpu or int(number or 0) >= workspace.NumCudaDevices():
+        raise UsageError(f"device {device} is not available: Caffe2 sees no such GPU; use --device=cpu")
+    return device_option(CUDA, int(number or 0))
+
+
+def placed(net: Any, device: Any) -> Any:
+    """A copy of the net, every op that names a device on this one."""
+    copy = NetDef.FromString(net.SerializeToString())
+    for op in copy.op:
+        if op.HasField("device_option"):
+            op.device_option.CopyFrom(device)
+    return copy
+
+
+def seed_ops(net: Any, seed: int) -> None:
+    """Make the random numbers of every op of the net a function of `seed` and the op's place alone."""
+    for number, op in enumerate(net.op):
+        op.device_option.random_seed = (seed * 100_003 + number) % 2**32 or 1  # 0 would mean: from the clock
+
+
+def report_skipped(net: Any) -> list[str]:
+    """Have the readers of the net list what they leave out, each in one blob more. Returns these blobs."""
+    blobs = []
+    for number, op in enumerate(op for op in net.op if op.type == "VideoInput"):
+        blobs.append(f"vmz_skipped_{number}")
+        op.arg.append(make_argument("get_skipped", 1))
+        op.output.append(blobs[-1])
+    return blobs
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def _is_amd() -> bool:
+    try:
+        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return False

@@ -1,0 +1,294 @@
+"""The page of an evaluation: figures with their intervals, classes, confusions, the worst videos, data, time."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Callable, Optional
+
+import numpy as np
+
+from vmz.intervals import Interval, wilson
+from vmz.report.confusion import Matrix, Pair, matrix, pairs
+from vmz.report.curves import Plot, Series, plot
+from vmz.report.page import render
+
+WRONG_VIDEOS = 24
+PICTURE_BYTES = 1_000_000  # of all pictures of a page together; the rest go without
+MOST_PAIRS = 200  # of confused classes
+CLASSES_SEEN_AT_ONCE = 20
+
+Pictures = Callable[[Sequence[str]], Iterable[tuple[str, Optional[bytes], str]]]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores behind the figures, one row a video, in the order of the database.
+
+    scores: float32 (videos, classes); labels: int (videos,), or 0/1 (videos, classes) when multi-label; keys: of the
+    records.
+    """
+
+    keys: Sequence[str]
+    scores: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of the headline. `published`: what the model's table prints, None where it prints nothing."""
+
+    name: str
+    value: float
+    interval: Optional[Interval]
+    published: Optional[float]
+    about: str
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """A class: how it does (`share`: of its videos right at rank 1, or its average precision)."""
+
+    label: int
+    videos: int
+    correct: Optional[int]
+    share: float
+    interval: Optional[Interval]
+    mistaken: Optional[Pair]
+
+
+@dataclass(frozen=True)
+class WrongVideo:
+    """A video that was given a wrong class, with the score of that class. rank: of the true class."""
+
+    key: str
+    given: int
+    score: float
+    labels: list[int]
+    own_score: float
+    rank: int
+
+
+def page(
+    results: Mapping[str, Any],
+    scored: Scored,
+    names: Optional[Sequence[str]] = None,
+    pictures: Optional[Pictures] = None,
+) -> str:
+    """HTML of an evaluation.
+
+    results: what test_net's --output holds. names: of the classes, by label. pictures: gives, for record keys,
+    (key, JPEG or None, the video's path or "") one by one; asked for the worst videos only, until the page is full.
+    """
+    multi_label = scored.labels.ndim == 2
+    given = scored.scores.argmax(axis=1)
+    confused = [] if multi_label else pairs(scored.labels, given)
+    classes = _class_rows(results, confused)
+    wrong = wrong_videos(scored)
+    shown, paths = _pictures(wrong[:WRONG_VIDEOS], pictures)
+    options = results["options"]
+    return render(
+        "evaluation.html",
+        kind="Evaluation",
+        title=_title(results),
+        names=_Names(names),
+        results=results,
+        options=options,
+        figures=_figures(results),
+        multi_label=multi_label,
+        classes=classes,
+        spread=_spread(classes, multi_label),
+        pairs=confused[:MOST_PAIRS],
+        all_pairs=len(confused),
+        matrix=None if multi_label else _cells(matrix(scored.labels, given)),
+        wrong=wrong[:WRONG_VIDEOS],
+        all_wrong=len(wrong),
+        shown=shown,
+        paths=paths,
+        reasons=Counter(bad["reason"] for bad in results["skipped"]).most_common(),
+        time=_time(results),
+        warnings=_warnings(results),
+    )
+
+
+class _Names:
+    """{label: text}: the class's name with its number, or its number alone."""
+
+    def __init__(self, names: Optional[Sequence[str]]) -> None:
+        self._names = names
+
+    def __getitem__(self, label: int) -> str:
+        if self._names is None or not 0 <= label < len(self._names):
+            return f"class {label}"
+        return self._names[label]
+
+
+def wrong_videos(scored: Scored) -> list[WrongVideo]:
+    """Videos whose highest score is of a class they are not of, the most confident first."""
+    scores, labels = np.asarray(scored.scores), np.asarray(scored.labels)
+    own = labels.astype(bool) if labels.ndim == 2 else np.eye(scores.shape[1], dtype=bool)[labels]
+    others = np.where(own, -np.inf, scores)
+    given = others.argmax(axis=1)
+    confidence = others[np.arange(len(scores)), given]
+    best_own = np.where(own, scores, -np.inf).max(axis=1)
+    found = []
+    for row in np.lexsort((np.arange(len(scores)), -confidence)):
+        if not confidence[row] > best_own[row]:
+            continue
+        truth = np.flatnonzero(own[row])
+        found.append(
+            WrongVideo(
+                key=scored.keys[row],
+                given=int(given[row]),
+                score=float(confidence[row]),
+                labels=truth.tolist(),
+                own_score=float(best_own[row]),
+                rank=int((scores[row] > best_own[row]).sum()) + 1,
+            )
+        )
+    return found
+
+
+def _title(results: Mapping[str, Any]) -> str:
+    options, published = results["options"], results.get("published")
+    model = published["display_name"] if published else f"{options['model_name']} {options['model_depth']}"
+    database = str(options["test_data"]).rstrip("/").rpartition("/")[2]
+    return f"{model} on {database}"
+
+
+def _figures(results: Mapping[str, Any]) -> list[Figure]:
+    published = (results.get("published") or {}).get("figures", {})
+    intervals, clips = results.get("intervals", {}), results["clips_per_video"]
+    how = "greatest" if results["options"]["aggregation"] else "mean"
+    about = {
+        "clip@1": "Clip metric: each clip by itself, its class at rank 1.",
+        "video@1": f"Video metric: the {how} of a video's {clips} clips, its class at rank 1.",
+        "mAUC": "Of videos: mean over classes of the area under the ROC curve.",
+        "mAP": "Of videos: mean over the classes present of the average precision.",
+        "mWAP": "The same, each class weighted by its videos.",
+        "mAP_all": "Mean over all classes, absent ones counting 0.",
+    }
+    return [
+        Figure(
+            name=name,
+            value=figure,
+            interval=tuple(intervals[name]) if name in intervals else None,
+            published=published.get(name),
+            about=about.get(name) or f"Video metric: its class among the first {name.partition('@')[2]}.",
+        )
+        for name, figure in results["figures"].items()
+    ]
+
+
+def _class_rows(results: Mapping[str, Any], confused: Sequence[Pair]) -> list[ClassRow]:
+    """The worst class first."""
+    mistaken: dict[int, Pair] = {}
+    for pair in confused:
+        mistaken.setdefault(pair.label, pair)
+    rows = []
+    for entry in results["per_class"]:
+        correct = entry.get("correct")
+        share = entry["average_precision"] if correct is None else correct / entry["videos"]
+        interval = None if correct is None else wilson(correct, entry["videos"])
+        rows.append(ClassRow(entry["label"], entry["videos"], correct, share, interval, mistaken.get(entry["label"])))
+    return sorted(rows, key=lambda row: (row.share, row.label))
+
+
+def _spread(rows: Sequence[ClassRow], multi_label: bool) -> Optional[Plot]:
+    """Where there are too many classes to see at once: all of them as one curve."""
+    if len(rows) < CLASSES_SEEN_AT_ONCE:
+        return None
+    shares = [row.share for row in rows]
+    what = "an average precision" if multi_label else "an accuracy"
+    note = f"Half of the {len(rows)} classes have {what} above {median(shares):.1%}".replace("%", "\u00a0%")
+    curve = Series(
+        "a class's share right" if not multi_label else "a class's average precision", range(1, len(rows) + 1), shares
+    )
+    return plot("From the worst class to the best", f"{note}.", [curve], zero=True)
+
+
+def _cells(found: Matrix) -> dict[str, Any]:
+    """Rows of cells for the template: the count, its share of the row, whether it is the class itself."""
+    rows = []
+    for place, (label, total) in enumerate(zip(found.classes, found.totals)):
+        cells = [
+            {
+                "videos": int(videos),
+                "share": videos / total if total else 0.0,
+                "own": column == place,
+                "rest": column == len(found.classes),
+            }
+            for column, videos in enumerate(found.counts[place])
+        ]
+        rows.append({"label": label, "total": total, "cells": cells[:-1] if found.whole else cells})
+    return {"classes": found.classes, "rows": rows, "whole": found.whole}
+
+
+def _pictures(wrong: Sequence[WrongVideo], pictures: Optional[Pictures]) -> tuple[dict[str, str], dict[str, str]]:
+    """data: URIs and paths by key, until the pictures' bytes are spent."""
+    shown: dict[str, str] = {}
+    paths: dict[str, str] = {}
+    left = PICTURE_BYTES
+    for key, jpeg, path in pictures([video.key for video in wrong]) if pictures else ():
+        paths[key] = path
+        if jpeg is not None and len(jpeg) <= left:
+            left -= len(jpeg)
+            shown[key] = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+    return shown, paths
+
+
+def _time(results: Mapping[str, Any]) -> Optional[dict[str, Any]]:
+    """Where the time of the run went: parts with their shares, the speed, and what to do about the reader."""
+    seconds = dict(results["seconds"])
+    run = seconds.get("run", 0.0)
+    texts = {
+        "read": "waiting for decoded clips",
+        "net": "the network",
+        "transfer": "moving clips to the device",
+        "prepare": "preparing the network for these clips",
+    }
+    parts = [(text, seconds[name]) for name, text in texts.items() if seconds.get(name)]
+    if not parts or run <= 0:
+        return None
+    rest = run - sum(part for _, part in parts)
+    if rest > 0:
+        parts.append(("the rest: scores and figures", rest))
+    whole = sum(part for _, part in parts)
+    clips = results["videos"] * results["clips_per_video"]
+    reading = seconds.get("read", 0.0) / whole
+    return {
+        "parts": [{"text": text, "seconds": part, "share": part / whole} for text, part in parts],
+        "run": run,
+        "load": seconds.get("load"),
+        "clips_per_second": clips / run,
+        "advice": f"The network waited for clips {reading:.0%} of the time: more --num_decode_threads (they were "
+        f"{results['options']['num_decode_threads']}), or more cores, make the run shorter."
+        if reading > 0.4
+        else "",
+    }
+
+
+def _warnings(results: Mapping[str, Any]) -> list[str]:
+    """What to know before believing a figure."""
+    found = []
+    checkpoint, published = results["checkpoint"], results.get("published") or {}
+    if checkpoint is None:
+        found.append("The network is untrained: no checkpoint was loaded (--random_weights=1).")
+    elif checkpoint["missing"] or checkpoint.get("mismatched"):
+        number = len(checkpoint["missing"]) + len(checkpoint.get("mismatched") or ())
+        found.append(f"{number} blobs of the network keep their initial values: the checkpoint does not fill them.")
+    if results["options"].get("num_iter"):
+        found.append("Not the whole database: the run stopped after --num_iter batches.")
+    if results["skipped"]:
+        found.append(f"{len(results['skipped'])} videos could not be read and count nowhere; they are listed below.")
+    for line in (results.get("data") or {}).get("warnings", []):
+        found.append(line[:1].upper() + line[1:] + ("" if line.endswith("?") else "."))
+    if published.get("figures") and published["differences"]:
+        found.append(
+            f"Not the protocol of the published figures of {published['display_name']}: "
+            f"{', '.join(published['differences'])}."
+        )
+    return found

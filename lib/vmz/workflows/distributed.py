@@ -1,0 +1,243 @@
+"""Several processes on one task, as torchrun starts them: who is who, what they tell each other, how they end together.
+
+They talk through torchrun's own store (MASTER_ADDR, MASTER_PORT). No process group is made, which leaves that to
+whoever needs one, and works wherever torch is, beside real Caffe2 too.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Optional
+
+from vmz.errors import VmzError
+
+PIECE_BYTES = 1 << 22  # of a value in the store, which takes 8 MiB at most
+LONGEST_PAUSE = 0.05  # seconds between two looks at the store
+GRACE_SECONDS = 5.0  # for the others to hear of a failure before torchrun, or the store's own end, ends them
+
+
+class FailedElsewhere(VmzError):
+    """Another process of this run failed, and tells why; this one ends with the same exit status."""
+
+    told = True
+
+    def __init__(self, message: str, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
+def world_size() -> int:
+    """Processes of this run, on all machines."""
+    return int(os.environ["WORLD_SIZE"]) if "RANK" in os.environ and "WORLD_SIZE" in os.environ else 1
+
+
+def rank() -> int:
+    """Which of them this is. Number 0 speaks for all."""
+    return int(os.environ["RANK"]) if world_size() > 1 else 0
+
+
+def local_rank() -> int:
+    """Which of those on this machine this is."""
+    return int(os.environ.get("LOCAL_RANK", "0")) if world_size() > 1 else 0
+
+
+def local_size() -> int:
+    """Processes of this run on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size() > 1 else 1
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Within the block the processes of a run can talk, and fail as one: when one raises, all of them do.
+
+    The first to fail raises its own error, the others FailedElsewhere with its exit status. All leave the block
+    together. Blocks may be nested; the outermost one counts. Raises VmzError when the others cannot be reached.
+    """
+    global _group
+    if world_size() == 1 or _group is not None:
+        yield
+        return
+    _group = group = Group(_store(), rank(), world_size())
+    try:
+        group.wait("joined", group.world)
+        yield
+        group.leave()
+    except BaseException as error:
+        elsewhere = group.fail(error)
+        if elsewhere is None:
+            raise
+        raise elsewhere from error
+    finally:
+        _group = None
+
+
+def gather(value: Any) -> Optional[list[Any]]:
+    """The values of all processes, by rank, on the first one; None on the others. All have to call it."""
+    return [value] if _group is None else _group.gather(value)
+
+
+def share(value: Any) -> Any:
+    """The first process's value, on all of them. All have to call it."""
+    return value if _group is None else _group.share(value)
+
+
+def any_rank(flag: bool) -> bool:
+    """Whether `flag` is set on any of the processes. All have to call it, and wait for each other."""
+    return bool(flag) if _group is None else _group.any(bool(flag))
+
+
+def check() -> None:
+    """Raise FailedElsewhere if another process has failed: to be called now and then during long work."""
+    if _group is not None:
+        _group.check()
+
+
+class Group:
+    """The processes of a run, as one of them meets them through their torch.distributed.Store.
+
+    Every exchange has a number, the same on all of them.
+    """
+
+    def __init__(self, store: Any, rank: int, world: int) -> None:
+        self.rank, self.world = rank, world
+        self._store = store
+        self._exchange = 0
+        self._count("joined", 1)
+
+    def gather(self, value: Any) -> Optional[list[Any]]:
+        name = self._next("gather")
+        if self.rank:
+            self._put(f"{name}/{self.rank}", value)
+            return None
+        return [value, *(self._take(f"{name}/{other}") for other in range(1, self.world))]
+
+    def share(self, value: Any) -> Any:
+        name = self._next("share")
+        if self.rank:
+            return self._take(name, keep=True)
+        self._put(name, value)
+        return value
+
+    def any(self, flag: bool) -> bool:
+        before = f"any/{self._exchange}"
+        name = self._next("any")
+        if flag:
+            self._count(f"{name}/set", 1)
+        self._count(name, 1)
+        self.wait(name, self.world)
+        found = self._count(f"{name}/set", 0) > 0
+        if not self.rank:  # all are past the one before, which a training loop would else leave behind by the million
+            self._drop(before, f"{before}/set")
+        return found
+
+    def check(self) -> None:
+        if self._count("failures", 0):
+            with _reaching_others():
+                message, status = pickle.loads(self._store.get("failure"))
+            raise FailedElsewhere(message, status)
+
+    def wait(self, name: str, least: int) -> int:
+        """Wait until a counter is no less than `least`, or until another process fails."""
+        pause = 0.0002
+        while (count := self._count(name, 0)) < least:
+            self.check()
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        return count
+
+    def leave(self) -> None:
+        """Wait for the others; the store may end with the first process, so it leaves last."""
+        self.any(False)
+        self._count("left", 1)
+        if not self.rank:
+            self.wait("left", self.world)
+
+    def fail(self, error: BaseException) -> Optional[FailedElsewhere]:
+        """Tell the others of the first failure; of a later one, which that one has caused, return what to raise."""
+        message, status = f"process {self.rank} of {self.world} failed: {error}", getattr(error, "exit_status", None)
+        if status is None:
+            status = 130 if isinstance(error, KeyboardInterrupt) else 1
+        elsewhere = None
+        try:
+            if isinstance(error, FailedElsewhere):
+                pass
+            elif self._count("failures", 1) == 1:
+                with _reaching_others():
+                    self._store.set("failure", pickle.dumps((message, status)))
+            else:
+                self.check()
+        except FailedElsewhere as first:
+            elsewhere = first
+        except VmzError:  # nobody is there to be told
+            return None
+        self._say_goodbye()
+        return elsewhere
+
+    def _say_goodbye(self) -> None:
+        try:
+            self._count("ended", 1)
+            end = time.monotonic() + GRACE_SECONDS
+            while self._count("ended", 0) < self.world and time.monotonic() < end:
+                time.sleep(LONGEST_PAUSE)
+        except VmzError:
+            return
+
+    def _next(self, kind: str) -> str:
+        self._exchange += 1
+        return f"{kind}/{self._exchange}"
+
+    def _put(self, name: str, value: Any) -> None:
+        whole = pickle.dumps(value, protocol=4)
+        pieces = range(0, len(whole), PIECE_BYTES)
+        with _reaching_others():
+            for number, start in enumerate(pieces):
+                self._store.set(f"{name}/{number}", whole[start : start + PIECE_BYTES])
+        self._count(name, len(pieces))
+
+    def _take(self, name: str, keep: bool = False) -> Any:
+        pieces = [f"{name}/{number}" for number in range(self.wait(name, 1))]
+        with _reaching_others():
+            value = pickle.loads(b"".join(self._store.get(piece) for piece in pieces))
+        if not keep:
+            self._drop(*pieces, name)
+        return value
+
+    def _drop(self, *names: str) -> None:
+        with _reaching_others():
+            for name in names:
+                self._store.delete_key(name)
+
+    def _count(self, name: str, more: int) -> int:
+        """Add to a counter, which begins at 0."""
+        with _reaching_others():
+            return int(self._store.add(name, more))
+
+
+_group: Optional[Group] = None
+
+
+def _store() -> Any:
+    """The store of this run: torchrun's, or else one that the first process keeps."""
+    from torch.distributed import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    with _reaching_others():
+        store, _, _ = next(rendezvous("env://"))
+        return PrefixStore(f"vmz{os.environ.get('TORCHELASTIC_RESTART_COUNT', '')}", store)
+
+
+@contextmanager
+def _reaching_others() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:  # what torch raises for its store and for a wrong environment
+        where = f"{os.environ.get('MASTER_ADDR', '?')}:{os.environ.get('MASTER_PORT', '?')}"
+        reason = str(error).strip().partition("\n")[0]
+        raise VmzError(
+            f"process {rank()} of {world_size()} cannot reach the others at {where} ({reason}); one of them has ended, "
+            "or MASTER_ADDR and MASTER_PORT are not those of the first machine"
+        ) from error

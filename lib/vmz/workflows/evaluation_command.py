@@ -1,0 +1,95 @@
+"""What test_net and test_net_large do alike, which is everything but a default or two: flags, files, printed lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vmz.files import atomic_write
+from vmz.workflows import distributed
+from vmz.workflows.command import Parser
+from vmz.workflows.evaluate import Evaluation, evaluate
+from vmz.workflows.evaluation_report import check_outputs, write_report
+from vmz.workflows.launch import launch
+from vmz.workflows.options import (
+    CHECKPOINT_FLAGS,
+    ENGINE_FLAGS,
+    MODEL_FLAGS,
+    READER_FLAGS,
+    REPORT_FLAGS,
+    TEST_FLAGS,
+    add_flags,
+    add_zoo_flag,
+    parse,
+    switch,
+)
+from vmz.workflows.scores import class_lines, score_arrays
+
+
+def evaluation_parser(description: str, **defaults: Any) -> Parser:
+    """The parser of an evaluation; `defaults` are those that a tool has of its own."""
+    parser = Parser(description)
+    add_zoo_flag(parser)
+    add_flags(parser, "network", list(MODEL_FLAGS), **defaults)
+    add_flags(parser, "data", list(READER_FLAGS), **defaults)
+    add_flags(parser, "engine", list(ENGINE_FLAGS), **defaults)
+    add_flags(parser, "test", list(TEST_FLAGS), **defaults)
+    add_flags(parser, "weights (not in the original)", list(CHECKPOINT_FLAGS))
+    add_flags(parser, "report (not in the original)", list(REPORT_FLAGS))
+    ours = parser.add_argument_group("not in the original")
+    ours.add_argument("--output", metavar="FILE", help="results as JSON")
+    ours.add_argument(
+        "--save_scores",
+        metavar="FILE",
+        help="scores of every clip, label and video key, as .npz; tools/aggregate_scores.py reads it",
+    )
+    ours.add_argument("--random_weights", type=switch, default=0, help="1: score an untrained network, no file needed")
+    return parser
+
+
+def run_evaluation(parser: Parser, argv: Sequence[str]) -> int:
+    """Parse, evaluate (in several processes where the flags say so), write and print; the exit status."""
+    options = parse(parser, argv)
+    check_outputs(options)
+    status = launch(options, argv)
+    if status is not None:
+        return status
+    evaluation = evaluate(options)
+    if distributed.rank() == 0:
+        write_files(evaluation)
+        print_evaluation(evaluation)
+    return 0
+
+
+def write_files(evaluation: Evaluation) -> None:
+    """--output, --save_scores and --report, each written whole or not at all."""
+    options = evaluation.options
+    if options["save_scores"]:
+        arrays = score_arrays(evaluation.scores, options)
+        with atomic_write(options["save_scores"]) as stream:
+            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+    if options["output"]:
+        with atomic_write(options["output"], "w") as stream:
+            json.dump(evaluation.to_json(), stream, indent=1)
+            stream.write("\n")
+    if options["report"]:
+        write_report(evaluation)
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Class by class when asked for, what was left out, then the original's two closing lines."""
+    if evaluation.checkpoint is not None:
+        print(f"{evaluation.options['load_model_path']}: {evaluation.checkpoint.summary()}")
+    if evaluation.options["print_per_class_metrics"]:
+        print("\n".join(class_lines(evaluation.per_class, evaluation.label_names)))
+    print(f"{evaluation.videos} videos, {evaluation.clips_per_video} clips each, {evaluation.seconds['run']:.1f} s")
+    if evaluation.skipped:
+        print(f"{len(evaluation.skipped)} videos left out:")
+        for bad in evaluation.skipped:
+            print(f"  {bad}")
+    if evaluation.intervals:
+        print(evaluation.named_lines())
+    print(evaluation.closing_lines())

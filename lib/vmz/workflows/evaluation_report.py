@@ -1,0 +1,50 @@
+"""--report: an evaluation as a page, with frames of its worst videos from the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from vmz.errors import UsageError
+from vmz.report.evaluation import Scored, page
+from vmz.report.page import write
+from vmz.report.thumbnails import thumbnail
+from vmz.video.database import VideoDatabase
+from vmz.video.records import RecordError, key_text
+from vmz.workflows.evaluate import Evaluation
+
+OUTPUTS = ("output", "save_scores", "report")
+
+
+def check_outputs(options: Any) -> None:
+    """UsageError for an output whose folder is not there: better before an evaluation than after it."""
+    for flag in OUTPUTS:
+        path = getattr(options, flag, None)
+        if path and not Path(path).absolute().parent.is_dir():
+            raise UsageError(f"--{flag}={path}: there is no folder {Path(path).parent}; make it, or choose another")
+
+
+def write_report(evaluation: Evaluation) -> None:
+    """Write the page to --report."""
+    options, scores = evaluation.options, evaluation.scores
+    scored = Scored(scores.keys, np.stack(scores.videos), np.stack(scores.labels))
+
+    def pictures(keys: Sequence[str]) -> Iterator[tuple[str, Optional[bytes], str]]:
+        return _pictures(options["test_data"], bool(options["use_local_file"]), keys)
+
+    write(options["report"], page(evaluation.to_json(), scored, evaluation.label_names, pictures))
+
+
+def _pictures(database: str, by_path: bool, keys: Sequence[str]) -> Iterator[tuple[str, Optional[bytes], str]]:
+    with VideoDatabase(database) as records:
+        places = {key_text(key): index for index, key in enumerate(records.keys)}
+        for key in keys:
+            try:
+                record = records[places[key]]
+            except RecordError:
+                continue
+            path = record.path if by_path else ""
+            yield key, thumbnail(path or record.video), path

@@ -1,0 +1,62 @@
+"""What was published of the model that is being evaluated, and where this evaluation is another one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any, Optional
+
+from vmz import zoo
+from vmz.errors import UsageError
+
+# What decides a score; the rest of a published model's flags say what the network is.
+_PROTOCOL_FLAGS = (
+    "clip_per_video", "crop_per_clip", "aggregation", "clip_length_rgb", "sampling_rate_rgb", "crop_size", "scale_h",
+    "scale_w", "video_res_type", "use_convolutional_pred", "use_pool1",
+)  # fmt: skip
+
+
+def published_row(options: argparse.Namespace) -> Optional[zoo.ZooRow]:
+    """The published model of --zoo, or whose file --load_model_path has the name of; None for a model of one's own."""
+    if getattr(options, "zoo", None):
+        return zoo.find(options.zoo)
+    if options.load_model_path:
+        name = os.path.basename(options.load_model_path)
+        try:
+            row = zoo.find(name)
+        except UsageError:
+            return None
+        return row if row.file and row.file.lower() == name.lower() else None
+    return None
+
+
+def published_account(options: argparse.Namespace) -> Optional[dict[str, Any]]:
+    """The published figures (shares of 1), the protocol they come from, and each flag that differs from it.
+
+    None where nothing was published of the model. A value that was never published differs from nothing.
+    """
+    row = published_row(options)
+    if row is None:
+        return None
+    protocol = zoo.manifest()["protocols"].get(row.protocol, {"flags": {}})
+    wanted = {**row.flags, **protocol["flags"]}
+    differences = [
+        f"--{flag}={getattr(options, flag)} in place of {wanted[flag]}"
+        for flag in _PROTOCOL_FLAGS
+        if wanted.get(flag) is not None and getattr(options, flag, wanted[flag]) != wanted[flag]
+    ]
+    percents = {
+        "clip@1": row.published.clip_top1,
+        "video@1": row.published.video_top1,
+        "video@5": row.published.video_top5,
+    }
+    return {
+        "name": row.name,
+        "display_name": row.display_name,
+        "train_data": row.train_data,
+        "figures": {name: value / 100 for name, value in percents.items() if value is not None},
+        "protocol": row.protocol,
+        "differences": differences,
+        "source": row.source,
+        "remarks": list(row.remarks),
+    }

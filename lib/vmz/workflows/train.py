@@ -1,0 +1,371 @@
+"""Training: epochs of iterations on either engine, an evaluation and a checkpoint after each, from anywhere on.
+
+What the original's train_net does, with its flags, and what it lacked: resuming to the same weights, evaluation by the
+published protocol, and the additions in options.BEYOND_FLAGS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from vmz.checkpoints import matching
+from vmz.checkpoints.files import file_type, load, load_about
+from vmz.engines.registry import open_trainer
+from vmz.engines.trainer import Step, Trainer, Training
+from vmz.errors import UsageError, VmzError
+from vmz.models.registry import Model, build
+from vmz.progress import Progress
+from vmz.video.database import VideoDatabase
+from vmz.video.records import key_text
+from vmz.workflows import distributed, training_plan
+from vmz.workflows.evaluate import Evaluation, environment, evaluate_weights
+from vmz.workflows.label_names import read_label_names
+from vmz.workflows.options import device_names, model_config
+from vmz.workflows.signals import StopRequest
+from vmz.workflows.training_board import Board
+from vmz.workflows.training_checkpoints import BEST, LATEST, Checkpoints, Saved, placed, read
+from vmz.workflows.training_history import History, epoch_line, figures_text
+from vmz.workflows.training_nets import builder
+from vmz.workflows.training_plan import Plan, make_plan
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The result of a run. is_first: whether this process is the one that speaks for all."""
+
+    history: History
+    plan: Plan
+    files: list[Path]
+    stopped_early: bool
+    options: Mapping[str, Any]
+    environment: Mapping[str, str]
+    is_first: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "epochs": self.history.epochs,
+            "points": self.history.points,
+            "best": self.history.best(),
+            "stopped_early": self.stopped_early,
+            "files": [str(path) for path in self.files],
+            "options": dict(self.options),
+            "environment": dict(self.environment),
+        }
+
+    def text(self) -> str:
+        lines = [] if not self.history.epochs else [epoch_line(self.history.epochs[-1], self.plan.epochs)]
+        best = self.history.best()
+        if best is not None:
+            lines.append(f"best: epoch {best['epoch']}, {figures_text(best['figures'])}")
+        if self.stopped_early:
+            lines.append(f"stopped early: no better epoch among the last {self.options['early_stop']}")
+        return "\n".join([*lines, *(f"wrote {path}" for path in self.files)])
+
+
+def dry_run(options: argparse.Namespace) -> dict[str, Any]:
+    """The plan of a run: nets are built, sizes worked out, no data needed."""
+    videos = 0
+    if options.train_data and Path(options.train_data).exists():
+        with VideoDatabase(options.train_data) as database:
+            videos = len(database)
+    plan = make_plan(options, len(device_names(options)) * distributed.world_size())
+    return training_plan.describe(plan, _forward_net(options), options, videos)
+
+
+def train(options: argparse.Namespace) -> Trained:
+    """Train as `options` (of train_net) say.
+
+    Raises UsageError for a wrong request, VmzError for data or weights that are wrong and for a loss that explodes,
+    StopRequest's error after SIGTERM or Ctrl-C, with a checkpoint written.
+    """
+    if not options.train_data:
+        raise UsageError("--train_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
+    devices = device_names(options)
+    plan = make_plan(options, len(devices) * distributed.world_size())
+    training_plan.describe(plan, _forward_net(options), options, 0)  # refuses clips that the layers do not fit
+    with distributed.joined(), open_trainer(options.engine, devices) as trainer:
+        return _Run(options, plan, trainer).complete()
+
+
+def _forward_net(options: argparse.Namespace) -> Model:
+    """The training network on its own, as the plan looks at it."""
+    return build(model_config(options), is_test=False, use_cudnn=bool(options.use_cudnn))
+
+
+class _Run:
+    """One run, on one of its processes. Every process steps, evaluates and saves; the first alone writes and prints."""
+
+    def __init__(self, options: argparse.Namespace, plan: Plan, trainer: Trainer) -> None:
+        self.options, self.plan, self.trainer = options, plan, trainer
+        self.checkpoints = Checkpoints(options.file_store_path, options.save_model_name)
+        self.history = History()
+        self.files: list[Path] = []
+        self.is_first = distributed.rank() == 0
+        self.iteration = 0
+        self.board = Board(options.tensorboard if self.is_first else None)
+        self.saved_at = time.monotonic()
+        self.labels = read_label_names(options.label_names, options.num_labels) if options.label_names else None
+
+    def complete(self) -> Trained:
+        """From the start, or from where an earlier run was, to the end."""
+        if self.is_first:
+            self.checkpoints.prepare()
+        saved = self._saved()
+        self._load(saved)
+        per_epoch, stopped_early = self.plan.iterations_per_epoch, False
+        with StopRequest() as stop, self.board:
+            if saved is not None and self.iteration and not self.iteration % per_epoch:
+                stopped_early = self._after_epoch(self.iteration // per_epoch)  # it may have died before its evaluation
+            while self.iteration < self.plan.iterations and not stopped_early:
+                stopped_early = self._epoch(self.iteration // per_epoch + 1, stop)
+        return Trained(
+            history=self.history,
+            plan=self.plan,
+            files=self.files,
+            stopped_early=stopped_early,
+            options={name: value for name, value in vars(self.options).items() if name != "debug"},
+            environment=environment(self.options),
+            is_first=self.is_first,
+        )
+
+    def _saved(self) -> Optional[Saved]:
+        """The checkpoint to go on from, if any."""
+        options, per_epoch = self.options, self.plan.iterations_per_epoch
+        found = None
+        if options.resume:
+            found = self.checkpoints.newest(per_epoch)
+        else:
+            self.checkpoints.refuse_to_overwrite()
+        path = options.load_model_path
+        if found is None and path and options.is_checkpoint and file_type(path, options.db_type) == "minidb":
+            found = read(Path(path), per_epoch)
+        if found is not None and found.run.get("iterations_per_epoch", per_epoch) != per_epoch:
+            raise UsageError(
+                f"{found.path} was written by a run with {found.run['iterations_per_epoch']} iterations an epoch, this "
+                f"one has {per_epoch}; give the same --epoch_size, --batch_size and number of devices, or start from "
+                "its weights with --is_checkpoint=0"
+            )
+        return found
+
+    def _load(self, saved: Optional[Saved]) -> None:
+        options = self.options
+        build_network = builder(
+            options,
+            is_train=True,
+            random_mirror=options.random_mirror,
+            seed=options.seed + 1,  # 0 would mean the system's entropy
+            shuffle=options.shuffle,
+            on_bad_video=options.on_bad_video,
+        )
+        weights = None if saved is not None else initial_weights(options, self.is_first)
+        self.trainer.load(build_network, training(options, self.plan), weights, seed=options.seed)
+        if saved is None:
+            return
+        state = placed(saved, distributed.world_size(), options.batch_size, options.accumulation_steps)
+        self.trainer.set_state(state)
+        self.iteration = saved.iteration
+        if saved.run:
+            self.history = History(**saved.run["history"])
+        if self.is_first:
+            print(f"going on from {saved.path}, after iteration {saved.iteration} of {self.plan.iterations}")
+
+    def _epoch(self, epoch: int, stop: StopRequest) -> bool:
+        """The iterations left of an epoch and what follows it; whether to stop early."""
+        per_epoch = self.plan.iterations_per_epoch
+        begun = time.perf_counter()
+        last = epoch * per_epoch
+        title = f"epoch {epoch}/{self.plan.epochs}"
+        with Progress(
+            per_epoch, "iterations", title, every=self.options.display_iter, done=self.iteration % per_epoch,
+            quiet=not self.is_first,
+        ) as progress:  # fmt: skip
+            while self.iteration < last:
+                step = self._step()
+                self.iteration = step.iteration
+                begun, seconds = time.perf_counter(), time.perf_counter() - begun
+                self.history.add(step, seconds)
+                if step.iteration % self.options.display_iter == 0 or step.iteration == last:
+                    self.history.points.append(self.history.take("point", step, epoch))
+                    self.board.add_point(self.history.points[-1])
+                progress.update(note=self._note(step))
+                if step.iteration == last:
+                    entry = self.history.take("epoch", step, epoch)
+                else:
+                    self._save_between(stop)
+        self.history.epochs.append(entry)
+        stopped_early = self._finish(epoch)
+        if self.iteration < self.plan.iterations and distributed.any_rank(stop.requested):
+            stop.leave(self.iteration)
+        return stopped_early
+
+    def _step(self) -> Step:
+        try:
+            return self.trainer.step()
+        except VmzError as error:
+            if "softmax" in str(error).lower() or "label" in str(error).lower():
+                refuse_foreign_labels(self.options, error)
+            raise
+
+    def _note(self, step: Step) -> str:
+        point = self.history.points[-1] if self.history.points else None
+        loss, accuracy = (step.loss, step.accuracy) if point is None else (point["loss"], point["accuracy"])
+        parts = [f"loss {loss:.4f}"]
+        if accuracy is not None:
+            parts.append(f"accuracy {accuracy:.3f}")
+        parts.append(f"rate {step.learning_rate:.4g}")
+        if point is not None:
+            parts.append(f"{point['clips_per_second']:.1f} clips/s")
+            if self.options.profiling:
+                parts.extend(f"{name} {spent:.1f} s" for name, spent in point["seconds"].items())
+        return ", ".join(parts)
+
+    def _save_between(self, stop: StopRequest) -> None:
+        """A checkpoint in the middle of an epoch, when one is due or the process has been told to stop."""
+        minutes = self.options.checkpoint_minutes
+        due = bool(minutes) and time.monotonic() - self.saved_at >= 60 * minutes
+        if not minutes and distributed.world_size() == 1 and not stop.requested:
+            return
+        if distributed.any_rank(due or stop.requested):
+            self._save(LATEST)
+            if distributed.any_rank(stop.requested):
+                stop.leave(self.iteration)
+
+    def _finish(self, epoch: int) -> bool:
+        """After an epoch's iterations: statistics when asked for, the checkpoint, then the evaluation."""
+        if self.options.precise_bn:
+            self.trainer.recompute_statistics(self.options.precise_bn)
+        self._save(epoch)
+        return self._after_epoch(epoch)
+
+    def _save(self, part: object) -> None:
+        state = self.trainer.state()  # every process takes part
+        self.saved_at = time.monotonic()
+        if not self.is_first:
+            return
+        run = {
+            "iterations_per_epoch": self.plan.iterations_per_epoch,
+            "accumulation_steps": self.options.accumulation_steps,
+            "history": vars(self.history),
+            "options": {name: value for name, value in vars(self.options).items() if name != "debug"},
+        }
+        path = self.checkpoints.save(part, test_network(self.options), state, run)
+        if part != LATEST:
+            self.files.append(path)
+
+    def _after_epoch(self, epoch: int) -> bool:
+        """Evaluate, export the weights; whether to stop early. Repeated when a run dies in it and is resumed."""
+        options = self.options
+        entry: dict[str, Any] = self.history.epochs[-1] if self.history.epochs else {"epoch": epoch}
+        weights = self.trainer.weights()
+        done = self.checkpoints.path(epoch, "pkl")
+        if distributed.any_rank(self.is_first and done.exists()):  # written after the evaluation of an earlier run
+            entry.update(load_about(done).get("metrics", {}) if self.is_first else {})
+        elif options.test_data and (epoch % options.test_every == 0 or epoch == self.plan.epochs):
+            result: Evaluation = evaluate_weights(evaluation_options(options), weights)
+            entry["figures"] = dict(result.figures)
+            entry["test_videos"] = result.videos
+        best = self.history.best()
+        if self.is_first:
+            about = self._about(entry)
+            if best is entry:
+                self.checkpoints.export(BEST, weights, about)
+            self.files.append(self.checkpoints.export(epoch, weights, about))
+            self.board.add_epoch(entry)
+            print(epoch_line(entry, self.plan.epochs), flush=True)
+            self._write_report()
+        no_better = best is not None and epoch - best["epoch"] >= options.early_stop
+        return distributed.any_rank(self.is_first and bool(options.early_stop) and no_better)
+
+    def _about(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        protocol = {name: value for name, value in vars(self.options).items() if name != "debug"}
+        return {"labels": self.labels, "protocol": protocol, "metrics": dict(entry)}
+
+    def _write_report(self) -> None:
+        if not self.options.report:
+            return
+        from vmz.report import training as page
+
+        page.write(
+            Path(self.options.report),
+            self.history.entries(),
+            vars(self.options),
+            environment(self.options),
+        )
+
+
+def training(options: argparse.Namespace, plan: Plan) -> Training:
+    """How to train, from the flags."""
+    return Training(
+        schedule=plan.schedule,
+        weight_decay=options.weight_decay,
+        accumulation=options.accumulation_steps,
+        precision=options.precision,
+        freeze="none" if options.use_full_ft else "trunk",
+        freeze_bn=bool(options.freeze_bn),
+        clip_gradient=options.clip_gradient,
+        deterministic=bool(options.deterministic),
+    )
+
+
+def initial_weights(options: argparse.Namespace, say: bool) -> Optional[dict[str, np.ndarray]]:
+    """What --load_model_path initialises the network with, fitted to it; None where there is no such file.
+
+    The classifier may be missing: it is new in fine-tuning. Raises VmzError for a file that lacks more.
+    """
+    if not options.load_model_path:
+        return None
+    model = _forward_net(options)
+    blobs = load(options.load_model_path, options.db_type)
+    weights, report = matching.match(
+        blobs,
+        [*model.params, *model.computed_params],
+        center_init=bool(options.center_init),
+        bgr2rgb=bool(options.bgr2rgb),
+    )
+    matching.check(report, options.load_model_path, new_head=True, allow_partial=bool(options.allow_partial_load))
+    if say:
+        print(f"{options.load_model_path}: {report.summary()}", flush=True)
+    return weights
+
+
+def refuse_foreign_labels(options: argparse.Namespace, error: Exception) -> None:
+    """Raise VmzError, from `error`, that names the first record of --train_data with a label the network lacks."""
+    with VideoDatabase(options.train_data) as database:
+        for record in database:
+            for label in record.labels:
+                if not 0 <= label < options.num_labels:
+                    raise VmzError(
+                        f"record {key_text(record.key)} of {options.train_data} has label {label}, but --num_labels="
+                        f"{options.num_labels} allows 0 to {options.num_labels - 1}; is this the database of another "
+                        "data set?"
+                    ) from error
+
+
+def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:
+    """The flags of test_net for the evaluation after an epoch."""
+    changes: dict[str, Any] = {
+        "batch_size": options.test_batch_size,
+        "clip_per_video": options.test_clip_per_video,
+        "crop_per_clip": 1,
+        "crop_per_inference": 0,
+        "num_iter": options.test_num_iter,
+        "aggregation": 0,
+        "crop_per_inference": 0,
+        "save_scores": None,
+        "load_model_path": None,
+        "list": None,
+        "check_data": 0,
+    }
+    return argparse.Namespace(**{**vars(options), **changes})
+
+
+def test_network(options: argparse.Namespace) -> Model:
+    """The network for testing, without a reader: what a checkpoint carries beside the weights."""
+    return build(model_config(options), is_test=True, use_cudnn=bool(options.use_cudnn))

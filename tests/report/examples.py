@@ -1,0 +1,163 @@
+"""Evaluations made up for the pages: any number of classes, with all that a page can show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Optional
+
+import numpy as np
+
+from vmz.intervals import clustered, wilson
+from vmz.metrics import in_top_k, multi_label, per_class
+from vmz.report.evaluation import Scored
+from vmz.report.thumbnails import jpeg
+
+VERBS = [
+    "playing", "washing", "throwing", "catching", "painting", "repairing", "carrying", "folding", "kicking", "opening",
+    "juggling", "building", "cutting", "sharpening", "decorating", "balancing", "spinning", "polishing", "tying",
+    "eating",
+]  # fmt: skip
+THINGS = [
+    "violin", "dishes", "a frisbee", "a ball", "a wall", "a bicycle", "a child", "paper", "a can", "the door of a car",
+    "knives", "a sandcastle", "watermelon", "pencils", "a cake", "plates", "a hoop", "shoes (leather, not suede)",
+    "a tie", "spaghetti",
+]  # fmt: skip
+
+
+def class_names(classes: int) -> list[str]:
+    """Short ones and long ones."""
+    return [f"{VERBS[n % 20]} {THINGS[(n // 20 + n) % 20]}" for n in range(classes)]
+
+
+def pictures(keys: Sequence[str]) -> Iterator[tuple[str, Optional[bytes], str]]:
+    """A coloured picture a key, but none for every seventh."""
+    for number, key in enumerate(keys):
+        pixels = np.empty((178, 318, 3), np.uint8)
+        pixels[...] = np.random.default_rng(number).integers(40, 200, 3)
+        pixels[60:120, 20 + 8 * number : 80 + 8 * number] = 255
+        yield (
+            key,
+            None if number % 7 == 6 else jpeg(pixels),
+            f"/data/kinetics/val/video_of_a_long_name_{key}_000012.mp4",
+        )
+
+
+def scored(classes: int, videos_of_class: int, several_labels: bool = False, seed: int = 0) -> Scored:
+    """Classes of growing difficulty, each confused with a neighbour most of all."""
+    random = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(classes), videos_of_class)
+    random.shuffle(labels)
+    scores = random.gumbel(size=(len(labels), classes))
+    rows = np.arange(len(labels))
+    scores[rows, labels] += 3 + 6 * (classes - labels) / classes
+    scores[rows, (labels + 1 + (labels % 3 == 0)) % classes] += 4 * random.random(len(labels))
+    if several_labels:
+        truth = np.zeros(scores.shape, np.int32)
+        truth[rows, labels] = truth[rows, labels // 2] = 1
+        return Scored(_keys(rows), (1 / (1 + np.exp(3 - scores))).astype(np.float32), truth)
+    scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return Scored(_keys(rows), (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32), labels)
+
+
+def _keys(rows: np.ndarray) -> list[str]:
+    return [str(row) for row in rows]
+
+
+def results(given: Scored, clips: int = 10, healthy: bool = False) -> dict[str, Any]:
+    """What test_net's --output would hold of them. healthy: with nothing to warn of."""
+    several = given.labels.ndim == 2
+    videos, classes = given.scores.shape
+    entries: list[dict[str, Any]]
+    intervals = {}
+    if several:
+        found = multi_label(given.scores, given.labels)
+        figures = {"mAUC": found.mauc, "mAP": found.map, "mWAP": found.mwap, "mAP_all": found.map_all}
+        entries = [
+            {"label": n, "videos": int(given.labels[:, n].sum()), "average_precision": float(value)}
+            for n, value in enumerate(found.average_precision)
+            if not np.isnan(value)
+        ]
+    else:
+        right = [int(in_top_k(given.scores, given.labels, k).sum()) for k in (1, min(5, classes))]
+        of_clips = (in_top_k(given.scores, given.labels, 1) * (clips - 3)).tolist()
+        figures = {"clip@1": sum(of_clips) / videos / clips, "video@1": right[0] / videos, "video@5": right[1] / videos}
+        entries = [vars(entry) for entry in per_class(given.scores, given.labels)]
+        intervals = {
+            "clip@1": clustered(of_clips, clips),
+            "video@1": wilson(right[0], videos),
+            "video@5": wilson(right[1], videos),
+        }
+    return {
+        "figures": figures,
+        "intervals": intervals,
+        "videos": videos,
+        "clips_per_video": clips,
+        "skipped": []
+        if healthy
+        else [
+            {"key": str(n), "path": f"/data/kinetics/val/bad_{n}.mp4", "reason": f"{n} frames, but 8 are needed"}
+            for n in range(13)
+        ],
+        "per_class": entries,
+        "gmacs_per_clip": 20.7,
+        "params_m": 33.3,
+        "interactions_g": 1.0,
+        "checkpoint": {
+            "copied": 212,
+            "adapted": {"conv1_w": "repeated over 3 frames"},
+            "missing": [],
+            "unused": ["lr", "iter"],
+        },
+        "seconds": {"load": 3.2, "run": 1234.5, "read": 702.0, "transfer": 21.0, "prepare": 4.0, "net": 490.0},
+        "options": {
+            "model_name": "r2plus1d", "model_depth": 18, "num_labels": classes, "clip_length_rgb": 8, "crop_size": 112,
+            "sampling_rate_rgb": 1, "scale_h": 128, "scale_w": 171, "video_res_type": 0, "crop_per_clip": 1,
+            "clip_per_video": clips, "aggregation": 0, "multi_label": int(several), "num_decode_threads": 4,
+            "num_iter": 0, "test_data": "/data/kinetics/val_lmdb_of_30_frames_a_second",
+            "load_model_path": "/models/r2.5d_d18_l8.pkl",
+        },
+        "environment": {"engine": "pytorch", "device": "cuda:0", "torch": "2.13.0", "python": "3.11.7"},
+        "published": {
+            "name": "r2plus1d_d18_l8", "display_name": "R2.5D-18", "train_data": "Kinetics-400",
+            "figures": {} if several else {"clip@1": 0.532, "video@1": 0.653, "video@5": 0.852},
+            "protocol": "10_clips_centre_crop",
+            "differences": [] if healthy else ["--crop_size=128 in place of 112"],
+            "source": "c2/tutorials/models.md:7", "remarks": [],
+        },
+        "data": data(videos, healthy),
+    }  # fmt: skip
+
+
+def data(videos: int, healthy: bool) -> dict[str, Any]:
+    recipe = {"model": "R2.5D-18", "frame_rate": 15, "rate_source": "c2/tutorials/models.md:7"}
+    common = {"database": "/data/kinetics/val_lmdb", "records": videos + 13, "sampled": 200, "recipe": recipe}
+    if healthy:
+        calm = {"frame_rates": {"15": 200}, "short_sides": {"320": 200}, "lengths_s": [10.0, 10.0, 10.0]}
+        return {
+            **common,
+            **calm,
+            "unreadable": 0,
+            "duplicates": [],
+            "contradictions": [],
+            "listed": None,
+            "warnings": [],
+        }
+    return {
+        **common,
+        "unreadable": 2,
+        "frame_rates": {"30": 120, "29.97": 40, "25": 25, "24": 8, "23.98": 3, "15": 1, "60": 1},
+        "short_sides": {"240": 180, "120": 18},
+        "lengths_s": [1.2, 10.0, 11.5],
+        "duplicates": [["3", "17"], ["20", "21", "22"]],
+        "contradictions": [["3", "17"]],
+        "listed": {
+            "path": "lists/kinetics_val.csv", "rows": videos + 40, "compared_by": "content", "extra": [], "unknown": 0,
+            "missing": [[n + 2, f"/data/kinetics/val/missing_{n}.mp4"] for n in range(27)], "relabelled": ["9"],
+        },
+        "warnings": [
+            "27 of the videos of lists/kinetics_val.csv are not in /data/kinetics/val_lmdb: first "
+            "/data/kinetics/val/missing_0.mp4 (line 2); the figures are of the others",
+            "R2.5D-18 was published for videos of 15 frames a second (c2/tutorials/models.md:7), but 197 of 198 looked "
+            "at have another rate, most often 30: a clip spans 0.5 times the time; re-encode them with ffmpeg -r 15",
+        ],
+    }  # fmt: skip

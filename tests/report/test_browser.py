@@ -1,0 +1,229 @@
+"""The pages as a person meets them: in a browser, on a phone and on a desk, with few classes and with many."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import pytest
+
+from tests.report.browser import Page, browser, needs_browser
+from tests.report.examples import class_names, pictures, results, scored
+from tests.report.test_training import history
+from vmz.report import comparison, training
+from vmz.report.evaluation import page as evaluation_page
+from vmz.report.page import write
+
+pytestmark = needs_browser
+
+WIDTHS = (360, 768, 1280)
+PAGES = ("few", "many", "several_labels", "healthy", "training", "comparison")
+
+SHOWN = "return [...document.querySelectorAll(arguments[0])].filter(e => e.checkVisibility()).length"
+COLUMN = """
+const [section, column] = arguments;
+return [...document.querySelectorAll(`#${section} tbody tr`)].map((row) => row.cells[column].innerText.trim());
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Page]:
+    with browser() as page:
+        yield page
+
+
+@dataclass(frozen=True)
+class Blob:
+    blob: str
+    kind: str
+    shape: tuple[int, ...]
+    absolute: float
+    relative: float
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    few, many, several = scored(5, 20), scored(400, 12), scored(157, 20, several_labels=True)
+    healthy = results(few, healthy=True)
+    blobs = [
+        Blob(f"comp_{n}_conv_{n % 3}_middle_relu", "Conv", (2, 64, 8, 56, 56), 1e-6, 10.0 ** -(n % 9))
+        for n in range(60)
+    ]
+    html = {
+        "few": evaluation_page(results(few), few, class_names(5), pictures),
+        "many": evaluation_page(results(many), many, class_names(400), pictures),
+        "several_labels": evaluation_page(results(several), several, class_names(157), pictures),
+        "healthy": evaluation_page(healthy, few),
+        "training": training.page(history(2000), {"model_name": "r2plus1d", "train_data": "/data/" + 20 * "long_"}, {}),
+        "comparison": comparison.page(blobs, 1e-4, "r2plus1d depth 18"),
+    }
+    for name, text in html.items():
+        write(folder / f"{name}.html", text)
+    return {name: folder / f"{name}.html" for name in html}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", PAGES)
+def test_it_renders_and_nothing_overlaps_or_is_cut(
+    name: str, width: int, chromium: Page, pages: dict[str, Path]
+) -> None:
+    chromium.open(pages[name], width, dark=width == 768)
+    assert chromium.run(SHOWN, "main section") >= 1
+    assert chromium.faults_of_layout() == []
+    chromium.run("for (const button of document.querySelectorAll('button.more:not([hidden])')) button.click()")
+    chromium.run("for (const part of document.querySelectorAll('details')) part.open = true")
+    assert chromium.faults_of_layout() == []
+    assert chromium.console() == []
+    assert chromium.requests() == [pages[name].as_uri()]
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("<p>one</p><p style='margin-top:-1.7em'>two</p>", "one and two overlap"),
+        ("<p style='white-space:nowrap'>" + "word " * 100 + "</p>", "off the page"),
+        ("<p style='width:50px'>unbreakable_text_of_some_length</p>", "out of its frame"),
+        ("<div style='height:10px;overflow:hidden'>one<br>two<br>three</div>", "out of its frame: two"),
+        ("<div style='width:900px;height:1px'></div>one", "the page scrolls sideways"),
+        ("<p>one</p><p>two</p>", None),
+    ],
+)
+def test_the_check_of_the_layout_finds_faults(body: str, fault: Optional[str], chromium: Page, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(f"<!doctype html><meta name=viewport content='width=device-width'><body>{body}", encoding="utf-8")
+    chromium.open(path, 360)
+    found = chromium.faults_of_layout()
+    assert any(line.startswith(fault) for line in found) if fault else not found
+
+
+def test_a_request_and_an_error_would_be_seen(chromium: Page, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text("<!doctype html><img src='other.png'><script>missing()</script>", encoding="utf-8")
+    chromium.open(path, 360)
+    assert len(chromium.requests()) == 2
+    assert any("missing is not defined" in message for message in chromium.console())
+
+
+def test_classes_sort_by_every_column_both_ways(chromium: Page, pages: dict[str, Path]) -> None:
+    chromium.open(pages["many"], 1280)
+    accuracy = shares(chromium)
+    assert accuracy == sorted(accuracy) and len(accuracy) == 400
+    click = "document.querySelectorAll('#classes thead button')[arguments[0]].click()"
+    chromium.run(click, 1)
+    assert shares(chromium) == sorted(accuracy, reverse=True)
+    assert chromium.run(SHOWN, "#classes tbody tr") == 15
+    chromium.run(click, 0)
+    names = [name.split("\n")[0] for name in visible(chromium)]
+    assert names == sorted(class_names(400))[:15]
+    states = chromium.run("return [...document.querySelectorAll('#classes th[aria-sort]')].map((one) => one.ariaSort)")
+    assert states == ["ascending", "none", "none"]
+
+
+def shares(page: Page) -> list[float]:
+    script = (
+        "return [...document.querySelectorAll('#classes tbody tr')].map((row) => Number(row.cells[1].dataset.sort))"
+    )
+    return [float(value) for value in page.run(script)]
+
+
+def visible(page: Page) -> list[str]:
+    script = """return [...document.querySelectorAll('#classes tbody tr')].filter((row) => !row.hidden)
+        .map((row) => row.cells[0].innerText)"""
+    return list(page.run(script))
+
+
+def test_the_filter_finds_classes_beyond_those_shown(chromium: Page, pages: dict[str, Path]) -> None:
+    from selenium.webdriver.common.by import By
+
+    chromium.open(pages["many"], 360)
+    field = chromium.driver.find_element(By.CSS_SELECTOR, "#classes input")
+    field.send_keys("VIOLIN juggling")
+    assert [name.split("\n")[0] for name in visible(chromium) if name.startswith("juggling violin")]
+    assert all("violin" in name.lower() and "juggling" in name.lower() for name in visible(chromium))
+    state = chromium.run("return document.querySelector('#classes [role=status]').textContent")
+    assert state == f"{len(visible(chromium))} of {len(visible(chromium))} classes"
+    field.send_keys(" nowhere")
+    assert visible(chromium) == []
+    field.clear()
+    field.send_keys(" ")
+    assert len(visible(chromium)) == 15
+    chromium.run("document.querySelector('#classes button.more').click()")
+    assert len(visible(chromium)) == 400
+    assert chromium.run("return document.activeElement === document.querySelectorAll('#classes tbody tr')[15]")
+
+
+def test_confusions_and_cards_are_limited(chromium: Page, pages: dict[str, Path]) -> None:
+    chromium.open(pages["many"], 1280)
+    assert chromium.run(SHOWN, "#confusions table:not(.heat) tbody tr") == 10
+    assert chromium.run("return document.querySelectorAll('.heat tbody tr').length") == 18
+    assert chromium.run(SHOWN, ".card") == 9
+    assert chromium.run("return [...document.images].every((image) => image.naturalWidth > 100)")
+    assert pages["many"].stat().st_size < 2_000_000
+    chromium.open(pages["few"], 1280)
+    assert chromium.run("return document.querySelectorAll('.heat tbody tr').length") == 5
+
+
+def test_everything_is_reached_by_the_keyboard(chromium: Page, pages: dict[str, Path]) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    chromium.open(pages["few"], 1280)
+    focused = []
+    script = """const e = document.activeElement;
+        return e.tagName + ' ' + (e.closest('section')?.id || e.parentElement.tagName)"""
+    for _ in range(60):
+        ActionChains(chromium.driver).send_keys(Keys.TAB).perform()
+        focused.append(chromium.run(script))
+    for wanted in (
+        "A LI",
+        "INPUT classes",
+        "BUTTON classes",
+        "BUTTON confusions",
+        "DIV confusions",
+        "SUMMARY protocol",
+    ):
+        assert wanted in focused, wanted
+    first, at_first = chromium.run(COLUMN, "classes", 0), chromium.run(SHOWN, "#classes tbody tr")
+    chromium.run("document.querySelector('#classes thead button').focus()")
+    ActionChains(chromium.driver).send_keys(Keys.ENTER).perform()
+    assert chromium.run(COLUMN, "classes", 0) == sorted(first) and at_first == 5
+
+
+def test_a_curve_tells_its_values(chromium: Page, pages: dict[str, Path]) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    chromium.open(pages["training"], 768)
+    outputs = (
+        "return [...document.querySelectorAll('figure')[0].querySelectorAll('output')].map((one) => one.textContent)"
+    )
+    chromium.run("document.querySelector('.area').focus()")
+    ActionChains(chromium.driver).send_keys(Keys.END).perform()
+    loss, test_loss = chromium.run(outputs)
+    assert loss.startswith("0.005") and test_loss == "1 at 2\u202f000"
+    ActionChains(chromium.driver).send_keys(Keys.HOME).perform()
+    assert chromium.run(outputs)[0] != loss
+    chromium.run("document.activeElement.blur()")
+    assert chromium.run(outputs) == ["", ""]
+    assert chromium.faults_of_layout() == []
+
+
+@pytest.mark.parametrize("name", ["many", "training"])
+def test_it_prints(name: str, chromium: Page, pages: dict[str, Path]) -> None:
+    chromium.open(pages[name], 1280)
+    pdf = base64.b64decode(chromium.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"])
+    assert pdf.startswith(b"%PDF") and 1 <= pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ") <= 14
+
+
+def test_it_reads_without_script(chromium: Page, pages: dict[str, Path]) -> None:
+    chromium.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        chromium.open(pages["few"], 360)
+        shown = chromium.run("return document.querySelectorAll('#classes tbody tr').length")
+    finally:
+        chromium.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert shown == 5

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import numpy as np
+import pytest
+
+from tests.report.examples import class_names, pictures, results, scored
+from vmz.report.evaluation import PICTURE_BYTES, Scored, page, wrong_videos
+
+
+def test_the_figures_are_those_of_the_results() -> None:
+    given = scored(5, 20)
+    html = page(results(given), given, class_names(5), pictures)
+    assert html.startswith("<!doctype html>") and "<title>R2.5D-18 on val_lmdb" in html
+    for name, value in results(given)["figures"].items():
+        assert name in html and f"{value:.2%}".replace("%", "\u00a0%") in html
+    assert "Clip metric" in html and "Video metric: the mean of a video's 10 clips" in unescape(html)
+    assert "--crop_size=128 in place of 112" in html and "re-encode them with ffmpeg -r 15" in html
+
+
+def test_the_worst_class_and_the_worst_video_come_first() -> None:
+    given = Scored(
+        ["a", "b", "c", "d"],
+        np.array([[0.9, 0.1, 0], [0.6, 0.4, 0], [0.1, 0.2, 0.7], [0, 1, 0]], np.float32),
+        np.array([1, 1, 2, 2]),
+    )
+    wrong = wrong_videos(given)
+    assert [(video.key, video.given, video.labels, video.rank) for video in wrong] == [
+        ("d", 1, [2], 2),
+        ("a", 0, [1], 2),
+        ("b", 0, [1], 2),
+    ]
+    html = page(results(given), given, ["zero", "one", "two"])
+    rows = re.findall(r'<tr><th scope="row">(\w+)', html[html.index('id="classes"') : html.index('id="confusions"')])
+    assert rows == ["one", "two"]
+
+
+def test_several_labels() -> None:
+    given = Scored(
+        ["a", "b", "c"],
+        np.array([[0.9, 0.8, 0.1], [0.2, 0.3, 0.1], [0.9, 0.2, 0.3]], np.float32),
+        np.array([[1, 0, 0], [0, 0, 0], [0, 0, 1]]),
+    )
+    wrong = wrong_videos(given)
+    assert [(video.key, video.given, video.labels) for video in wrong] == [("c", 0, [2]), ("b", 1, [])]
+    html = page(results(given), given)
+    assert "mAUC" in html and "has none of the classes" in html and 'id="confusions"' not in html
+
+
+def test_pictures_are_limited_in_all() -> None:
+    given = scored(400, 2)
+
+    def large(keys: object) -> object:
+        return [(str(key), b"\xff\xd8" + bytes(PICTURE_BYTES // 4), "") for key in keys]  # type: ignore[attr-defined]
+
+    html = page(results(given), given, None, large)  # type: ignore[arg-type]
+    assert html.count("data:image/jpeg") == 3 and html.count("no picture") == 21
+
+
+def test_a_large_evaluation_stays_a_small_page() -> None:
+    given = scored(400, 12)
+    html = page(results(given), given, class_names(400), pictures)
+    assert len(html.encode()) < 600_000
+
+
+def test_a_perfect_evaluation_has_nothing_to_show_or_warn_of() -> None:
+    given = Scored(["a", "b"], np.eye(2, dtype=np.float32), np.array([0, 1]))
+    html = page(results(given, healthy=True), given)
+    assert "every video was given its own class" in html and "Read this first" not in html
+
+
+@pytest.mark.parametrize("text", ["<img src=x onerror=alert(1)>", '"><script>alert(1)</script>'])
+def test_names_and_paths_are_text(text: str) -> None:
+    given = scored(5, 20)
+    found = results(given)
+    found["skipped"][0].update(path=text, reason=text)
+    found["options"]["test_data"] = text
+    found["data"]["warnings"] = [text]
+    html = page(found, given, [text] * 5)
+    assert text not in html
+
+
+def test_an_untrained_network_and_a_partial_checkpoint_are_said() -> None:
+    given = scored(5, 20)
+    found = results(given)
+    found["checkpoint"] = None
+    assert "The network is untrained" in page(found, given)
+    found["checkpoint"] = {"copied": 1, "adapted": {}, "missing": ["conv1_w"], "unused": [], "mismatched": ["fc_w"]}
+    assert "2 blobs of the network keep their initial values" in page(found, given)
+
+
+def test_results_of_before_have_a_page_too() -> None:
+    """results.json without what came later: data, published, intervals, parts of the time."""
+    given = scored(5, 20)
+    found = results(given)
+    for name in ("data", "published", "intervals"):
+        del found[name]
+    found["seconds"] = {"load": 1.0, "run": 2.0}
+    html = page(found, given)
+    assert "r2plus1d 18 on" in html and 'id="data"' not in html

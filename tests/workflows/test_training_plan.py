@@ -1,0 +1,81 @@
+"""What a run will do: counted as the original counts, refused where nothing would be done."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from vmz.errors import UsageError
+from vmz.workflows.options import parse, train_parser
+from vmz.workflows.train import dry_run
+from vmz.workflows.training_plan import make_plan, text
+
+KINETICS = [  # scripts/train_r2plus1d_kinetics.sh of the original
+    "--model_name=r2plus1d", "--model_depth=18", "--clip_length_rgb=8", "--batch_size=32", "--base_learning_rate=0.01",
+    "--epoch_size=1000000", "--num_epochs=35", "--step_epoch=10", "--weight_decay=0.0001", "--num_labels=400",
+]  # fmt: skip
+
+
+def options(*flags: str) -> argparse.Namespace:
+    return parse(train_parser("train"), [*flags, "--num_gpus=0"])
+
+
+def test_counts_as_the_original() -> None:
+    plan = make_plan(options(*KINETICS), devices=2)
+    assert plan.clips_per_iteration == 64
+    assert plan.iterations_per_epoch == 15625
+    assert plan.schedule.base_rate == pytest.approx(0.02)
+    assert plan.schedule.stepsize == 156250
+    assert [epoch for epoch, _ in plan.rates()] == [1, 11, 21, 31]
+    assert [rate for _, rate in plan.rates()] == pytest.approx([0.02, 0.002, 0.0002, 0.00002])
+    assert plan.schedule.rate(156249) > plan.schedule.rate(156250)  # the iteration numbered stepsize is the first lower
+
+
+def test_an_epoch_is_whole_iterations() -> None:
+    plan = make_plan(options("--epoch_size=1000", "--batch_size=32"), devices=3)
+    assert (plan.iterations_per_epoch, plan.epoch_size) == (10, 960)
+
+
+def test_accumulation_counts_as_devices() -> None:
+    many = make_plan(options(*KINETICS), devices=8)
+    accumulated = make_plan(options(*KINETICS, "--accumulation_steps=4"), devices=2)
+    assert accumulated == many
+
+
+def test_warm_up_and_cosine() -> None:
+    flags = ["--epoch_size=320", "--batch_size=32", "--num_epochs=10", "--warmup_epochs=0.5", "--schedule=cosine"]
+    schedule = make_plan(options(*flags, "--base_learning_rate=0.1"), devices=1).schedule
+    rates = [schedule.rate(iteration) for iteration in range(1, 101)]
+    assert rates[:5] == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1], rel=0.01)
+    assert rates[50] == pytest.approx(0.05, rel=1e-5)
+    assert 0 < rates[-1] < 1e-4
+    assert not schedule.is_original
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--epoch_size=31", "--epoch_size=31 is smaller than one iteration of 32 clips"),
+        ("--base_learning_rate=-1", "must not be negative"),
+        ("--warmup_epochs=-1", "must not be negative"),
+    ],
+)
+def test_refuses(flag: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        make_plan(options(flag), devices=1)
+
+
+def test_dry_run_needs_no_data() -> None:
+    plan = dry_run(options(*KINETICS))
+    assert plan["params_m"] == pytest.approx(33.34, abs=0.01)  # as published_figures.md has it
+    assert plan["iterations"] == 31250 * 35
+    assert 1 < plan["memory_gib"]["activations"] < 20
+    assert plan["memory_gib"]["parameters"] == pytest.approx(3 * plan["params_m"] * 4e6 / 2**30, rel=0.02)
+    printed = text(plan)
+    assert "31250 iterations" in printed and "0.01 from epoch 1, 0.001 from epoch 11" in printed
+
+
+def test_dry_run_refuses_a_clip_that_the_layers_do_not_fit() -> None:
+    with pytest.raises(UsageError, match="6 frames"):
+        dry_run(options("--clip_length_rgb=6"))

@@ -1,0 +1,49 @@
+"""Figures from the scores that test_net.py --save_scores kept: another aggregation, or several files as one run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from vmz.files import atomic_write
+from vmz.workflows.aggregate import aggregate_files
+from vmz.workflows.command import Parser, run_tool
+from vmz.workflows.evaluation_report import check_outputs
+from vmz.workflows.label_names import read_label_names
+from vmz.workflows.options import positive, switch
+from vmz.workflows.scores import class_lines, figures_line, named_lines
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = Parser(__doc__)
+    parser.add_argument("scores", nargs="+", metavar="FILE", help="written by --save_scores; several: shards of a run")
+    parser.add_argument(
+        "--aggregation",
+        type=int,
+        choices=(0, 1),
+        help="a video's score over its clips: 0 their mean, 1 their maximum; not given: as the run had it",
+    )
+    parser.add_argument("--top_k", type=positive, default=5, metavar="N", help="k of the accuracy in the top k")
+    parser.add_argument("--print_per_class_metrics", type=switch, default=0, help="also a line for each class")
+    parser.add_argument("--label_names", metavar="FILE", help="names of the classes, as test_net.py takes them")
+    parser.add_argument("--output", metavar="FILE", help="results as JSON")
+    options = parser.parse_args(list(argv))
+    check_outputs(options)
+    found = aggregate_files(options.scores, options.aggregation, options.top_k)
+    names = read_label_names(options.label_names, found.classes) if options.label_names else None
+    if options.output:
+        with atomic_write(options.output, "w") as stream:
+            json.dump(found.to_json(), stream, indent=1)
+            stream.write("\n")
+    if options.print_per_class_metrics:
+        print("\n".join(class_lines(found.per_class, names)))
+    print(f"{len(found.scores.keys)} videos, {found.clips_per_video} clips each, of {len(found.files)} files")
+    if "clip@1" in found.figures:
+        print(named_lines(found.figures, found.scores, found.aggregation))
+    print(figures_line(found.figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main))

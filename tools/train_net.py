@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Train or fine-tune a network on an LMDB of videos, as published or with today's additions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from vmz.files import atomic_write
+from vmz.workflows import training_plan
+from vmz.workflows.command import run_tool
+from vmz.workflows.launch import launch
+from vmz.workflows.options import parse, train_parser
+from vmz.workflows.train import dry_run, train
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = train_parser(__doc__)
+    parser.add_argument("--dry_run", action="store_true", help="print the plan and stop; needs no data")
+    parser.add_argument("--output", metavar="FILE", help="the result (or the plan) as JSON")
+    options = parse(parser, argv)
+    if options.dry_run:
+        result = dry_run(options)
+        print(training_plan.text(result))
+    else:
+        status = launch(options, argv)
+        if status is not None:
+            return status
+        trained = train(options)
+        result = trained.to_json()
+        if trained.is_first:
+            print(trained.text())
+    if options.output and (options.dry_run or trained.is_first):
+        with atomic_write(options.output, "w") as stream:
+            json.dump(result, stream, indent=1)
+            stream.write("\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main))
