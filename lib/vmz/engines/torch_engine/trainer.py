@@ -341,8 +341,13 @@ def _check(training: Training, device: torch.device) -> None:
 
 def _length(gradients: Mapping[str, Tensor], like: Tensor) -> Tensor:
     """The L2 norm of all gradients together, (1,), in the type of `like` and where that is."""
-    norms = [gradient.norm().to(like) for gradient in gradients.values()]
-    return torch.stack(norms or [like.new_zeros(())]).norm().reshape(1)
+    if not gradients:
+        return like.new_zeros(1)
+    if like.is_cuda and hasattr(torch, "_foreach_norm"):
+        norms = torch._foreach_norm(list(gradients.values()))  # a few kernels in place of one a gradient
+    else:
+        norms = [gradient.norm() for gradient in gradients.values()]
+    return torch.stack(list(norms)).to(like).norm().reshape(1)
 
 
 def _check_shape(target: Tensor, name: str, array: np.ndarray, owner: str) -> None:
