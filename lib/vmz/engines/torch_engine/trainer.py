@@ -344,10 +344,10 @@ def _length(gradients: Mapping[str, Tensor], like: Tensor) -> Tensor:
     if not gradients:
         return like.new_zeros(1)
     if like.is_cuda and hasattr(torch, "_foreach_norm"):
-        norms = torch._foreach_norm(list(gradients.values()))  # a few kernels in place of one a gradient
+        norms = list(torch._foreach_norm(list(gradients.values())))  # a few kernels in place of one a gradient
     else:
         norms = [gradient.norm() for gradient in gradients.values()]
-    return torch.stack(list(norms)).to(like).norm().reshape(1)
+    return torch.stack(norms).to(like).norm().reshape(1)
 
 
 def _check_shape(target: Tensor, name: str, array: np.ndarray, owner: str) -> None:
