@@ -51,7 +51,7 @@ class Ranks:
     def follow(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over the first rank's values of tensors on `device`, in place."""
         if self.world > 1:
-            for tensor in tensors.values():
+            for tensor in (found for found in tensors.values() if found.numel()):
                 whole = tensor.contiguous()  # a layout of its own is the tensor's, not the wire's
                 dist.broadcast(whole, 0)
                 if whole is not tensor:

@@ -39,27 +39,30 @@ def computing(precision: str, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def reproducible(deterministic: bool, device: torch.device) -> Iterator[None]:
-    """Same inputs, same bits, if `deterministic`; else cuDNN tries its algorithms out and keeps the fastest."""
+    """Same inputs, same bits, if `deterministic`; else cuDNN tries its algorithms out and keeps the fastest.
+
+    On a GPU as far as PyTorch can: it warns of operators, such as 3-D pools, that it has no such gradient for.
+    """
     cudnn = torch.backends.cudnn
     before = torch.are_deterministic_algorithms_enabled(), cudnn.benchmark
     if deterministic and device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
     if deterministic and not before[0]:
-        _use_deterministic_algorithms(True)
+        _use_deterministic_algorithms("warn" if device.type == "cuda" else "error")
     cudnn.benchmark = not deterministic
     try:
         yield
     finally:
         if deterministic and not before[0]:
-            _use_deterministic_algorithms(False)
+            _use_deterministic_algorithms("default")
         cudnn.benchmark = before[1]
 
 
-def _use_deterministic_algorithms(use: bool) -> None:
+def _use_deterministic_algorithms(mode: str) -> None:
     if hasattr(torch, "set_deterministic_debug_mode"):  # the same switch, without PyTorch's import of its compiler
-        torch.set_deterministic_debug_mode("error" if use else "default")
+        torch.set_deterministic_debug_mode(mode)
     else:
-        torch.use_deterministic_algorithms(use)
+        torch.use_deterministic_algorithms(mode == "error")
 
 
 class LossScale:

@@ -125,8 +125,8 @@ class TorchTrainer(Trainer):
             failure = error
             tally[0] = 1
         gradients = self._finish_gradients()
-        length = _length(gradients)
-        failed, loss, accuracy, clips, norm = torch.cat([self._ranks.sum(tally), length]).tolist()
+        figures = torch.cat([self._ranks.sum(tally), _length(gradients, tally)])
+        failed, loss, accuracy, clips, norm = figures.tolist()  # a GPU is waited for here, once an iteration
         batches = self._training.accumulation * self._ranks.world
         self._refuse(number, failed, loss / batches, failure)
         rate = self._training.schedule.rate(number)
@@ -153,7 +153,12 @@ class TorchTrainer(Trainer):
         results = self._forward(net.module, [blobs[name] for name in net.inputs])
         if self._shared is not None and batch + 1 == training.accumulation:
             self._shared.last_batch()
-        (results[net.objective].float().sum() * self._loss_scale.factor).backward()
+        objective = results[net.objective].float().sum() * self._loss_scale.factor
+        try:
+            objective.backward()  # type: ignore[no-untyped-call]
+        except FAILURES as error:
+            first = str(error).strip().splitlines()[0]
+            raise VmzError(f"iteration {number}: the backward pass failed: {first}") from error
         self._results = {**blobs, **{blob: value.detach() for blob, value in results.items()}}
         loss = self._results[net.loss].double().mean()
         accuracy = self._results[net.accuracy].double() if net.accuracy else torch.zeros_like(loss)
@@ -334,10 +339,15 @@ def _check(training: Training, device: torch.device) -> None:
     check_precision(training.precision, device)
 
 
-def _length(gradients: Mapping[str, Tensor]) -> Tensor:
-    """The L2 norm of all gradients together, float64 (1,)."""
-    norms = [gradient.norm() for gradient in gradients.values()] or [torch.zeros(())]
-    return torch.stack(norms).double().norm().reshape(1)
+def _length(gradients: Mapping[str, Tensor], like: Tensor) -> Tensor:
+    """The L2 norm of all gradients together, (1,), in the type of `like` and where that is."""
+    if not gradients:
+        return like.new_zeros(1)
+    if like.is_cuda and hasattr(torch, "_foreach_norm"):
+        norms = list(torch._foreach_norm(list(gradients.values())))  # a few kernels in place of one a gradient
+    else:
+        norms = [gradient.norm() for gradient in gradients.values()]
+    return torch.stack(norms).to(like).norm().reshape(1)
 
 
 def _check_shape(target: Tensor, name: str, array: np.ndarray, owner: str) -> None:

@@ -67,7 +67,10 @@ class Masks(nn.Module):
         for row in range(like.shape[0]):
             random = np.random.default_rng((self.seed, self.iteration, op, self.first_clip + row))
             rows.append(random.random(shape, dtype=np.float32) < kept)
-        return torch.from_numpy(np.stack(rows)).to(like.device, like.dtype)
+        mask = torch.from_numpy(np.stack(rows))
+        if like.is_cuda:  # else the copy would wait for the whole forward pass
+            mask = mask.pin_memory().to(like.device, non_blocking=True)
+        return mask.to(like.dtype)
 
 
 def import_training_net(
