@@ -37,6 +37,7 @@ from vmz.workflows.options import device_name, model_config, video_input_argumen
 from vmz.workflows.published import published_account
 
 RECORD_INDEX = "record_index"
+OPTIONAL_OUTPUTS = ("video_id", "start_frame", RECORD_INDEX)  # of VideoInput, in its order: get_<name> asks for each
 
 
 @dataclass
@@ -165,7 +166,7 @@ def _evaluate(
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     names = read_label_names(options.label_names, options.num_labels) if options.label_names else None
     with distributed.joined():
-        model = test_model(options, get_record_index=1, on_bad_video=options.on_bad_video, **_share_of_one_pass())
+        model = test_model(options, get_record_index=1, on_bad_video=options.on_bad_video, **share_of_one_pass())
         cost = check_fits(model)
         data = _looked_at(options)
         with open_engine(options.engine, device_name(options)) as engine:
@@ -196,7 +197,7 @@ def _looked_at(options: argparse.Namespace) -> Optional[DataReport]:
     return data
 
 
-def _share_of_one_pass() -> dict[str, int]:
+def share_of_one_pass() -> dict[str, int]:
     """VideoInput arguments of this process's share of the database. Nothing is drawn, but shares want a seed."""
     world = distributed.world_size()
     share = {"shard_index": distributed.rank(), "shard_count": world, "seed": 1} if world > 1 else {}
@@ -260,7 +261,7 @@ def test_model(options: argparse.Namespace, **reader: Any) -> Model:
 
     `reader`: VideoInput arguments of ours on top of the original's.
     """
-    outputs = ("data", "label", RECORD_INDEX) if reader.get("get_record_index") else ("data", "label")
+    outputs = ("data", "label", *(name for name in OPTIONAL_OUTPUTS if reader.get(f"get_{name}")))
     source = VideoSource(options.test_data, {**video_input_arguments(options), **reader}, outputs)
     config = model_config(options, batch_size=-1)
     return build(config, is_test=True, source=source, use_cudnn=bool(options.use_cudnn))
