@@ -23,8 +23,8 @@ from vmz.video.records import Record
 SMALL = [
     "--model_name=r2plus1d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=5", "--crop_size=112",
     "--scale_h=112", "--scale_w=120", "--random_weights=1", "--num_decode_threads=1", "--num_gpus=0", "--batch_size=2",
-    "--get_video_id=1", "--get_start_frame=1", "--features=final_avg,comp_0_spatbn_1,softmax,label,video_id,start_frame,"
-    "record_index", "--sanity_check=1",
+    "--get_video_id=1", "--get_start_frame=1", "--sanity_check=1",
+    "--features=final_avg,comp_0_spatbn_1,softmax,label,video_id,start_frame,record_index",
 ]  # fmt: skip
 
 
@@ -96,9 +96,13 @@ def test_all_formats_and_two_processes_hold_the_same(engine: str, seven: Path, t
     found = {}
     for ending in [*endings, ".2.npz"]:
         path = tmp_path / f"out{ending}"
-        answer = extract(1 + (ending == ".2.npz"), f"--test_data={seven}", f"--output_path={path}", f"--engine={engine}")
+        answer = extract(
+            1 + (ending == ".2.npz"), f"--test_data={seven}", f"--output_path={path}", f"--engine={engine}"
+        )
         assert answer.returncode == 0, answer.stderr
-        assert "final_avg: 7 x 51 x 1 x 1 x 1" in answer.stdout and "Sanity check --- clip accuracy: 0." in answer.stdout
+        assert (
+            "final_avg: 7 x 51 x 1 x 1 x 1" in answer.stdout and "Sanity check --- clip accuracy: 0." in answer.stdout
+        )
         assert not Path(f"{path}.parts").exists()
         found[ending] = load_features(path)
     wanted = found[".npz"]

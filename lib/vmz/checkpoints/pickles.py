@@ -118,8 +118,7 @@ def _content(path: Path, what: str = "a checkpoint", form: str = "{'blobs': {nam
             raise VmzError(f"{path} is refused: {error}") from error
         except Exception as error:  # what a damaged pickle raises is anything: EOFError, KeyError, MemoryError, ...
             raise VmzError(
-                f"{path} is not {what}, or is cut short: expected a pickle of {form} "
-                f"({type(error).__name__}: {error})"
+                f"{path} is not {what}, or is cut short: expected a pickle of {form} ({type(error).__name__}: {error})"
             ) from error
 
 

@@ -1,8 +1,8 @@
 """Features as the original's pickle, {blob: array}, written without holding it in memory.
 
-Python 2 and Python 3 both read it with a plain pickle.load: array content is the Latin-1 text whose encoding it is, as
-Python 3 itself pickles bytes for Python 2. Text of 4 GiB and more is beyond Python 2's pickles; such content is
-written as bytes, which only Python 3 reads.
+Python 2 and Python 3 both read it with a plain pickle.load: array content is written as Latin-1 text, the way in
+which Python 3 itself pickles bytes for Python 2. An array of 4 GiB and more is beyond Python 2's pickles; then the
+content of all is written as bytes, which only Python 3 reads.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ EMPTY_BYTES = b"c__builtin__\nbytes\n)R"
 def write_pickle(stream: IO[bytes], table: Table) -> None:
     """A dict of every array of `table`; protocol 2, unless an array is larger than that can hold."""
     sizes = {name: _content_sizes(table, name) for name in table.names()}
-    as_text = {name: text <= LARGEST_TEXT for name, (_, text) in sizes.items()}
-    stream.write(b"\x80\x02}(" if all(as_text.values()) else b"\x80\x04}(")
+    as_text = all(text <= LARGEST_TEXT for _, text in sizes.values())
+    stream.write(b"\x80\x02}(" if as_text else b"\x80\x04}(")
     for name in table.names():
         encoded = name.encode()
         stream.write(b"X" + struct.pack("<I", len(encoded)) + encoded)
         _write_head(stream, table.dtype(name), table.shape(name))
-        _write_content(stream, table, name, as_text[name], *sizes[name])
+        _write_content(stream, table, name, as_text, *sizes[name])
         stream.write(b"tb")
     stream.write(b"u.")
 
@@ -58,13 +58,13 @@ def _integer(value: int) -> bytes:
 
 
 def _write_content(stream: IO[bytes], table: Table, name: str, as_text: bool, size: int, text: int) -> None:
-    if not size:
-        stream.write(EMPTY_BYTES)
-        return
     if not as_text:
         stream.write(b"\x8e" + struct.pack("<Q", size))
         for chunk in table.chunks(name):
             stream.write(_little_endian(chunk))
+        return
+    if not size:
+        stream.write(EMPTY_BYTES)
         return
     stream.write(b"c_codecs\nencode\nX" + struct.pack("<I", text))
     for chunk in table.chunks(name):

@@ -172,7 +172,9 @@ def clip_accuracy(table: Table) -> float:
         scores = chunk.reshape(len(chunk), -1)
         own = labels[done : done + len(chunk)]
         if own.min() < 0 or own.max() >= scores.shape[1]:
-            raise VmzError(f"a label is none of the {scores.shape[1]} classes; is this the database of another data set?")
+            raise VmzError(
+                f"a label is none of the {scores.shape[1]} classes; is this the database of another data set?"
+            )
         right += int(metrics.in_top_k(scores, own, 1).sum())
         done += len(chunk)
     return right / done
