@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from vmz.features.files import HDF5, NPZ, PICKLE
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.extract import Extraction, extract
+from vmz.workflows.extract_videos import VideoExtraction, extract_videos
 from vmz.workflows.launch import launch
 from vmz.workflows.options import (
     CHECKPOINT_FLAGS,
@@ -31,6 +33,9 @@ def main(argv: Sequence[str]) -> int:
     add_flags(parser, "extraction", list(EXTRACT_FLAGS), EXTRACT_FLAGS)
     add_flags(parser, "weights (not in the original)", list(CHECKPOINT_FLAGS))
     ours = parser.add_argument_group("not in the original")
+    ours.add_argument("--videos", metavar="PATTERN", help="untrimmed videos, as 'folder/*.mp4', instead of --test_data")
+    ours.add_argument("--stride_seconds", type=float, default=1.0, help="from one clip of such a video to the next")
+    ours.add_argument("--video_format", default=NPZ, choices=[NPZ, PICKLE, HDF5], help="of the files with --videos")
     ours.add_argument("--resume", type=switch, default=1, help="0: start afresh, where an unfinished run was left")
     ours.add_argument(
         "--original_start_faults",
@@ -43,6 +48,11 @@ def main(argv: Sequence[str]) -> int:
     status = launch(options, argv)
     if status is not None:
         return status
+    if options.videos:
+        found = extract_videos(options)
+        if found is not None:
+            print_videos(found, options.load_model_path)
+        return 0
     extraction = extract(options)
     if extraction is not None:
         print_extraction(extraction, options.load_model_path)
@@ -63,6 +73,18 @@ def print_extraction(extraction: Extraction, weights: str) -> None:
     print(f"{extraction.videos} videos, {extraction.seconds:.1f} s, written to {extraction.path}")
     if extraction.accuracy is not None:
         print(f"Sanity check --- clip accuracy: {extraction.accuracy}")
+
+
+def print_videos(found: VideoExtraction, weights: str) -> None:
+    if found.checkpoint is not None:
+        print(f"{weights}: {found.checkpoint.summary()}")
+    for entry in found.videos:
+        if "skipped" in entry:
+            print(f"{entry['path']} left out: {entry['skipped']}")
+        else:
+            early = f", decoding ended early: {entry['ended_by']}" if entry["ended_by"] else ""
+            print(f"{entry['file']}: {entry['clips']} clips of {entry['seconds']:.1f} s{early}")
+    print(f"{len(found.videos)} videos, {found.seconds:.1f} s, listed in {found.index}")
 
 
 if __name__ == "__main__":

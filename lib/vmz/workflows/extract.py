@@ -84,7 +84,7 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
         work = work_folder(options.output_path)
         first = None
         if not distributed.rank():
-            _claim(work, {**settings(options), "processes": distributed.world_size()}, bool(options.resume))
+            claim(work, {**settings(options), "processes": distributed.world_size()}, bool(options.resume))
         distributed.share(None)
         folder = work / str(distributed.rank())
         with VideoDatabase(options.test_data) as database:
@@ -192,7 +192,7 @@ def _reader_arguments(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _claim(work: Path, wanted: Mapping[str, Any], resume: bool) -> None:
+def claim(work: Path, wanted: Mapping[str, Any], resume: bool) -> None:
     """Make the work folder, or go on with one of the same settings. Raises UsageError where they are others."""
     if work.exists() and not resume:
         shutil.rmtree(work)
