@@ -85,7 +85,7 @@ def test_files_come_by_number_and_unfinished_ones_are_refused(tmp_path: Path) ->
         (tmp_path / name).touch()
     assert [path.name for path in feature_files(tmp_path, "input_dir")] == ["f1.npz", "f9.pkl", "f10.pkl"]
     (tmp_path / "f11.pkl.parts").mkdir()
-    with pytest.raises(UsageError, match="f11[.]pkl[.]parts, an extraction that has not ended"):
+    with pytest.raises(UsageError, match=r"f11[.]pkl[.]parts, an extraction that has not ended"):
         feature_files(tmp_path, "input_dir")
 
 

@@ -75,8 +75,8 @@ class PartWriter:
         for name in self._names:
             if arrays[name].ndim == 0 or len(arrays[name]) != records * self._rows:
                 raise VmzError(
-                    f"blob {name} has shape {arrays[name].shape} for a batch of {records * self._rows} clips; a feature "
-                    "has a row for each clip, which parameters and losses have not"
+                    f"blob {name} has shape {arrays[name].shape} for a batch of {records * self._rows} clips; a "
+                    "feature has a row for each clip, which parameters and losses have not"
                 )
         found = {name: (arrays[name].dtype, arrays[name].shape[1:]) for name in self._names}
         if not self._layout:

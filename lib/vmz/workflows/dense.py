@@ -1,6 +1,6 @@
 """Dense prediction: a video's score from clips all along it, whose softmax extract_features has written to files.
 
-Files of ours and of the original's of 2018 are read alike: arrays softmax (clips, classes), label and video_id (clips,).
+Files of ours and of the original's of 2018 are read alike: softmax (clips, classes), label and video_id (clips,).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ TOP_K = 5
 class DensePrediction:
     """Videos in the order in which the files first name them.
 
-    ids: int64 (videos,); scores: float32 (videos, classes), the mean softmax of a video's clips; labels: int64 (videos,);
-    clips: int64 (videos,), how many went into each. right_clips of them have their label at rank 1.
+    ids: int64 (videos,); scores: float32 (videos, classes), the mean softmax of a video's clips; labels: int64
+    (videos,); clips: int64 (videos,), how many went into each. right_clips of them have their label at rank 1.
     """
 
     ids: np.ndarray
