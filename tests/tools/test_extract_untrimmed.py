@@ -83,7 +83,7 @@ def test_two_hours_take_no_more_memory_than_two_minutes(tmp_path: Path) -> None:
         )
         answer = subprocess.run(
             [sys.executable, "-c", script, str(TOOLS / "extract_features.py"), *SMALL, "--clip_length_rgb=2",
-             "--crop_size=32", "--scale_h=32", "--scale_w=40", "--batch_size=16",
+             "--batch_size=16",
              f"--videos={tmp_path / f'{minutes}.mp4'}", f"--output_path={tmp_path / f'out{minutes}'}"],
             env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
         )  # fmt: skip

@@ -214,7 +214,9 @@ EXTRACT_FLAGS = {
     ),
     "save_h5": Flag(switch, 0, "1: HDF5, whatever the ending of --output_path"),
     "num_iterations": Flag(int, -1, "stop after so many batches; -1: the whole database, the short last batch too"),
-    "decode_type": Flag(int, 2, "1: clips evenly spaced; 2: one clip from the record's start frame", (1, 2)),
+    "decode_type": Flag(
+        int, 2, "0: one clip, drawn by --seed; 1: clips evenly spaced; 2: one from the record's start frame", (0, 1, 2)
+    ),
     "get_video_id": Flag(switch, 0, "the records hold video ids: a blob video_id"),
     "get_start_frame": Flag(switch, 0, "the records hold start frames: a blob start_frame"),
     "sanity_check": Flag(switch, 0, "1: print the accuracy of the clips' softmax, which must be among --features"),
