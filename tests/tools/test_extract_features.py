@@ -84,6 +84,18 @@ def extract(processes: int, *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
+def children(parent: int) -> list[int]:
+    """torchrun starts its processes in sessions of their own."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if int((path / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(path.name))
+        except OSError:  # it has ended meanwhile
+            continue
+    return found
+
+
 def assert_same(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
     assert list(found) == list(wanted)
     for name, array in wanted.items():
@@ -123,19 +135,20 @@ def test_a_killed_run_goes_on(processes: int, tmp_path: Path) -> None:
     killed = subprocess.Popen(
         [*command(processes), *arguments, f"--output_path={tmp_path / 'out.npz'}"],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
     )  # fmt: skip
     records = tmp_path / "out.npz.parts" / "0" / "records.bin"
     end = time.monotonic() + 120
     while not (records.exists() and records.stat().st_size >= 3 * 16) and time.monotonic() < end:
         time.sleep(0.005)
-    os.killpg(killed.pid, 9)
+    for process in [*children(killed.pid), killed.pid]:
+        os.kill(process, 9)
     killed.wait()
     assert records.stat().st_size < 58 * 8 and not (tmp_path / "out.npz").exists()
     with (records.parent / "1.bin").open("ab") as stream:
         stream.write(b"half a row")  # as a kill in the midst of a batch leaves it
     other = extract(processes, *arguments, f"--output_path={tmp_path / 'out.npz'}", "--clip_length_rgb=2")
-    assert other.returncode == 2 and "clip_length_rgb: 4, now 2" in other.stderr and "--resume=0" in other.stderr
+    assert other.returncode == (2 if processes == 1 else 1)  # torchrun has an exit status of its own
+    assert "clip_length_rgb: 4, now 2" in other.stderr and "--resume=0" in other.stderr
     again = extract(processes, *arguments, f"--output_path={tmp_path / 'out.npz'}")
     assert again.returncode == 0, again.stderr
     assert "videos were there already" in again.stdout and "2 videos left out" in again.stdout
