@@ -52,6 +52,27 @@ def load_pickle_about(path: Union[str, Path]) -> dict[str, Any]:
         raise VmzError(f"{path} is damaged: what it says about itself is no JSON ({error})") from error
 
 
+def load_array_lists(path: Union[str, Path]) -> dict[str, np.ndarray]:
+    """The arrays of a pickled dict {name: array, or a list of numbers or of arrays of one shape}, lists stacked.
+
+    Features, as extract_features wrote them in Python 2 or writes them now. Raises as `load_pickle` does.
+    """
+    path = Path(path)
+    content = _content(path, "a file of features", "{name: array}")
+    if not isinstance(content, dict):
+        raise VmzError(f"{path} holds a {type(content).__name__}, but a file of features is a dict of arrays by name")
+    found: dict[str, np.ndarray] = {}
+    for key, value in content.items():
+        name = key.decode("latin1") if isinstance(key, bytes) else key
+        if not isinstance(name, str):
+            raise VmzError(f"{path} has an array named {key!r}, but names are text")
+        try:
+            found[name] = _stacked(value)
+        except (TypeError, ValueError) as error:
+            raise VmzError(f"{path}: {name} is no array of numbers ({error})") from error
+    return found
+
+
 def save_pickle(
     path: Union[str, Path], blobs: Mapping[str, np.ndarray], about: Optional[Mapping[str, Any]] = None
 ) -> None:
@@ -72,12 +93,24 @@ def save_pickle(
         stream.write(b"u.")
 
 
-def _content(path: Path) -> Any:
-    """What a pickle of arrays, dicts and text holds."""
+def _stacked(value: Any) -> np.ndarray:
+    if isinstance(value, _Array):
+        if not isinstance(value.array, np.ndarray):
+            raise ValueError("it has no content")
+        return value.array
+    if isinstance(value, (list, tuple)):
+        return np.stack([_stacked(entry) for entry in value]) if value else np.empty(0, np.float32)
+    if isinstance(value, (bool, int, float)):
+        return np.asarray(value)
+    raise TypeError(f"a {type(value).__name__}")
+
+
+def _content(path: Path, what: str = "a checkpoint", form: str = "{'blobs': {name: array}}") -> Any:
+    """What a pickle of arrays, lists, dicts and text holds."""
     try:
         stream = path.open("rb")
     except OSError as error:
-        raise UsageError(f"cannot read the checkpoint {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read {what.replace('a ', 'the ', 1)} {path}: {error.strerror}") from error
     with stream:
         try:
             return _ArrayUnpickler(stream).load()
@@ -85,8 +118,7 @@ def _content(path: Path) -> Any:
             raise VmzError(f"{path} is refused: {error}") from error
         except Exception as error:  # what a damaged pickle raises is anything: EOFError, KeyError, MemoryError, ...
             raise VmzError(
-                f"{path} is not a checkpoint, or is cut short: expected a pickle of {{'blobs': {{name: array}}}} "
-                f"({type(error).__name__}: {error})"
+                f"{path} is not {what}, or is cut short: expected a pickle of {form} ({type(error).__name__}: {error})"
             ) from error
 
 

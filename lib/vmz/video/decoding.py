@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from fractions import Fraction
 from types import TracebackType
 from typing import Any, Optional, Union
 
@@ -20,7 +21,8 @@ class Video:
     """The first video stream of a file. Frames come one after the other; one thread at a time.
 
     `duration` (in the stream's time base), `frames` and `rate` (frames a second, on average) are what the container
-    states, 0 where it does not. `format` is FFmpeg's name of the container.
+    states, 0 where it does not; `seconds` is the duration as far as stream or container state it. `format` is FFmpeg's
+    name of the container.
     `ended_by` tells after reading whether a decoding error ended the video early: the frames before it are good.
     """
 
@@ -49,6 +51,9 @@ class Video:
         self.duration: int = self._stream.duration or 0
         self.frames: int = self._stream.frames or 0
         self.rate: float = float(self._stream.average_rate or 0)
+        self.time_base = Fraction(self._stream.time_base or 0)  # seconds of one unit of a timestamp
+        whole = self._container.duration  # in microseconds; some containers state no other
+        self.seconds = float(self.duration * self.time_base) or (whole or 0) / av.time_base
         if not self.width or not self.height:
             self.close()
             raise DecodingError("its video stream states no picture size")

@@ -21,6 +21,7 @@ from vmz.video.reader import BadVideo
 from vmz.workflows.net_reader import open_reader
 
 RECORD_INDEX = "record_index"
+OPTIONAL_OUTPUTS = ("video_id", "start_frame", RECORD_INDEX)  # of VideoInput, in its order: get_<name> asks for each
 
 
 @dataclass(frozen=True)

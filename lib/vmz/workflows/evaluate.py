@@ -31,7 +31,7 @@ from vmz.video.database import VideoDatabase
 from vmz.video.reader import BadVideo, EndOfData
 from vmz.video.records import key_text
 from vmz.workflows import distributed
-from vmz.workflows.batches import RECORD_INDEX, Batches, SlicedBatches, WholeBatches
+from vmz.workflows.batches import OPTIONAL_OUTPUTS, Batches, SlicedBatches, WholeBatches
 from vmz.workflows.data_check import DataReport, check_data, print_warnings
 from vmz.workflows.label_names import read_label_names
 from vmz.workflows.options import device_name, model_config, video_input_arguments
@@ -129,8 +129,8 @@ def _evaluate(
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     names = read_label_names(options.label_names, options.num_labels) if options.label_names else None
     with distributed.joined():
-        reader = {"get_record_index": 1, "on_bad_video": options.on_bad_video, **_share_of_one_pass()}
-        model = test_model(options, **reader)
+        reader = {"get_record_index": 1, "on_bad_video": options.on_bad_video, **share_of_one_pass()}
+        model = test_model(options, bool(options.crop_per_inference), **reader)
         cost = check_fits(model)
         with open_engine(options.engine, device_name(options)) as engine:
             with VideoDatabase(options.test_data) as database:
@@ -169,7 +169,7 @@ def _looked_at(options: argparse.Namespace) -> Optional[DataReport]:
     return data
 
 
-def _share_of_one_pass() -> dict[str, int]:
+def share_of_one_pass() -> dict[str, int]:
     """VideoInput arguments of this process's share of the database. Nothing is drawn, but shares want a seed."""
     world = distributed.world_size()
     share = {"shard_index": distributed.rank(), "shard_count": world, "seed": 1} if world > 1 else {}
@@ -209,14 +209,13 @@ def _result(
     )
 
 
-def test_model(options: argparse.Namespace, **reader: Any) -> Model:
+def test_model(options: argparse.Namespace, sliced: bool = False, **reader: Any) -> Model:
     """The testing network as the original's test_net builds it on one CPU, its reader in front unless it takes slices.
 
     `reader`: VideoInput arguments of ours on top of the original's.
     """
-    outputs = ("data", "label", RECORD_INDEX) if reader.get("get_record_index") else ("data", "label")
+    outputs = ("data", "label", *(name for name in OPTIONAL_OUTPUTS if reader.get(f"get_{name}")))
     source = VideoSource(options.test_data, {**video_input_arguments(options), **reader}, outputs)
-    sliced = bool(options.crop_per_inference)
     config = model_config(options, batch_size=-1)  # open: a slice or a batch may be short
     return build(config, is_test=True, source=None if sliced else source, use_cudnn=bool(options.use_cudnn))
 

@@ -218,6 +218,26 @@ BEYOND_FLAGS = {
     "tensorboard": Flag(str, None, "folder for TensorBoard's files (needs the package tensorboard)"),
 }
 
+# Original names of extract_features; what differs in default from test_net's flags is in EXTRACT_DEFAULTS.
+EXTRACT_FLAGS = {
+    "features": Flag(str, "final_avg", "blobs to extract, as final_avg,softmax,label,video_id,start_frame"),
+    "output_path": Flag(
+        str, None, "file to write: .npz, .h5 or .hdf5, else the original's pickle (a folder with --videos)"
+    ),
+    "save_h5": Flag(switch, 0, "1: HDF5, whatever the ending of --output_path"),
+    "num_iterations": Flag(int, -1, "stop after so many batches; -1: the whole database, the short last batch too"),
+    "decode_type": Flag(
+        int, 2, "0: one clip, drawn by --seed; 1: clips evenly spaced; 2: one from the record's start frame", (0, 1, 2)
+    ),
+    "get_video_id": Flag(switch, 0, "the records hold video ids: a blob video_id"),
+    "get_start_frame": Flag(switch, 0, "the records hold start frames: a blob start_frame"),
+    "sanity_check": Flag(switch, 0, "1: print the accuracy of the clips' softmax, which must be among --features"),
+    "load_model_path": TEST_FLAGS["load_model_path"],
+    "db_type": TEST_FLAGS["db_type"],
+    "display_iter": TEST_FLAGS["display_iter"],
+}
+EXTRACT_DEFAULTS: dict[str, Any] = {"clip_length_rgb": 4, "clip_per_video": 1, "batch_size": 32}
+
 # What is told about an evaluation beside its figures. Ours; the original has nothing like it.
 REPORT_FLAGS = {
     "report": Flag(str, None, "the evaluation as a page to look at: one HTML file"),

@@ -1,0 +1,315 @@
+"""Features of every clip of an LMDB: any blobs of a network, streamed to disk, in one file at the end.
+
+A run that was stopped goes on where it was; several processes give the file that one gives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from vmz import metrics
+from vmz.checkpoints import matching
+from vmz.engines.engine import Engine
+from vmz.engines.registry import open_engine
+from vmz.errors import UsageError, VmzError
+from vmz.features.files import HDF5, check_writable, format_of, save_features
+from vmz.features.parts import Parts, PartWriter
+from vmz.features.table import Table
+from vmz.files import atomic_write
+from vmz.models.registry import Model
+from vmz.progress import Progress
+from vmz.video.arguments import VideoInputArgs
+from vmz.video.database import VideoDatabase
+from vmz.video.reader import BadVideo, EndOfData
+from vmz.video.records import key_text
+from vmz.workflows import distributed
+from vmz.workflows.batches import RECORD_INDEX
+from vmz.workflows.evaluate import (
+    Weights,
+    check_fits,
+    in_order,
+    load_weights,
+    share_of_one_pass,
+    test_model,
+)
+from vmz.workflows.options import device_name, video_input_arguments
+
+SETTINGS, SKIPPED = "settings.json", "skipped.json"
+WHERE = ("output_path", "device", "num_gpus", "gpus", "num_decode_threads", "display_iter", "debug", "resume", "zoo")
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What became of a run. shapes: of the arrays in the file; accuracy: of the sanity check, None without it."""
+
+    path: str
+    shapes: Mapping[str, tuple[int, ...]]
+    videos: int
+    resumed: int
+    skipped: list[BadVideo]
+    accuracy: Optional[float]
+    checkpoint: Optional[matching.Report]
+    seconds: float
+
+
+def extract(options: argparse.Namespace) -> Optional[Extraction]:
+    """Do what `options` (of extract_features) say, together with the other processes of torchrun's run.
+
+    Returns the account of it, None on the others than the first process. Raises UsageError for a wrong request,
+    VmzError for data or weights that are; what was extracted till then is kept for the next run.
+    """
+    started = time.perf_counter()
+    names, form = feature_names(options), output_format(options)
+    if not options.test_data:
+        raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
+    with distributed.joined():
+        reader = _reader_arguments(options)
+        VideoInputArgs.from_mapping({**video_input_arguments(options), **reader}).check()
+        model = test_model(options, **reader)
+        check_features(model, names)
+        check_fits(model)
+        weights, report = load_weights(model, options)
+        work = work_folder(options.output_path)
+        first = None
+        if not distributed.rank():
+            claim(work, {**settings(options), "processes": distributed.world_size()}, bool(options.resume))
+        distributed.share(None)
+        folder = work / str(distributed.rank())
+        with VideoDatabase(options.test_data) as database:
+            keys = [key_text(key) for key in database.keys]
+        resumed, skipped = _fill(folder, model, names, weights, keys, options)
+        parts = distributed.gather((resumed, skipped))
+        if parts is not None:
+            rows = options.clip_per_video * options.crop_per_clip
+            folders = [work / str(rank) for rank in range(distributed.world_size())]
+            table = _table(folders, names, rows, options)
+            save_features(options.output_path, table, form)
+            first = Extraction(
+                path=options.output_path,
+                shapes={name: table.shape(name) for name in names},
+                videos=len(table.records),
+                resumed=sum(part[0] for part in parts),
+                skipped=in_order([part[1] for part in parts], keys),
+                accuracy=clip_accuracy(table) if options.sanity_check else None,
+                checkpoint=report,
+                seconds=time.perf_counter() - started,
+            )
+            shutil.rmtree(work)
+        return first
+
+
+def feature_names(options: argparse.Namespace) -> list[str]:
+    """--features as a list. Raises UsageError for none, for one twice, and where the other flags do not go with it."""
+    names = [name.strip() for name in options.features.split(",") if name.strip()]
+    if not names or len(set(names)) < len(names):
+        raise UsageError(f"--features={options.features} must name blobs, each once, as final_avg,softmax,label")
+    for name in ("video_id", "start_frame"):
+        if name in names and not getattr(options, f"get_{name}"):
+            raise UsageError(f"--features has {name}, which needs --get_{name}=1")
+    if options.sanity_check and (not {"softmax", "label"} <= set(names) or options.multi_label):
+        raise UsageError("--sanity_check=1 needs softmax and label among --features, and one label a video")
+    return names
+
+
+def output_format(options: argparse.Namespace) -> str:
+    """Of --output_path. Raises UsageError, before the work, where it could not be written after it."""
+    if not options.output_path:
+        raise UsageError("--output_path is not given; name the file to write: .npz, .h5 or .pkl")
+    form = HDF5 if options.save_h5 else format_of(options.output_path)
+    check_writable(options.output_path, form)
+    return form
+
+
+def check_features(model: Model, names: Sequence[str]) -> None:
+    """Raise UsageError for a blob that the net has not, or that no batch changes."""
+    blobs = dict.fromkeys(blob.rpartition("/")[2] for op in model.net.op for blob in op.output)
+    blobs.update(dict.fromkeys(("data", "label")))
+    constant = {blob.rpartition("/")[2] for blob in model.all_params}
+    for name in names:
+        if name in constant:
+            raise UsageError(f"--features has {name}, a parameter of the network; it is in the file of the weights")
+        if name not in blobs:
+            like = [blob for blob in blobs if name in blob][:8] or list(blobs)[-8:]
+            raise UsageError(
+                f"--features has {name}, which {model.config.model_name} does not compute; among its {len(blobs)} "
+                f"blobs are {', '.join(like)} (tools/print_net.py shows them all)"
+            )
+
+
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    """All that the features depend on, to tell whether an unfinished run can go on."""
+    found = {name: value for name, value in vars(options).items() if name not in WHERE}
+    for name in ("test_data", "load_model_path"):
+        path = found.get(name)
+        if path and os.path.exists(path):
+            data = os.path.join(path, "data.mdb") if os.path.isdir(path) else path
+            found[name] = [os.path.realpath(path), os.path.getsize(data)]
+    return dict(json.loads(json.dumps(found)))
+
+
+def work_folder(output: str) -> Path:
+    """Where the rows are gathered, beside the file to be: on the same disk."""
+    return Path(f"{output}.parts")
+
+
+def clip_accuracy(table: Table) -> float:
+    """Share of clips whose label has the highest softmax. Raises VmzError for a label that is no class."""
+    right = done = 0
+    labels = np.concatenate(list(table.chunks("label")))
+    for chunk in table.chunks("softmax"):
+        scores = chunk.reshape(len(chunk), -1)
+        own = labels[done : done + len(chunk)]
+        if own.min() < 0 or own.max() >= scores.shape[1]:
+            raise VmzError(
+                f"a label is none of the {scores.shape[1]} classes; is this the database of another data set?"
+            )
+        right += int(metrics.in_top_k(scores, own, 1).sum())
+        done += len(chunk)
+    return right / done
+
+
+def _reader_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "decode_type": options.decode_type,
+        "get_video_id": options.get_video_id,
+        "get_start_frame": options.get_start_frame,
+        "get_record_index": 1,
+        "on_bad_video": options.on_bad_video,
+        **({"original_start_faults": 1} if options.original_start_faults else {}),
+        **share_of_one_pass(),
+        **({} if options.decode_type else {"seed": options.seed + 1}),  # 0 would draw other clips in each process
+    }
+
+
+def claim(work: Path, wanted: Mapping[str, Any], resume: bool) -> None:
+    """Make the work folder, or go on with one of the same settings. Raises UsageError where they are others."""
+    if work.exists() and not resume:
+        shutil.rmtree(work)
+    work.mkdir(exist_ok=True)
+    path = work / SETTINGS
+    if path.exists():
+        try:
+            before = json.loads(path.read_text())
+        except ValueError as error:
+            raise VmzError(f"{path} is damaged; start afresh with --resume=0") from error
+        other = sorted(name for name in {*before, *wanted} if before.get(name) != wanted.get(name))
+        if other:
+            name = other[0]
+            raise UsageError(
+                f"{work} holds an unfinished run with other settings ({name}: {before.get(name)}, now "
+                f"{wanted.get(name)}); go on with those, or start afresh with --resume=0"
+            )
+        return
+    with atomic_write(path, "w") as stream:
+        json.dump(dict(wanted), stream, indent=1)
+
+
+def _fill(
+    folder: Path, model: Model, names: Sequence[str], weights: Weights, keys: Sequence[str], options: argparse.Namespace
+) -> tuple[int, list[BadVideo]]:
+    """Extract this process's share. Returns how many videos an earlier run had done, and all that are left out."""
+    rows = options.clip_per_video * options.crop_per_clip
+    stored = [name for name in names if name != RECORD_INDEX]
+    with PartWriter(folder, stored, rows) as writer, open_engine(options.engine, device_name(options)) as engine:
+        resumed = writer.records
+        earlier = _read_skipped(folder)
+        batches = -(-resumed // options.batch_size)
+        if writer.last is not None:
+            _set_first_position(model.net, position_after(writer.last, options.batch_size))
+        blobs = [model.blob(name) for name in stored]
+        engine.load(
+            model.param_init_net, model.net, weights, seed=options.seed, keep=[*blobs, model.blob(RECORD_INDEX)]
+        )
+        rank, world = distributed.rank(), distributed.world_size()
+        mine = sum(place // options.batch_size % world == rank for place in range(len(keys)))
+        title = f"extract_features, process 1 of {world}" if world > 1 else "extract_features"
+        stream = io.StringIO() if rank else sys.stderr
+        with Progress(mine, "videos", title, stream, options.display_iter, done=resumed) as progress:
+            while options.num_iterations <= 0 or batches * world + rank < options.num_iterations:
+                distributed.check()
+                try:
+                    engine.run()
+                except EndOfData:
+                    break
+                batches += 1
+                records = engine.fetch(model.blob(RECORD_INDEX))
+                arrays = {name: _fetch(engine, name, blob) for name, blob in zip(stored, blobs)}
+                _write_skipped(folder, earlier, engine.skipped)
+                writer.append(records, arrays)
+                progress.update(len(records))
+        return resumed, _write_skipped(folder, earlier, engine.skipped)
+
+
+def _fetch(engine: Engine, name: str, blob: str) -> np.ndarray:
+    array = engine.fetch(blob)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise VmzError(f"blob {name} has values that are not finite; are the weights those of this network?")
+    return array
+
+
+def position_after(record: int, batch_size: int) -> int:
+    """Where a reader's own stream goes on after a record (see vmz.video.order): videos before it, and itself."""
+    return record // (batch_size * distributed.world_size()) * batch_size + record % batch_size + 1
+
+
+def _set_first_position(net: Any, position: int) -> None:
+    for op in net.op:
+        if op.type == "VideoInput":
+            op.arg.add(name="first_position", i=position)
+
+
+def _table(folders: Sequence[Path], names: Sequence[str], rows: int, options: argparse.Namespace) -> _WithRecords:
+    try:
+        parts = Parts(folders, [name for name in names if name != RECORD_INDEX], rows)
+    except VmzError as error:
+        raise VmzError(f"{options.test_data}: {error}") from error
+    return _WithRecords(parts, names, rows)
+
+
+class _WithRecords:
+    """Parts, and the record of each row as one more array where it is asked for."""
+
+    def __init__(self, parts: Parts, names: Sequence[str], rows: int) -> None:
+        self._parts, self._names, self._rows = parts, list(names), rows
+        self.records = parts.records
+
+    def names(self) -> list[str]:
+        return self._names
+
+    def dtype(self, name: str) -> np.dtype:
+        return np.dtype(np.int64) if name == RECORD_INDEX else self._parts.dtype(name)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return (len(self.records) * self._rows,) if name == RECORD_INDEX else self._parts.shape(name)
+
+    def chunks(self, name: str) -> Any:
+        if name == RECORD_INDEX:
+            return iter([np.repeat(self.records, self._rows)])
+        return self._parts.chunks(name)
+
+
+def _read_skipped(folder: Path) -> list[BadVideo]:
+    path = folder / SKIPPED
+    return [BadVideo(**entry) for entry in json.loads(path.read_text())] if path.exists() else []
+
+
+def _write_skipped(folder: Path, earlier: Sequence[BadVideo], new: Sequence[BadVideo]) -> list[BadVideo]:
+    """Keep what was left out; videos after the last batch of an earlier run have been met again."""
+    met = {bad.key for bad in new}
+    every = [*(bad for bad in earlier if bad.key not in met), *new]
+    if every and len(every) != len(_read_skipped(folder)):
+        with atomic_write(folder / SKIPPED, "w") as stream:
+            json.dump([vars(bad) for bad in every], stream)
+    return every

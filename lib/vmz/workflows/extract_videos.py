@@ -1,0 +1,260 @@
+"""Features all along untrimmed videos, without a list or a database: a file for each video, and an index of them.
+
+A video is decoded once from its start to its end, and what the net gives goes to disk batch by batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from vmz.checkpoints import matching
+from vmz.engines.engine import Engine
+from vmz.engines.registry import open_engine
+from vmz.errors import UsageError, VmzError
+from vmz.features.files import HDF5, NPZ, PICKLE, check_writable, save_features
+from vmz.features.parts import Parts, PartWriter
+from vmz.files import atomic_write
+from vmz.models.registry import Model, build
+from vmz.progress import Progress
+from vmz.video.arguments import VideoInputArgs
+from vmz.video.clips import ClipError
+from vmz.video.decoding import DecodingError, Video
+from vmz.video.windows import Window, WindowReader
+from vmz.workflows import distributed
+from vmz.workflows.evaluate import check_fits, load_weights
+from vmz.workflows.extract import check_features, claim, settings
+from vmz.workflows.options import device_name, model_config, video_input_arguments
+
+INDEX, WORK = "index.json", ".parts"
+TIMES = ("start_frame", "start_seconds", "end_seconds")
+ENDINGS = {NPZ: ".npz", PICKLE: ".pkl", HDF5: ".h5"}
+
+
+@dataclass(frozen=True)
+class VideoExtraction:
+    """What became of a run: the index file, and its entries, one a video."""
+
+    index: str
+    videos: list[dict[str, Any]]
+    checkpoint: Optional[matching.Report]
+    seconds: float
+
+
+def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
+    """Do what `options` (of extract_features, with --videos) say, together with the other processes of torchrun's run.
+
+    Each takes every so-many-th video. Returns the account of it, None on the others than the first process. Raises
+    UsageError for a wrong request, VmzError for a video that gives no clip, unless on_bad_video=skip. Videos that are
+    finished are kept for the next run.
+    """
+    started = time.perf_counter()
+    names, stride, form = _feature_names(options), _stride(options), HDF5 if options.save_h5 else options.video_format
+    paths = find_videos(options.videos)
+    folder = _output_folder(options, form)
+    args = VideoInputArgs.from_mapping({**video_input_arguments(options), "clip_per_video": 1, "decode_type": 0})
+    args.check()
+    with distributed.joined():
+        model = build(model_config(options, batch_size=-1), is_test=True, use_cudnn=bool(options.use_cudnn))
+        check_features(model, names)
+        check_fits(model)
+        weights, report = load_weights(model, options)
+        work = folder / WORK
+        if not distributed.rank():
+            claim(work, settings(options), bool(options.resume))
+        distributed.share(None)
+        mine = paths[distributed.rank() :: distributed.world_size()]
+        with open_engine(options.engine, device_name(options)) as engine:
+            blobs = [model.blob(name) for name in names]
+            engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=blobs)
+            run = _Run(engine, model, names, args, stride, form, folder, options)
+            entries = run.all(mine)
+        parts = distributed.gather(entries)
+        if parts is None:
+            return None
+        found = {entry["path"]: entry for part in parts for entry in part}
+        ordered = [found[path] for path in paths]
+        with atomic_write(folder / INDEX, "w") as stream:
+            about = {"stride_seconds": float(stride), "features": names, "settings": settings(options)}
+            json.dump({"videos": ordered, **about}, stream, indent=1)
+        shutil.rmtree(work)
+        return VideoExtraction(str(folder / INDEX), ordered, report, time.perf_counter() - started)
+
+
+def find_videos(pattern: str) -> list[str]:
+    """The files that --videos means, in order. Raises UsageError for none, and for two of one name."""
+    paths = sorted(path for path in glob.glob(os.path.expanduser(pattern), recursive=True) if os.path.isfile(path))
+    if not paths:
+        raise UsageError(f"--videos={pattern} matches no file; give a pattern in quotes, as 'folder/*.mp4'")
+    seen: dict[str, str] = {}
+    for path in paths:
+        other = seen.setdefault(os.path.basename(path), path)
+        if other != path:
+            raise UsageError(f"--videos has {other} and {path}, of one name; extract them into different folders")
+    return paths
+
+
+class _Run:
+    """One process's share: the loaded net, and where the features of each video go."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        model: Model,
+        names: Sequence[str],
+        args: VideoInputArgs,
+        stride: Fraction,
+        form: str,
+        folder: Path,
+        options: argparse.Namespace,
+    ) -> None:
+        self._engine, self._model, self._names, self._args = engine, model, names, args
+        self._stride, self._form, self._folder, self._options = stride, form, folder, options
+
+    def all(self, paths: Sequence[str]) -> list[dict[str, Any]]:
+        """The index entries of these videos, extracted now or by an earlier run."""
+        entries = {path: entry for path in paths if (entry := self._entry_of_earlier_run(path)) is not None}
+        left = [path for path in paths if path not in entries]
+        clips = {path: int(self._seconds(path) / self._stride) + 1 for path in left}
+        rank, world = distributed.rank(), distributed.world_size()
+        title = f"extract_features, process 1 of {world}" if world > 1 else "extract_features"
+        with Progress(sum(clips.values()), "clips", title, sys.stderr, quiet=rank > 0) as shown:
+            left_over = _TimeLeft(sum(clips.values()))
+            for path in left:
+                entries[path] = self._video(path, shown, left_over)
+        return [entries[path] for path in paths]
+
+    def _seconds(self, path: str) -> float:
+        """How long a video says it is. Opening all of them first finds those that cannot be, before hours of work."""
+        try:
+            with Video(path) as video:
+                return video.seconds
+        except DecodingError as error:
+            if self._options.on_bad_video == "stop":
+                raise VmzError(f"{path}: {error}; leave such videos out with --on_bad_video=skip") from error
+            return 0.0
+
+    def _video(self, path: str, shown: Progress, left: _TimeLeft) -> dict[str, Any]:
+        name = os.path.basename(path)
+        part = self._folder / WORK / f"{name}.rows"
+        shutil.rmtree(part, ignore_errors=True)  # a video begins anew: decoding cannot be taken up in its midst
+        reader = WindowReader(path, self._args, self._stride)
+        columns, rows = [*self._names, *TIMES], self._args.crop_per_clip
+        entry: dict[str, Any] = {"path": path, "bytes": os.path.getsize(path)}
+        try:
+            with PartWriter(part, columns, rows) as writer:
+                for windows in _ahead(reader, self._options.batch_size):
+                    distributed.check()
+                    places = np.arange(writer.records, writer.records + len(windows))
+                    writer.append(places, self._arrays(windows))
+                    left.done += len(windows)
+                    shown.update(len(windows), note=f"{name}, {left}")
+            table = Parts([part], columns, rows)
+            file = name + ENDINGS[self._form]
+            save_features(self._folder / file, table, self._form)
+            entry.update(
+                file=file,
+                clips=len(table.records),
+                frames=reader.frames,
+                seconds=reader.seconds,
+                ended_by=reader.ended_by,
+            )
+        except ClipError as error:
+            if self._options.on_bad_video == "stop":
+                raise VmzError(f"{path}: {error}; leave such videos out with --on_bad_video=skip") from error
+            entry["skipped"] = str(error)
+        shutil.rmtree(part, ignore_errors=True)
+        with atomic_write(self._folder / WORK / f"{name}.json", "w") as stream:
+            json.dump(entry, stream)
+        return entry
+
+    def _arrays(self, windows: Sequence[Window]) -> dict[str, np.ndarray]:
+        data = np.concatenate([window.clip for window in windows])
+        labels = (len(data), self._options.num_labels) if self._options.multi_label else (len(data),)
+        self._engine.feed(self._model.blob("data"), data)
+        self._engine.feed(self._model.blob("label"), np.zeros(labels, np.int32))  # the loss is there, if unused
+        self._engine.run()
+        found = {name: self._engine.fetch(self._model.blob(name)) for name in self._names}
+        for name, array in found.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise VmzError(f"blob {name} has values that are not finite; are the weights those of this network?")
+        for name, dtype in zip(TIMES, (np.int64, np.float64, np.float64)):
+            values = np.array([getattr(window, name) for window in windows], dtype)
+            found[name] = np.repeat(values, self._args.crop_per_clip)
+        return found
+
+    def _entry_of_earlier_run(self, path: str) -> Optional[dict[str, Any]]:
+        note = self._folder / WORK / f"{os.path.basename(path)}.json"
+        if not note.exists():
+            return None
+        entry = dict(json.loads(note.read_text()))
+        same = entry["path"] == path and entry["bytes"] == os.path.getsize(path)
+        return entry if same and ("file" not in entry or (self._folder / entry["file"]).exists()) else None
+
+
+class _TimeLeft:
+    """Of a number of clips that is known roughly beforehand."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._start, self.done = total, time.monotonic(), 0
+
+    def __str__(self) -> str:
+        each = (time.monotonic() - self._start) / max(self.done, 1)
+        seconds = round(each * max(0, self._total - self.done))
+        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+
+
+def _ahead(reader: WindowReader, size: int) -> Iterator[list[Window]]:
+    """Batches of windows, one decoded while the net is at the one before."""
+    windows = iter(reader)
+
+    def take() -> list[Window]:
+        return [window for _, window in zip(range(size), windows)]
+
+    with ThreadPoolExecutor(1, "vmz-decode") as thread:
+        coming = thread.submit(take)
+        while batch := coming.result():
+            coming = thread.submit(take)
+            yield batch
+
+
+def _feature_names(options: argparse.Namespace) -> list[str]:
+    names = [name.strip() for name in options.features.split(",") if name.strip()]
+    if not names or len(set(names)) < len(names):
+        raise UsageError(f"--features={options.features} must name blobs, each once, as final_avg,softmax")
+    unknown = [name for name in names if name in ("label", "video_id", *TIMES)]
+    if unknown or options.sanity_check or options.test_data:
+        what = unknown[0] if unknown else "--sanity_check=1" if options.sanity_check else "--test_data"
+        raise UsageError(f"{what} does not go with --videos, whose clips have times (always written) and no labels")
+    return names
+
+
+def _stride(options: argparse.Namespace) -> Fraction:
+    stride = Fraction(str(options.stride_seconds)) if np.isfinite(options.stride_seconds) else Fraction(0)
+    if stride <= 0:
+        raise UsageError(f"--stride_seconds={options.stride_seconds} must be more than 0")
+    return stride
+
+
+def _output_folder(options: argparse.Namespace, form: str) -> Path:
+    if not options.output_path:
+        raise UsageError("--output_path is not given; with --videos it takes a folder, made if need be")
+    folder = Path(options.output_path)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--output_path={folder} is a file; with --videos it takes a folder")
+    check_writable(folder / INDEX if folder.exists() else folder, form)
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -1,0 +1,96 @@
+"""extract_features.py --videos: untrimmed videos without a database, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.e2e import TOOLS
+from tests.engines.real_caffe2 import ENGINES
+from tests.video.test_windows import film
+from vmz.features.files import load_features
+
+SMALL = [
+    "--model_name=r2plus1d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=5", "--crop_size=112",
+    "--scale_h=112", "--scale_w=120", "--random_weights=1", "--num_gpus=0", "--batch_size=3",
+    "--features=final_avg,softmax",
+]  # fmt: skip
+
+
+def extract(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(TOOLS / "extract_features.py"), *SMALL, *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False, timeout=500,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_file_a_video_and_an_index(engine: str, tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4", list(range(0, 600, 4)))
+    film(tmp_path / "b.mp4", list(range(0, 240, 4)))
+    (tmp_path / "c.mp4").write_bytes(b"no video" * 100)
+    given = [f"--videos={tmp_path}/*.mp4", "--stride_seconds=0.5", f"--engine={engine}"]
+    stopped = extract(*given, f"--output_path={tmp_path / 'out'}")
+    assert (
+        stopped.returncode == 1 and "c.mp4: not a video" in stopped.stderr and "--on_bad_video=skip" in stopped.stderr
+    )
+    answer = extract(*given, f"--output_path={tmp_path / 'out2'}", "--on_bad_video=skip")
+    assert answer.returncode == 0, answer.stderr
+    assert "left" in answer.stderr.splitlines()[-1] or "clips" in answer.stderr
+    index = json.loads((tmp_path / "out2" / "index.json").read_text())
+    a, b, c = index["videos"]
+    assert (a["file"], a["clips"], a["frames"], b["clips"]) == ("a.mp4.npz", 12, 150, 5)
+    assert a["seconds"] == pytest.approx(5.96) and "skipped" in c and "file" not in c
+    assert sorted(path.name for path in (tmp_path / "out2").iterdir()) == ["a.mp4.npz", "b.mp4.npz", "index.json"]
+    found = load_features(tmp_path / "out2" / "a.mp4.npz")
+    assert found["final_avg"].shape == (12, 51, 1, 1, 1) and found["softmax"].shape == (12, 5)
+    assert found["start_frame"].tolist() == [-(-25 * n // 2) for n in range(12)]
+    np.testing.assert_allclose(found["start_seconds"], found["start_frame"] / 25, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--videos=/nowhere/*.mp4"], "matches no file"),
+        (["--stride_seconds=0"], "must be more than 0"),
+        (["--features=label"], "label does not go with --videos"),
+        (["--features=nothing"], "does not compute"),
+        (["--output_path="], "takes a folder"),
+    ],
+)
+def test_wrong_requests(arguments: list[str], named: str, tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4", list(range(0, 60, 4)))
+    answer = extract(f"--videos={tmp_path}/*.mp4", f"--output_path={tmp_path / 'out'}", *arguments)
+    assert answer.returncode == 2 and named in answer.stderr, answer.stderr
+
+
+@pytest.mark.slow
+def test_two_hours_take_no_more_memory_than_two_minutes(tmp_path: Path) -> None:
+    peaks = []
+    for minutes in (2, 120):
+        film(tmp_path / f"{minutes}.mp4", list(range(0, minutes * 6000, 20)))
+        script = (
+            "import resource, runpy, sys; sys.argv = sys.argv[1:]\n"
+            "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+            "finally: print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        answer = subprocess.run(
+            [sys.executable, "-c", script, str(TOOLS / "extract_features.py"), *SMALL, "--clip_length_rgb=2",
+             "--batch_size=16",
+             f"--videos={tmp_path / f'{minutes}.mp4'}", f"--output_path={tmp_path / f'out{minutes}'}"],
+            env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert answer.returncode == 0, answer.stderr
+        peaks.append(int(answer.stdout.split("peak ")[1]))
+        found = load_features(tmp_path / f"out{minutes}" / f"{minutes}.mp4.npz")
+        assert found["start_seconds"].tolist() == list(range(minutes * 60))
+        assert found["start_frame"].tolist() == list(range(0, minutes * 300, 5))
+    assert re.search(r"\d:\d\d:\d\d left", answer.stderr)
+    assert peaks[1] - peaks[0] < 30_000, peaks  # kilobytes

@@ -1,0 +1,45 @@
+"""Fuse the dense predictions of two streams, as RGB and optical flow: alpha * first + (1 - alpha) * second."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from vmz.files import atomic_write
+from vmz.workflows.command import Parser, run_tool
+from vmz.workflows.dense import aggregate_files, feature_files, fuse, video_figures
+from vmz.workflows.options import positive
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = Parser(__doc__)
+    parser.add_argument("--input_dir1", metavar="FOLDER", help="feature files of the first stream")
+    parser.add_argument("--input_dir2", metavar="FOLDER", help="feature files of the second stream")
+    parser.add_argument(
+        "--file_count", type=positive, help="files that each folder should hold; not given: any (the original: 10)"
+    )
+    parser.add_argument("--alpha", type=float, default=0.5, help="weight of the first stream (0.6 was published)")
+    parser.add_argument("--output", metavar="FILE", help="the figures as JSON (not in the original)")
+    options = parser.parse_args(list(argv))
+    streams = [
+        aggregate_files(feature_files(getattr(options, flag), flag, options.file_count))
+        for flag in ("input_dir1", "input_dir2")
+    ]
+    fused = fuse(*streams, options.alpha)
+    results = {
+        "first": streams[0].figures(),
+        "second": streams[1].figures(),
+        "fused": video_figures(fused, streams[0].labels),
+    }
+    if options.output:
+        with atomic_write(options.output, "w") as stream:
+            json.dump({**results, "alpha": options.alpha, "videos": len(fused)}, stream, indent=1)
+    print(f"{len(fused)} videos, alpha {options.alpha}")
+    for name, figures in results.items():
+        print(f"{name}: " + ", ".join(f"{figure}: {value}" for figure, value in figures.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main))

@@ -1,0 +1,91 @@
+"""Extract features of video clips: any blobs of a network, for the clips of an LMDB or all along untrimmed videos."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from vmz.features.files import HDF5, NPZ, PICKLE
+from vmz.workflows.command import Parser, run_tool
+from vmz.workflows.extract import Extraction, extract
+from vmz.workflows.extract_videos import VideoExtraction, extract_videos
+from vmz.workflows.launch import launch
+from vmz.workflows.options import (
+    CHECKPOINT_FLAGS,
+    ENGINE_FLAGS,
+    EXTRACT_DEFAULTS,
+    EXTRACT_FLAGS,
+    MODEL_FLAGS,
+    READER_FLAGS,
+    add_flags,
+    add_zoo_flag,
+    parse,
+    switch,
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = Parser(__doc__)
+    add_zoo_flag(parser)
+    add_flags(parser, "network", list(MODEL_FLAGS), **EXTRACT_DEFAULTS)
+    add_flags(parser, "data", list(READER_FLAGS), **EXTRACT_DEFAULTS)
+    add_flags(parser, "engine", list(ENGINE_FLAGS))
+    add_flags(parser, "extraction", list(EXTRACT_FLAGS), EXTRACT_FLAGS)
+    add_flags(parser, "weights (not in the original)", list(CHECKPOINT_FLAGS))
+    ours = parser.add_argument_group("not in the original")
+    ours.add_argument("--videos", metavar="PATTERN", help="untrimmed videos, as 'folder/*.mp4', instead of --test_data")
+    ours.add_argument("--stride_seconds", type=float, default=1.0, help="from one clip of such a video to the next")
+    ours.add_argument("--video_format", default=NPZ, choices=[NPZ, PICKLE, HDF5], help="of the files with --videos")
+    ours.add_argument("--resume", type=switch, default=1, help="0: start afresh, where an unfinished run was left")
+    ours.add_argument(
+        "--original_start_faults",
+        type=switch,
+        default=0,
+        help="1: as the original did, take the first frames where the container (.mkv) states no number of frames",
+    )
+    ours.add_argument("--random_weights", type=switch, default=0, help="1: an untrained network, no file needed")
+    options = parse(parser, argv)
+    status = launch(options, argv)
+    if status is not None:
+        return status
+    if options.videos:
+        found = extract_videos(options)
+        if found is not None:
+            print_videos(found, options.load_model_path)
+        return 0
+    extraction = extract(options)
+    if extraction is not None:
+        print_extraction(extraction, options.load_model_path)
+    return 0
+
+
+def print_extraction(extraction: Extraction, weights: str) -> None:
+    if extraction.checkpoint is not None:
+        print(f"{weights}: {extraction.checkpoint.summary()}")
+    if extraction.resumed:
+        print(f"{extraction.resumed} videos were there already, of a run that was stopped")
+    if extraction.skipped:
+        print(f"{len(extraction.skipped)} videos left out:")
+        for bad in extraction.skipped:
+            print(f"  {bad}")
+    for name, shape in extraction.shapes.items():
+        print(f"{name}: {' x '.join(map(str, shape))}")
+    print(f"{extraction.videos} videos, {extraction.seconds:.1f} s, written to {extraction.path}")
+    if extraction.accuracy is not None:
+        print(f"Sanity check --- clip accuracy: {extraction.accuracy}")
+
+
+def print_videos(found: VideoExtraction, weights: str) -> None:
+    if found.checkpoint is not None:
+        print(f"{weights}: {found.checkpoint.summary()}")
+    for entry in found.videos:
+        if "skipped" in entry:
+            print(f"{entry['path']} left out: {entry['skipped']}")
+        else:
+            early = f", decoding ended early: {entry['ended_by']}" if entry["ended_by"] else ""
+            print(f"{entry['file']}: {entry['clips']} clips of {entry['seconds']:.1f} s{early}")
+    print(f"{len(found.videos)} videos, {found.seconds:.1f} s, listed in {found.index}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main))
