@@ -19,9 +19,8 @@ from vmz.models.registry import build
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
 
-
-# Rows of clips whose last columns the original left unwritten, with whatever its memory held: a video that is not scaled
-# and whose width is no multiple of 8 (docs/reader_goldens.md). There nothing can be the original's to rounding.
+# Rows of clips whose last columns the original left unwritten, with what its memory held: a video that is not scaled,
+# of a width that is no multiple of 8 (docs/reader_goldens.md). There nothing can be the original's to rounding.
 UNWRITTEN = {"large_ipcsn50_conv256_3crop": [2]}
 
 
