@@ -55,3 +55,28 @@ def test_multi_label_of_one_video_and_of_no_label() -> None:
     assert one.map == 1.0 and np.isnan(one.mauc)
     none = multi_label(np.array([[0.9, 0.2]], np.float32), np.array([[0, 0]]))
     assert np.isnan(none.map) and none.map_all == 0.0
+
+
+def test_multi_label_of_one_video_and_of_equal_scores_is_scikit_learns() -> None:
+    scores, labels = np.array([[0.9, 0.2, 0.4]], np.float32), np.array([[1, 0, 1]])
+    one = multi_label(scores, labels)
+    precision = [average_precision_score(labels[:, c], scores[:, c]) for c in (0, 2)]
+    assert one.map == np.mean(precision) and one.map_all == np.sum(precision) / 3
+    assert one.mwap == average_precision_score(labels[:, [0, 2]], scores[:, [0, 2]], average="weighted")
+    assert np.isnan(one.mauc) and np.isnan(one.average_precision[1])
+    random = np.random.RandomState(2)
+    scores = np.round(random.rand(60, 4), 1).astype(np.float32)  # many equal ones
+    labels = (random.rand(60, 4) < 0.4).astype(np.int32)
+    found = multi_label(scores, labels)
+    for average, value in (("macro", found.map), ("weighted", found.mwap)):
+        assert value == pytest.approx(average_precision_score(labels, scores, average=average), abs=1e-12)
+    assert found.average_precision == pytest.approx(average_precision_score(labels, scores, average=None), abs=1e-12)
+    assert found.mauc == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+    assert found.map_all == found.map
+
+
+def test_a_class_that_all_videos_have_counts_in_precision_only() -> None:
+    scores, labels = np.array([[0.1, 0.3], [0.7, 0.2]], np.float32), np.array([[1, 0], [1, 1]])
+    found = multi_label(scores, labels)
+    assert found.average_precision.tolist() == [1.0, average_precision_score(labels[:, 1], scores[:, 1])]
+    assert found.mauc == roc_auc_score(labels[:, 1], scores[:, 1]) == 0.0

@@ -38,7 +38,8 @@ def main(argv: Sequence[str]) -> int:
             stream.write("\n")
     if options.print_per_class_metrics:
         print("\n".join(class_lines(found.per_class, names)))
-    print(f"{len(found.scores.keys)} videos, {found.clips_per_video} clips each, of {len(found.files)} files")
+    plural = "file" if len(found.files) == 1 else "files"
+    print(f"{len(found.scores.keys)} videos, {found.clips_per_video} clips each, from {len(found.files)} {plural}")
     if "clip@1" in found.figures:
         print(named_lines(found.figures, found.scores, found.aggregation))
     print(figures_line(found.figures))

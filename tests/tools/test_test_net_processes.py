@@ -82,6 +82,14 @@ def test_the_figures_do_not_depend_on_the_number_of_processes(processes: int, tm
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
+def test_slices_of_two_processes_are_those_of_one(engine: str, tmp_path: Path) -> None:
+    path = database(tmp_path, 7)
+    found = compare(tmp_path, 2, f"--test_data={path}", f"--engine={engine}", "--crop_per_inference=3")
+    assert found["videos"] == 7
+
+
+@pytest.mark.slow
 def test_what_several_processes_left_out_is_listed_in_order(tmp_path: Path) -> None:
     path = database(tmp_path, 9, 1, 2, 6)
     found = compare(tmp_path, 3, f"--test_data={path}", "--on_bad_video=skip")
