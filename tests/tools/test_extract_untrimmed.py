@@ -61,6 +61,7 @@ def test_a_file_a_video_and_an_index(engine: str, tmp_path: Path) -> None:
         (["--videos=/nowhere/*.mp4"], "matches no file"),
         (["--stride_seconds=0"], "must be more than 0"),
         (["--features=label"], "label does not go with --videos"),
+        (["--input_type=1"], "RGB clips only"),
         (["--features=nothing"], "does not compute"),
         (["--output_path="], "takes a folder"),
     ],

@@ -12,7 +12,7 @@ import pytest
 from tests.golden import needs_shared, video_path
 from vmz.errors import UsageError
 from vmz.video.arguments import UNIFORM, VideoInputArgs
-from vmz.video.clips import ClipError, read_clips
+from vmz.video.clips import ClipError, Clips, read_clips
 from vmz.video.windows import Window, WindowReader
 
 BASE = {"batch_size": 1, "length_rgb": 4, "crop_size": 24, "scale_h": 32, "scale_w": 40, "random_crop": 0}
@@ -42,7 +42,7 @@ def check_against_clips(source: str, windows: list[Window], args: VideoInputArgs
     for window in windows:
         values = {**vars(args), "decode_type": UNIFORM, "clip_start_positions": (window.start_frame,)}
         out = np.empty(window.clip.shape, np.float32)
-        read_clips(source, None, VideoInputArgs.from_mapping(values), np.random.default_rng(0), out)
+        read_clips(source, None, VideoInputArgs.from_mapping(values), np.random.default_rng(0), Clips(out))
         np.testing.assert_array_equal(window.clip, out)
 
 
