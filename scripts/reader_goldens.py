@@ -107,7 +107,7 @@ def flow_section(flows: list[Outcome]) -> list[str]:
         f"normalised flow: mean difference 1e-3, 99.9 % of the values within {FLOW_VALUE}), {same} of them identical;",
         f"{len(refused)} refused, as the original failed: {cases(refused)}. RGB clips of the same cases are",
         "identical in all of them. Another build of OpenCV rounds otherwise, and single pixels of Farneback's flow",
-        "then come out elsewhere. The C++ operator with Debian's OpenCV (4.6; the original's was 4.5) gives all",
+        "then come out elsewhere. The C++ operator with Debian's OpenCV (4.5 in Debian 11, 4.6 in 12) gives all",
         "of them **identical to the bit** (tests/ops/test_goldens.py). The Python reader's whole arrays beside the",
         "operator's: a mean difference of 1.8e-4 at most, and 99.93 % within 0.05 at least (portrait.mp4 39).",
         "",
