@@ -15,6 +15,7 @@ from tests.golden import SHARED, needs_shared, video_path
 from vmz import zoo
 from vmz.errors import UsageError, VmzError
 from vmz.video.database import VideoDatabase
+from vmz.workflows import evaluation_command
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -49,10 +50,12 @@ def parsed(step: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     if tool.__name__.endswith(("_create_video_db", "_dataset_list")):
         return tool.parser().parse_args(flags)
 
-    def stop(options: Any) -> None:
+    def stop(options: Any, *_: Any) -> None:
         raise Parsed(options)
 
-    monkeypatch.setattr(tool, "train" if hasattr(tool, "train") else "evaluate", stop)
+    for module in (tool, evaluation_command):
+        for work in ("launch", "train", "evaluate"):
+            monkeypatch.setattr(module, work, stop, raising=False)
     with pytest.raises(Parsed) as caught:
         tool.main(flags)
     return caught.value.args[0]
