@@ -119,8 +119,8 @@ def turned(golden: TrainingGolden) -> list[tuple[int, int]]:
 
 
 def explaining(missing: np.ndarray, changes: np.ndarray) -> list[int]:
-    """The columns of `changes` whose sum comes closest to `missing`: one or two are taken in or put out at a time, those
-    that help most, until nothing helps."""
+    """The columns of `changes` whose sum comes closest to `missing`: one or two are taken in or put out at a time, the
+    ones that help most, until nothing helps."""
     taken = np.zeros(changes.shape[1], bool)
     while True:
         left, ways = missing - changes @ taken, changes * np.where(taken, 1, -1)
