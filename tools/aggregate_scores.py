@@ -10,8 +10,8 @@ from vmz.files import atomic_write
 from vmz.workflows.aggregate import aggregate_files
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.evaluation_report import check_outputs
+from vmz.workflows.flags import positive, switch
 from vmz.workflows.label_names import read_label_names
-from vmz.workflows.options import positive, switch
 from vmz.workflows.scores import class_lines, figures_line, named_lines
 
 

@@ -21,17 +21,8 @@ from vmz.video.reader import ClipReader
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.compare import BlobDifference, Job, blobs_to_compare, compute, differences, first_beyond
 from vmz.workflows.evaluate import check_fits, load_weights
-from vmz.workflows.options import (
-    CHECKPOINT_FLAGS,
-    MODEL_FLAGS,
-    READER_FLAGS,
-    add_flags,
-    add_zoo_flag,
-    model_config,
-    parse,
-    positive,
-    video_input_arguments,
-)
+from vmz.workflows.flags import CHECKPOINT_FLAGS, MODEL_FLAGS, READER_FLAGS, positive
+from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse, video_input_arguments
 
 
 def main(argv: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from vmz.files import atomic_write
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dense import aggregate_files, feature_files
-from vmz.workflows.options import not_negative, switch
+from vmz.workflows.flags import not_negative, switch
 
 
 def main(argv: Sequence[str]) -> int:

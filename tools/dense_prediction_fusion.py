@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from vmz.files import atomic_write
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dense import aggregate_files, feature_files, fuse, video_figures
-from vmz.workflows.options import positive
+from vmz.workflows.flags import positive
 
 
 def main(argv: Sequence[str]) -> int:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from vmz.errors import UsageError
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dump_clips import Dump, override, read_clips, write_contact_sheet, write_npz
-from vmz.workflows.options import READER_FLAGS, add_flags, not_negative, parse, switch, video_input_arguments
+from vmz.workflows.flags import READER_FLAGS, not_negative, switch
+from vmz.workflows.options import add_flags, parse, video_input_arguments
 
 
 def parser() -> Parser:

@@ -9,19 +9,17 @@ from vmz.features.files import HDF5, NPZ, PICKLE
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.extract import Extraction, extract
 from vmz.workflows.extract_videos import VideoExtraction, extract_videos
-from vmz.workflows.launch import launch
-from vmz.workflows.options import (
+from vmz.workflows.flags import (
     CHECKPOINT_FLAGS,
     ENGINE_FLAGS,
     EXTRACT_DEFAULTS,
     EXTRACT_FLAGS,
     MODEL_FLAGS,
     READER_FLAGS,
-    add_flags,
-    add_zoo_flag,
-    parse,
     switch,
 )
+from vmz.workflows.launch import launch
+from vmz.workflows.options import add_flags, add_zoo_flag, parse
 
 
 def main(argv: Sequence[str]) -> int:

@@ -12,7 +12,8 @@ from vmz.errors import UsageError
 from vmz.models.registry import TEST_NET_NAME, build
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.describe import model_from_golden, model_to_json, table
-from vmz.workflows.options import MODEL_FLAGS, add_flags, add_zoo_flag, model_config, parse, switch
+from vmz.workflows.flags import MODEL_FLAGS, switch
+from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse
 
 
 def main(argv: Sequence[str]) -> int:

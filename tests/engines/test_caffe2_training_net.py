@@ -19,7 +19,8 @@ from vmz.netdef.builder import get_arguments
 from vmz.netdef.json_form import net_to_json
 from vmz.netdef.protos import CPU, CUDA
 from vmz.workflows.command import Parser
-from vmz.workflows.options import TRAIN_DEFAULTS, TRAIN_NET_FLAGS, add_flags
+from vmz.workflows.flags import TRAIN_DEFAULTS, TRAIN_NET_FLAGS
+from vmz.workflows.options import add_flags
 from vmz.workflows.training_nets import builder
 
 

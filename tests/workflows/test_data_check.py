@@ -16,7 +16,8 @@ from vmz.video.records import Record
 from vmz.workflows.command import Parser
 from vmz.workflows.contents import END_BYTES
 from vmz.workflows.data_check import DataReport, check_data, print_warnings
-from vmz.workflows.options import FLAGS, add_flags, add_zoo_flag, parse
+from vmz.workflows.flags import FLAGS
+from vmz.workflows.options import add_flags, add_zoo_flag, parse
 
 
 def video(shade: int, rate: int = 15, size: tuple[int, int] = (426, 320), frames: int = 8) -> bytes:

@@ -17,7 +17,8 @@ from vmz.video.reader import BadVideo
 from vmz.workflows.command import Parser
 from vmz.workflows.evaluate import evaluate, evaluate_weights, in_order
 from vmz.workflows.evaluate import test_model as build_test_model
-from vmz.workflows.options import FLAGS, add_flags
+from vmz.workflows.flags import FLAGS
+from vmz.workflows.options import add_flags
 from vmz.workflows.scores import Scores, merge
 
 

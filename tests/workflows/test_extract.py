@@ -13,13 +13,7 @@ from vmz.models.registry import build
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.order import ReadingOrder
 from vmz.workflows.extract import check_features, clip_accuracy, position_after
-from vmz.workflows.options import (
-    ENGINE_FLAGS,
-    EXTRACT_DEFAULTS,
-    EXTRACT_FLAGS,
-    MODEL_FLAGS,
-    READER_FLAGS,
-)
+from vmz.workflows.flags import ENGINE_FLAGS, EXTRACT_DEFAULTS, EXTRACT_FLAGS, MODEL_FLAGS, READER_FLAGS
 
 # Where our default is not the original's, and why.
 TRAPS = {

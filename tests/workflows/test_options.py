@@ -7,16 +7,8 @@ import pytest
 from tests.golden import SHARED, needs_shared
 from vmz.errors import UsageError
 from vmz.workflows.command import Parser
-from vmz.workflows.options import (
-    ENGINE_FLAGS,
-    FLAGS,
-    MODEL_FLAGS,
-    READER_FLAGS,
-    add_flags,
-    device_name,
-    model_config,
-    video_input_arguments,
-)
+from vmz.workflows.flags import ENGINE_FLAGS, FLAGS, MODEL_FLAGS, READER_FLAGS
+from vmz.workflows.options import add_flags, device_name, model_config, video_input_arguments
 
 # Where our default is not the original's, and why.
 TRAPS = {

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from vmz.workflows.command import Parser
-from vmz.workflows.options import FLAGS, add_flags, add_zoo_flag, parse
+from vmz.workflows.flags import FLAGS
+from vmz.workflows.options import add_flags, add_zoo_flag, parse
 from vmz.workflows.published import published_account, published_row
 
 

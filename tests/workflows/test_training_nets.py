@@ -8,7 +8,8 @@ from vmz.errors import UsageError
 from vmz.netdef.builder import device_option, get_arguments
 from vmz.netdef.protos import CUDA
 from vmz.workflows.command import Parser
-from vmz.workflows.options import TRAIN_DEFAULTS, TRAIN_NET_FLAGS, add_flags
+from vmz.workflows.flags import TRAIN_DEFAULTS, TRAIN_NET_FLAGS
+from vmz.workflows.options import add_flags
 from vmz.workflows.training_nets import builder, jitter_scales, test_input_arguments, train_input_arguments
 
 test_input_arguments.__test__ = False  # type: ignore[attr-defined]  # its name is not a test's

@@ -13,19 +13,17 @@ from vmz.workflows import distributed
 from vmz.workflows.command import Parser
 from vmz.workflows.evaluate import Evaluation, evaluate
 from vmz.workflows.evaluation_report import check_outputs, write_report
-from vmz.workflows.launch import launch
-from vmz.workflows.options import (
+from vmz.workflows.flags import (
     CHECKPOINT_FLAGS,
     ENGINE_FLAGS,
     MODEL_FLAGS,
     READER_FLAGS,
     REPORT_FLAGS,
     TEST_FLAGS,
-    add_flags,
-    add_zoo_flag,
-    parse,
     switch,
 )
+from vmz.workflows.launch import launch
+from vmz.workflows.options import add_flags, add_zoo_flag, parse
 from vmz.workflows.scores import class_lines, score_arrays
 
 

@@ -1,7 +1,7 @@
 """Training: epochs of iterations on either engine, an evaluation and a checkpoint after each, from anywhere on.
 
 What the original's train_net does, with its flags, and what it lacked: resuming to the same weights, evaluation by the
-published protocol, and the additions in options.BEYOND_FLAGS.
+published protocol, and the additions in flags.BEYOND_FLAGS.
 """
 
 from __future__ import annotations
