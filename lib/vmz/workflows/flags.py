@@ -1,0 +1,253 @@
+"""The flags, defined once: every tool names those it takes. Names and defaults are the original tools'.
+
+A default differs only where the original's is a trap; the help text of the flag then says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from vmz.checkpoints.files import DB_TYPES
+from vmz.engines.registry import ENGINES
+from vmz.engines.schedule import POLICIES
+from vmz.engines.trainer import PRECISIONS
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag: its type (a function of the text), default, help, and the accepted values where they are few."""
+
+    kind: Callable[[str], Any]
+    default: Any
+    help: str
+    choices: Optional[tuple[Any, ...]] = None
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+    return value
+
+
+def not_negative(text: str) -> int:
+    """An integer of at least 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is negative")
+    return value
+
+
+def switch(text: str) -> int:
+    """0 or 1, the original's way of writing a boolean."""
+    if text not in ("0", "1"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 0 or 1")
+    return int(text)
+
+
+MODEL_FLAGS = {
+    "model_name": Flag(str, "r2plus1d", "network"),
+    "model_depth": Flag(int, 18, "layers: 10, 16, 18, 26, 34, 50, 101 or 152"),
+    "num_labels": Flag(positive, 101, "classes"),
+    "num_channels": Flag(positive, 3, "channels of a clip"),
+    "crop_size": Flag(positive, 112, "height and width of a clip"),
+    "clip_length_rgb": Flag(positive, 16, "frames of a clip"),
+    "multi_label": Flag(switch, 0, "several labels a video: sigmoid in place of softmax"),
+    "channel_multiplier": Flag(float, 1.0, "widens or narrows every stage"),
+    "bottleneck_multiplier": Flag(float, 1.0, "widens or narrows the inside of bottlenecks"),
+    "use_dropout": Flag(switch, 0, "dropout before the classifier"),
+    "conv1_temporal_stride": Flag(positive, 1, "temporal stride of the first layer"),
+    "conv1_temporal_kernel": Flag(positive, 3, "temporal kernel of the first layer: 3 or 5"),
+    "use_convolutional_pred": Flag(switch, 0, "fully convolutional head, for crops 128, 256 and 320"),
+    "use_pool1": Flag(switch, 0, "max pool after the first layer, for crops of 224 and more"),
+    "pred_layer_name": Flag(str, None, "name of the classifier's blob; last_out_L<num_labels> when not given"),
+    "use_cudnn": Flag(
+        switch, 1, "write the CUDNN engine into the ops, as published; the PyTorch engine does not need it"
+    ),
+}
+
+READER_FLAGS = {
+    "test_data": Flag(str, None, "LMDB of videos, as create_video_db.py makes it"),
+    "scale_h": Flag(positive, 128, "height to resize to; the short edge is min(scale_h, scale_w)"),
+    "scale_w": Flag(positive, 171, "width to resize to"),
+    "video_res_type": Flag(
+        int,
+        0,
+        "0: resize to scale_w x scale_h whatever the aspect; 1: resize the short edge; 2: no resizing",
+        (0, 1, 2),
+    ),
+    "sampling_rate_rgb": Flag(positive, 1, "every n-th frame"),
+    "clip_per_video": Flag(positive, 10, "clips a video, evenly spaced"),
+    "crop_per_clip": Flag(positive, 1, "crops a clip, along the longer side; 1: the centre"),
+    "batch_size": Flag(positive, 6, "videos a batch (clips a batch: times clip_per_video and crop_per_clip)"),
+    "num_decode_threads": Flag(positive, 4, "threads that decode ahead of the net"),
+    "use_local_file": Flag(switch, 0, "the LMDB holds paths of videos, not their bytes"),
+    "input_type": Flag(
+        int, 0, "what the network sees, 0: RGB, 1: optical flow. (2: audio and 3: both are not here yet)", (0, 1)
+    ),
+    "clip_length_of": Flag(positive, 8, "flows of a clip (as the four below, of effect with --input_type=1 only)"),
+    "sampling_rate_of": Flag(positive, 2, "a flow from every n-th frame on"),
+    "frame_gap_of": Flag(positive, 2, "frames from the first to the second of a flow"),
+    "do_flow_aggregation": Flag(switch, 0, "1: chain the flows of neighbours across the gap; 0: one flow across it"),
+    "flow_data_type": Flag(
+        int,
+        0,
+        "channels of the flow, 0: dx, dy; 1: and |dx|+|dy|; 2: and the first frame in gray; 3: and its R, G, B "
+        "(--num_channels 2, 3, 3, 5)",
+        (0, 1, 2, 3),
+    ),
+    "on_bad_video": Flag(
+        str,
+        "stop",
+        "a video that cannot be decoded: stop with an error, or skip it, out of the counts",
+        ("stop", "skip"),
+    ),
+}
+
+ENGINE_FLAGS = {
+    "engine": Flag(str, "pytorch", "what runs the net; caffe2 needs .venv-caffe2 (make setup-caffe2)", ENGINES),
+    "device": Flag(str, "auto", "auto (the first GPU, or else the CPU), cpu, cuda or cuda:N"),
+    "num_gpus": Flag(
+        not_negative,
+        None,
+        "0: the CPU, N: so many GPUs, one process each. Not given: --device decides (the original takes 1 GPU, there "
+        "or not)",
+    ),
+    "gpus": Flag(str, None, "the GPUs to use, by number, as 0,1, in place of --num_gpus and --device"),
+    "seed": Flag(not_negative, 0, "seed of everything random"),
+}
+
+TEST_FLAGS = {
+    "load_model_path": Flag(str, None, "weights: a .pkl, of the zoo for one, or a .mdl of training"),
+    "db_type": Flag(str, None, "format of --load_model_path; not given: its ending tells", DB_TYPES),
+    "num_iter": Flag(not_negative, 0, "stop after so many batches; 0: the whole database, each video once"),
+    "top_k": Flag(positive, 5, "k of the accuracy in the top k"),
+    "aggregation": Flag(int, 0, "a video's score over its clips: 0 their mean, 1 their maximum", (0, 1)),
+    "crop_per_inference": Flag(
+        not_negative, 0, "clips and crops that go through the net at a time, to bound its memory; 0: a whole batch"
+    ),
+    "print_per_class_metrics": Flag(switch, 0, "also a line for each class"),
+    "display_iter": Flag(positive, 10, "batches between two progress lines in a log (a terminal gets a bar)"),
+}
+
+# How the weights of --load_model_path are fitted to the network, in testing and in training.
+CHECKPOINT_FLAGS = {
+    "center_init": Flag(switch, 0, "1: 2-D weights go into the centre frame of 3-D ones, not in equal parts into each"),
+    "bgr2rgb": Flag(switch, 0, "1: turn round the input channels of the first layer, for weights made on BGR"),
+    "allow_partial_load": Flag(switch, 0, "1: go on though the file leaves blobs of the network at initial values"),
+}
+
+# Original names and defaults of train_net; what differs in default from test_net's flags is in TRAIN_DEFAULTS.
+TRAIN_FLAGS = {
+    "train_data": Flag(str, None, "LMDB of training videos, as create_video_db.py makes it"),
+    "batch_size": Flag(positive, 32, "clips a batch *of each device*; 8 devices see 8 times as many an iteration"),
+    "epoch_size": Flag(
+        positive,
+        110000,
+        "clips that make an epoch (rounded down to whole iterations): a count, not a pass over the LMDB",
+    ),
+    "num_epochs": Flag(positive, 50, "epochs in all, those before a resumed checkpoint included"),
+    "base_learning_rate": Flag(float, 0.003, "learning rate of one device; the rate used is this times the devices"),
+    "step_epoch": Flag(positive, 10, "epochs between two steps of the learning rate"),
+    "gamma": Flag(float, 0.1, "factor of each step of the learning rate"),
+    "weight_decay": Flag(float, 0.005, "L2 decay of weights (_w) and batch-norm scales (_s); biases (_b) never decay"),
+    "jitter_scales": Flag(
+        str,
+        None,
+        "short edges to draw from for each video, as 128,160 (with --video_res_type=1); "
+        "not given: min(scale_h, scale_w) and 1.25 times it",
+    ),
+    "cudnn_workspace_limit_mb": Flag(positive, 64, "cuDNN's scratch memory (Caffe2 on a GPU)"),
+    "file_store_path": Flag(str, "/tmp", "folder of the checkpoints"),
+    "save_model_name": Flag(str, "simple_c3d", "checkpoints: <file_store_path>/<save_model_name>_<epoch>.mdl, .pkl"),
+    "load_model_path": Flag(str, None, "weights to start from, .mdl or .pkl (see --is_checkpoint)"),
+    "db_type": Flag(str, None, "format of --load_model_path; not given: its ending tells", DB_TYPES),
+    "is_checkpoint": Flag(
+        switch,
+        1,
+        "1: --load_model_path is a checkpoint of this training, which goes on where it was; "
+        "0: it only initialises the network, whose classifier may be new (fine-tuning). A .pkl always only initialises",
+    ),
+    "get_video_id": Flag(switch, 0, "the reader also gives the videos' ids (in the net, of no effect on training)"),
+    "display_iter": Flag(positive, 10, "iterations between two progress lines in a log (a terminal gets a bar)"),
+    "profiling": Flag(switch, 0, "print what each iteration spends in reading and in the net"),
+    "audio_input_3d": Flag(int, 0, "audio is not here yet", (0,)),
+    "g_blend": Flag(int, 0, "gradient blending needs audio, which is not here yet", (0,)),
+    "audio_weight": Flag(float, 0.0, "weight of the audio loss in gradient blending"),
+    "visual_weight": Flag(float, 0.0, "weight of the visual loss in gradient blending"),
+    "av_weight": Flag(float, 1.0, "weight of the joint loss in gradient blending"),
+}
+
+TRAIN_DEFAULTS: dict[str, Any] = {"video_res_type": 1}
+TRAIN_READER_FLAGS = [name for name in READER_FLAGS if name not in ("clip_per_video", "crop_per_clip", "batch_size")]
+
+# What the original's train_net lacks. All of it is opt-in.
+BEYOND_FLAGS = {
+    "resume": Flag(switch, 0, "1: go on from the newest checkpoint of this name, or start where there is none"),
+    "checkpoint_minutes": Flag(float, 0.0, "also write <save_model_name>_latest.mdl every so many minutes; 0: never"),
+    "shuffle": Flag(switch, 0, "1: each pass over the LMDB in an order of its own; 0: in the order of its keys"),
+    "random_mirror": Flag(switch, 1, "0: clips are not mirrored, for classes such as left and right"),
+    "use_full_ft": Flag(switch, 1, "0: train the classifier only, on top of a frozen trunk"),
+    "freeze_bn": Flag(switch, 0, "1: batch norm by its running statistics, which stay as they are"),
+    "precise_bn": Flag(not_negative, 0, "recompute the running statistics over so many batches before each evaluation"),
+    "schedule": Flag(str, "step", "of the learning rate: steps, or half a cosine down to 0", POLICIES),
+    "warmup_epochs": Flag(float, 0.0, "epochs of linear rise of the learning rate"),
+    "accumulation_steps": Flag(
+        positive, 1, "batches of each device that make one iteration; they count as so many times the devices"
+    ),
+    "precision": Flag(str, "fp32", "of the forward and backward pass; parameters are float32", PRECISIONS),
+    "clip_gradient": Flag(float, 0.0, "largest L2 norm of the whole gradient; 0: any"),
+    "deterministic": Flag(switch, 0, "1: only kernels that give the same result each time (on a GPU; slower)"),
+    "early_stop": Flag(not_negative, 0, "stop when video@1 (mAP) did not rise for so many epochs; 0: never"),
+    "test_clip_per_video": Flag(positive, 10, "clips a video in the evaluation after an epoch"),
+    "test_batch_size": Flag(positive, 6, "videos a batch in the evaluation after an epoch"),
+    "test_num_iter": Flag(not_negative, 0, "stop that evaluation after so many batches (the original: 100); 0: all"),
+    "test_every": Flag(positive, 1, "epochs from one evaluation to the next; the last epoch always has one"),
+    "top_k": Flag(positive, 5, "k of the accuracy in the top k"),
+    "report": Flag(str, None, "an HTML page of the run's curves, written anew after every epoch"),
+    "tensorboard": Flag(str, None, "folder for TensorBoard's files (needs the package tensorboard)"),
+}
+
+# Original names of extract_features; what differs in default from test_net's flags is in EXTRACT_DEFAULTS.
+EXTRACT_FLAGS = {
+    "features": Flag(str, "final_avg", "blobs to extract, as final_avg,softmax,label,video_id,start_frame"),
+    "output_path": Flag(
+        str, None, "file to write: .npz, .h5 or .hdf5, else the original's pickle (a folder with --videos)"
+    ),
+    "save_h5": Flag(switch, 0, "1: HDF5, whatever the ending of --output_path"),
+    "num_iterations": Flag(int, -1, "stop after so many batches; -1: the whole database, the short last batch too"),
+    "decode_type": Flag(
+        int, 2, "0: one clip, drawn by --seed; 1: clips evenly spaced; 2: one from the record's start frame", (0, 1, 2)
+    ),
+    "get_video_id": Flag(switch, 0, "the records hold video ids: a blob video_id"),
+    "get_start_frame": Flag(switch, 0, "the records hold start frames: a blob start_frame"),
+    "sanity_check": Flag(switch, 0, "1: print the accuracy of the clips' softmax, which must be among --features"),
+    "load_model_path": TEST_FLAGS["load_model_path"],
+    "db_type": TEST_FLAGS["db_type"],
+    "display_iter": TEST_FLAGS["display_iter"],
+}
+EXTRACT_DEFAULTS: dict[str, Any] = {"clip_length_rgb": 4, "clip_per_video": 1, "batch_size": 32}
+
+# What is told about an evaluation beside its figures. Ours; the original has nothing like it.
+REPORT_FLAGS = {
+    "report": Flag(str, None, "the evaluation as a page to look at: one HTML file"),
+    "label_names": Flag(str, None, "names of the classes: one a line in the order of the labels, or .csv or .json"),
+    "list": Flag(str, None, "the CSV that --test_data should hold: videos that it lacks are named"),
+    "check_data": Flag(switch, 1, "0: do not look at --test_data for duplicates, frame rates and sizes beforehand"),
+}
+
+METAVARS: dict[Any, str] = {str: "NAME", float: "X", switch: "0|1"}
+
+FLAGS: dict[str, Flag] = {
+    **MODEL_FLAGS,
+    **READER_FLAGS,
+    **ENGINE_FLAGS,
+    **TEST_FLAGS,
+    **CHECKPOINT_FLAGS,
+    **REPORT_FLAGS,
+}
+TRAIN_NET_FLAGS: dict[str, Flag] = {**FLAGS, **TRAIN_FLAGS, **BEYOND_FLAGS}
