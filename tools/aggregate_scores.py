@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 
-from vmz.files import atomic_write
+from vmz.files import write_json
 from vmz.workflows.aggregate import aggregate_files
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.evaluation_report import check_outputs
@@ -33,9 +32,7 @@ def main(argv: Sequence[str]) -> int:
     found = aggregate_files(options.scores, options.aggregation, options.top_k)
     names = read_label_names(options.label_names, found.classes) if options.label_names else None
     if options.output:
-        with atomic_write(options.output, "w") as stream:
-            json.dump(found.to_json(), stream, indent=1)
-            stream.write("\n")
+        write_json(options.output, found.to_json())
     if options.print_per_class_metrics:
         print("\n".join(class_lines(found.per_class, names)))
     plural = "file" if len(found.files) == 1 else "files"

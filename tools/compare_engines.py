@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vmz.checkpoints.seeded import seeded_weights
-from vmz.files import atomic_write
+from vmz.files import write_json
 from vmz.models.registry import Model, build
 from vmz.report.comparison import page
 from vmz.report.page import write
@@ -101,8 +100,7 @@ def verdict(found: list[BlobDifference], tolerance: float) -> int:
 def write_files(found: list[BlobDifference], options: argparse.Namespace) -> None:
     if options.output:
         entries = [{**vars(entry), "relative": entry.relative} for entry in found]
-        with atomic_write(options.output, "w") as stream:
-            json.dump({"tolerance": options.tolerance, "blobs": entries}, stream, indent=1)
+        write_json(options.output, {"tolerance": options.tolerance, "blobs": entries})
     if options.html:
         write(options.html, page(found, options.tolerance, f"{options.model_name} depth {options.model_depth}"))
 

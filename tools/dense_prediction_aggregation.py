@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 
-from vmz.files import atomic_write
+from vmz.files import write_json
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dense import aggregate_files, feature_files
 from vmz.workflows.flags import not_negative, switch
@@ -25,8 +24,7 @@ def main(argv: Sequence[str]) -> int:
     if not options.output_clip_accuracy:
         del figures["clip@1"]
     if options.output:
-        with atomic_write(options.output, "w") as stream:
-            json.dump({"figures": figures, "videos": len(found.ids), "clips": int(found.clips.sum())}, stream, indent=1)
+        write_json(options.output, {"figures": figures, "videos": len(found.ids), "clips": int(found.clips.sum())})
     each = f"{found.clips.min()} to {found.clips.max()}" if found.clips.min() < found.clips.max() else found.clips[0]
     print(f"{len(found.ids)} videos, {found.clips.sum()} clips ({each} a video), of {len(files)} files")
     print(", ".join(f"{name}: {value}" for name, value in figures.items()))

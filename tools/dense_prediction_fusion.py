@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 
-from vmz.files import atomic_write
+from vmz.files import write_json
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dense import aggregate_files, feature_files, fuse, video_figures
 from vmz.workflows.flags import positive
@@ -33,8 +32,7 @@ def main(argv: Sequence[str]) -> int:
         "fused": video_figures(fused, streams[0].labels),
     }
     if options.output:
-        with atomic_write(options.output, "w") as stream:
-            json.dump({**results, "alpha": options.alpha, "videos": len(fused)}, stream, indent=1)
+        write_json(options.output, {**results, "alpha": options.alpha, "videos": len(fused)})
     print(f"{len(fused)} videos, alpha {options.alpha}")
     for name, figures in results.items():
         print(f"{name}: " + ", ".join(f"{figure}: {value}" for figure, value in figures.items()))

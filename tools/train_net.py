@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 
-from vmz.files import atomic_write
+from vmz.files import write_json
 from vmz.workflows import training_plan
 from vmz.workflows.command import run_tool
 from vmz.workflows.launch import launch
@@ -32,9 +31,7 @@ def main(argv: Sequence[str]) -> int:
         if trained.is_first:
             print(trained.text())
     if options.output and (options.dry_run or trained.is_first):
-        with atomic_write(options.output, "w") as stream:
-            json.dump(result, stream, indent=1)
-            stream.write("\n")
+        write_json(options.output, result)
     return 0
 
 

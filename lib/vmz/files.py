@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -41,3 +43,18 @@ def atomic_write(path: Union[str, Path], mode: str = "wb") -> Iterator[IO[Any]]:
         if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
             raise VmzError(f"cannot write {path}: {error.strerror}; what was there before is as it was") from error
         raise
+
+
+def write_json(path: Union[str, Path], value: Any) -> None:
+    """Write `value` as JSON that every reader takes: a NaN or an infinity, which JSON has not, is null."""
+    with atomic_write(path, "w") as stream:
+        json.dump(_finite(value), stream, indent=1, allow_nan=False)
+        stream.write("\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import socket
 import subprocess
@@ -104,7 +105,7 @@ def assert_same(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_all_formats_and_two_processes_hold_the_same(engine: str, seven: Path, tmp_path: Path) -> None:
-    endings = [".npz", ".pkl"]
+    endings = [".npz", ".pkl", *([".h5"] if importlib.util.find_spec("h5py") else [])]
     found = {}
     for ending in [*endings, ".2.npz"]:
         path = tmp_path / f"out{ending}"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from vmz.files import atomic_write
+from vmz.files import atomic_write, write_json
 from vmz.workflows import distributed
 from vmz.workflows.command import Parser
 from vmz.workflows.evaluate import Evaluation, evaluate
@@ -70,9 +69,7 @@ def write_files(evaluation: Evaluation) -> None:
         with atomic_write(options["save_scores"]) as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     if options["output"]:
-        with atomic_write(options["output"], "w") as stream:
-            json.dump(evaluation.to_json(), stream, indent=1)
-            stream.write("\n")
+        write_json(options["output"], evaluation.to_json())
     if options["report"]:
         write_report(evaluation)
 

@@ -27,7 +27,7 @@ from vmz.errors import UsageError, VmzError
 from vmz.features.files import HDF5, check_writable, format_of, save_features
 from vmz.features.parts import Parts, PartWriter
 from vmz.features.table import Table
-from vmz.files import atomic_write
+from vmz.files import write_json
 from vmz.models.registry import Model
 from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
@@ -212,8 +212,7 @@ def claim(work: Path, wanted: Mapping[str, Any], resume: bool) -> None:
                 f"{wanted.get(name)}); go on with those, or start afresh with --resume=0"
             )
         return
-    with atomic_write(path, "w") as stream:
-        json.dump(dict(wanted), stream, indent=1)
+    write_json(path, dict(wanted))
 
 
 def _fill(
@@ -310,6 +309,5 @@ def _write_skipped(folder: Path, earlier: Sequence[BadVideo], new: Sequence[BadV
     met = {bad.key for bad in new}
     every = [*(bad for bad in earlier if bad.key not in met), *new]
     if every and len(every) != len(_read_skipped(folder)):
-        with atomic_write(folder / SKIPPED, "w") as stream:
-            json.dump([vars(bad) for bad in every], stream)
+        write_json(folder / SKIPPED, [vars(bad) for bad in every])
     return every

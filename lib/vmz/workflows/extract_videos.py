@@ -27,7 +27,7 @@ from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.features.files import HDF5, NPZ, PICKLE, check_writable, save_features
 from vmz.features.parts import Parts, PartWriter
-from vmz.files import atomic_write
+from vmz.files import write_json
 from vmz.models.registry import Model, build
 from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
@@ -87,9 +87,8 @@ def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
             return None
         found = {entry["path"]: entry for part in parts for entry in part}
         ordered = [found[path] for path in paths]
-        with atomic_write(folder / INDEX, "w") as stream:
-            about = {"stride_seconds": float(stride), "features": names, "settings": settings(options)}
-            json.dump({"videos": ordered, **about}, stream, indent=1)
+        about = {"stride_seconds": float(stride), "features": names, "settings": settings(options)}
+        write_json(folder / INDEX, {"videos": ordered, **about})
         shutil.rmtree(work)
         return VideoExtraction(str(folder / INDEX), ordered, report, time.perf_counter() - started)
 
@@ -177,8 +176,7 @@ class _Run:
                 raise VmzError(f"{path}: {error}; leave such videos out with --on_bad_video=skip") from error
             entry["skipped"] = str(error)
         shutil.rmtree(part, ignore_errors=True)
-        with atomic_write(self._folder / WORK / f"{name}.json", "w") as stream:
-            json.dump(entry, stream)
+        write_json(self._folder / WORK / f"{name}.json", entry)
         return entry
 
     def _arrays(self, windows: Sequence[Window]) -> dict[str, np.ndarray]:
