@@ -31,7 +31,7 @@ def arrays() -> dict[str, np.ndarray]:
 
 
 def assert_same(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
-    assert set(found) == set(wanted)
+    assert list(found) == list(wanted)
     for name, array in wanted.items():
         assert found[name].dtype == array.dtype and np.array_equal(found[name], array), name
 

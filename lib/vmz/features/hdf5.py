@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,7 +24,7 @@ def check_h5py() -> Any:
 def write_hdf5(stream: IO[bytes], table: Table) -> None:
     """Every array of `table` as a dataset of its name. `stream` must be readable and seekable as well."""
     h5py = check_h5py()
-    with h5py.File(stream, "w") as file:
+    with h5py.File(stream, "w", track_order=True) as file:  # else names come back in the order of the alphabet
         for name in table.names():
             dataset = file.create_dataset(name, shape=table.shape(name), dtype=table.dtype(name))
             row = 0
@@ -33,17 +34,18 @@ def write_hdf5(stream: IO[bytes], table: Table) -> None:
 
 
 def read_hdf5(path: Path) -> dict[str, np.ndarray]:
-    """All datasets, by name. Raises VmzError when it is no HDF5 file."""
+    """All datasets, by name, in the order they were made in. Raises VmzError when it is no HDF5 file."""
     h5py = check_h5py()
-    found: dict[str, np.ndarray] = {}
 
-    def take(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            found[name] = np.asarray(item[()])
+    def datasets(group: Any, prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
+        for name, item in group.items():
+            if isinstance(item, h5py.Dataset):
+                yield prefix + name, np.asarray(item[()])
+            else:
+                yield from datasets(item, f"{prefix}{name}/")
 
     try:
         with h5py.File(path, "r") as file:
-            file.visititems(take)
+            return dict(datasets(file))
     except OSError as error:
         raise VmzError(f"{path} is not an HDF5 file, or is cut short ({error})") from error
-    return found
