@@ -65,8 +65,9 @@ def engine_step(
     config: ModelConfig, options: argparse.Namespace, weights: dict[str, np.ndarray]
 ) -> Callable[[], float]:
     """A step of the engine: a function that gives its loss."""
-    trainer = TorchTrainer([options.device], channels_last=options.channels_last)
-    training = Training(Schedule(RATE, stepsize=1 << 30), DECAY, MOMENTUM, precision=options.precision)
+    trainer = TorchTrainer([options.device])
+    schedule = Schedule(RATE, stepsize=1 << 30)
+    training = Training(schedule, DECAY, MOMENTUM, precision=options.precision, channels_last=options.channels_last)
     trainer.load(lambda scope, device, scale: training_net(config, scope, device), training, weights)
     for blob, array in zip(("data", "label"), batch(config, options.batch)):
         trainer.feed(blob, array)

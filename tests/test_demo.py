@@ -40,7 +40,7 @@ def frames(video: bytes) -> np.ndarray:
 def test_videos_have_the_promised_size_and_follow_the_seed() -> None:
     first = make_videos.make_video("left", (7, 0, 0))
     found = frames(first)
-    assert found.shape == (32, 120, 160, 3)
+    assert found.shape == (32, 128, 172, 3)
     assert found.std() > 10  # there is something to see
     assert np.array_equal(found, frames(make_videos.make_video("left", (7, 0, 0))))
     assert not np.array_equal(found, frames(make_videos.make_video("left", (7, 1, 0))))

@@ -200,6 +200,7 @@ def test_wrong_states_and_weights_are_named() -> None:
         ({"precision": "bf16"}, "--precision=bf16"),
         ({"clip_gradient": 1.5}, "--clip_gradient=1.5"),
         ({"freeze_bn": True}, "--freeze_bn=1"),
+        ({"channels_last": True}, "--channels_last=1"),
     ],
 )
 def test_what_the_original_does_not_know_needs_the_other_engine(changes: dict[str, Any], flag: str) -> None:

@@ -238,6 +238,7 @@ def _refuse_what_caffe2_lacks(training: Training, on_gpu: bool) -> None:
         f"--precision={training.precision}": training.precision != "fp32",
         f"--clip_gradient={training.clip_gradient:g}": training.clip_gradient > 0,
         "--freeze_bn=1": training.freeze_bn,
+        "--channels_last=1": training.channels_last,
         "--deterministic=1 on a GPU": training.deterministic and on_gpu,
     }
     for flag, asked in lacking.items():

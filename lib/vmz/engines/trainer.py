@@ -54,7 +54,7 @@ class Training:
     network. accumulation: batches of each device that make one iteration; they count as so many devices. freeze
     "trunk": only the classifier learns. freeze_bn: SpatialBN normalises by its running statistics and leaves them.
     clip_gradient: the largest L2 norm of the gradient of all parameters together, 0 for any. abort_loss: the loss above
-    which training stops.
+    which training stops. channels_last: clips and weights lie channels last in memory; the same sums in another order.
     """
 
     schedule: Schedule
@@ -68,6 +68,7 @@ class Training:
     clip_gradient: float = 0.0
     abort_loss: float = 40.0
     deterministic: bool = False
+    channels_last: bool = False
 
 
 @dataclass(frozen=True)

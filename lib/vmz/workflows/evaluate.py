@@ -6,9 +6,7 @@ Clips are evenly spaced over a video, the network scores each, and a video's sco
 from __future__ import annotations
 
 import argparse
-import io
 import platform
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -261,7 +259,7 @@ def score_videos(batches: Batches, keys: list[str], options: argparse.Namespace)
     mine = sum(place // options.batch_size % world == rank for place in range(len(keys)))
     title = f"test_net, process 1 of {world}" if world > 1 else "test_net"
     runs = 0
-    with Progress(mine, "videos", title, io.StringIO() if rank else sys.stderr, options.display_iter) as progress:
+    with Progress(mine, "videos", title, every=options.display_iter, quiet=rank > 0) as progress:
         while not (options.num_iter and runs * world + rank >= options.num_iter):
             distributed.check()
             try:

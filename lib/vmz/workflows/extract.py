@@ -6,11 +6,9 @@ A run that was stopped goes on where it was; several processes give the file tha
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -234,8 +232,7 @@ def _fill(
         rank, world = distributed.rank(), distributed.world_size()
         mine = sum(place // options.batch_size % world == rank for place in range(len(keys)))
         title = f"extract_features, process 1 of {world}" if world > 1 else "extract_features"
-        stream = io.StringIO() if rank else sys.stderr
-        with Progress(mine, "videos", title, stream, options.display_iter, done=resumed) as progress:
+        with Progress(mine, "videos", title, every=options.display_iter, done=resumed, quiet=rank > 0) as progress:
             while options.num_iterations <= 0 or batches * world + rank < options.num_iterations:
                 distributed.check()
                 try:

@@ -202,6 +202,7 @@ BEYOND_FLAGS = {
     "precision": Flag(str, "fp32", "of the forward and backward pass; parameters are float32", PRECISIONS),
     "clip_gradient": Flag(float, 0.0, "largest L2 norm of the whole gradient; 0: any"),
     "deterministic": Flag(switch, 0, "1: only kernels that give the same result each time (on a GPU; slower)"),
+    "channels_last": Flag(switch, 0, "1: clips and weights lie channels last in memory, which is mostly faster"),
     "early_stop": Flag(not_negative, 0, "stop when video@1 (mAP) did not rise for so many epochs; 0: never"),
     "test_clip_per_video": Flag(positive, 10, "clips a video in the evaluation after an epoch"),
     "test_batch_size": Flag(positive, 6, "videos a batch in the evaluation after an epoch"),

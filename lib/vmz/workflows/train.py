@@ -311,6 +311,7 @@ def training(options: argparse.Namespace, plan: Plan) -> Training:
         freeze_bn=bool(options.freeze_bn),
         clip_gradient=options.clip_gradient,
         deterministic=bool(options.deterministic),
+        channels_last=bool(options.channels_last),
     )
 
 

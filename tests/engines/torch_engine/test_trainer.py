@@ -135,9 +135,9 @@ def test_weights_and_seed_make_the_start(trainer: Trainer) -> None:
 # To stop and go on
 
 
-@pytest.mark.parametrize("use_dropout", [False, True])
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(use_dropout: bool) -> None:
-    build, training = small_build(use_dropout), small_training()
+@pytest.mark.parametrize(("use_dropout", "channels_last"), [(False, False), (True, False), (False, True)])
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(use_dropout: bool, channels_last: bool) -> None:
+    build, training = small_build(use_dropout), small_training(channels_last=channels_last)
     with open_trainer("pytorch") as trainer:
         trainer.load(build, training, seed=5)
         losses = [step.loss for step in train(trainer, 4)]
@@ -371,6 +371,19 @@ def test_clipping_shortens_the_gradient_of_all_parameters_together(trainer: Trai
     assert (
         apart({b: a / norms[2] for b, a in states[2].items()}, {b: a / norms[0] for b, a in states[0].items()}) < 1e-5
     )
+
+
+def test_the_layout_in_memory_changes_rounding_only(trainer: Trainer) -> None:
+    states, strides = [], []
+    for channels_last in (False, True):
+        trainer.load(small_build(), small_training(channels_last=channels_last), seed=1)
+        train(trainer, 2)
+        states.append(trainer.state())
+        strides.append([value.stride() for value in trainer._values.values() if value.dim() == 5])
+    assert strides[0] != strides[1]
+    assert states[0].keys() == states[1].keys() and 0 < apart(*states) < 1e-4
+    for blob, array in states[1].items():
+        assert array.flags.c_contiguous, blob
 
 
 def test_a_frozen_trunk(trainer: Trainer) -> None:

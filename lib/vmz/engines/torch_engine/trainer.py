@@ -48,17 +48,16 @@ class TorchTrainer(Trainer):
     Fed arrays hold the rows of this rank's iteration, those of accumulated batches one after the other.
 
     With `deterministic` the same run gives the same bits on a CPU, on as many threads as its state names, however often
-    it was stopped and went on. channels_last: the layout of clips and weights.
+    it was stopped and went on.
     """
 
-    def __init__(self, devices: Sequence[str] = ("cpu",), channels_last: bool = False) -> None:
+    def __init__(self, devices: Sequence[str] = ("cpu",)) -> None:
         if len(devices) != 1:
             raise UsageError(
                 f"the PyTorch engine trains on one device a process, not on {', '.join(devices) or 'none'}; for "
                 "several start it with torchrun --nproc_per_node=N"
             )
         self._ranks = Ranks(devices[0])
-        self._channels_last = channels_last
         self._drop()
 
     def _drop(self) -> None:
@@ -79,7 +78,8 @@ class TorchTrainer(Trainer):
         values = run_fills(model.param_init_net, seed)
         for name, array in (weights or {}).items():
             _put(values[full_name(name, values)], name, array, "the network")
-        self._values = self._laid_out(values, [blob for blob, _ in model.computed_params])
+        layout = torch.channels_last_3d if training.channels_last else torch.contiguous_format
+        self._values = self._laid_out(values, [blob for blob, _ in model.computed_params], layout)
         self._ranks.follow(self._values)
         self._training = training
         self._net = import_training_net(model, training, self._values, seed)
@@ -88,7 +88,7 @@ class TorchTrainer(Trainer):
         self._sgd = MomentumSGD(learnt, model.weights, training.weight_decay, training.momentum, training.nesterov)
         self._shared = SharedGradients(self._net.learning) if self._ranks.world > 1 else None
         self._loss_scale = LossScale(training.precision)
-        self._batches = Batches(model, self._net.inputs, self._ranks, reader_seed(self._ranks), self._channels_last)
+        self._batches = Batches(model, self._net.inputs, self._ranks, reader_seed(self._ranks), training.channels_last)
         self._model = model
 
     def feed(self, blob: str, array: np.ndarray, device: int = 0) -> None:
@@ -313,11 +313,12 @@ class TorchTrainer(Trainer):
     def _momenta(self) -> dict[str, Tensor]:
         return {blob + MOMENTUM_SUFFIX: momentum for blob, momentum in self._sgd.momenta.items()}
 
-    def _laid_out(self, values: Mapping[str, Tensor], computed: Sequence[str]) -> dict[str, Tensor]:
+    def _laid_out(
+        self, values: Mapping[str, Tensor], computed: Sequence[str], layout: torch.memory_format
+    ) -> dict[str, Tensor]:
         """The values on the device, the running statistics as parts of one tensor, `_statistics`: one copy of it is
         enough to undo an iteration."""
         device = self._ranks.device
-        layout = torch.channels_last_3d if self._channels_last else torch.contiguous_format
         placed = {
             blob: value.to(device).contiguous(memory_format=layout if value.dim() == 5 else torch.contiguous_format)
             for blob, value in values.items()
