@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ import pytest
 from tests.e2e import TOOLS, flags, load_job, run_tool, write_weights
 from tests.engines.real_caffe2 import ENGINES
 from tests.golden import GOLDEN, needs_shared, video_path
+from tests.processes import ONE_THREAD, kill, run_processes, start_processes
 from tests.small_videos import BAD, video
 from vmz.features.files import load_features
 from vmz.video.database import DatabaseWriter
@@ -68,33 +67,8 @@ def database(folder: Path, count: int, *bad: int) -> Path:
     return folder / "db"
 
 
-def command(processes: int) -> list[str]:
-    torchrun = []
-    if processes > 1:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        torchrun = ["-m", "torch.distributed.run", f"--nproc_per_node={processes}", f"--master_port={port}"]
-    return [sys.executable, *torchrun, str(TOOLS / "extract_features.py"), *SMALL]
-
-
 def extract(processes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*command(processes), *arguments], env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
-
-
-def children(parent: int) -> list[int]:
-    """torchrun starts its processes in sessions of their own."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if int((path / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
-                found.append(int(path.name))
-        except OSError:  # it has ended meanwhile
-            continue
-    return found
+    return run_processes(processes, "extract_features.py", *SMALL, *arguments)
 
 
 def assert_same(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
@@ -110,7 +84,7 @@ def test_all_formats_and_two_processes_hold_the_same(engine: str, seven: Path, t
     for ending in [*endings, ".2.npz"]:
         path = tmp_path / f"out{ending}"
         answer = extract(
-            1 + (ending == ".2.npz"), f"--test_data={seven}", f"--output_path={path}", f"--engine={engine}"
+            2 * (ending == ".2.npz"), f"--test_data={seven}", f"--output_path={path}", f"--engine={engine}"
         )
         assert answer.returncode == 0, answer.stderr
         assert (
@@ -127,28 +101,25 @@ def test_all_formats_and_two_processes_hold_the_same(engine: str, seven: Path, t
         assert_same(other, wanted)
 
 
-@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("processes", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on(processes: int, tmp_path: Path) -> None:
     path = database(tmp_path, 60, 3, 30)
     arguments = [f"--test_data={path}", "--on_bad_video=skip"]
     whole = extract(processes, *arguments, f"--output_path={tmp_path / 'whole.npz'}")
     assert whole.returncode == 0, whole.stderr
-    killed = subprocess.Popen(
-        [*command(processes), *arguments, f"--output_path={tmp_path / 'out.npz'}"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    killed = start_processes(
+        processes, "extract_features.py", *SMALL, *arguments, f"--output_path={tmp_path / 'out.npz'}"
+    )
     records = tmp_path / "out.npz.parts" / "0" / "records.bin"
     end = time.monotonic() + 120
     while not (records.exists() and records.stat().st_size >= 3 * 16) and time.monotonic() < end:
         time.sleep(0.005)
-    for process in [*children(killed.pid), killed.pid]:
-        os.kill(process, 9)
-    killed.wait()
+    kill(killed)
     assert records.stat().st_size < 58 * 8 and not (tmp_path / "out.npz").exists()
     with (records.parent / "1.bin").open("ab") as stream:
         stream.write(b"half a row")  # as a kill in the midst of a batch leaves it
     other = extract(processes, *arguments, f"--output_path={tmp_path / 'out.npz'}", "--clip_length_rgb=2")
-    assert other.returncode == (2 if processes == 1 else 1)  # torchrun has an exit status of its own
+    assert other.returncode == (1 if processes else 2)  # torchrun has an exit status of its own
     assert "clip_length_rgb: 4, now 2" in other.stderr and "--resume=0" in other.stderr
     again = extract(processes, *arguments, f"--output_path={tmp_path / 'out.npz'}")
     assert again.returncode == 0, again.stderr
@@ -174,14 +145,14 @@ def test_wrong_requests(arguments: list[str], named: str, seven: Path, tmp_path:
     given = [f"--test_data={seven}", f"--output_path={tmp_path / 'a.npz'}", *arguments]
     if "--features=final_avg" not in arguments and any(a.startswith("--features") for a in arguments):
         given.append("--sanity_check=0")
-    answer = extract(1, *given)
+    answer = extract(0, *given)
     assert answer.returncode == 2 and named in answer.stderr, answer.stderr
     assert len(answer.stderr.splitlines()) == 1 and list(tmp_path.iterdir()) == []
 
 
 def test_a_bad_video_stops_the_run_and_nothing_is_lost(tmp_path: Path) -> None:
     path = database(tmp_path, 5, 4)
-    answer = extract(1, f"--test_data={path}", f"--output_path={tmp_path / 'out.pkl'}")
+    answer = extract(0, f"--test_data={path}", f"--output_path={tmp_path / 'out.pkl'}")
     assert answer.returncode == 1 and "record 04" in answer.stderr and not (tmp_path / "out.pkl").exists()
     assert (tmp_path / "out.pkl.parts" / "0" / "records.bin").stat().st_size == 4 * 8
 
@@ -201,9 +172,10 @@ def test_memory_does_not_grow_with_the_clips(tmp_path: Path) -> None:
             for number in range(count):
                 writer.write(Record(b"%03d" % number, content, (0,), 0, number))
         answer = subprocess.run(
-            [sys.executable, "-c", script, *command(1)[1:], "--features=comp_0_conv_2_middle,softmax,label",
+            [sys.executable, "-c", script, str(TOOLS / "extract_features.py"), *SMALL,
+             "--features=comp_0_conv_2_middle,softmax,label",
              f"--test_data={tmp_path / str(count)}", f"--output_path={tmp_path / f'{count}.npz'}"],
-            env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+            env=ONE_THREAD, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert answer.returncode == 0, answer.stderr
         peaks.append(int(answer.stdout.split("peak ")[1]))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e import TOOLS
 from tests.engines.real_caffe2 import ENGINES
+from tests.processes import ONE_THREAD, kill, run_processes, start_processes
 from tests.video.test_windows import film
 from vmz.features.files import load_features
 
@@ -24,11 +25,8 @@ SMALL = [
 ]  # fmt: skip
 
 
-def extract(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(TOOLS / "extract_features.py"), *SMALL, *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False, timeout=500,
-    )  # fmt: skip
+def extract(*arguments: str, processes: int = 0) -> subprocess.CompletedProcess[str]:
+    return run_processes(processes, "extract_features.py", *SMALL, *arguments)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -53,6 +51,42 @@ def test_a_file_a_video_and_an_index(engine: str, tmp_path: Path) -> None:
     assert found["final_avg"].shape == (12, 51, 1, 1, 1) and found["softmax"].shape == (12, 5)
     assert found["start_frame"].tolist() == [-(-25 * n // 2) for n in range(12)]
     np.testing.assert_allclose(found["start_seconds"], found["start_frame"] / 25, atol=1e-12)
+
+
+def test_two_processes_and_a_killed_run_that_goes_on(tmp_path: Path) -> None:
+    for number in range(4):
+        film(tmp_path / f"{number}.mp4", list(range(0, 240 + 80 * number, 4)))
+    given = [f"--videos={tmp_path}/*.mp4", "--stride_seconds=0.1"]
+    folders = alone, together, killed = [tmp_path / name for name in ("alone", "together", "killed")]
+    first = extract(*given, f"--output_path={alone}")
+    assert first.returncode == 0, first.stderr
+    both = extract(*given, f"--output_path={together}", processes=2)
+    assert both.returncode == 0, both.stderr
+    assert both.stderr.count("process 1 of 2") > 0 and "process 2 of 2" not in both.stderr
+
+    victim = start_processes(0, "extract_features.py", *SMALL, *given, f"--output_path={killed}")
+    end = time.monotonic() + 120
+    while not list(killed.glob("*.npz")) and time.monotonic() < end:
+        time.sleep(0.005)
+    kill(victim)
+    finished = {path: path.stat().st_mtime_ns for path in killed.glob("*.npz")}
+    assert 0 < len(finished) < 4 and not (killed / "index.json").exists()
+    (killed / ".parts" / "3.mp4.rows").mkdir(exist_ok=True)  # as a kill in the midst of that video leaves it
+    again = extract(*given, f"--output_path={killed}")
+    assert again.returncode == 0, again.stderr
+    kept = [path for path, moment in finished.items() if path.stat().st_mtime_ns == moment]
+    assert len(kept) >= len(finished) - 1  # the last of them may not have been written down as done
+
+    names = sorted(path.name for path in alone.iterdir())
+    assert names == [*(f"{number}.mp4.npz" for number in range(4)), "index.json"]
+    for folder in folders[1:]:
+        assert sorted(path.name for path in folder.iterdir()) == names
+        assert json.loads((folder / "index.json").read_text()) == json.loads((alone / "index.json").read_text())
+        for name in names[:-1]:
+            found, wanted = load_features(folder / name), load_features(alone / name)
+            assert list(found) == list(wanted)
+            for blob, array in wanted.items():
+                assert np.array_equal(found[blob], array), (folder, name, blob)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +120,7 @@ def test_two_hours_take_no_more_memory_than_two_minutes(tmp_path: Path) -> None:
             [sys.executable, "-c", script, str(TOOLS / "extract_features.py"), *SMALL, "--clip_length_rgb=2",
              "--batch_size=16",
              f"--videos={tmp_path / f'{minutes}.mp4'}", f"--output_path={tmp_path / f'out{minutes}'}"],
-            env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+            env=ONE_THREAD, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert answer.returncode == 0, answer.stderr
         peaks.append(int(answer.stdout.split("peak ")[1]))

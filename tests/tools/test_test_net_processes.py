@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.e2e import TOOLS
 from tests.engines.real_caffe2 import ENGINES
+from tests.processes import run_processes
 from tests.small_videos import database
 
 SMALL = [
@@ -26,20 +23,7 @@ SMALL = [
 
 def run_test_net(processes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The tool, on its own (0 processes) or by torchrun."""
-    torchrun = []
-    if processes:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        torchrun = ["-m", "torch.distributed.run", f"--nproc_per_node={processes}", f"--master_port={port}"]
-    return subprocess.run(
-        [sys.executable, *torchrun, str(TOOLS / "test_net.py"), *SMALL, *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    return run_processes(processes, "test_net.py", *SMALL, *arguments)
 
 
 def results(processes: int, folder: Path, *arguments: str) -> tuple[dict[str, Any], dict[str, np.ndarray], list[str]]:

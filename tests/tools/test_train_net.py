@@ -17,6 +17,7 @@ import pytest
 from tests.e2e import TOOLS, run_tool
 from tests.engines.real_caffe2 import ENGINES
 from tests.motion import TINY_NETWORK, write_motion_database
+from tests.processes import run_processes
 from vmz.checkpoints.files import load_about
 from vmz.checkpoints.mdl import load_mdl
 from vmz.checkpoints.pickles import load_pickle, save_pickle
@@ -175,9 +176,7 @@ def test_two_processes_are_two_accumulated_batches(database: Path, tmp_path: Pat
         "train_net.py", *flags(database, tmp_path / "one", *common), "--accumulation_steps=2", f"--output={one}"
     )
     assert alone.returncode == 0, alone.stderr
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command = [*torchrun, str(TOOLS / "train_net.py"), *flags(database, tmp_path / "two", *common), f"--output={two}"]
-    together = subprocess.run(command, capture_output=True, text=True, check=False)
+    together = run_processes(2, "train_net.py", *flags(database, tmp_path / "two", *common), f"--output={two}")
     assert together.returncode == 0, together.stderr
     expected, found = (json.loads(path.read_text())["points"] for path in (one, two))
     assert len(expected) == 4

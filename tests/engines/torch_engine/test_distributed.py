@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from tests.engines.small_training import write_videos
+from tests.processes import ONE_THREAD, python
 from vmz.engines.torch_engine.batches import divided
 from vmz.engines.torch_engine.distributed import Ranks, _buckets
 from vmz.engines.trainer import ITERATION, POSITION
@@ -31,9 +32,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     bad = write_videos(folder / "bad", 12, bad=(6,))
     for world in WORLDS:
         script = Path(__file__).with_name("rank_training.py")
-        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={world}"] if world > 1 else []
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-        command = [sys.executable, *launch, str(script), str(database), str(bad), str(folder)]
+        environment = {**ONE_THREAD, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+        command = [*python(world if world > 1 else 0), str(script), str(database), str(bad), str(folder)]
         done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=500)
         assert done.returncode == 0, done.stderr[-4000:]
     return {
