@@ -23,7 +23,8 @@ def main(argv: Sequence[str]) -> int:
         result = dry_run(options)
         print(training_plan.text(result))
     else:
-        status = launch(options, argv)
+        # Caffe2 trains on several GPUs in one process.
+        status = launch(options, argv) if options.engine == "pytorch" else None
         if status is not None:
             return status
         trained = train(options)

@@ -43,10 +43,14 @@ def test_it_takes_a_gpu_for_each_process(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(launch, "run_processes", lambda count, command: seen.append((count, command[1:])) or 0)
     monkeypatch.setattr(sys, "argv", ["/tools/test_net.py", "--x"])
-    for given, count in (({"num_gpus": 2}, 2), ({"gpus": "0,1", "num_gpus": 1}, 2)):
+    for given, count in (
+        ({"num_gpus": 2}, 2),
+        ({"gpus": "0,1", "num_gpus": 1}, 2),
+        ({"num_gpus": 2, "engine": "caffe2"}, 2),
+    ):
         assert launch.launch(options(**given), ["--x"]) == 0
         assert seen.pop() == (count, ["/tools/test_net.py", "--x"])
-    for given in ({}, {"num_gpus": 0}, {"num_gpus": 1}, {"gpus": "1"}, {"num_gpus": 2, "engine": "caffe2"}):
+    for given in ({}, {"num_gpus": 0}, {"num_gpus": 1}, {"gpus": "1"}):
         assert launch.launch(options(**given), []) is None
     for given, named in (({"num_gpus": 3}, "--num_gpus=3: PyTorch sees 2"), ({"gpus": "0,4"}, "--gpus=0,4: PyTorch")):
         with pytest.raises(UsageError, match=named):

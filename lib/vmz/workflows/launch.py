@@ -1,4 +1,4 @@
-"""--num_gpus=N as the original means it, on PyTorch: the same command once more, N times, by torchrun's machinery."""
+"""--num_gpus=N as the original means it: the same command once more, N times, by torchrun's machinery."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from vmz.workflows.options import gpu_numbers
 def launch(options: argparse.Namespace, argv: Sequence[str]) -> Optional[int]:
     """Run this tool, with arguments `argv`, in one process for each GPU that --gpus or --num_gpus asks for.
 
-    Returns the exit status, or None where this process is to do the work: for one device, in Caffe2, and in a process
-    that torchrun started. Raises UsageError where there are fewer GPUs.
+    Returns the exit status, or None where this process is to do the work: for one device, and in a process that
+    torchrun started. Raises UsageError where there are fewer GPUs.
     """
     gpus = gpu_numbers(options)
-    if options.engine != "pytorch" or gpus is None or len(gpus) < 2 or distributed.world_size() > 1:
+    if gpus is None or len(gpus) < 2 or distributed.world_size() > 1:
         return None
     import torch
 
