@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written is ever seen."""
+"""Text that a user gives, and files written so that nothing half-written is ever seen."""
 
 from __future__ import annotations
 
@@ -12,9 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Union
 
-from vmz.errors import VmzError
+from vmz.errors import UsageError, VmzError
 
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+
+
+def read_text(path: Path, name: str) -> str:
+    """A user's UTF-8 file, with a byte order mark or without. UsageError, about `name`, for one that cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name} is not text: {error}") from error
 
 
 @contextmanager

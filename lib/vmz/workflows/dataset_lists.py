@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from vmz.errors import UsageError
-from vmz.files import atomic_write
+from vmz.files import atomic_write, read_text
 
 
 @dataclass(frozen=True)
@@ -216,12 +216,7 @@ def write_lines(path: Path, lines: Sequence[str]) -> None:
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """("line N of PATH", text) of the lines that are not empty. UsageError for a file that cannot be read as text."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"cannot read the list {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"the list {path} is not text: {error}") from error
+    text = read_text(path, f"the list {path}")
     lines = [(f"line {number} of {path}", line.strip()) for number, line in enumerate(text.splitlines(), 1)]
     if not any(line for _, line in lines):
         raise UsageError(f"the list {path} is empty")

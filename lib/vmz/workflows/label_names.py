@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from vmz.errors import UsageError
+from vmz.files import read_text
 
 _LABEL_COLUMNS = ("label", "id", "index", "class", "class_id", "label_id", "number")
 _NAME_COLUMNS = ("name", "class_name", "label_name", "text", "category")
@@ -22,12 +23,7 @@ def read_label_names(path: Union[str, Path], num_labels: int) -> list[str]:
     read and for too few, too many or doubled names.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"cannot read --label_names={path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"--label_names={path} is not text: {error}") from error
+    text = read_text(path, f"--label_names={path}")
     readers = {".csv": _from_csv, ".json": _from_json}
     names = readers.get(path.suffix.lower(), _from_lines)(path, text)
     if len(names) != num_labels:
