@@ -199,16 +199,16 @@ def test_a_curve_tells_its_values(chromium: Page, pages: dict[str, Path]) -> Non
 
     chromium.open(pages["training"], 768)
     outputs = (
-        "return [...document.querySelectorAll('figure')[0].querySelectorAll('output')].map((one) => one.textContent)"
+        "return [...document.querySelectorAll('figure')[1].querySelectorAll('output')].map((one) => one.textContent)"
     )
-    chromium.run("document.querySelector('.area').focus()")
+    chromium.run("document.querySelectorAll('.area')[1].focus()")
     ActionChains(chromium.driver).send_keys(Keys.END).perform()
-    loss, test_loss = chromium.run(outputs)
-    assert loss.startswith("0.005") and test_loss == "1 at 2\u202f000"
+    accuracy, clips, videos = chromium.run(outputs)
+    assert accuracy.startswith("0.9985 at") and (clips, videos) == ("0.25 at 2\u202f000", "0.5 at 2\u202f000")
     ActionChains(chromium.driver).send_keys(Keys.HOME).perform()
-    assert chromium.run(outputs)[0] != loss
+    assert chromium.run(outputs)[0] != accuracy
     chromium.run("document.activeElement.blur()")
-    assert chromium.run(outputs) == ["", ""]
+    assert chromium.run(outputs) == ["", "", ""]
     assert chromium.faults_of_layout() == []
 
 

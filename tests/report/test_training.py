@@ -27,7 +27,7 @@ def history(iterations: int, every: int = 1) -> list[dict[str, Any]]:
             }
         )
         if iteration % (iterations // 10) == 0:
-            entries[-1].update(test_loss=1.0, test_accuracy=iteration / iterations / 2)
+            entries[-1].update({"clip@1": 0.25, "video@1": iteration / iterations / 2})
     return entries
 
 
@@ -41,11 +41,17 @@ def test_the_page_is_written_with_all_its_curves(tmp_path: Path) -> None:
     html = path.read_text(encoding="utf-8")
     assert html.startswith("<!doctype html>") and "<h1>r2plus1d 18</h1>" in html
     plots = readings(html)
-    assert [len(plot["series"]) for plot in plots] == [2, 2, 1, 1]
-    loss, test_loss = plots[0]["series"]
+    assert [len(plot["series"]) for plot in plots] == [1, 3, 1, 1]
+    (loss,) = plots[0]["series"]
     assert loss["values"][0] == 10 and loss["at"][0] == 0 and loss["at"][-1] == 1
-    assert len(test_loss["values"]) == 10
-    assert "Best test accuracy 50.0" in html
+    assert [len(series["values"]) for series in plots[1]["series"]] == [100, 10, 10]
+    assert "Best video@1 of the test 50.0" in html and "test video@1</th>" in html and "mAP" not in html
+
+
+def test_several_labels_have_a_map() -> None:
+    html = training.page([{"iteration": 8, "epoch": 1, "loss": 0.5, "mAP": 0.75, "mAUC": 0.9}], {}, {})
+    assert [len(plot["series"]) for plot in readings(html)] == [1, 1]
+    assert "Best mAP of the test 75.0" in html and "test mAP</th>" in html and "video@1" not in html
 
 
 def test_a_long_run_stays_a_small_page() -> None:
@@ -81,7 +87,7 @@ def test_what_a_resumed_run_overtook_is_left_out() -> None:
     assert "20 entries after it are not shown" in html
 
 
-@pytest.mark.parametrize("entry", [{}, {"loss": 1.0}, {"loss": None, "test_accuracy": 0.25}, {"loss": 0.0}])
+@pytest.mark.parametrize("entry", [{}, {"loss": 1.0}, {"loss": None, "video@1": 0.25}, {"loss": 0.0}])
 def test_one_entry_with_little_in_it(entry: dict[str, Any]) -> None:
     html = training.page([{"iteration": 1, **entry}], {}, {})
     assert len(readings(html)) == len([value for value in entry.values() if value is not None])

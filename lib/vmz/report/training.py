@@ -14,17 +14,30 @@ from vmz.report.page import write as write_page
 
 # (title, what it means, [(key of the history, name of the curve, few points that count each)], scale begins at 0)
 PLOTS: tuple[tuple[str, str, tuple[tuple[str, str, bool], ...], bool], ...] = (
-    ("Loss", "mean of the batch", (("loss", "training", False), ("test_loss", "test", True)), False),
+    ("Loss", "mean of the batch", (("loss", "training", False),), False),
     (
         "Accuracy",
-        "share of clips right at rank 1",
-        (("accuracy", "training", False), ("test_accuracy", "test", True)),
+        "share right at rank 1, of clips and of videos",
+        (("accuracy", "training clip@1", False), ("clip@1", "test clip@1", True), ("video@1", "test video@1", True)),
         True,
     ),
+    ("mAP", "of test videos", (("mAP", "test mAP", True),), True),
     ("Learning rate", "as used: times the devices", (("learning_rate", "learning rate", False),), False),
     ("Speed", "clips a second, all devices together", (("clips_per_second", "clips/s", False),), True),
 )
-EPOCH_COLUMNS = ("learning_rate", "loss", "accuracy", "test_loss", "test_accuracy", "clips_per_second")
+# Key of the history: what the table of epochs calls it. Shares are written in percent.
+EPOCH_COLUMNS = {
+    "learning_rate": "learning rate",
+    "loss": "loss",
+    "accuracy": "training clip@1",
+    "clip@1": "test clip@1",
+    "video@1": "test video@1",
+    "mAP": "test mAP",
+    "clips_per_second": "clips a second",
+}
+TESTED = ("clip@1", "video@1", "mAP")
+SHARES = ("accuracy", *TESTED)
+WATCHED = ("video@1", "mAP")  # of which the best is named
 
 
 def write(
@@ -37,8 +50,9 @@ def write(
 
     history: entries in the order they happened, each {"iteration": int, "epoch": int or float, ...} with any of
     "learning_rate" (as used), "loss", "accuracy" (clip@1 of the batch, 0 to 1), "clips_per_second" (all devices), and,
-    at an epoch's end, "test_loss" and "test_accuracy". What is missing or None is not drawn; values that are not finite
-    are counted and said. Where a run went back (it resumed from an earlier checkpoint), the later entries count.
+    at an epoch's end, the test's "clip@1" and "video@1", or "mAP". What is missing or None is not drawn; values that
+    are not finite are counted and said. Where a run went back (it resumed from an earlier checkpoint), the later
+    entries count.
     settings: flags and whatever else identifies the run; "title" names the page. environment: versions and devices.
     Raises UsageError for a history without entries or an entry without iteration, VmzError where it cannot be written.
     """
@@ -56,8 +70,9 @@ def page(history: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], envi
         kind="Training",
         plots=plots,
         warnings=_warnings(plots, dropped),
-        epochs=_epochs(entries),
-        columns=EPOCH_COLUMNS,
+        epochs=(epochs := _epochs(entries)),
+        columns={key: name for key, name in EPOCH_COLUMNS.items() if any(key in row for row in epochs)},
+        shares=SHARES,
         last=entries[-1],
         best=_best(entries),
         settings={name: entry for name, entry in settings.items() if name != "title"},
@@ -119,7 +134,7 @@ def _epochs(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for key in EPOCH_COLUMNS:
             if entry.get(key) is not None and math.isfinite(entry[key]):
                 row.setdefault(key, []).append(float(entry[key]))
-    last = ("learning_rate", "test_loss", "test_accuracy")
+    last = ("learning_rate", *TESTED)
     return [
         {
             "epoch": epoch,
@@ -129,9 +144,13 @@ def _epochs(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _best(entries: Sequence[Mapping[str, Any]]) -> Union[Mapping[str, Any], None]:
-    tested = [entry for entry in entries if entry.get("test_accuracy") is not None]
-    return max(tested, key=lambda entry: entry["test_accuracy"]) if tested else None
+def _best(entries: Sequence[Mapping[str, Any]]) -> Union[dict[str, Any], None]:
+    """The first of the best tests: the figure's name and value, the iteration and the epoch."""
+    tested = [(name, entry) for entry in entries for name in WATCHED if entry.get(name) is not None]
+    if not tested:
+        return None
+    name, entry = max(tested, key=lambda pair: float(pair[1][pair[0]]))
+    return {"name": name, "value": entry[name], "iteration": entry["iteration"], "epoch": entry.get("epoch")}
 
 
 def _title(settings: Mapping[str, Any]) -> str:

@@ -48,9 +48,9 @@ class History:
     def entries(self) -> list[dict[str, Any]]:
         """Points, and the evaluations among them, in the order they happened: what a page of curves takes."""
         tested = [
-            {"epoch": entry["epoch"], "iteration": entry["iteration"], "test_accuracy": watched_figure(entry)}
+            {"epoch": entry["epoch"], "iteration": entry["iteration"], **entry["figures"]}
             for entry in self.epochs
-            if "iteration" in entry and watched_figure(entry) is not None
+            if "iteration" in entry and "figures" in entry
         ]
         return sorted([*self.points, *tested], key=lambda entry: int(entry["iteration"]))
 
