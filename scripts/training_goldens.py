@@ -69,11 +69,11 @@ the fifth the perturbed distance (tests/engines/training_bounds.json).
 
 ## With the recording's decisions, everything is within 1e-4
 
-Which way the recording's ReLUs went can be told from its momenta alone: scripts/relu_decisions.py finds the few that went
-otherwise than float64 says (tests/engines/torch_engine/relu_decisions.json), and what is left over says that it found the
-right ones. With those decisions laid down, both engines repeat the first iteration; test_the_first_iteration_but_for_the_kinks
-of each engine holds them to 1e-4. Measured on the machine named above, largest distances, "turned" being the ReLU inputs
-of real Caffe2 here that rounding had sent the other way:
+Which way the recording's ReLUs went can be told from its momenta alone: scripts/relu_decisions.py finds the few that
+went otherwise than float64 says (tests/engines/torch_engine/relu_decisions.json), and what is left over says that it
+found the right ones. With those decisions laid down, both engines repeat the first iteration; each engine's
+test_the_first_iteration_but_for_the_kinks holds it to 1e-4. Measured on the machine named above, largest distances,
+"turned" being the ReLU inputs of real Caffe2 here that rounding had sent the other way:
 
 | run | turned | Caffe2: params | statistics | momentum | PyTorch: params | statistics | momentum |
 |---|---|---|---|---|---|---|---|
