@@ -1,26 +1,19 @@
 """VideoInput by position: shares of several readers, going on where another stopped, shuffled turns."""
 
+import functools
+
 import numpy as np
 import pytest
 
 from tests.golden import needs_shared
 from tests.ops.databases import BASE, GOOD, OTHER, record, write
 from tests.ops.operator import Operator, core, needs_library, opened, workspace
+from tests.sharding import AUGMENTED, check_shards
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import ClipReader
 
 pytestmark = [needs_library, needs_shared]
 
-AUGMENTED = {
-    **BASE,
-    "decode_type": 0,
-    "random_crop": 1,
-    "random_mirror": 1,
-    "random_sampling_rate": 2,
-    "video_res_type": 1,
-    "jitter_scales": [112, 144],
-    "seed": 5,
-}
 VIDEOS = [GOOD, OTHER, "portrait.mp4", "odd_size.avi", "skeleton.mp4"]
 
 
@@ -38,7 +31,7 @@ def database(tmp_path_factory):
 
 def read(path, batches, **changes):
     """The records and the clips of so many batches, and the position after them."""
-    args = {**AUGMENTED, "get_record_index": 1, "get_position": 1, **changes}
+    args = {**BASE, **AUGMENTED, "get_record_index": 1, "get_position": 1, **changes}
     with opened(path, args) as operator:
         found = [operator.run() for _ in range(batches)]
     records = [int(record) for batch in found for record in batch["record_index"]]
@@ -48,23 +41,13 @@ def read(path, batches, **changes):
 
 @pytest.mark.parametrize("shuffle", [0, 1])
 def test_global_batches_are_the_same_for_any_number_of_shards(shuffle, database):
-    records, clips, position = read(database, 4, batch_size=4, shuffle=shuffle)
-    assert position == 16 and (records == [*range(7), *range(7), 0, 1]) == (not shuffle)
-    for shards in (2, 4):
-        batch = 4 // shards
-        shares = [
-            read(database, 4, batch_size=batch, shard_index=shard, shard_count=shards, shuffle=shuffle)
-            for shard in range(shards)
-        ]
-        rows = [(share, slice(n * batch, (n + 1) * batch)) for n in range(4) for share in shares]
-        assert [record for share, part in rows for record in share[0][part]] == records
-        assert np.array_equal(np.concatenate([share[1][part] for share, part in rows]), clips)
+    check_shards(functools.partial(read, database), shuffle)
 
 
 @pytest.mark.parametrize("shuffle", [0, 1])
 def test_the_records_are_those_of_the_python_reader(shuffle, database):
     args = {"batch_size": 2, "shard_count": 2, "shard_index": 1, "shuffle": shuffle, "first_position": 3}
-    with ClipReader(database, VideoInputArgs.from_mapping({**AUGMENTED, **args})) as reader:
+    with ClipReader(database, VideoInputArgs.from_mapping({**BASE, **AUGMENTED, **args})) as reader:
         theirs = [int(record) for _ in range(8) for record in reader.next_batch().record_index]
         position = reader.position
     records, _, ours = read(database, 8, **args)
@@ -117,7 +100,7 @@ def test_shards_of_one_pass_hold_every_record_once(database):
 def test_operators_of_several_devices_take_their_shares_of_one_reader(database):
     """Beside an operator that reads one record after the other: none disturbs another."""
     Operator.open(database)
-    args = {**AUGMENTED, "batch_size": 2, "num_decode_threads": 1, "shard_count": 2, "shuffle": 1}
+    args = {**BASE, **AUGMENTED, "batch_size": 2, "num_decode_threads": 1, "shard_count": 2, "shuffle": 1}
     nets = []
     for name, changes in {
         "plain": {"batch_size": 1, "seed": 1, "shard_count": 1, "shuffle": 0},

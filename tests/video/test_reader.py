@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.golden import GOLDEN, needs_shared, video_path
+from tests.sharding import AUGMENTED, check_shards
 from vmz.errors import UsageError, VmzError
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import DatabaseWriter
@@ -141,17 +143,6 @@ def test_jitter_scales_draw_the_short_edge_of_each_video(videos, tmp_path):
     assert len(widths) > 1  # the ramp is steeper where the video is smaller
 
 
-AUGMENTED = {
-    "decode_type": 0,
-    "random_crop": 1,
-    "random_mirror": 1,
-    "random_sampling_rate": 2,
-    "video_res_type": 1,
-    "jitter_scales": [112, 144],
-    "seed": 5,
-}
-
-
 def read_some(path, batches, **changes):
     """The records and the clips of so many batches, and the position after them."""
     with ClipReader(path, VideoInputArgs.from_mapping({**BASE, **AUGMENTED, **changes})) as reader:
@@ -162,18 +153,7 @@ def read_some(path, batches, **changes):
 
 @pytest.mark.parametrize("shuffle", [0, 1])
 def test_global_batches_are_the_same_for_any_number_of_shards(shuffle, videos, tmp_path):
-    path = make(tmp_path / "db", videos[:7])
-    records, clips, _ = read_some(path, 4, batch_size=4, shuffle=shuffle)
-    assert (records == [*range(7), *range(7), 0, 1]) == (not shuffle)
-    for shards in (2, 4):
-        batch = 4 // shards
-        shares = [
-            read_some(path, 4, batch_size=batch, shard_index=shard, shard_count=shards, shuffle=shuffle)
-            for shard in range(shards)
-        ]
-        rows = [(share, slice(n * batch, (n + 1) * batch)) for n in range(4) for share in shares]
-        assert [record for share, part in rows for record in share[0][part]] == records
-        assert np.array_equal(np.concatenate([share[1][part] for share, part in rows]), clips)
+    check_shards(functools.partial(read_some, make(tmp_path / "db", videos[:7])), shuffle)
 
 
 def test_shards_of_one_pass_hold_every_video_once(videos, tmp_path):
