@@ -15,8 +15,9 @@ CAFFE2_RUN = $(CAFFE2_VENV)/bin/python
 CAFFE2_STAMP = $(CAFFE2_VENV)/.ready
 OPS_LIBRARY = build/ops/libvmz_ops.so
 OPS_SOURCES = $(shell find ops -type f -not -path 'ops/tests/*')
-# Where Python 3.9, torch 1.10.2 and old numpy and protobuf can tell, and Caffe2 itself.
-CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints video engines ops report workflows tools)
+# Where Python 3.9, torch 1.10.2 and old numpy and protobuf can tell, and Caffe2 itself; of the tools what runs on it.
+CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints video engines ops report workflows)
+CAFFE2_TOOL_TESTS = tests/tools -k "caffe2 or compare"
 
 .PHONY: help setup setup-caffe2 ops lock-caffe2 demo demo-train test test-torch test-caffe2 test-all lint format clean
 
@@ -77,7 +78,8 @@ test-torch: $(STAMP)
 
 # In the second environment; a loud line where there is none, and a failure in CI.
 test-caffe2:
-	@if [ -e $(CAFFE2_STAMP) ]; then $(CAFFE2_RUN) -m pytest $(CAFFE2_TESTS); else \
+	@if [ -e $(CAFFE2_STAMP) ]; then \
+	    $(CAFFE2_RUN) -m pytest $(CAFFE2_TESTS) && $(CAFFE2_RUN) -m pytest $(CAFFE2_TOOL_TESTS); else \
 	    why="$$(PYTHON39='$(PYTHON39)' scripts/caffe2/find_python39.sh 2>&1 >/dev/null)" && \
 	        why="there is no $(CAFFE2_VENV); make setup-caffe2 makes it"; \
 	    echo "*** NOT TESTED on real Caffe2: $${why#error: }" >&2; [ -z "$$CI" ]; fi
