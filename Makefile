@@ -74,7 +74,7 @@ demo-train: $(STAMP)
 test: test-torch test-caffe2
 
 test-torch: $(STAMP)
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto --maxprocesses=4 --dist=worksteal
 
 # In the second environment; a loud line where there is none, and a failure in CI.
 test-caffe2:

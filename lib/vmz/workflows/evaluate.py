@@ -130,10 +130,10 @@ def _evaluate(
         reader = {"get_record_index": 1, "on_bad_video": options.on_bad_video, **share_of_one_pass()}
         model = test_model(options, bool(options.crop_per_inference), **reader)
         cost = check_fits(model)
-        with open_engine(options.engine, device_name(options)) as engine:
-            with VideoDatabase(options.test_data) as database:
-                keys = [key_text(key) for key in database.keys]
-            weights, report = weights_for(model)
+        with VideoDatabase(options.test_data) as database:
+            keys = [key_text(key) for key in database.keys]
+        weights, report = weights_for(model)
+        with open_engine(options.engine, device_name(options)) as engine:  # takes seconds: what is wrong is told before
             data = _looked_at(options)  # now that flags and weights are known to be right
             keep = [model.prediction] if options.crop_per_inference else WholeBatches.blobs(model)
             engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=keep)
