@@ -26,7 +26,7 @@ help:
 	@echo "make setup-caffe2  the second one, $(CAFFE2_VENV), with real Caffe2 (Python 3.9, 900 MB), and our operators for it"
 	@echo "make demo      synthesise videos, make an LMDB, evaluate the demo network on it"
 	@echo "make demo-train  train the demo network from scratch on synthesised videos, evaluate it on every engine here"
-	@echo "make test      the tests (seconds to a few minutes); make test-all: the long ones too"
+	@echo "make test      the tests (about a quarter of an hour, in both environments); make test-all: the long ones too"
 	@echo "make lint      ruff and mypy; make format: ruff rewrites"
 	@echo "make clean     remove $(DEMO) and caches (not $(VENV))"
 

@@ -6,6 +6,7 @@ A default differs only where the original's is a trap; the help text of the flag
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -47,6 +48,13 @@ def switch(text: str) -> int:
     if text not in ("0", "1"):
         raise argparse.ArgumentTypeError(f"{text!r} is not 0 or 1")
     return int(text)
+
+
+def device(text: str) -> str:
+    """The name of a device; whether it is here is for the engine to say."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"unknown device {text!r}; the devices are auto, cpu, cuda and cuda:N")
+    return text
 
 
 MODEL_FLAGS = {
@@ -110,7 +118,7 @@ READER_FLAGS = {
 
 ENGINE_FLAGS = {
     "engine": Flag(str, "pytorch", "what runs the net; caffe2 needs .venv-caffe2 (make setup-caffe2)", ENGINES),
-    "device": Flag(str, "auto", "auto (the first GPU, or else the CPU), cpu, cuda or cuda:N"),
+    "device": Flag(device, "auto", "auto (the first GPU, or else the CPU), cpu, cuda or cuda:N"),
     "num_gpus": Flag(
         not_negative,
         None,
@@ -241,7 +249,7 @@ REPORT_FLAGS = {
     "check_data": Flag(switch, 1, "0: do not look at --test_data for duplicates, frame rates and sizes beforehand"),
 }
 
-METAVARS: dict[Any, str] = {str: "NAME", float: "X", switch: "0|1"}
+METAVARS: dict[Any, str] = {str: "NAME", device: "NAME", float: "X", switch: "0|1"}
 
 FLAGS: dict[str, Flag] = {
     **MODEL_FLAGS,
