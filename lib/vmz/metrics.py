@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+WATCHED = ("video@1", "mAP")  # the figure of an evaluation that says which epoch is best
+
 MEAN, MAXIMUM = 0, 1
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.engines.real_caffe2 import needs_caffe2
-from tests.engines.torch_engine.relu_gates import decide_exactly, decisions, gated
+from tests.engines.torch_engine.relu_gates import decide_as_recorded, gated
 from tests.engines.training_goldens import (
     ITERATIONS,
     SNAPSHOTS,
@@ -80,9 +80,7 @@ def test_the_first_iteration_but_for_the_kinks(job: str) -> None:
 def recorded_decisions(golden: TrainingGolden) -> dict[int, np.ndarray]:
     """By operator number: which inputs of a ReLU passed in the original's first iteration."""
     with gated() as gates:
-        decide_exactly(gates, golden)
-        for number, place in decisions(golden.job):
-            gates.turn(number, place)
+        decide_as_recorded(gates, golden)
         return {number: mask.numpy() for number, mask in gates.passing.items()}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Union
 
 from vmz.errors import UsageError
+from vmz.metrics import WATCHED
 from vmz.report.curves import Plot, Series, plot
 from vmz.report.page import render
 from vmz.report.page import write as write_page
@@ -37,7 +38,6 @@ EPOCH_COLUMNS = {
 }
 TESTED = ("clip@1", "video@1", "mAP")
 SHARES = ("accuracy", *TESTED)
-WATCHED = ("video@1", "mAP")  # of which the best is named
 
 
 def write(

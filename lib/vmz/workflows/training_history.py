@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from vmz.engines.trainer import Step
-
-WATCHED = ("video@1", "mAP")  # the figure that says which epoch is best
+from vmz.metrics import WATCHED
 
 
 @dataclass

@@ -109,3 +109,10 @@ def decisions(job: str) -> list[tuple[int, int]]:
     """(operator, place): where the original decided otherwise than float64, as scripts/relu_decisions.py found."""
     recorded = json.loads(DECISIONS.read_text())[job]
     return [(int(number), place) for number, places in recorded.items() for place in places]
+
+
+def decide_as_recorded(gates: Gates, golden: TrainingGolden) -> None:
+    """Lay the gates down as the original decided on the first batch."""
+    decide_exactly(gates, golden)
+    for number, place in decisions(golden.job):
+        gates.turn(number, place)

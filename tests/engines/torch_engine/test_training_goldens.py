@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engines.torch_engine.relu_gates import decide_exactly, decisions, gated
+from tests.engines.torch_engine.relu_gates import decide_as_recorded, gated
 from tests.engines.training_goldens import (
     ITERATIONS,
     SNAPSHOTS,
@@ -25,9 +25,7 @@ def test_the_first_iteration_but_for_the_kinks(job: str) -> None:
     """Where rounding decides which ReLU passes, as the original decided: then all is within 1e-4 of the recorded."""
     golden = TrainingGolden(job)
     with gated() as gates:
-        decide_exactly(gates, golden)
-        for number, place in decisions(job):
-            gates.turn(number, place)
+        decide_as_recorded(gates, golden)
         with golden.trainer("pytorch") as trainer:
             golden.step(trainer, 1)
             assert loss_distance(trainer.fetch("loss"), golden.recorded_loss(1)) <= 1e-5
