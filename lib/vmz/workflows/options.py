@@ -64,16 +64,10 @@ def train_parser(description: str) -> Parser:
 
 def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     """Parse, with the flags of --zoo as defaults where the parser takes them."""
-    first = Parser("", add_help=False)
-    add_zoo_flag(first)
-    try:
-        name = first.parse_known_args(list(argv))[0].zoo
-    except UsageError:
-        name = None  # the full parser says it better
-    if name is not None and any(action.dest == "zoo" for action in parser._actions):
-        given = {text.split("=")[0].lstrip("-") for text in argv if text.startswith("--")}
+    given = parser.given_values(argv)
+    if given.get("zoo") is not None:
         known = {action.dest for action in parser._actions}
-        flags = zoo.flags(zoo.find(name), given)
+        flags = zoo.flags(zoo.find(given["zoo"]), set(given))
         parser.set_defaults(**{flag: value for flag, value in flags.items() if flag in known})
     return parser.parse_args(list(argv))
 
