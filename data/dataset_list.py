@@ -29,7 +29,9 @@ def parser() -> Parser:
         "--video_dir", required=True, type=Path, metavar="FOLDER", help="the videos, found by name in any subfolder"
     )
     flags.add_argument("--output_file", required=True, type=Path, metavar="FILE", help="the CSV to write")
-    flags.add_argument("--classes", type=Path, metavar="FILE", help="names of the labels, one a line, in their order")
+    flags.add_argument(
+        "--classes", type=Path, metavar="FILE", help="names of the labels in their order: one a line, .csv or .json"
+    )
     flags.add_argument("--write_classes", type=Path, metavar="FILE", help="write them there")
     flags.add_argument(
         "--missing",

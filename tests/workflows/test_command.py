@@ -128,3 +128,23 @@ def test_the_flags_of_commands_get_suggestions_too() -> None:
         parser.parse_args(["show", "--modl_name=c3d"])
     with pytest.raises(UsageError, match=r"unknown command 'sho'; did you mean show\?"):
         parser.parse_args(["sho"])
+
+
+def test_a_former_name_is_taken_for_todays() -> None:
+    parser = small_parser()
+    parser.add_argument("--is_checkpoint", type=int, default=1)
+    parser.add_former_name("pretrained_model", "model_name", "before", is_checkpoint="0")
+    for argv in (
+        ["--pretrained_model", "a.pkl"],
+        ["--pretr=a.pkl", "--is_checkpoint", "0"],
+        ["--pretr=a.pkl", "--model_name=a.pkl"],
+    ):
+        options = parser.parse_args(argv)
+        assert (options.model_name, options.is_checkpoint) == ("a.pkl", 0)
+        assert not hasattr(options, "pretrained_model")
+        assert parser.given(argv) == {"model_name", "is_checkpoint"}
+    for more in ("--model_name=b.pkl", "--is_checkpoint=1"):
+        with pytest.raises(UsageError, match=f"but {more} is given too"):
+            parser.parse_args(["--pretrained_model=a.pkl", more])
+    with pytest.raises(UsageError, match="--pretrained_model: expected one argument"):
+        parser.parse_args(["--pretrained_model"])

@@ -34,6 +34,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,  # done here, so that an abbreviation of the original's stays unique
             **keywords,
         )
+        self._former: dict[str, dict[str, Optional[str]]] = {}  # {flag: {today's flag: value, None for its own}}
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -56,6 +57,11 @@ class Parser(argparse.ArgumentParser):
         tokens = [token for token in self._spelled_out(list(argv)) if token not in ("-h", "--help")]
         with self._without_defaults():
             return dict(vars(super().parse_known_args(tokens)[0]))
+
+    def add_former_name(self, old: str, new: str, help: str, **also: str) -> None:
+        """Take `old` for `new`, an earlier name of it, which set the flags `also` as well."""
+        self.add_argument(f"--{old}", default=argparse.SUPPRESS, metavar="FILE", help=help)
+        self._former[f"--{old}"] = {f"--{new}": None, **{f"--{name}": value for name, value in also.items()}}
 
     def error(self, message: str) -> NoReturn:
         raise self._refused(f"{message.replace('argument --', '--', 1)}; see {self.prog} --help")
@@ -87,12 +93,13 @@ class Parser(argparse.ArgumentParser):
                 action.default, action.required = default, required
 
     def _spelled_out(self, argv: list[str]) -> list[str]:
-        """Flags in full; a value that begins with a dash, and each of several, joined to its flag by "="."""
+        """Flags in full and by today's names, each value joined to its flag by "=", for it may begin with a dash."""
         found: list[str] = []
         flag, several = "", False  # the flag whose value comes next, and whether more than one may come
         for place, token in enumerate(argv):
             if token == "--" or (self._subparsers is not None and not token.startswith("-")):
-                return found + argv[place:]  # positional arguments, or those of a command
+                found += argv[place:]  # positional arguments, or those of a command
+                break
             if token.startswith("--"):
                 name, equals, value = token.partition("=")
                 name = self._full_name(name)
@@ -100,7 +107,7 @@ class Parser(argparse.ArgumentParser):
                 action = self._option_string_actions.get(name)
                 several = isinstance(action, argparse._ExtendAction)
                 flag = name if action is not None and not equals and (several or action.nargs is None) else ""
-            elif flag and (several or (token.startswith("-") and token not in self._option_string_actions)):
+            elif flag and token not in self._option_string_actions:
                 if found[-1] == flag:
                     found.pop()
                 found.append(f"{flag}={token}")
@@ -108,6 +115,24 @@ class Parser(argparse.ArgumentParser):
             else:
                 found.append(token)
                 flag = ""
+        return self._renamed(found)
+
+    def _renamed(self, tokens: list[str]) -> list[str]:
+        values = dict(token.split("=", 1) for token in tokens if "=" in token)
+        found = []
+        for token in tokens:
+            old, equals, value = token.partition("=")
+            if old not in self._former or not equals:
+                found.append(token)
+                continue
+            meant = {name: now or value for name, now in self._former[old].items()}
+            for name, now in meant.items():
+                if values.get(name, now) != now:
+                    means = " ".join(f"{name}={now}" for name, now in meant.items())
+                    raise self._refused(
+                        f"{token} means {means}, but {name}={values[name]} is given too; give one of them"
+                    )
+            found += [f"{name}={now}" for name, now in meant.items()]
         return found
 
     def _full_name(self, name: str) -> str:

@@ -56,6 +56,12 @@ def train_parser(description: str) -> Parser:
     add_flags(parser, "data", TRAIN_READER_FLAGS, **TRAIN_DEFAULTS)
     add_flags(parser, "engine", list(ENGINE_FLAGS))
     add_flags(parser, "training", list(TRAIN_FLAGS), TRAIN_FLAGS)
+    parser.add_former_name(
+        "pretrained_model",
+        "load_model_path",
+        "weights to initialise the network with: the name that --load_model_path with --is_checkpoint=0 had before",
+        is_checkpoint="0",
+    )
     add_flags(parser, "checkpoint", list(CHECKPOINT_FLAGS))
     add_flags(parser, "names", ["label_names"])
     add_flags(parser, "not in the original", list(BEYOND_FLAGS), BEYOND_FLAGS)
