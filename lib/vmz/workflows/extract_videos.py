@@ -6,7 +6,6 @@ A video is decoded once from its start to its end, and what the net gives goes t
 from __future__ import annotations
 
 import argparse
-import glob
 import json
 import os
 import shutil
@@ -37,6 +36,7 @@ from vmz.video.windows import Window, WindowReader
 from vmz.workflows import distributed
 from vmz.workflows.evaluate import check_fits, load_weights
 from vmz.workflows.extract import check_features, claim, settings
+from vmz.workflows.named_videos import find_videos
 from vmz.workflows.options import device_name, model_config, video_input_arguments
 
 INDEX, WORK = "index.json", ".parts"
@@ -91,19 +91,6 @@ def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
         write_json(folder / INDEX, {"videos": ordered, **about})
         shutil.rmtree(work)
         return VideoExtraction(str(folder / INDEX), ordered, report, time.perf_counter() - started)
-
-
-def find_videos(pattern: str) -> list[str]:
-    """The files that --videos means, in order. Raises UsageError for none, and for two of one name."""
-    paths = sorted(path for path in glob.glob(os.path.expanduser(pattern), recursive=True) if os.path.isfile(path))
-    if not paths:
-        raise UsageError(f"--videos={pattern} matches no file; give a pattern in quotes, as 'folder/*.mp4'")
-    seen: dict[str, str] = {}
-    for path in paths:
-        other = seen.setdefault(os.path.basename(path), path)
-        if other != path:
-            raise UsageError(f"--videos has {other} and {path}, of one name; extract them into different folders")
-    return paths
 
 
 class _Run:
