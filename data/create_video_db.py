@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Make an LMDB of videos from a list: a CSV with the columns org_video, label and, where used, start_frm and video_id,
 or rows of a path and a label. Labels are numbers or names of classes.
 """
@@ -8,6 +9,8 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import _find_vmz  # noqa: F401
 
 from vmz.errors import UsageError, VmzError
 from vmz.workflows.check_videos import check_videos, summary, write_report

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import _find_vmz  # noqa: F401
+
 from vmz.errors import UsageError
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dataset_lists import DATASETS, Source, find_videos, read_classes, write_lines, write_list

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+import _find_vmz  # noqa: F401
+
 from vmz import zoo
 from vmz.engines.registry import ENGINES
 from vmz.errors import UsageError, VmzError

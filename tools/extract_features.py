@@ -1,9 +1,12 @@
+#!/usr/bin/env python3
 """Extract features of video clips: any blobs of a network, for the clips of an LMDB or all along untrimmed videos."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+
+import _find_vmz  # noqa: F401
 
 from vmz.features.files import HDF5, NPZ, PICKLE
 from vmz.workflows.command import Parser, run_tool

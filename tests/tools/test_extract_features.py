@@ -162,7 +162,8 @@ def test_memory_does_not_grow_with_the_clips(tmp_path: Path) -> None:
     """The blob kept is 0.5 MB a clip: 380 clips more, were they held, would be 190 MB."""
     content = video(tmp_path / "a.mp4", 1)
     script = (
-        "import resource, runpy, sys; sys.argv = sys.argv[1:]\n"
+        "import os, resource, runpy, sys; sys.argv = sys.argv[1:]\n"
+        "sys.path.insert(0, os.path.dirname(sys.argv[0]))\n"
         "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
         "finally: print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )

@@ -39,7 +39,7 @@ def test_debug_shows_the_traceback() -> None:
 
 
 def small_parser() -> Parser:
-    parser = Parser("A tool.")
+    parser = Parser("A tool.", prog="test_net.py")
     parser.add_argument("--model_name", default="r2plus1d")
     parser.add_argument("--model_depth", type=int, default=18)
     parser.add_argument("--test_data")

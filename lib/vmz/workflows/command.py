@@ -17,8 +17,6 @@ from vmz.workflows.original_flags import ORIGINAL_FLAGS
 
 Main = Callable[[Sequence[str]], int]
 
-_ORIGINAL = frozenset(f"--{name}" for names in ORIGINAL_FLAGS.values() for name in names)
-
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one sentence (no usage dump), with --debug on every tool.
@@ -139,7 +137,8 @@ class Parser(argparse.ArgumentParser):
         if name in self._option_string_actions:
             return name
         found = [option for option in self._option_string_actions if option.startswith(name)]
-        originals = [option for option in found if option in _ORIGINAL]
+        known = ORIGINAL_FLAGS.get(os.path.splitext(self.prog)[0], ())
+        originals = [option for option in found if option.lstrip("-") in known]
         if len(found) > 1 and len(originals) != 1:
             raise self._refused(f"{name} is ambiguous: it may be {_either(sorted(found))}")
         return (originals or found or [name])[0]

@@ -139,6 +139,7 @@ TEST_FLAGS = {
         not_negative, 0, "clips and crops that go through the net at a time, to bound its memory; 0: a whole batch"
     ),
     "print_per_class_metrics": Flag(switch, 0, "also a line for each class"),
+    "get_video_id": Flag(switch, 0, "1: the records hold video ids, which --save_scores keeps too"),
     "display_iter": Flag(positive, 10, "batches between two progress lines in a log (a terminal gets a bar)"),
 }
 
@@ -247,6 +248,12 @@ REPORT_FLAGS = {
     "label_names": Flag(str, None, "names of the classes: one a line in the order of the labels, or .csv or .json"),
     "list": Flag(str, None, "the CSV that --test_data should hold: videos that it lacks are named"),
     "check_data": Flag(switch, 1, "0: do not look at --test_data for duplicates, frame rates and sizes beforehand"),
+}
+
+# Flags of the original's training that change nothing here, and why: whoever gives one is told.
+NO_EFFECT = {
+    **dict.fromkeys(("audio_weight", "visual_weight", "av_weight"), "gradient blending needs audio, not here yet"),
+    "cudnn_workspace_limit_mb": "it is for Caffe2 on a GPU",
 }
 
 METAVARS: dict[Any, str] = {str: "NAME", device: "NAME", float: "X", switch: "0|1"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Optional
 
 from vmz import zoo
@@ -19,6 +19,7 @@ from vmz.workflows.flags import (
     FLAGS,
     METAVARS,
     MODEL_FLAGS,
+    NO_EFFECT,
     TRAIN_DEFAULTS,
     TRAIN_FLAGS,
     TRAIN_READER_FLAGS,
@@ -76,6 +77,13 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
         flags = zoo.flags(zoo.find(given["zoo"]), set(given))
         parser.set_defaults(**{flag: value for flag, value in flags.items() if flag in known})
     return parser.parse_args(list(argv))
+
+
+def without_effect(given: Collection[str], engine: str) -> list[str]:
+    """A line for each given flag of the original that changes nothing here."""
+    names = [name for name in NO_EFFECT if name in given]
+    unused = [name for name in names if engine != "caffe2" or name != "cudnn_workspace_limit_mb"]
+    return [f"--{name} has no effect: {NO_EFFECT[name]}" for name in unused]
 
 
 def model_config(options: argparse.Namespace, **changes: Any) -> ModelConfig:

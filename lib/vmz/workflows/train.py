@@ -356,6 +356,7 @@ def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:
         "clip_per_video": options.test_clip_per_video,
         "crop_per_clip": 1,
         "crop_per_inference": 0,
+        "get_video_id": 0,
         "num_iter": options.test_num_iter,
         "aggregation": 0,
         "save_scores": None,

@@ -1,0 +1,90 @@
+"""What people who know the original, or another project, type: on both engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.engines.real_caffe2 import ENGINES
+from tests.processes import run_processes
+from tests.small_videos import video
+from vmz.video.database import DatabaseWriter, VideoDatabase
+from vmz.video.records import Record
+
+SMALL = [
+    "--model_name=r2plus1d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=3", "--crop_size=112",
+    "--clip_length_rgb=4", "--scale_h=112", "--scale_w=120", "--num_gpus=0", "--batch_size=2", "--clip_per_video=2",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("habits")
+    with DatabaseWriter(folder / "ids") as writer:
+        for number in range(3):
+            writer.write(
+                Record(b"%d" % number, video(folder / f"{number}.mp4", number), (number,), None, 7 << 40 | number)
+            )
+    return folder
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("tool", ["test_net.py", "test_net_large.py"])
+def test_video_ids_in_a_test(engine: str, tool: str, folder: Path, tmp_path: Path) -> None:
+    given = [*SMALL, f"--eng={engine}", f"--test={folder / 'ids'}", "--random_weights=1", "--check_data=0"]
+    scores = tmp_path / "scores.npz"
+    done = run_processes(0, tool, *given, "--get_video_id=1", f"--save_scores={scores}")
+    assert done.returncode == 0, done.stderr
+    with np.load(scores) as found:
+        assert found["video_id"].tolist() == [7 << 40 | number for number in (0, 0, 1, 1, 2, 2)]
+        assert found["label"].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_list_with_spaces_and_names_is_all_it_takes(
+    engine: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"{folder}/{number}.mp4 {name}\n" for number, name in enumerate(["zumba", "archery", "riding a bike"])]
+    (tmp_path / "val.txt").write_text("".join(rows))
+    monkeypatch.chdir(tmp_path)
+    made = run_processes(0, "../data/create_video_db.py", "--list=val.txt", "--out=db", "--shuffle=0")
+    assert made.returncode == 0, made.stderr
+    with VideoDatabase("db") as database:
+        assert [record.labels for record in database] == [(2,), (0,), (1,)]
+    given = [*SMALL, f"--engine={engine}", "--test_data=db", "--random_weights=1", "--list=val.txt"]
+    done = run_processes(0, "test_net.py", *given, "--label_names=db.classes.txt", "--print_per_class_metrics=1")
+    assert done.returncode == 0, done.stderr
+    assert "other labels" not in done.stderr and "class 1 riding a bike" in done.stdout
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_flags_without_effect_are_named(engine: str) -> None:
+    given = ["--audio_weight=0.5", "--cudnn_workspace_limit_mb=64", "--jitter_scales=128,160", "--dry_run"]
+    done = run_processes(0, "train_net.py", f"--engine={engine}", "--model_depth=10", *given)
+    assert done.returncode == 0, done.stderr
+    assert "--audio_weight has no effect: gradient blending needs audio" in done.stderr
+    assert ("--cudnn_workspace_limit_mb has no effect" in done.stderr) == (engine == "pytorch")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_videos_by_folder_and_by_odd_names(
+    engine: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "set" / "deep").mkdir(parents=True)
+    for name in ("-x.mp4", "[1] y.mp4", "set/a.mp4", "set/deep/b.AVI"):
+        (tmp_path / name).write_bytes((folder / "0.mp4").read_bytes())
+    given = [*SMALL, f"--engine={engine}", "--random_weights=1", "--features=softmax", "--output_path=out"]
+    done = run_processes(0, "extract_features.py", *given, "--videos", "-x.mp4", "[1] y.mp4", "set")
+    assert done.returncode == 0, done.stderr
+    assert "set: 2 videos" in done.stderr
+    found = sorted(path.name for path in (tmp_path / "out").glob("*.npz"))
+    assert found == ["-x.mp4.npz", "[1] y.mp4.npz", "a.mp4.npz", "b.AVI.npz"]
+
+
+def test_a_mistyped_flag_gets_a_suggestion() -> None:
+    done = run_processes(0, "test_net.py", "--model_nam3=r3d")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: unknown flag --model_nam3; did you mean --model_name? see test_net.py --help\n"
