@@ -55,6 +55,7 @@ def main(argv: Sequence[str]) -> int:
     if options.contact_sheet:
         write_contact_sheet(dump, options.contact_sheet)
     print_summary(dump)
+    print(f"read by the VideoInput of {options.engine}", file=sys.stderr)
     return 0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import _find_vmz  # noqa: F401
 
+from vmz.engines.registry import check_engine
 from vmz.features.files import HDF5, NPZ, PICKLE
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.extract import Extraction, extract
@@ -52,21 +53,22 @@ def main(argv: Sequence[str]) -> int:
     )
     ours.add_argument("--random_weights", type=switch, default=0, help="1: an untrained network, no file needed")
     options = parse(parser, argv)
+    check_engine(options.engine)
     status = launch(options, argv)
     if status is not None:
         return status
     if options.videos:
         found = extract_videos(options)
         if found is not None:
-            print_videos(found, options.load_model_path)
+            print_videos(found, options.load_model_path, options.engine)
         return 0
     extraction = extract(options)
     if extraction is not None:
-        print_extraction(extraction, options.load_model_path)
+        print_extraction(extraction, options.load_model_path, options.engine)
     return 0
 
 
-def print_extraction(extraction: Extraction, weights: str) -> None:
+def print_extraction(extraction: Extraction, weights: str, engine: str) -> None:
     if extraction.checkpoint is not None:
         print(f"{weights}: {extraction.checkpoint.summary()}")
     if extraction.resumed:
@@ -77,12 +79,12 @@ def print_extraction(extraction: Extraction, weights: str) -> None:
             print(f"  {bad}")
     for name, shape in extraction.shapes.items():
         print(f"{name}: {' x '.join(map(str, shape))}")
-    print(f"{extraction.videos} videos, {extraction.seconds:.1f} s, written to {extraction.path}")
+    print(f"{extraction.videos} videos, {extraction.seconds:.1f} s on {engine}, written to {extraction.path}")
     if extraction.accuracy is not None:
         print(f"Sanity check --- clip accuracy: {extraction.accuracy}")
 
 
-def print_videos(found: VideoExtraction, weights: str) -> None:
+def print_videos(found: VideoExtraction, weights: str, engine: str) -> None:
     if found.checkpoint is not None:
         print(f"{weights}: {found.checkpoint.summary()}")
     for entry in found.videos:
@@ -91,7 +93,7 @@ def print_videos(found: VideoExtraction, weights: str) -> None:
         else:
             early = f", decoding ended early: {entry['ended_by']}" if entry["ended_by"] else ""
             print(f"{entry['file']}: {entry['clips']} clips of {entry['seconds']:.1f} s{early}")
-    print(f"{len(found.videos)} videos, {found.seconds:.1f} s, listed in {found.index}")
+    print(f"{len(found.videos)} videos, {found.seconds:.1f} s on {engine}, listed in {found.index}")
 
 
 if __name__ == "__main__":

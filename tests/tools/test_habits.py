@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.engines.real_caffe2 import ENGINES
-from tests.processes import run_processes
+from tests.engines.real_caffe2 import ENGINES, without_caffe2
+from tests.processes import ONE_THREAD, run_processes
 from tests.small_videos import video
+from vmz.engines.caffe2_here import CAFFE2_PYTHON
+from vmz.engines.caffe2_workspace import OPS_LIBRARY
 from vmz.video.database import DatabaseWriter, VideoDatabase
 from vmz.video.records import Record
 
@@ -31,11 +35,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("tool", ["test_net.py", "test_net_large.py"])
-def test_video_ids_in_a_test(engine: str, tool: str, folder: Path, tmp_path: Path) -> None:
+def test_video_ids_in_a_test(engine: str, folder: Path, tmp_path: Path) -> None:
     given = [*SMALL, f"--eng={engine}", f"--test={folder / 'ids'}", "--random_weights=1", "--check_data=0"]
     scores = tmp_path / "scores.npz"
-    done = run_processes(0, tool, *given, "--get_video_id=1", f"--save_scores={scores}")
+    done = run_processes(0, "test_net.py", *given, "--get_video_id=1", f"--save_scores={scores}")
     assert done.returncode == 0, done.stderr
     with np.load(scores) as found:
         assert found["video_id"].tolist() == [7 << 40 | number for number in (0, 0, 1, 1, 2, 2)]
@@ -88,3 +91,45 @@ def test_a_mistyped_flag_gets_a_suggestion() -> None:
     done = run_processes(0, "test_net.py", "--model_nam3=r3d")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: unknown flag --model_nam3; did you mean --model_name? see test_net.py --help\n"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_environment_chooses_the_engine(
+    engine: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = "caffe2" if engine == "pytorch" else "pytorch"
+    data = [*SMALL, f"--test_data={folder / 'ids'}", "--random_weights=1"]
+    output = tmp_path / "out.json"
+    for variable, flags in ((engine, []), (other, [f"--engine={engine}"])):  # a flag by hand wins
+        monkeypatch.setitem(ONE_THREAD, "VMZ_ENGINE", variable)
+        done = run_processes(0, "test_net.py", *data, *flags, f"--output={output}")
+        assert done.returncode == 0, done.stderr
+        assert f" s on {engine}\n" in done.stdout
+        found = json.loads(output.read_text())
+        assert found["environment"]["engine"] == found["options"]["engine"] == engine
+
+
+ENGINE_TOOLS = ["test_net.py", "test_net_large.py", "train_net.py", "extract_features.py", "dump_clips.py"]
+
+
+@pytest.mark.parametrize("tool", ENGINE_TOOLS)
+def test_help_shows_the_default_that_holds(tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ONE_THREAD, "VMZ_ENGINE", "caffe2")
+    assert "default: caffe2)" in " ".join(run_processes(0, tool, "--help").stdout.split())
+    monkeypatch.setitem(ONE_THREAD, "VMZ_ENGINE", "x")
+    done = run_processes(0, tool, "--test_data=x")
+    assert done.returncode == 2
+    assert (
+        done.stderr == "error: the environment variable VMZ_ENGINE is 'x'; choose from: pytorch, caffe2, or unset it\n"
+    )
+
+
+@without_caffe2
+@pytest.mark.skipif(not CAFFE2_PYTHON.exists() or not OPS_LIBRARY.exists(), reason="no .venv-caffe2 beside it")
+def test_outside_its_environment_the_command_that_works_is_printed(folder: Path) -> None:
+    given = [*SMALL, f"--test_data={folder / 'ids'}", "--random_weights=1", "--engine=caffe2"]
+    done = run_processes(0, "test_net.py", *given)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    again = subprocess.run(done.stderr.partition("; run: ")[2], shell=True, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert " s on caffe2\n" in again.stdout

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Callable, NoReturn, Optional
 
+from vmz.engines.caffe2_here import NoCaffe2Error
 from vmz.errors import UsageError, VmzError
 from vmz.workflows import distributed
 from vmz.workflows.original_flags import ORIGINAL_FLAGS
@@ -185,7 +186,9 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None) -> int:
         if debug:
             raise
         if not error.told:
-            print(f"error: {error}", file=sys.stderr)
+            command = [sys.argv[0], *arguments]
+            told = error.for_command(command) if isinstance(error, NoCaffe2Error) else str(error)
+            print(f"error: {told}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from vmz.checkpoints.files import DB_TYPES
-from vmz.engines.registry import ENGINES
+from vmz.engines.registry import ENGINES, default_engine
 from vmz.engines.schedule import POLICIES
 from vmz.engines.trainer import PRECISIONS
 
@@ -25,6 +25,11 @@ class Flag:
     default: Any
     help: str
     choices: Optional[tuple[Any, ...]] = None
+    default_now: Optional[Callable[[], Any]] = None  # where the default depends on the environment
+
+    def effective_default(self) -> Any:
+        """The default here and now. Raises UsageError where the environment asks for what there is not."""
+        return self.default if self.default_now is None else self.default_now()
 
 
 def positive(text: str) -> int:
@@ -117,7 +122,14 @@ READER_FLAGS = {
 }
 
 ENGINE_FLAGS = {
-    "engine": Flag(str, "pytorch", "what runs the net; caffe2 needs .venv-caffe2 (make setup-caffe2)", ENGINES),
+    "engine": Flag(
+        str,
+        "pytorch",
+        "what runs the net; caffe2 needs .venv-caffe2 (make setup-caffe2). The environment variable VMZ_ENGINE sets "
+        "the default",
+        ENGINES,
+        default_engine,
+    ),
     "device": Flag(device, "auto", "auto (the first GPU, or else the CPU), cpu, cuda or cuda:N"),
     "num_gpus": Flag(
         not_negative,

@@ -37,7 +37,7 @@ def add_flags(
         group.add_argument(
             f"--{name}",
             type=flag.kind,
-            default=defaults.get(name, flag.default),
+            default=defaults.get(name, flag.effective_default()),
             help=flag.help,
             choices=flag.choices,
             metavar=None if flag.choices else METAVARS.get(flag.kind, "N"),

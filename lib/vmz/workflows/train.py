@@ -60,7 +60,8 @@ class Trained:
         }
 
     def text(self) -> str:
-        lines = [] if not self.history.epochs else [epoch_line(self.history.epochs[-1], self.plan.epochs)]
+        lines = [f"trained on {self.environment['engine']}, device {self.environment['device']}"]
+        lines += [] if not self.history.epochs else [epoch_line(self.history.epochs[-1], self.plan.epochs)]
         best = self.history.best()
         if best is not None:
             lines.append(f"best: epoch {best['epoch']}, {figures_text(best['figures'])}")
