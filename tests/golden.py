@@ -16,6 +16,8 @@ SHARED = Path(os.environ.get("VMZ_SHARED", Path(__file__).resolve().parents[2] /
 GOLDEN = SHARED / "golden"
 VIDEOS = SHARED / "videos"
 
+used: set[str] = set()  # the golden files that this run has read
+
 needs_shared = pytest.mark.skipif(
     not GOLDEN.is_dir() and not os.environ.get("CI"), reason=f"nothing at {SHARED}; set VMZ_SHARED to run this"
 )
@@ -23,7 +25,9 @@ needs_shared = pytest.mark.skipif(
 
 def golden_path(name: str) -> Path:
     """A golden file, as nets/index.json. The test is skipped where there is none (with CI set it fails)."""
-    return _first(f"the recording {name}", GOLDEN / name, OWN / name)
+    path = _first(f"the recording {name}", GOLDEN / name, OWN / name)
+    used.add(name)
+    return path
 
 
 def golden_names(pattern: str) -> list[str]:
