@@ -1,7 +1,7 @@
 """What every run of the tests begins and ends with.
 
-It begins where scripts find their own modules, and without the settings of the person who runs it. It ends with how many
-of the original's recordings it was held against.
+It begins where scripts find their own modules, and without the settings of the person who runs it. It ends with how
+many of the original's recordings it was held against.
 """
 
 from __future__ import annotations

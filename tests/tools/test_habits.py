@@ -12,8 +12,12 @@ import pytest
 from tests.engines.real_caffe2 import ENGINES, without_caffe2
 from tests.processes import ONE_THREAD, run_processes
 from tests.small_videos import video
+from vmz.checkpoints.files import save
+from vmz.checkpoints.seeded import seeded_weights
 from vmz.engines.caffe2_here import CAFFE2_PYTHON
 from vmz.engines.caffe2_workspace import OPS_LIBRARY
+from vmz.models.config import ModelConfig
+from vmz.models.registry import build
 from vmz.video.database import DatabaseWriter, VideoDatabase
 from vmz.video.records import Record
 
@@ -133,3 +137,17 @@ def test_outside_its_environment_the_command_that_works_is_printed(folder: Path)
     again = subprocess.run(done.stderr.partition("; run: ")[2], shell=True, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert " s on caffe2\n" in again.stdout
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_pretrained_model_initialises_the_network(engine: str, folder: Path, tmp_path: Path) -> None:
+    small = ModelConfig("r2plus1d", 10, 5, clip_length=4, channel_multiplier=0.1)
+    model = build(small, is_test=True)
+    save(tmp_path / "w.pkl", seeded_weights([*model.params, *model.computed_params], 1))
+    network = [flag for flag in SMALL if "batch_size" not in flag and "clip_per_video" not in flag]
+    training = ["--batch_size=2", "--epoch_size=2", "--num_epochs=1", f"--file_store_path={tmp_path / 'run'}"]
+    given = [*network, *training, f"--engine={engine}", f"--train_data={folder / 'ids'}", "--video_res_type=0"]
+    done = run_processes(0, "train_net.py", *given, f"--pretrained_model={tmp_path / 'w.pkl'}", "--db_type=pickle")
+    assert done.returncode == 0, done.stderr
+    assert f"{tmp_path / 'w.pkl'}: " in done.stdout
+    assert f"trained on {engine}, device cpu" in done.stdout
