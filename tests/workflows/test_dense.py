@@ -13,7 +13,7 @@ from tests.features.test_files import python2_pickle
 from vmz.errors import UsageError, VmzError
 from vmz.features.files import format_of, save_features
 from vmz.features.table import ArrayTable
-from vmz.workflows.dense import aggregate_files, feature_files, fuse
+from vmz.workflows.dense import DensePrediction, aggregate_files, feature_files, figures_text, fuse
 
 
 def clips(seed: int = 0, count: int = 40, videos: int = 6, classes: int = 7) -> dict[str, np.ndarray]:
@@ -57,6 +57,10 @@ def test_the_mean_over_a_videos_clips_in_all_files(most: int, tmp_path: Path) ->
     figures = found.figures()
     assert figures["video@1"] == np.mean(ranked[:, 0] == found.labels)
     assert figures["video@5"] == np.mean((ranked[:, :5] == found.labels[:, None]).any(axis=1))
+    few = DensePrediction(found.ids, found.scores[:, :3], found.labels % 3, found.clips, found.right_clips).figures()
+    assert list(few) == ["clip@1", "video@1", "video@3"]
+    assert figures_text(few, 3).endswith(", video@3: 1.0 (always: the network has 3 classes)")
+    assert "always" not in figures_text(figures, 7)
     if not most:
         assert figures["clip@1"] == np.mean(arrays["softmax"].argmax(axis=1) == arrays["label"])
 
