@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from vmz.features.files import HDF5, NPZ, PICKLE
+from vmz.features.files import HDF5, NPY, NPZ, PICKLE
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.extract import Extraction, extract
 from vmz.workflows.extract_videos import VideoExtraction, extract_videos
@@ -33,8 +33,25 @@ def main(argv: Sequence[str]) -> int:
     ours = parser.add_argument_group("not in the original")
     ours.add_argument("--videos", metavar="PATTERN", help="untrimmed videos, as 'folder/*.mp4', instead of --test_data")
     ours.add_argument("--stride_seconds", type=float, default=1.0, help="from one clip of such a video to the next")
-    ours.add_argument("--video_format", default=NPZ, choices=[NPZ, PICKLE, HDF5], help="of the files with --videos")
-    ours.add_argument("--resume", type=switch, default=1, help="0: start afresh, where an unfinished run was left")
+    ours.add_argument(
+        "--video_format",
+        default=NPZ,
+        choices=[NPZ, NPY, PICKLE, HDF5],
+        help="of the files with --videos; npy: one blob, the times beside it in an .npz",
+    )
+    ours.add_argument(
+        "--keep_axes",
+        type=switch,
+        help="1: features keep axes of 1, as final_avg of clips x C x 1 x 1 x 1; 0: they are left out, clips x C. Not "
+        "given: 0 with --videos, 1 for a database (the original's shapes)",
+    )
+    ours.add_argument(
+        "--resume",
+        type=switch,
+        default=1,
+        help="1: go on with what an earlier run of the same settings left, and refuse to replace features of other "
+        "settings; 0: extract all anew, in place of what is there",
+    )
     ours.add_argument(
         "--original_start_faults",
         type=switch,
@@ -60,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
 def print_extraction(extraction: Extraction, weights: str) -> None:
     if extraction.checkpoint is not None:
         print(f"{weights}: {extraction.checkpoint.summary()}")
-    if extraction.resumed:
+    if extraction.resumed and not extraction.was_there:
         print(f"{extraction.resumed} videos were there already, of a run that was stopped")
     if extraction.skipped:
         print(f"{len(extraction.skipped)} videos left out:")
@@ -68,7 +85,13 @@ def print_extraction(extraction: Extraction, weights: str) -> None:
             print(f"  {bad}")
     for name, shape in extraction.shapes.items():
         print(f"{name}: {' x '.join(map(str, shape))}")
-    print(f"{extraction.videos} videos, {extraction.seconds:.1f} s, written to {extraction.path}")
+    if extraction.was_there:
+        print(
+            f"nothing to do: {extraction.path} is there, of {extraction.videos} videos with the same settings "
+            "(--resume=0 extracts them anew)"
+        )
+    else:
+        print(f"{extraction.videos} videos, {extraction.seconds:.1f} s, written to {extraction.path}")
     if extraction.accuracy is not None:
         print(f"Sanity check --- clip accuracy: {extraction.accuracy}")
 
@@ -82,6 +105,14 @@ def print_videos(found: VideoExtraction, weights: str) -> None:
         else:
             early = f", decoding ended early: {entry['ended_by']}" if entry["ended_by"] else ""
             print(f"{entry['file']}: {entry['clips']} clips of {entry['seconds']:.1f} s{early}")
+    if found.resumed == len(found.videos):
+        print(
+            f"nothing to do: {found.resumed} videos are there, with the same settings, listed in {found.index} "
+            "(--resume=0 extracts them anew)"
+        )
+        return
+    if found.resumed:
+        print(f"{found.resumed} videos were there already, of an earlier run with the same settings")
     print(f"{len(found.videos)} videos, {found.seconds:.1f} s, listed in {found.index}")
 
 

@@ -65,7 +65,11 @@ def test_the_page_is_written_with_all_its_curves(tmp_path: Path) -> None:
     (loss,) = plots[0]["series"]
     assert loss["values"][0] == 10 and loss["at"][0] == 0 and loss["at"][-1] == 1
     assert [len(series["values"]) for series in plots[1]["series"]] == [100, 10, 10]
-    assert "Best video@1 of the test 50.00\u00a0%, at iteration 100 (epoch 9)" in html and "test video@1</th>" in html and "mAP" not in html
+    assert (
+        "Best video@1 of the test 50.00\u00a0%, at iteration 100 (epoch 9)" in html
+        and "test video@1</th>" in html
+        and "mAP" not in html
+    )
 
 
 def test_several_labels_have_a_map() -> None:

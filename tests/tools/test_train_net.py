@@ -89,7 +89,9 @@ def check_all_places_agree(result: dict[str, Any], answer: subprocess.CompletedP
         clips = sum(point["clips"] for point in points)
         assert clips == entry["clips"] == 10
         for name in ("loss", "accuracy"):
-            assert sum(point[name] * point["clips"] for point in points) / clips == pytest.approx(entry[name], rel=1e-12)
+            assert sum(point[name] * point["clips"] for point in points) / clips == pytest.approx(
+                entry[name], rel=1e-12
+            )
         loss, accuracy = f"{entry['loss']:.4f}", f"{entry['accuracy']:.4f}"
         assert f"epoch {entry['epoch']}/2, loss {loss}, accuracy {accuracy}, rate 0.01" in answer.stdout
         assert row[0] == str(entry["epoch"]) and row[2] == loss and row[3] == f"{100 * entry['accuracy']:.2f}\u00a0%"

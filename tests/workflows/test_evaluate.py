@@ -73,7 +73,9 @@ def test_the_last_accuracy_of_three_classes_is_video_3(engine: str, tmp_path: Pa
     assert found.closing_lines().splitlines()[0].endswith(", top3: 1.0")
     always = "video@3  100.00%, always: the network has 3 classes"
     assert found.named_lines().splitlines()[-1] == always
-    html = page(found.to_json(), Scored(found.scores.keys, np.stack(found.scores.videos), np.stack(found.scores.labels)))
+    html = page(
+        found.to_json(), Scored(found.scores.keys, np.stack(found.scores.videos), np.stack(found.scores.labels))
+    )
     assert "Always 100\u00a0%: there are 3 classes." in html and "video@5" not in html
     np.savez(tmp_path / "scores.npz", **score_arrays(found.scores, vars(options)))
     again = aggregate_files([tmp_path / "scores.npz"])

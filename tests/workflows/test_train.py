@@ -21,7 +21,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_motion_database(tmp_path_factory.mktemp("motion") / "lmdb")
 
 
-def run(database: Path, folder: Path, figures: list[dict[str, float]], monkeypatch: pytest.MonkeyPatch, *more: str) -> Any:
+def run(
+    database: Path, folder: Path, figures: list[dict[str, float]], monkeypatch: pytest.MonkeyPatch, *more: str
+) -> Any:
     """Train for some epochs whose evaluations give `figures`."""
     given = iter(figures)
     monkeypatch.setattr(
@@ -30,7 +32,8 @@ def run(database: Path, folder: Path, figures: list[dict[str, float]], monkeypat
     options = parse(
         train_parser("test"),
         [*TINY_NETWORK, "--batch_size=2", "--epoch_size=6", f"--num_epochs={len(figures)}", "--save_model_name=run",
-         f"--train_data={database}", f"--test_data={database}", f"--file_store_path={folder}", "--display_iter=2", *more],
+         f"--train_data={database}", f"--test_data={database}", f"--file_store_path={folder}", "--display_iter=2",
+         *more],
     )  # fmt: skip
     return training.train(options)
 

@@ -1,7 +1,7 @@
 """Curves as data that a template draws: paths in a box of 1000 x 1000, ticks in percent, and the values behind them.
 
-A long run has more points than a screen has columns: they are gathered into bins, drawn as their (weighted) mean within the
-band from their least to their greatest.
+A long run has more points than a screen has columns: they are gathered into bins, drawn as their (weighted) mean within
+the band from their least to their greatest.
 """
 
 from __future__ import annotations

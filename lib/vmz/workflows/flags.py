@@ -232,7 +232,9 @@ BEYOND_FLAGS = {
 EXTRACT_FLAGS = {
     "features": Flag(str, "final_avg", "blobs to extract, as final_avg,softmax,label,video_id,start_frame"),
     "output_path": Flag(
-        str, None, "file to write: .npz, .h5 or .hdf5, else the original's pickle (a folder with --videos)"
+        str,
+        None,
+        "file to write: .npz, .npy (one blob), .h5 or .hdf5, else the original's pickle (a folder with --videos)",
     ),
     "save_h5": Flag(switch, 0, "1: HDF5, whatever the ending of --output_path"),
     "num_iterations": Flag(int, -1, "stop after so many batches; -1: the whole database, the short last batch too"),
