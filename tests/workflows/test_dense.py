@@ -84,6 +84,18 @@ def test_a_file_of_2018(tmp_path: Path) -> None:
     assert found.ids.tolist() == [7, 8] and found.labels.tolist() == [1, 1] and found.figures()["video@1"] == 0
 
 
+def test_scores_with_axes_of_1_and_without_are_alike(tmp_path: Path) -> None:
+    """As extract_features writes them with --keep_axes=1 and 0; a .npy has no labels, and says so."""
+    arrays = clips()
+    maps = {**arrays, "softmax": arrays["softmax"].reshape(40, 7, 1, 1, 1), "label": arrays["label"].reshape(40, 1)}
+    one = aggregate_files(feature_files(write(tmp_path / "a", arrays, ".npz"), "input_dir"))
+    two = aggregate_files(feature_files(write(tmp_path / "b", maps, ".npz"), "input_dir"))
+    assert np.array_equal(one.scores, two.scores) and one.figures() == two.figures()
+    np.save(tmp_path / "a" / "softmax.npy", arrays["softmax"])
+    with pytest.raises(VmzError, match=r"softmax\.npy has no softmax and no label and no video_id, but features"):
+        aggregate_files(feature_files(tmp_path / "a", "input_dir"))
+
+
 def test_files_come_by_number_and_unfinished_ones_are_refused(tmp_path: Path) -> None:
     for name in ("f10.pkl", "f9.pkl", "f1.npz", "notes.txt"):
         (tmp_path / name).touch()
