@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The image's health check: a video written here goes through an LMDB, the reader and a small network.
 
-On the engine that VMZ_ENGINE names, as any test_net would run. Prints one line and exits 0; any failure is an exception.
+On the engine that VMZ_ENGINE names, as test_net runs it. Prints one line and exits 0; any failure is an exception.
 Seconds, CPU only; the line counts the CUDA devices that torch sees.
 """
 

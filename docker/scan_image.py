@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Looks through a file system for what gives a user more than they should have; the build of each image ends with it.
 
-Reports files and folders with a setuid or setgid bit, and those that everybody may write; of these /tmp alone is allowed,
-with its sticky bit. Exit status 1 where there is one, and where a folder could not be looked into. Only root sees them all:
+Reports files and folders with a setuid or setgid bit, and those that everybody may write; of these /tmp alone is
+allowed, with its sticky bit. Exit status 1 where there is one, and where a folder could not be looked into. Only root
+sees them all:
 
     docker run --user 0 vmz docker/scan_image.py [FOLDER]
 """
