@@ -21,7 +21,8 @@ ARG VARIANT=cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY docker/torch-requirements-${VARIANT}.txt /tmp/lock.txt
 COPY docker/wheels /tmp/wheels
-RUN python3 -m venv /opt/vmz \
+RUN if [ "$VARIANT" != cpu ]; then TORCH_INDEX=; fi \
+    && python3 -m venv /opt/vmz \
     && /opt/vmz/bin/python -m pip install --quiet --no-cache-dir --no-deps --require-hashes --only-binary :all: \
         --find-links /tmp/wheels ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r /tmp/lock.txt
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.docs.blocks import ROOT, Block
-from tests.motion import CLASSES, make_videos, write_motion_database
+from tests.motion import CLASSES, make_videos
 from vmz import zoo
 from vmz.checkpoints.files import save
 from vmz.checkpoints.pickles import load_pickle, save_pickle
@@ -27,6 +27,8 @@ from vmz.features.files import save_features
 from vmz.features.table import ArrayTable
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
+from vmz.video.database import DatabaseWriter
+from vmz.video.records import Record
 from vmz.workflows.command import Parser
 from vmz.workflows.flags import MODEL_FLAGS, READER_FLAGS
 from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse
@@ -34,7 +36,7 @@ from vmz.workflows.scores import Scores, score_arrays
 
 CLONE = ("tools", "data", "scripts", "models_zoo")
 DEMO_WEIGHTS = ROOT / "models_zoo" / "demo" / "motion_r2plus1d_10.pkl"
-VIDEOS = 2
+VIDEOS = 4
 
 
 def prepare(folder: Path) -> Path:
@@ -43,17 +45,19 @@ def prepare(folder: Path) -> Path:
         (folder / name).symlink_to(ROOT / name)
     for name in ("videos", "films"):
         (folder / name).mkdir()
-    rows = []
+    rows: list[tuple[str, int]] = []
     for number, motion in enumerate(CLASSES[:VIDEOS]):
         path = folder / "videos" / f"{motion}.mp4"
         path.write_bytes(make_videos.make_video(motion, (1, 0, number)))
         shutil.copy(path, folder / "films")
-        rows.append([f"videos/{path.name}", number])
+        rows.append((f"videos/{path.name}", number))
     for name in ("list.csv", "val.csv"):
         with open(folder / name, "w", newline="") as stream:
-            csv.writer(stream).writerows([["org_video", "label"], *rows])
-    (folder / "classes.txt").write_text("\n".join(CLASSES) + "\n")
-    write_motion_database(folder / "val_lmdb")
+            csv.writer(stream).writerows([("org_video", "label"), *rows])
+    (folder / "classes.txt").write_text("".join(f"class {label}\n" for label in range(400)))
+    with DatabaseWriter(folder / "val_lmdb") as writer:
+        for path, label in rows:
+            writer.write(Record(b"%05d" % label, (folder / path).read_bytes(), (label,)))
     shutil.copytree(folder / "val_lmdb", folder / "train_lmdb")
     weights = load_pickle(DEMO_WEIGHTS)
     save(folder / "r2plus1d_8.mdl", weights)
