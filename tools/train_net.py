@@ -11,6 +11,8 @@ from vmz.workflows import training_plan
 from vmz.workflows.command import run_tool
 from vmz.workflows.launch import launch
 from vmz.workflows.options import parse, train_parser
+from vmz.workflows.settings import TRAINING
+from vmz.workflows.settings_report import announce
 from vmz.workflows.train import dry_run, train
 
 
@@ -18,8 +20,9 @@ def main(argv: Sequence[str]) -> int:
     parser = train_parser(__doc__)
     parser.add_argument("--dry_run", action="store_true", help="print the plan and stop; needs no data")
     parser.add_argument("--output", metavar="FILE", help="the result (or the plan) as JSON")
-    options = parse(parser, argv)
+    options = parse(parser, argv, TRAINING)
     if options.dry_run:
+        announce(options)
         result = dry_run(options)
         print(training_plan.text(result))
     else:
@@ -27,6 +30,7 @@ def main(argv: Sequence[str]) -> int:
         status = launch(options, argv) if options.engine == "pytorch" else None
         if status is not None:
             return status
+        announce(options)
         trained = train(options)
         result = trained.to_json()
         if trained.is_first:

@@ -24,12 +24,14 @@ from vmz.workflows.flags import (
 from vmz.workflows.launch import launch
 from vmz.workflows.options import add_flags, add_zoo_flag, parse
 from vmz.workflows.scores import class_lines, score_arrays
+from vmz.workflows.settings import TESTING
+from vmz.workflows.settings_report import announce
 
 
 def evaluation_parser(description: str, **defaults: Any) -> Parser:
     """The parser of an evaluation; `defaults` are those that a tool has of its own."""
     parser = Parser(description)
-    add_zoo_flag(parser)
+    add_zoo_flag(parser, TESTING)
     add_flags(parser, "network", list(MODEL_FLAGS), **defaults)
     add_flags(parser, "data", list(READER_FLAGS), **defaults)
     add_flags(parser, "engine", list(ENGINE_FLAGS), **defaults)
@@ -54,6 +56,7 @@ def run_evaluation(parser: Parser, argv: Sequence[str]) -> int:
     status = launch(options, argv)
     if status is not None:
         return status
+    announce(options)
     evaluation = evaluate(options)
     if distributed.rank() == 0:
         write_files(evaluation)

@@ -45,7 +45,18 @@ from vmz.workflows.evaluate import (
 from vmz.workflows.options import device_name, video_input_arguments
 
 SETTINGS, SKIPPED = "settings.json", "skipped.json"
-WHERE = ("output_path", "device", "num_gpus", "gpus", "num_decode_threads", "display_iter", "debug", "resume", "zoo")
+WHERE = (
+    "output_path",
+    "device",
+    "num_gpus",
+    "gpus",
+    "num_decode_threads",
+    "display_iter",
+    "debug",
+    "resume",
+    "zoo",
+    "protocol",
+)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Optional
 
 from vmz import zoo
-from vmz.errors import UsageError
+from vmz.checkpoints.files import file_type
+from vmz.errors import UsageError, VmzError
 from vmz.models.config import ModelConfig
 from vmz.video.arguments import FLOW_CHANNELS
 from vmz.workflows import distributed
@@ -24,6 +26,7 @@ from vmz.workflows.flags import (
     TRAIN_READER_FLAGS,
     Flag,
 )
+from vmz.workflows.settings import TESTING, TRAINING, Resolution, Use, resolve
 
 
 def add_flags(
@@ -43,9 +46,17 @@ def add_flags(
         )
 
 
-def add_zoo_flag(parser: Parser) -> None:
-    """--zoo NAME: take the flags of a published model; flags given beside it win."""
+def add_zoo_flag(parser: Parser, use: Optional[Use] = None) -> None:
+    """--zoo NAME, and --protocol for a tool that tests (`use` says how): flags given beside them win."""
     parser.add_argument("--zoo", metavar="NAME", help="a published model (tools/zoo.py list): sets its flags")
+    if use is not None:
+        parser.add_argument(
+            "--protocol",
+            choices=zoo.PROTOCOLS,
+            help="of a published model (--zoo, or a checkpoint with its file name). published: the test that its "
+            "figures come from, fully convolutional and with three crops for CSN; fast: one centre crop of the size "
+            f"that the table prints. Default here: {use.protocol}",
+        )
 
 
 def train_parser(description: str) -> Parser:
@@ -62,20 +73,49 @@ def train_parser(description: str) -> Parser:
     return parser
 
 
-def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
-    """Parse, with the flags of --zoo as defaults where the parser takes them."""
-    first = Parser("", add_help=False)
-    add_zoo_flag(first)
+class Options(argparse.Namespace):
+    """Parsed flags. `resolved`, where each setting comes from, is a slot: vars(options) holds the flags alone."""
+
+    __slots__ = ("resolved",)
+    resolved: Resolution
+
+
+_NOT_GIVEN = object()
+
+
+def given_flags(parser: Parser, argv: Sequence[str]) -> dict[str, Any]:
+    """{flag: value} of the flags that the command line has, under whatever name or abbreviation."""
+    names = {action.dest: _NOT_GIVEN for action in parser._actions}
+    found = parser.parse_args(list(argv), argparse.Namespace(**names))
+    return {name: value for name, value in vars(found).items() if value is not _NOT_GIVEN}
+
+
+def parse(parser: Parser, argv: Sequence[str], use: Use = TESTING) -> Options:
+    """Parse; what is not given by hand comes from --zoo and from the checkpoint (see `settings.resolve`)."""
+    given = given_flags(parser, argv)
+    defaults = vars(parser.parse_args(list(argv)))
+    defaults.update({flag: parser.get_default(flag) for flag in given})
     try:
-        name = first.parse_known_args(list(argv))[0].zoo
-    except UsageError:
-        name = None  # the full parser says it better
-    if name is not None and any(action.dest == "zoo" for action in parser._actions):
-        given = {text.split("=")[0].lstrip("-") for text in argv if text.startswith("--")}
-        known = {action.dest for action in parser._actions}
-        flags = zoo.flags(zoo.find(name), given)
-        parser.set_defaults(**{flag: value for flag, value in flags.items() if flag in known})
-    return parser.parse_args(list(argv))
+        resolution = resolve(given, defaults, _use(use, {**defaults, **given}))
+    except VmzError as error:
+        error.told = error.told or distributed.rank() > 0  # the first of several processes has the same command line
+        raise
+    options = Options(**{**defaults, **resolution.values(), **given})
+    options.resolved = resolution
+    return options
+
+
+def _use(use: Use, flags: Mapping[str, Any]) -> Use:
+    """`use`, or none of the checkpoint where it is a training's own, which goes on with the flags that it is given."""
+    if use is not TRAINING or not flags.get("load_model_path") or not flags.get("is_checkpoint"):
+        return use
+    resumes = file_type(flags["load_model_path"], flags.get("db_type")) == "minidb"
+    return replace(use, takes=frozenset(), from_zoo=use.from_zoo | use.takes) if resumes else use
+
+
+def resolution_of(options: argparse.Namespace) -> Optional[Resolution]:
+    """Where the settings of parsed options come from; None of options made by hand."""
+    return getattr(options, "resolved", None)
 
 
 def model_config(options: argparse.Namespace, **changes: Any) -> ModelConfig:

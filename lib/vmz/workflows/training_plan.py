@@ -48,19 +48,25 @@ class Plan:
         return found
 
 
-def make_plan(options: argparse.Namespace, devices: int) -> Plan:
-    """The plan of `options` (of train_net) on so many devices, all processes together.
+def make_plan(options: argparse.Namespace, devices: int, videos: int = 0) -> Plan:
+    """The plan of `options` (of train_net) on so many devices, all processes together, for an LMDB of so many videos.
 
     Counts as the original does: an epoch is epoch_size clips, rounded down to whole iterations of batch_size clips on
     each device; the rate is base_learning_rate times the devices, and falls every step_epoch epochs.
-    Raises UsageError for what leaves nothing to do.
+    Raises UsageError for what leaves nothing to do, and for an epoch of one pass over `videos` that are not known (0).
     """
     devices *= options.accumulation_steps
     clips = options.batch_size * devices
-    per_epoch = options.epoch_size // clips
-    if not per_epoch:
+    if not options.epoch_size and not videos:
         raise UsageError(
-            f"--epoch_size={options.epoch_size} is smaller than one iteration of {clips} clips (--batch_size="
+            "--epoch_size=0 means one pass over the training videos, but --train_data="
+            f"{options.train_data} holds none; give --train_data, or a number of clips as --epoch_size"
+        )
+    per_epoch = (options.epoch_size or videos) // clips
+    if not per_epoch:
+        meaning = "" if options.epoch_size else f", one pass over the {videos} videos of {options.train_data},"
+        raise UsageError(
+            f"--epoch_size={options.epoch_size}{meaning} is smaller than one iteration of {clips} clips (--batch_size="
             f"{options.batch_size} on {devices} devices); give a larger epoch or a smaller batch"
         )
     if options.base_learning_rate < 0 or options.weight_decay < 0 or options.clip_gradient < 0:
@@ -76,6 +82,16 @@ def make_plan(options: argparse.Namespace, devices: int) -> Plan:
         warmup_iterations=math.ceil(options.warmup_epochs * per_epoch),
     )
     return Plan(devices, options.batch_size, per_epoch, options.num_epochs, schedule)
+
+
+def one_pass(plan: Plan, videos: int) -> str:
+    """What an epoch of --epoch_size=0 comes to."""
+    rest = videos - plan.epoch_size
+    left = f"; the {rest} videos left over begin the next epoch" if rest else ""
+    return (
+        f"an epoch is one pass over the {videos} videos: {plan.iterations_per_epoch} iterations of "
+        f"{plan.clips_per_iteration} clips{left}"
+    )
 
 
 def describe(plan: Plan, model: Model, options: argparse.Namespace, videos: int) -> dict[str, Any]:
