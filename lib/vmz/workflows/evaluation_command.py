@@ -69,6 +69,8 @@ def write_files(evaluation: Evaluation) -> None:
     options = evaluation.options
     if options["save_scores"]:
         arrays = score_arrays(evaluation.scores, options)
+        if evaluation.label_names is not None:
+            arrays["label_names"] = np.array(evaluation.label_names)
         with atomic_write(options["save_scores"]) as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     if options["output"]:

@@ -63,7 +63,7 @@ def notes(resolution: Resolution) -> Iterator[str]:
                 f"note: the figures of {row.name} were published for another test ({protocol['remark']}), which this "
                 "tool does not run"
             )
-    if resolution.labels is not None:
+    if resolution.labels is not None and "aggregation" in values:
         more = ", ..." if len(resolution.labels) > NAMES_SHOWN else ""
         yield f"class names from the checkpoint: {', '.join(resolution.labels[:NAMES_SHOWN])}{more}"
     checkpoint = resolution.checkpoint
