@@ -36,12 +36,13 @@ class Use:
     """What a tool takes from elsewhere than its command line.
 
     takes: settings, of a published model, a checkpoint and its blobs alike. protocol: of a published model where
-    --protocol is not given. from_zoo: settings taken from --zoo alone. with_zoo: what --zoo means besides its row.
-    not_rows: settings that a published model has for tests only.
+    --protocol is not given; None for a tool that does not test (it takes the input of the fast one). from_zoo: settings
+    taken from --zoo alone. with_zoo: what --zoo means besides its row. not_rows: settings that a published model has
+    for tests only.
     """
 
     takes: frozenset[str]
-    protocol: str = zoo.FAST
+    protocol: Optional[str] = zoo.FAST
     from_zoo: frozenset[str] = frozenset()
     with_zoo: Mapping[str, Any] = field(default_factory=dict)
     not_rows: frozenset[str] = frozenset()
@@ -53,6 +54,7 @@ FEATURES = Use(frozenset(NETWORK | INPUT | {"crop_per_clip", "batch_size"}))
 _HEAD = {"num_labels", "multi_label", "pred_layer_name", "use_dropout", "use_convolutional_pred"}
 TRAINING = Use(
     frozenset((NETWORK | INPUT) - _HEAD),
+    protocol=None,
     from_zoo=frozenset({"num_labels", "epoch_size"}),
     with_zoo={"epoch_size": 0},  # one pass over the data at hand, not the 110,000 clips of the published runs
     not_rows=frozenset({"video_res_type"}),  # aspect kept in training, not in the tests of the 112 pixel models
@@ -150,7 +152,7 @@ def resolve(given: Mapping[str, Any], defaults: Mapping[str, Any], use: Use = TE
     row = named or filed
     return Resolution(
         settings=settings,
-        protocol=protocol if row is not None else None,
+        protocol=protocol if row is not None and use.protocol is not None else None,
         row=row,
         checkpoint=checkpoint,
         differences=tuple(_differences(values, reference, use)),
@@ -164,7 +166,7 @@ def _protocol(given: Mapping[str, Any], use: Use) -> str:
     if given.get("protocol"):
         return str(given["protocol"])
     centre = given.get("crop_size") in CROPS or given.get("use_convolutional_pred") == 0
-    return zoo.FAST if centre else use.protocol
+    return zoo.FAST if centre or use.protocol is None else use.protocol
 
 
 def _row_flags(row: Optional[zoo.ZooRow], protocol: str, use: Use) -> dict[str, Any]:
@@ -207,8 +209,14 @@ def _refuse_contradictions(
 
 
 def _advice(fact: Fact, setting: Setting, partial: bool) -> str:
-    what = f"leave --{fact.flag} out" if setting.source == COMMAND_LINE and fact.known else f"give --{fact.flag}"
-    return f"{what}, or load another checkpoint" + (" (--allow_partial_load=1 loads what fits)" if partial else "")
+    what = {
+        COMMAND_LINE: f"leave --{fact.flag} out" if fact.known else f"give another --{fact.flag}",
+        ZOO: "leave --zoo out, or name another model",
+        PUBLISHED_FILE: "give the file another name",
+        CHECKPOINT: "is the file damaged?",
+        DEFAULT: f"give --{fact.flag}",
+    }[setting.source]
+    return f"{what}; or load another checkpoint" + (" (--allow_partial_load=1 loads what fits)" if partial else "")
 
 
 def _reference(
