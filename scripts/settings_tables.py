@@ -67,7 +67,8 @@ def zoo_page() -> str:
         "(`--protocol=published`). `clip` is frames x sampling rate, of flow for the flow networks. `views` is clips x",
         "crops of a video. `head` is fc, or convolutional, which scores several positions of a crop. `at a time` is",
         "how many crops go through the network together (0: a whole batch). The last two columns are what",
-        "`--protocol=fast` takes instead. `?` was not published: it is read from the checkpoint's blobs, or has to be given.",
+        "`--protocol=fast` takes instead. `?` was not published: it is read from the checkpoint's blobs, or has to be",
+        "given.",
         "",
         "| model | network | labels | clip | resize | crop | pool1 | head | views | at a time | test stated for | "
         "fast: crop | views |",
