@@ -9,7 +9,7 @@ from vmz.errors import UsageError
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dump_clips import Dump, override, read_clips, write_contact_sheet, write_npz
 from vmz.workflows.flags import READER_FLAGS, not_negative, switch
-from vmz.workflows.options import add_flags, add_zoo_flag, parse, video_input_arguments
+from vmz.workflows.options import add_flags, add_zoo_flag, parse, require_checkpoint, video_input_arguments
 from vmz.workflows.settings import TESTING
 from vmz.workflows.settings_report import announce
 
@@ -40,6 +40,7 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     options = parse(parser(), argv)
+    require_checkpoint(options)
     announce(options)
     if not options.test_data:
         raise UsageError("--test_data is missing: give an LMDB of videos, as create_video_db.py makes it")

@@ -13,7 +13,7 @@ from vmz.models.registry import TEST_NET_NAME, build
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.describe import model_from_golden, model_to_json, table
 from vmz.workflows.flags import MODEL_FLAGS, switch
-from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse
+from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse, require_checkpoint
 from vmz.workflows.settings import FEATURES
 from vmz.workflows.settings_report import announce
 
@@ -32,6 +32,7 @@ def main(argv: Sequence[str]) -> int:
         "--config", metavar="FILE", help="JSON: a {build_args, is_test, net_name}, or a list; '-': stdin"
     )
     options = parse(parser, argv, FEATURES)
+    require_checkpoint(options)
     announce(options)
     if options.config is not None:
         return print_configs(read_configs(options.config), options.json)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scripts.settings_tables import write_checkpoints
 from tests.e2e import run_tool
 from tests.engines.real_caffe2 import ENGINES
 from tests.motion import CLASSES, write_motion_database
@@ -72,6 +73,13 @@ def test_the_same_figures_and_class_names(engine: str, database: Path, names: Pa
     assert "settings from the training of run_best.pkl: model_name=r3d model_depth=10" in shown.stderr
     assert f"class names from the checkpoint: {CLASSES[0]}, " in shown.stderr and "warning" not in shown.stderr
     assert result["settings"]["sources"]["scale_h"] == {"value": 120, "source": "checkpoint"}
+    features = run_tool(
+        "extract_features.py", f"--load_model_path={tmp_path / 'run_1.mdl'}", f"--test_data={database}",
+        "--decode_type=1", "--clip_per_video=3", "--features=softmax,label", "--sanity_check=1",
+        f"--engine={engine}", f"--output_path={tmp_path / 'features.npz'}",
+    )  # fmt: skip
+    assert features.returncode == 0, features.stderr
+    assert f"Sanity check --- clip accuracy: {figures['clip@1']}" in features.stdout
     text = page.read_text()
     assert "Where the settings come from" in text and CLASSES[0] in text
 
@@ -110,6 +118,17 @@ def test_fine_tuning_takes_the_network_from_the_checkpoint(engine: str, database
     assert (options["conv1_temporal_kernel"], options["clip_length_rgb"], options["num_labels"]) == (5, 4, 9)
     about = load_about(tmp_path / "tuned_1.pkl")
     assert about["protocol"]["channel_multiplier"] == 0.05 and about["labels"] is None  # the old names are not the new
+
+
+def test_the_clips_and_the_network_of_a_checkpoint(database: Path, tmp_path: Path) -> None:
+    write_checkpoints(tmp_path)
+    ours = f"--load_model_path={tmp_path / 'ours.pkl'}"
+    dumped = run_tool("dump_clips.py", ours, f"--test_data={database}", "--batch_size=1")
+    assert "data: float32 3 x 3 x 8 x 112 x 112" in dumped.stdout, dumped.stderr
+    printed = run_tool("print_net.py", ours)
+    assert "r2plus1d depth 10, clip 3x8x112x112" in printed.stdout, printed.stderr
+    refused = run_tool("print_net.py", "--load_model_path=none.pkl")
+    assert (refused.returncode, refused.stderr) == (2, "error: --load_model_path=none.pkl: there is no such file\n")
 
 
 def test_an_epoch_of_one_pass(database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

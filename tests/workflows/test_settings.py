@@ -165,6 +165,11 @@ def test_zoo_is_the_published_protocol_and_fast_is_one_centre_crop() -> None:
     assert of_test(name, "--crop_size=320").use_convolutional_pred == 1
 
 
+def test_a_protocol_of_no_published_model_is_refused(folder: Path) -> None:
+    with pytest.raises(UsageError, match="--protocol=fast is of a published model, but there is no --zoo"):
+        of_test(f"--load_model_path={folder / 'ours.pkl'}", "--protocol=fast")
+
+
 def test_features_take_a_centre_crop_and_no_clips_a_video(folder: Path) -> None:
     defaults = {**vars(evaluation_parser("").parse_args([])), "clip_per_video": 1, "batch_size": 32}
     found = resolve({"zoo": "ir_csn_152_ft_kinetics_from_ig65m"}, defaults, FEATURES).values()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Optional
@@ -111,6 +112,13 @@ def _use(use: Use, flags: Mapping[str, Any]) -> Use:
         return use
     resumes = file_type(flags["load_model_path"], flags.get("db_type")) == "minidb"
     return replace(use, takes=frozenset(), from_zoo=use.from_zoo | use.takes) if resumes else use
+
+
+def require_checkpoint(options: argparse.Namespace) -> None:
+    """Raise UsageError for a --load_model_path that is not there, in a tool that takes its settings and no weights."""
+    path = options.load_model_path
+    if path and not os.path.isfile(path):
+        raise UsageError(f"--load_model_path={path}: there is no such file")
 
 
 def resolution_of(options: argparse.Namespace) -> Optional[Resolution]:

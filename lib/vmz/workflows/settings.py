@@ -118,8 +118,8 @@ def resolve(given: Mapping[str, Any], defaults: Mapping[str, Any], use: Use = TE
 
     given: {flag: value} by hand, among them zoo, protocol, load_model_path, db_type and allow_partial_load where they
     are; defaults: {flag: value} of all flags that the tool has. A checkpoint that is not there is left to whoever
-    loads it. Raises UsageError for a setting that contradicts the blobs, an unknown --zoo and what was not published;
-    VmzError for a checkpoint that is damaged.
+    loads it. Raises UsageError for a setting that contradicts the blobs, an unknown --zoo, what was not published and
+    a --protocol of no published model; VmzError for a checkpoint that is damaged.
 
     >>> resolve({"zoo": "r2plus1d_d18_l8"}, {"clip_length_rgb": 16, "top_k": 5}).values()
     {'clip_length_rgb': 8, 'top_k': 5}
@@ -131,6 +131,11 @@ def resolve(given: Mapping[str, Any], defaults: Mapping[str, Any], use: Use = TE
     if use.takes and path and os.path.isfile(path):
         checkpoint = read_checkpoint(path, everything.get("db_type"))
     filed = zoo.row_of_file(path) if use.takes and path else None
+    if given.get("protocol") and named is None and filed is None:
+        raise UsageError(
+            f"--protocol={given['protocol']} is of a published model, but there is no --zoo, and the checkpoint has no "
+            "published file name; name the model with --zoo, or leave --protocol out"
+        )
     protocol = _protocol(given, use)
     layers: dict[str, Mapping[str, Any]] = {
         COMMAND_LINE: given,

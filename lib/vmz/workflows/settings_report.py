@@ -39,8 +39,8 @@ def source_lines(resolution: Resolution) -> list[str]:
     lines = []
     for source in SOURCES:
         found = resolution.of(source)
-        if found:
-            shown = " ".join(f"{flag}={value}" for flag, value in found.items() if value is not None)
+        shown = " ".join(f"{flag}={value}" for flag, value in found.items() if value is not None)
+        if shown:
             lines.append(f"settings {_whence(source, resolution)}: {shown}")
     return lines
 
