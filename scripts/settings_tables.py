@@ -24,7 +24,7 @@ from vmz.models.registry import MODEL_NAMES, build
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.evaluation_command import evaluation_parser
 from vmz.workflows.options import Options, parse, train_parser
-from vmz.workflows.settings import SOURCES, TESTING, TRAINING, Resolution, resolve
+from vmz.workflows.settings import SOURCES, TESTING, Resolution, resolve
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 ZOO_PAGE, SETTINGS_PAGE = DOCS / "zoo_settings.md", DOCS / "settings.md"
@@ -128,9 +128,7 @@ def commands_table(folder: Path) -> str:
 
 
 def parsed(tool: str, argv: Sequence[str]) -> Options:
-    if tool == "train_net.py":
-        return parse(train_parser(""), argv, TRAINING)
-    return parse(evaluation_parser(""), argv)
+    return parse(train_parser("") if tool == "train_net.py" else evaluation_parser(""), argv)
 
 
 def source_cells(options: Options) -> str:

@@ -11,7 +11,6 @@ from vmz.workflows import training_plan
 from vmz.workflows.command import run_tool
 from vmz.workflows.launch import launch
 from vmz.workflows.options import parse, train_parser
-from vmz.workflows.settings import TRAINING
 from vmz.workflows.settings_report import announce
 from vmz.workflows.train import dry_run, train
 
@@ -20,7 +19,7 @@ def main(argv: Sequence[str]) -> int:
     parser = train_parser(__doc__)
     parser.add_argument("--dry_run", action="store_true", help="print the plan and stop; needs no data")
     parser.add_argument("--output", metavar="FILE", help="the result (or the plan) as JSON")
-    options = parse(parser, argv, TRAINING)
+    options = parse(parser, argv)
     if options.dry_run:
         announce(options)
         result = dry_run(options)

@@ -17,7 +17,6 @@ from vmz.video.database import DatabaseWriter, VideoDatabase
 from vmz.workflows.evaluate import evaluate
 from vmz.workflows.evaluation_command import evaluation_parser
 from vmz.workflows.options import parse, train_parser
-from vmz.workflows.settings import TRAINING
 from vmz.workflows.train import train
 
 # Nothing of it is test_net's default.
@@ -47,7 +46,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_training(database: Path, folder: Path, *more: str) -> dict[str, float]:
     """The figures of the evaluation after the last epoch."""
     argv = [*RUN, f"--train_data={database}", f"--test_data={database}", f"--file_store_path={folder}", *more]
-    return dict(train(parse(train_parser(""), argv, TRAINING)).history.epochs[-1]["figures"])
+    return dict(train(parse(train_parser(""), argv)).history.epochs[-1]["figures"])
 
 
 def figures_of_test(database: Path, checkpoint: Path, engine: str, *more: str) -> dict[str, float]:
@@ -133,7 +132,7 @@ def test_the_clips_and_the_network_of_a_checkpoint(database: Path, tmp_path: Pat
 
 def test_an_epoch_of_one_pass(database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = [*RUN, "--batch_size=3", f"--train_data={database}", f"--file_store_path={tmp_path}"]
-    history = train(parse(train_parser(""), argv, TRAINING)).history
+    history = train(parse(train_parser(""), argv)).history
     assert history.epochs[-1]["iteration"] == 2
     said = (
         "an epoch is one pass over the 8 videos: 2 iterations of 3 clips; the 2 videos left over begin the next epoch"

@@ -23,7 +23,6 @@ from vmz.workflows.settings import (
     DEFAULT,
     FEATURES,
     PUBLISHED_FILE,
-    TRAINING,
     ZOO,
     resolve,
 )
@@ -44,7 +43,7 @@ def of_test(*argv: str) -> Options:
 
 
 def of_training(*argv: str) -> Options:
-    return parse(train_parser(""), argv, TRAINING)
+    return parse(train_parser(""), argv)
 
 
 def sources(options: Options, *flags: str) -> list[str]:

@@ -66,6 +66,15 @@ def test_refuses(flag: str, words: str) -> None:
         make_plan(options(flag), devices=1)
 
 
+def test_an_epoch_of_one_pass_over_the_data() -> None:
+    one_pass = options("--epoch_size=0", "--batch_size=32", "--train_data=lmdb")
+    assert make_plan(one_pass, devices=2, videos=1000).iterations_per_epoch == 15
+    with pytest.raises(UsageError, match=r"one pass over the 50 videos of lmdb, is smaller .* give --batch_size=25 or"):
+        make_plan(one_pass, devices=2, videos=50)
+    with pytest.raises(UsageError, match="means one pass over the training videos, but --train_data=lmdb holds none"):
+        make_plan(one_pass, devices=2)
+
+
 def test_dry_run_needs_no_data() -> None:
     plan = dry_run(options(*KINETICS))
     assert plan["params_m"] == pytest.approx(33.34, abs=0.01)  # as published_figures.md has it

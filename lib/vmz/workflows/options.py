@@ -91,8 +91,14 @@ def given_flags(parser: Parser, argv: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in vars(found).items() if value is not _NOT_GIVEN}
 
 
-def parse(parser: Parser, argv: Sequence[str], use: Use = TESTING) -> Options:
-    """Parse; what is not given by hand comes from --zoo and from the checkpoint (see `settings.resolve`)."""
+def parse(parser: Parser, argv: Sequence[str], use: Optional[Use] = None) -> Options:
+    """Parse; what is not given by hand comes from --zoo and from the checkpoint (see `settings.resolve`).
+
+    use: what the tool takes from them; by default what training does where the parser has --is_checkpoint, else what
+    testing does.
+    """
+    if use is None:
+        use = TRAINING if any(action.dest == "is_checkpoint" for action in parser._actions) else TESTING
     given = given_flags(parser, argv)
     defaults = vars(parser.parse_args(list(argv)))
     defaults.update({flag: parser.get_default(flag) for flag in given})

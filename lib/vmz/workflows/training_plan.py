@@ -64,10 +64,14 @@ def make_plan(options: argparse.Namespace, devices: int, videos: int = 0) -> Pla
         )
     per_epoch = (options.epoch_size or videos) // clips
     if not per_epoch:
-        meaning = "" if options.epoch_size else f", one pass over the {videos} videos of {options.train_data},"
+        meaning, advice = "", "give a larger epoch or a smaller batch"
+        if not options.epoch_size:
+            meaning = f", one pass over the {videos} videos of {options.train_data},"
+            advice = f"give --batch_size={videos // devices} or less" if videos >= devices else "use fewer devices"
+            advice += ", or a number of clips as --epoch_size"
         raise UsageError(
             f"--epoch_size={options.epoch_size}{meaning} is smaller than one iteration of {clips} clips (--batch_size="
-            f"{options.batch_size} on {devices} devices); give a larger epoch or a smaller batch"
+            f"{options.batch_size} on {devices} devices); {advice}"
         )
     if options.base_learning_rate < 0 or options.weight_decay < 0 or options.clip_gradient < 0:
         raise UsageError("--base_learning_rate, --weight_decay and --clip_gradient must not be negative")
