@@ -56,6 +56,13 @@ def notes(resolution: Resolution) -> Iterator[str]:
             "memory; a larger --crop_per_inference is faster where there is memory"
         )
     row = resolution.row
+    crop = zoo.published_test(row).get("crop_size") if row is not None else None
+    if row is not None and resolution.protocol == zoo.PUBLISHED and crop is not None and values["crop_size"] == crop:
+        yield (
+            f"note: the table prints an input of {row.input_size_as_printed} for {row.name}, but its figures are of "
+            f"crops of {crop} through a fully convolutional head; --protocol=fast takes a centre crop of "
+            f"{row.flags['crop_size']}"
+        )
     if row is not None and row.protocol is not None and "clip_per_video" in values:
         protocol = zoo.manifest()["protocols"][row.protocol]
         if not protocol["flags"]:

@@ -75,7 +75,10 @@ class Trained:
 def dry_run(options: argparse.Namespace) -> dict[str, Any]:
     """The plan of a run: nets are built, sizes worked out, no data needed."""
     videos = _videos(options) if options.train_data and Path(options.train_data).exists() else 0
-    plan = make_plan(options, len(device_names(options)) * distributed.world_size(), videos)
+    devices = len(device_names(options)) * distributed.world_size()
+    training_plan.fit_batch(options, devices, videos)
+    a_pass = videos or options.batch_size * devices * options.accumulation_steps * training_plan.UNKNOWN_PASS
+    plan = make_plan(options, devices, a_pass)
     return training_plan.describe(plan, _forward_net(options), options, videos)
 
 
@@ -89,6 +92,7 @@ def train(options: argparse.Namespace) -> Trained:
         raise UsageError("--train_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     devices = device_names(options)
     videos = 0 if options.epoch_size else _videos(options)
+    training_plan.fit_batch(options, len(devices) * distributed.world_size(), videos)
     plan = make_plan(options, len(devices) * distributed.world_size(), videos)
     if videos and not distributed.rank():
         print(training_plan.one_pass(plan, videos), flush=True)
