@@ -90,7 +90,7 @@ def _draw(args: VideoInputArgs, random: np.random.Generator) -> _Draws:
 
 
 class _VideoReader:
-    """Reads the clips of one video, in one attempt or, where the container misstates what they depend on, in several."""
+    """Reads the clips of one video, in several attempts where the container misstates what they depend on."""
 
     def __init__(
         self, source: Source, start_frame: Optional[int], args: VideoInputArgs, draws: _Draws, out: Clips
@@ -137,7 +137,7 @@ class _VideoReader:
             return None, timeline.frames
 
     def _as_the_original(self, video: Video) -> tuple[Optional[Reading], int]:
-        """One clip of the frames whose timestamps are no less than a share of the duration, or of those at the start."""
+        """One clip of the frames shown from a share of the duration on, or where none is stated, from the start on."""
         args, needed = self._args, self._needed
         if not video.has_times:
             return self._by_number(video, 0)

@@ -36,7 +36,7 @@ class SeekError(Exception):
 
 
 class Video:
-    """The first video stream of a file, cover pictures passed over. Frames come one after the other; one thread at a time.
+    """The first video stream of a file, cover pictures passed over. Frames come one by one; one thread at a time.
 
     `duration` (in the stream's time base), `frames` and `rate` (frames a second, on average) are what the container
     states, 0 where it does not; `seconds` is the duration as far as stream or container state it. `format` is FFmpeg's
