@@ -130,7 +130,7 @@ class ClipReader {
   // One clip from a frame that the packets tell, by a seek. kRead, or the number of frames to decode from the start by.
   int64_t by_packets(int64_t start_frame) {
     const Timeline timeline = video_.timeline();
-    const int64_t frames = timeline.frames(), start = this->start(frames, start_frame);
+    const int64_t frames = std::min(timeline.frames(), limit()), start = this->start(frames, start_frame);
     const bool sought = start <= frames - needed_ && video_.seek_to_frame(timeline, start);
     return sought && write({0}, needed_, kAnyTime) == needed_ ? kRead : frames;
   }
@@ -138,7 +138,7 @@ class ClipReader {
   // Clips at frame numbers, chosen for a video of `expected` frames, decoded from its start. Returns the true number of
   // frames if it is another one and other clips would have been chosen for it, else kRead.
   int64_t by_number(int64_t expected, int64_t start_frame) {
-    const int64_t limit = args_.max_frames > 0 ? args_.max_frames : std::numeric_limits<int64_t>::max();
+    const int64_t limit = this->limit();
     expected = std::min(expected, limit);
     const std::vector<int64_t> starts = starts_for(expected, start_frame);
     const int64_t last = *std::max_element(starts.begin(), starts.end());
@@ -170,6 +170,10 @@ class ClipReader {
   struct Place {
     int64_t clip, frame;
   };
+
+  int64_t limit() const {
+    return args_.max_frames > 0 ? args_.max_frames : std::numeric_limits<int64_t>::max();
+  }
 
   // First frame of each clip, for a video of `frames` frames.
   std::vector<int64_t> starts_for(int64_t frames, int64_t start_frame) const {

@@ -127,14 +127,15 @@ class _VideoReader:
             if args.decode_type == FROM_START_FRAME and (self._start_frame or 0) < sampling.WORTH_SEEKING:
                 return self._by_number(video, video.frames)
             timeline = video.timeline()
-            start = self._start(timeline.frames)
-            if start + self._needed <= timeline.frames and timeline.seek_points(start):
+            frames = min(timeline.frames, args.max_frames or timeline.frames)
+            start = self._start(frames)
+            if start + self._needed <= frames and timeline.seek_points(start):
                 try:
                     if self._writer(video).write(video.read_from(timeline, start), [0], self._needed) == self._needed:
                         return _reading(video), 0
                 except SeekError:
                     pass
-            return None, timeline.frames
+            return None, frames
 
     def _as_the_original(self, video: Video) -> tuple[Optional[Reading], int]:
         """One clip of the frames shown from a share of the duration on, or where none is stated, from the start on."""

@@ -109,8 +109,9 @@ class Video:
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size:
-                    shown = not packet.is_discard
-                    packets.append(PacketTimes(packet.pts, packet.dts, packet.is_keyframe, shown, packet.size))
+                    shown, whole = not packet.is_discard, not packet.is_corrupt
+                    times = PacketTimes(packet.pts, packet.dts, packet.is_keyframe, shown, whole, packet.size)
+                    packets.append(times)
         except av.FFmpegError:
             pass
         return Timeline(packets, self._stream.codec_context.name, self._stream.codec_context.pix_fmt)

@@ -19,12 +19,14 @@ PALETTE = "pal8"
 
 
 class PacketTimes(NamedTuple):
-    """What the container says of one packet. `shown` is False where an edit list cuts its frame away."""
+    """What the container says of one packet. `shown` is False where an edit list cuts its frame away, `whole` where
+    something of it is known to be lost."""
 
     pts: Optional[int]
     dts: Optional[int]
     key: bool
     shown: bool
+    whole: bool
     size: int
 
 
@@ -43,7 +45,7 @@ class Timeline:
         if _are_certain(packets, codec, pixel_format):
             self.times = sorted(packet.pts for packet in packets if packet.shown and packet.pts is not None)
             latest: Optional[int] = None
-            for pts, dts, key, shown, _ in packets:
+            for pts, dts, key, shown, *_ in packets:
                 assert pts is not None and dts is not None
                 # Nothing before it is shown after it: what is shown from it on needs nothing before it.
                 if key and shown and (latest is None or pts > latest):
@@ -74,10 +76,10 @@ def _are_certain(packets: Sequence[PacketTimes], codec: str, pixel_format: Optio
     read_at = [packet.dts for packet in packets if packet.dts is not None]
     if min(len(shown_at), len(read_at)) < len(packets):
         return False
-    if any(packet.size <= NOT_CODED.get(codec, 0) for packet in packets):
+    if any(not packet.whole or packet.size <= NOT_CODED.get(codec, 0) for packet in packets):
         return False
     advance = all(before < after for before, after in zip(read_at, read_at[1:]))
     distinct = len(set(shown_at)) == len(packets)
     # Frames shown before the first key frame: decoders drop some of them.
-    whole = packets[0].key and shown_at[0] == min(shown_at)
-    return advance and distinct and whole
+    begins = packets[0].key and shown_at[0] == min(shown_at)
+    return advance and distinct and begins
