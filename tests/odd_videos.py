@@ -160,7 +160,6 @@ def superframe(*frames: bytes) -> bytes:
     return b"".join(frames) + marker + b"".join(struct.pack("<I", len(frame)) for frame in frames) + marker
 
 
-
 def obu(content: bytes) -> bytes:
     """An AV1 frame (its type, its size) of such content."""
     return b"\x32" + bytes([len(content)]) + content
@@ -303,7 +302,9 @@ def check_turn(name: str, read: Read, **args: Any) -> None:
     edge = {**turned, "video_res_type": 1, "short_edge": HEIGHT, "crop_per_clip": 2}  # crops along the longer side
     [crops] = read(file, [None], **edge)
     down = matrix[0] == 0
-    halves = [[bool(half.mean() > crop[0].mean()) for half in np.array_split(crop[0, 0], 2, int(down))] for crop in crops]
+    halves = [
+        [bool(half.mean() > crop[0].mean()) for half in np.array_split(crop[0, 0], 2, int(down))] for crop in crops
+    ]
     assert len(crops) == 2 and halves[0] != [False, False]
 
 
@@ -370,3 +371,10 @@ def check_long(read: Read) -> None:
 def check_only_a_cover(read: Read) -> None:
     [reason] = read(with_cover("mp4", ["sound", "cover"]), [None], **{**BASE, "decode_type": 1})
     assert reason == "the file has no video stream, only a cover picture"
+
+
+def check_aslant(read: Read) -> None:
+    file = rotated(film(8, codec="mpeg4"), (0.7071, 0.7071, -0.7071, 0.7071))
+    assert numbers(read, file, [None], decode_type=1) == [[0, 1, 2, 3]]
+    [reason] = read(file, [None], **{**BASE, "decode_type": 1, "autorotate": 1})
+    assert str(reason).startswith("its metadata turn it by -45 degrees; autorotate=1 knows right angles only")

@@ -94,7 +94,7 @@ std::vector<Crop> crops_of_rows(const VideoInputArgs& args, const Draws& draws, 
 class ClipReader {
  public:
   ClipReader(
-      Video& video, const VideoInputArgs& args, const Draws& draws, const Orientation& orientation,
+      Video& video, const VideoInputArgs& args, Draws& draws, const Orientation& orientation,
       const std::atomic<bool>* cancelled, float* out, float* flow)
       : video_(video),
         args_(args),
@@ -150,6 +150,7 @@ class ClipReader {
       return uniform && found != expected ? found : kRead;
     }
     if (found >= needed_ && args_.decode_type == kRandom && last > 0) {
+      draws_.start = redrawn(draws_.start, expected, found, needed_);
       return found;
     }
     const std::string read =
@@ -253,7 +254,7 @@ class ClipReader {
 
   Video& video_;
   const VideoInputArgs& args_;
-  const Draws& draws_;
+  Draws& draws_;
   const std::atomic<bool>* cancelled_;
   float* out_;
   float* flow_;
@@ -300,7 +301,7 @@ Reading read_clips(
     const std::atomic<bool>* cancelled,
     float* out,
     float* flow) {
-  const Draws draws = draw(args, random);
+  Draws draws = draw(args, random);
   if (args.image_as_input) {
     write_image(source, args, draws, cancelled, out);
     return Reading();

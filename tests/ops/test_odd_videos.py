@@ -69,3 +69,7 @@ def test_long_videos_are_read_to_their_end() -> None:
 
 def test_only_a_cover() -> None:
     odd_videos.check_only_a_cover(read)
+
+
+def test_an_angle_that_is_not_a_right_one() -> None:
+    odd_videos.check_aslant(read)

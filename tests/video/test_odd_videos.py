@@ -91,3 +91,7 @@ def test_rotation_is_known(tmp_path: Path) -> None:
     for matrix, degrees in (((1, 0, 0, 1), 0), ((0, 1, -1, 0), -90), ((0, -1, 1, 0), 90), ((-1, 0, 0, -1), -180)):
         with Video(rotated(film(3, codec="mpeg4"), matrix)) as video:
             assert next(video.read())[0].rotation == video.rotation == degrees
+
+
+def test_an_angle_that_is_not_a_right_one() -> None:
+    odd_videos.check_aslant(read)

@@ -98,6 +98,7 @@ class _VideoReader:
         self._source, self._start_frame, self._args, self._draws, self._out = source, start_frame, args, draws, out
         self._needed = sampling.frames_needed(args)
         self._orientation = UPRIGHT
+        self._draw = draws.start
 
     def read(self) -> Reading:
         if self._args.autorotate:
@@ -169,6 +170,7 @@ class _VideoReader:
         if found >= (stop or needed):
             return (None, found) if uniform and found != expected else (_reading(video), found)
         if found >= needed and args.decode_type == RANDOM and starts != [0]:
+            self._draw = sampling.redrawn(self._draw, expected, found, needed)
             return None, found
         read = f" (no more are read with max_frames={limit})" if found == limit else ""
         if args.decode_type == FROM_START_FRAME:
@@ -190,7 +192,7 @@ class _VideoReader:
         """First frame of the one clip that does not depend on uniform spacing."""
         if self._args.decode_type == FROM_START_FRAME:
             return max(0, self._start_frame or 0)
-        return sampling.random_start(self._draws.start, frames, self._needed)
+        return sampling.random_start(self._draw, frames, self._needed)
 
     def _writer(self, video: Video) -> _ClipWriter:
         args = self._args
