@@ -42,7 +42,7 @@ def content(name: str) -> bytes:
     return (CASES / name).read_bytes()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def every_frame(name: str) -> list[np.ndarray]:
     """Each frame of a decode from start to end, as uint8 (96, 96, 3)."""
     with Video(content(name)) as video:

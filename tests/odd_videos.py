@@ -115,7 +115,7 @@ def patched(file: bytes, place: int, layout: str, *values: int) -> bytes:
 
 
 def with_edit_list(file: bytes, first: int, shown: int) -> bytes:
-    """An MP4 file that has an edit list, made to begin at media time `first` and to last `shown` (movie's time scale)."""
+    """An MP4 file that has an edit list, from media time `first` on, `shown` long (movie time)."""
     place = atom(file, "elst")
     assert struct.unpack(">I", file[place + 4 : place + 8]) == (1,)
     return patched(file, place + 8, "II", shown, first)
@@ -234,7 +234,7 @@ BASE = {
 }
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def made(name: str) -> bytes:
     """The file of a kind."""
     return KINDS[name].make()
@@ -265,7 +265,7 @@ def check_random_clips(name: str, read: Read) -> None:
     possible = [shown[start : start + 4] for start in range(starts)]
     assert all(clip in possible for clip in clips)
     drawn = [possible.index(clip) for clip in clips]
-    assert min(drawn) <= 2 and max(drawn) >= starts - 3 or name == "times begin again"
+    assert (min(drawn) <= 2 and max(drawn) >= starts - 3) or name == "times begin again"
     assert len({*drawn}) > 0.4 * len({tuple(clip) for clip in possible})
     assert sum(place < starts / 2 for place in drawn) in range(40, 81) or name == "times begin again"
 
@@ -347,7 +347,7 @@ def check_rubbish(read: Read) -> None:
         assert str(bad).startswith("3 frames (decoding ended there: Invalid data found"), bad
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def long_film() -> bytes:
     """More frames than the original reads of a video."""
     return film(10_040, "mkv", "ffv1")

@@ -76,7 +76,7 @@ def print_videos(found: VideoExtraction, weights: str) -> None:
         else:
             early = f", decoding ended early: {entry['ended_by']}" if entry["ended_by"] else ""
             mended = entry.get("times_mended")
-            times = f", its times began again or leapt in {mended} places: mended by frame durations" if mended else ""
+            times = f", its times began again or leapt in {mended} place{"s" * (mended > 1)}: mended by frame durations" if mended else ""
             print(f"{entry['file']}: {entry['clips']} clips of {entry['seconds']:.1f} s{early}{times}")
     print(f"{len(found.videos)} videos, {found.seconds:.1f} s, listed in {found.index}")
 

@@ -1,4 +1,4 @@
-"""The kinds of videos that readers get wrong, through the C++ operator: the checks of tests/video/test_odd_videos.py."""
+"""The kinds of videos that readers get wrong, through the C++ operator, with the checks of tests/odd_videos.py."""
 
 from __future__ import annotations
 

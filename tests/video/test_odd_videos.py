@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests import odd_videos
-from tests.odd_videos import KINDS, TURNS, film, made, numbers, obu, rotated, superframe, with_cover
+from tests.odd_videos import KINDS, TURNS, film, made, numbers, rotated
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
 from vmz.video.decoding import Video
