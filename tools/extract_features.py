@@ -64,12 +64,6 @@ def main(argv: Sequence[str]) -> int:
         help="1: go on with what an earlier run of the same settings left, and refuse to replace features of other "
         "settings; 0: extract all anew, in place of what is there",
     )
-    ours.add_argument(
-        "--original_start_faults",
-        type=switch,
-        default=0,
-        help="1: as the original did, take the first frames where the container (.mkv) states no number of frames",
-    )
     ours.add_argument("--random_weights", type=switch, default=0, help="1: an untrained network, no file needed")
     options = parse(parser, argv, FEATURES)
     check_engine(options.engine)
@@ -118,7 +112,12 @@ def print_videos(found: VideoExtraction, weights: str, engine: str) -> None:
             print(f"{entry['path']} left out: {entry['skipped']}")
         else:
             early = f", decoding ended early: {entry['ended_by']}" if entry["ended_by"] else ""
-            print(f"{entry['file']}: {entry['clips']} clips of {entry['seconds']:.1f} s{early}")
+            mended = entry.get("times_mended", 0)
+            places = (
+                f", its times began again or leapt in {mended} place{'s' * (mended > 1)}: mended by frame durations"
+            )
+            times = places if mended else ""
+            print(f"{entry['file']}: {entry['clips']} clips of {entry['seconds']:.1f} s{early}{times}")
     if found.resumed == len(found.videos):
         print(
             f"nothing to do: {found.resumed} videos are there, with the same settings, listed in {found.index} "

@@ -121,6 +121,14 @@ READER_FLAGS = {
         "a video that cannot be decoded: stop with an error, or skip it, out of the counts",
         ("stop", "skip"),
     ),
+    "max_frames": Flag(not_negative, 0, "frames read of a video at most; 0: all of them, 10000: as the original"),
+    "autorotate": Flag(switch, 0, "1: turn frames as the video's metadata ask, as players do; the original does not"),
+    "original_start_faults": Flag(
+        switch,
+        0,
+        "1: find start frames and draw random clips as the original did, by the stated duration: other frames where "
+        "times do not begin at 0, vary or are cut by an edit list, and the first where none is stated (.mkv)",
+    ),
 }
 
 ENGINE_FLAGS = {
