@@ -194,8 +194,6 @@ def test_wrong_states_and_weights_are_named() -> None:
 @pytest.mark.parametrize(
     ("changes", "flag"),
     [
-        ({"schedule": Schedule(0.01, "cosine", iterations=9)}, "--schedule=cosine"),
-        ({"schedule": Schedule(0.01, warmup_iterations=2)}, "--warmup_epochs"),
         ({"accumulation": 2}, "--accumulation_steps=2"),
         ({"precision": "bf16"}, "--precision=bf16"),
         ({"clip_gradient": 1.5}, "--clip_gradient=1.5"),
@@ -206,6 +204,34 @@ def test_wrong_states_and_weights_are_named() -> None:
 def test_what_the_original_does_not_know_needs_the_other_engine(changes: dict[str, Any], flag: str) -> None:
     with pytest.raises(UsageError, match=f"{flag} needs --engine=pytorch"):
         opened(training=dataclasses.replace(TRAINING, **changes))
+
+
+@needs_caffe2
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Schedule(0.04, warmup_iterations=3, warmup_rate=0.01, milestones=(2,)),
+        Schedule(0.04, "cosine", iterations=5, warmup_iterations=2, after_warmup=True),
+    ],
+)
+def test_the_papers_schedules_on_two_devices(schedule: Schedule) -> None:
+    """Caffe2 is given the rate of each iteration, on every device; from a state it goes on by its iteration."""
+    training = dataclasses.replace(TRAINING, schedule=schedule)
+    with opened("cpu", "cpu", training=training) as trainer:
+        rates = []
+        for number in range(5):
+            feed(trainer, number, devices=2)
+            rates.append(trainer.step().learning_rate)
+            assert np.array_equal(trainer.fetch("cpu_0/conv1_w"), trainer.fetch("cpu_1/conv1_w"))
+            if number == 1:
+                state = trainer.state()
+        assert rates == [schedule.rate(iteration) for iteration in range(1, 6)] and len(set(rates)) > 3
+        end = trainer.state()
+        trainer.set_state(state)
+        for number in range(2, 5):
+            feed(trainer, number, devices=2)
+            trainer.step()
+        assert same(trainer.state(), end)
 
 
 @needs_caffe2

@@ -50,7 +50,42 @@ def test_warm_up_rises_to_the_rate_that_would_be() -> None:
     assert not schedule.is_original
 
 
+def gradual(iteration: int, one: float, many: float, length: int) -> float:
+    return one + (many - one) * (iteration - 1) / length
+
+
+def test_warm_up_from_the_rate_of_one_device_then_the_steps_by_a_clock_of_their_own() -> None:
+    """R(2+1)D: 10 epochs of warm-up, then a tenth every 10, here of 5 iterations each and on 8 devices."""
+    schedule = Schedule(0.08, warmup_iterations=50, warmup_rate=0.01, milestones=(50, 100, 150))
+    rates = [schedule.rate(iteration) for iteration in range(1, 226)]
+    np.testing.assert_allclose(rates[:50], [gradual(number, 0.01, 0.08, 50) for number in range(1, 51)], rtol=1e-6)
+    assert [round(rates[5 * epoch], 8) for epoch in (10, 19, 20, 30, 40)] == [0.08, 0.08, 0.008, 0.0008, 0.00008]
+    assert rates[50] == rates[98] > rates[99]  # iteration 50 after the warm-up is the first lower one, as stepsize=50 has it
+    by_steps = Schedule(0.08, stepsize=50, warmup_iterations=50, warmup_rate=0.01, after_warmup=True)
+    assert [by_steps.rate(iteration) for iteration in range(1, 226)] == rates
+    plain = Schedule(0.08, stepsize=50)
+    assert [plain.rate(iteration) for iteration in range(1, 176)] == rates[50:]
+    assert not schedule.is_original and not by_steps.is_original
+    assert Schedule(0.08, stepsize=50, after_warmup=True).is_original  # with no warm-up there is nothing to wait for
+    assert not Schedule(0.08, milestones=(50,)).is_original
+
+
+def test_half_a_cosine_after_the_warm_up() -> None:
+    """CSN: 0.64 on 64 devices, 10 epochs of warm-up and 35 of half a cosine, here of 2 iterations each."""
+    schedule = Schedule(0.64, "cosine", iterations=90, warmup_iterations=20, warmup_rate=0.01, after_warmup=True)
+    rates = [schedule.rate(iteration) for iteration in range(1, 91)]
+    np.testing.assert_allclose(rates[:20], [gradual(number, 0.01, 0.64, 20) for number in range(1, 21)], rtol=1e-6)
+    wanted = [0.32 * (1 + math.cos(math.pi * number / 70)) for number in range(70)]
+    np.testing.assert_allclose(rates[20:], wanted, rtol=1e-5)
+    assert schedule.rate(91) == 0
+
+
 def test_wrong_schedules() -> None:
+    for milestones in ((0, 3), (3, 3), (5, 2)):
+        with pytest.raises(UsageError, match="must rise"):
+            Schedule(0.1, milestones=milestones)
+    with pytest.raises(UsageError, match="for the schedule step, not for cosine"):
+        Schedule(0.1, "cosine", milestones=(3,))
     with pytest.raises(UsageError, match="unknown schedule 'linear'; the schedules are step, cosine"):
         Schedule(0.1, "linear")
     with pytest.raises(UsageError, match="a step of the learning rate would take no iteration"):

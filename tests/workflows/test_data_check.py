@@ -147,6 +147,8 @@ def test_the_ends_of_a_video_are_those_of_its_record(tmp_path: Path) -> None:
     ("zoo", "rate", "said"),
     [
         ("r2plus1d_d18_l8", 30, "published for videos of 15 frames a second"),
+        ("r2plus1d_d34_l32", 30, "published for videos of 15 frames a second"),
+        ("r2plus1d_d34_l32_ft_sports1m", 15, None),
         ("r2plus1d_d18_l8", 15, None),
         ("ir_csn_152_ft_kinetics_from_ig65m", 15, "published for videos of 30 frames a second"),
         ("ir_csn_152_ft_kinetics_from_ig65m", 30, None),

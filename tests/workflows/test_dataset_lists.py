@@ -28,6 +28,15 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+# The 51 classes of HMDB51 in the order of their names: the labels from 0.
+HMDB51 = (
+    "brush_hair cartwheel catch chew clap climb climb_stairs dive draw_sword dribble drink eat fall_floor fencing "
+    "flic_flac golf handstand hit hug jump kick kick_ball kiss laugh pick pour pullup punch push pushup ride_bike "
+    "ride_horse run shake_hands shoot_ball shoot_bow shoot_gun sit situp smile smoke somersault stand swing_baseball "
+    "sword sword_exercise talk throw turn walk wave"
+).split()
+
+
 def ucf(folder: Path, text: str = TRAIN_LIST, class_ind: str = CLASS_IND) -> Source:
     write(folder / "classInd.txt", class_ind)
     return Source(write(folder / "list.txt", text))
@@ -62,6 +71,38 @@ def test_hmdb51(tmp_path: Path) -> None:
     test = DATASETS["hmdb51"](hmdb(tmp_path, subset="test"))
     assert listed(test) == [("b_b.avi", (0,), "brush_hair"), ("w_b.avi", (1,), "wave")]
     assert listed(DATASETS["hmdb51"](Source(tmp_path, split=2))) == [("b_b.avi", (0,), "brush_hair")]
+
+
+def test_the_51_classes_of_hmdb51_are_numbered_by_name_not_by_file_name(tmp_path: Path) -> None:
+    """climb, kick and sword come before climb_stairs, kick_ball and sword_exercise, as 5, 20 and 44."""
+    assert len(HMDB51) == 51 and sorted(HMDB51) == HMDB51
+    assert [HMDB51.index(name) for name in ("climb", "kick", "sword")] == [5, 20, 44]
+    files = [f"{name}_test_split1.txt" for name in HMDB51]
+    assert sorted(files) != files
+    for name, file in zip(HMDB51, files):
+        write(tmp_path / "lists" / file, f"{name}_a.avi 1 \n{name}_b.avi 2 \n")
+    for subset, letter in (("train", "a"), ("test", "b")):
+        official = DATASETS["hmdb51"](Source(tmp_path / "lists", subset))
+        assert official.classes == tuple(HMDB51)
+        assert listed(official) == [(f"{name}_{letter}.avi", (n,), name) for n, name in enumerate(HMDB51)]
+    turned = tuple(reversed(HMDB51))
+    official = DATASETS["hmdb51"](Source(tmp_path / "lists", classes=turned))
+    assert official.classes == turned and [entry.labels for entry in official.entries] == [(n,) for n in range(50, -1, -1)]
+    for name in HMDB51:
+        write(tmp_path / "videos" / name / f"{name}_b.avi", "x")
+    write(tmp_path / "order.txt", "\n".join(turned))
+    flags = [
+        "--dataset=hmdb51", f"--annotations={tmp_path / 'lists'}", "--subset=test", f"--video_dir={tmp_path / 'videos'}",
+        f"--output_file={tmp_path / 'test.csv'}", f"--write_classes={tmp_path / 'classes.txt'}",
+    ]  # fmt: skip
+    for more, order in (([], tuple(HMDB51)), ([f"--classes={tmp_path / 'order.txt'}"], turned)):
+        answer = run_tool("../data/dataset_list.py", *flags, *more)
+        assert answer.returncode == 0, answer.stderr
+        assert read_classes(tmp_path / "classes.txt") == order
+        rows = (tmp_path / "test.csv").read_text().splitlines()[1:]
+        assert [(Path(row.split(",")[0]).parent.name, int(row.split(",")[1])) for row in rows] == [
+            (name, order.index(name)) for name in HMDB51
+        ]
 
 
 def test_kinetics(tmp_path: Path) -> None:

@@ -53,9 +53,35 @@ def test_warm_up_and_cosine() -> None:
     assert not schedule.is_original
 
 
+def test_milestones_and_decay_count_from_the_end_of_the_warm_up() -> None:
+    """Epochs of 10 iterations on 4 devices: 2 epochs of warm-up from 0.1, then 0.4, a tenth of it 3 epochs later."""
+    flags = ["--epoch_size=1280", "--batch_size=32", "--num_epochs=8", "--base_learning_rate=0.1", "--warmup_epochs=2"]
+    starts = [10 * epoch + 1 for epoch in range(8)]
+    gradual = make_plan(options(*flags, "--gradual_warmup=1", "--lr_milestones=3"), devices=4).schedule
+    wanted = [0.1, 0.25, 0.4, 0.4, 0.4, 0.04, 0.04, 0.04]
+    assert [gradual.rate(start) for start in starts] == pytest.approx(wanted, rel=1e-6)
+    steps = make_plan(options(*flags, "--gradual_warmup=1", "--decay_after_warmup=1", "--step_epoch=3"), devices=4)
+    assert [steps.schedule.rate(start) for start in starts] == pytest.approx(wanted, rel=1e-6)
+    cosine = make_plan(options(*flags, "--schedule=cosine", "--decay_after_warmup=1"), devices=4).schedule
+    assert cosine.rate(20) == cosine.rate(21) == pytest.approx(0.4)
+    assert cosine.rate(51) == pytest.approx(0.2)
+    before = make_plan(options(*flags, "--step_epoch=3"), devices=4).schedule  # as it was: the clock runs all along
+    assert [before.rate(start) for start in starts[2:5]] == pytest.approx([0.4, 0.04, 0.04])
+
+
+@pytest.mark.parametrize("flag", ["--lr_milestones=3,2", "--lr_milestones=0", "--lr_milestones=a", "--lr_milestones=nan"])
+def test_milestones_that_are_none(flag: str) -> None:
+    with pytest.raises(UsageError, match="is not a list of epochs that rises, such as 10,20,30"):
+        options(flag)
+
+
 @pytest.mark.parametrize(
     ("flag", "words"),
     [
+        ("--lr_milestones=50", "after a warm-up of 0 of --num_epochs=50 epochs there are 50"),
+        ("--lr_milestones=10 --warmup_epochs=45", "there are 5; milestones count from its end"),
+        ("--lr_milestones=10 --schedule=cosine", "--lr_milestones does not go with --schedule=cosine"),
+        ("--decay_after_warmup=1 --warmup_epochs=50", "leaves none of --num_epochs=50 to decay in"),
         ("--epoch_size=31", "--epoch_size=31 is smaller than one iteration of 32 clips"),
         ("--base_learning_rate=-1", "must not be negative"),
         ("--warmup_epochs=-1", "must not be negative"),
@@ -63,7 +89,7 @@ def test_warm_up_and_cosine() -> None:
 )
 def test_refuses(flag: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        make_plan(options(flag), devices=1)
+        make_plan(options(*flag.split()), devices=1)
 
 
 def test_an_epoch_of_one_pass_over_the_data() -> None:

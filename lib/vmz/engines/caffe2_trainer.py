@@ -80,6 +80,7 @@ class Caffe2Trainer(Trainer):
         if self._readers:
             self._workspace.run(f"{nets.net.name}_readers")
         read = time.perf_counter()
+        self._set_rate()
         try:
             self._workspace.run(nets.net.name)
         except VmzError as error:  # the net is a DAG: what ran beside the operator that failed is not known
@@ -166,6 +167,16 @@ class Caffe2Trainer(Trainer):
         self._workspace.create(net)
         self._created = True
 
+    def _set_rate(self) -> None:
+        """Give every device the rate of the coming iteration, where Caffe2 has no operator that computes it."""
+        assert self._training is not None
+        schedule = self._training.schedule
+        if schedule.is_original:
+            return
+        rate = np.array([schedule.rate(int(self.fetch("ITER").item()) + 1)], np.float32)
+        for scope, device in zip(self._loaded().scopes, self._devices):
+            self._workspace.feed(f"{scope}/LR", rate, device)
+
     def _loaded(self) -> caffe2_training_net.ParallelNet:
         if self._nets is None:
             raise UsageError("the trainer has no network; call load first")
@@ -230,10 +241,7 @@ def _device_options(devices: Sequence[str]) -> list[Any]:
 
 def _refuse_what_caffe2_lacks(training: Training, on_gpu: bool) -> None:
     """Raise UsageError, naming the flag, for what the original's training does not know."""
-    schedule = training.schedule
     lacking = {
-        f"--schedule={schedule.policy}": schedule.policy != "step",
-        "--warmup_epochs": schedule.warmup_iterations > 0,
         f"--accumulation_steps={training.accumulation}": training.accumulation != 1,
         f"--precision={training.precision}": training.precision != "fp32",
         f"--clip_gradient={training.clip_gradient:g}": training.clip_gradient > 0,

@@ -158,14 +158,18 @@ def _add_update(helper: Any, training: Training) -> None:
 
     schedule = training.schedule
     brew.add_weight_decay(helper, training.weight_decay)
-    rate = helper.net.LearningRate(
-        [brew.iter(helper, "ITER")],
-        "LR",
-        base_lr=float(schedule.base_rate),
-        policy="step",
-        stepsize=schedule.stepsize,
-        gamma=float(schedule.gamma),
-    )
+    iteration = brew.iter(helper, "ITER")
+    if schedule.is_original:
+        rate = helper.net.LearningRate(
+            [iteration],
+            "LR",
+            base_lr=float(schedule.base_rate),
+            policy="step",
+            stepsize=schedule.stepsize,
+            gamma=float(schedule.gamma),
+        )
+    else:  # no operator follows it: the trainer puts the rate of each iteration there
+        rate = helper.param_init_net.ConstantFill([], "LR", shape=[1], value=schedule.rate(1))
     for param in helper.GetParams():
         gradient = helper.param_to_grad[param]
         momentum = helper.param_init_net.ConstantFill([param], param + MOMENTUM_SUFFIX, value=0.0)

@@ -48,7 +48,7 @@ Build = Callable[[str, Any, float], Trainable]
 
 @dataclass(frozen=True)
 class Training:
-    """How to train. What is not the original's rule is opt-in, and the PyTorch engine's alone.
+    """How to train. What is not the original's rule is opt-in and, but for the schedule, the PyTorch engine's alone.
 
     schedule: its base_rate is already that of all devices together. weight_decay: of the blobs in `weights` of the
     network. accumulation: batches of each device that make one iteration; they count as so many devices. freeze

@@ -78,18 +78,22 @@ def _ucf101_classes(path: Path) -> tuple[str, ...]:
 
 
 def hmdb51(source: Source) -> OfficialList:
-    """`video.avi 1` of <class>_test_split<N>.txt, a file a class: 1 is for training, 2 for testing, 0 for neither."""
+    """`video.avi 1` of <class>_test_split<N>.txt, a file a class: 1 is for training, 2 for testing, 0 for neither.
+
+    Labels count the class names in alphabetic order, unless `classes` gives another.
+    """
     ending, code = f"_test_split{source.split}.txt", {"train": "1", "test": "2"}[source.subset]
-    files = sorted(source.annotations.glob(f"*{ending}")) if source.annotations.is_dir() else []
+    found = source.annotations.glob(f"*{ending}") if source.annotations.is_dir() else []
+    # By class: by file name climb_stairs_test_split1.txt would come before climb_test_split1.txt.
+    files = dict(sorted((file.name[: -len(ending)], file) for file in found))
     if not files:
         raise UsageError(
             f"{source.annotations} holds no files <class>{ending}; --annotations is the folder of HMDB51's lists, "
             "testTrainMulti_7030_splits, and --split 1, 2 or 3"
         )
-    classes = source.classes or tuple(file.name[: -len(ending)] for file in files)
+    classes = source.classes or tuple(files)
     entries = []
-    for file in files:
-        folder = file.name[: -len(ending)]
+    for folder, file in files.items():
         if folder not in classes:
             raise UsageError(f"{file} is of class {folder}, which --classes does not name")
         for where, line in _lines(file):

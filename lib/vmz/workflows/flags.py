@@ -62,6 +62,17 @@ def device(text: str) -> str:
     return text
 
 
+def epochs(text: str) -> str:
+    """Numbers of epochs that rise, as 10,20,30; kept as text, as the original keeps its lists."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if not values or any(not later > earlier for earlier, later in zip([0.0, *values], values)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of epochs that rises, such as 10,20,30")
+    return text
+
+
 TOP_K_HELP = "k of the accuracy in the top k; at most the number of classes, and named for what it is"
 
 MODEL_FLAGS = {
@@ -227,7 +238,19 @@ BEYOND_FLAGS = {
     "freeze_bn": Flag(switch, 0, "1: batch norm by its running statistics, which stay as they are"),
     "precise_bn": Flag(not_negative, 0, "recompute the running statistics over so many batches before each evaluation"),
     "schedule": Flag(str, "step", "of the learning rate: steps, or half a cosine down to 0", POLICIES),
-    "warmup_epochs": Flag(float, 0.0, "epochs of linear rise of the learning rate"),
+    "warmup_epochs": Flag(float, 0.0, "epochs of linear rise of the learning rate, part of --num_epochs"),
+    "gradual_warmup": Flag(
+        switch, 0, "1: that rise starts at the rate of one device, --base_learning_rate; 0: at next to nothing"
+    ),
+    "decay_after_warmup": Flag(
+        switch, 0, "1: steps and cosine count from the end of the warm-up; 0: from the first iteration"
+    ),
+    "lr_milestones": Flag(
+        epochs,
+        None,
+        "epochs after which the rate falls by --gamma, as 10,20,30, counted from the end of the warm-up; in place of "
+        "--step_epoch",
+    ),
     "accumulation_steps": Flag(
         positive, 1, "batches of each device that make one iteration; they count as so many times the devices"
     ),
@@ -286,7 +309,7 @@ NO_EFFECT = {
     "cudnn_workspace_limit_mb": "it is for Caffe2 on a GPU",
 }
 
-METAVARS: dict[Any, str] = {str: "NAME", device: "NAME", float: "X", switch: "0|1"}
+METAVARS: dict[Any, str] = {str: "NAME", epochs: "N,N", device: "NAME", float: "X", switch: "0|1"}
 
 FLAGS: dict[str, Flag] = {
     **MODEL_FLAGS,

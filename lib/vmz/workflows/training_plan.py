@@ -83,15 +83,39 @@ def make_plan(options: argparse.Namespace, devices: int, videos: int = 0) -> Pla
         raise UsageError("--base_learning_rate, --weight_decay and --clip_gradient must not be negative")
     if options.warmup_epochs < 0 or options.checkpoint_minutes < 0:
         raise UsageError("--warmup_epochs and --checkpoint_minutes must not be negative")
-    schedule = Schedule(
+    return Plan(devices, options.batch_size, per_epoch, options.num_epochs, _schedule(options, devices, per_epoch))
+
+
+def _schedule(options: argparse.Namespace, devices: int, per_epoch: int) -> Schedule:
+    """The learning rates that the flags mean, for epochs of so many iterations.
+
+    Raises UsageError for milestones of another schedule, and for a decay that would never begin.
+    """
+    milestones = [float(epoch) for epoch in options.lr_milestones.split(",")] if options.lr_milestones else []
+    if milestones and options.schedule != "step":
+        raise UsageError(f"--lr_milestones does not go with --schedule={options.schedule}; leave one of them out")
+    left = options.num_epochs - options.warmup_epochs
+    if milestones and milestones[-1] >= left:
+        raise UsageError(
+            f"--lr_milestones={options.lr_milestones}: after a warm-up of {options.warmup_epochs:g} of --num_epochs="
+            f"{options.num_epochs} epochs there are {max(left, 0):g}; milestones count from its end"
+        )
+    if options.decay_after_warmup and left <= 0:
+        raise UsageError(
+            f"--decay_after_warmup=1: a warm-up of {options.warmup_epochs:g} epochs leaves none of --num_epochs="
+            f"{options.num_epochs} to decay in"
+        )
+    return Schedule(
         base_rate=options.base_learning_rate * devices,
         policy=options.schedule,
         stepsize=options.step_epoch * per_epoch,
         gamma=options.gamma,
         iterations=options.num_epochs * per_epoch,
         warmup_iterations=math.ceil(options.warmup_epochs * per_epoch),
+        warmup_rate=options.base_learning_rate if options.gradual_warmup else None,
+        after_warmup=bool(options.decay_after_warmup),
+        milestones=tuple(max(round(epoch * per_epoch), 1) for epoch in milestones),
     )
-    return Plan(devices, options.batch_size, per_epoch, options.num_epochs, schedule)
 
 
 def fit_batch(options: argparse.Namespace, devices: int, videos: int) -> None:
