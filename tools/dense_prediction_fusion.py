@@ -12,7 +12,7 @@ from vmz.files import write_json
 from vmz.metrics import video_figures
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dense import TOP_K, aggregate_files, feature_files, figures_text, fuse
-from vmz.workflows.flags import positive
+from vmz.workflows.flags import positive, switch
 
 
 def main(argv: Sequence[str]) -> int:
@@ -23,13 +23,20 @@ def main(argv: Sequence[str]) -> int:
         "--file_count", type=positive, help="files that each folder should hold; not given: any (the original: 10)"
     )
     parser.add_argument("--alpha", type=float, default=0.5, help="weight of the first stream (0.6 was published)")
+    parser.add_argument(
+        "--mean_of_clips",
+        type=switch,
+        default=0,
+        help="1: mix the means over each video's clips; 0: their sums, as the original: the stream that has more clips "
+        "of a video weighs more (not in the original)",
+    )
     parser.add_argument("--output", metavar="FILE", help="the figures as JSON (not in the original)")
     options = parser.parse_args(list(argv))
     streams = [
         aggregate_files(feature_files(getattr(options, flag), flag, options.file_count))
         for flag in ("input_dir1", "input_dir2")
     ]
-    fused = fuse(*streams, options.alpha)
+    fused = fuse(streams[0], streams[1], options.alpha, bool(options.mean_of_clips))
     results = {
         "first": streams[0].figures(),
         "second": streams[1].figures(),
@@ -40,6 +47,8 @@ def main(argv: Sequence[str]) -> int:
     print(f"{len(fused)} videos, alpha {options.alpha}")
     for name, figures in results.items():
         print(f"{name}: {figures_text(figures, fused.shape[1])}")
+    top1, top5 = list(results["fused"].values())[0], list(results["fused"].values())[-1]
+    print(f"Alpha {options.alpha}: top1 {top1}, top5 {top5}")
     return 0
 
 

@@ -100,8 +100,8 @@ def print_extraction(extraction: Extraction, weights: str, engine: str) -> None:
         )
     else:
         print(f"{extraction.videos} videos, {extraction.seconds:.1f} s on {engine}, written to {extraction.path}")
-    if extraction.accuracy is not None:
-        print(f"Sanity check --- clip accuracy: {extraction.accuracy}")
+    if extraction.sanity is not None:
+        print("Sanity check --- " + ", ".join(f"{name}: {value}" for name, value in extraction.sanity.items()))
 
 
 def print_videos(found: VideoExtraction, weights: str, engine: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,15 @@ from tests.features.test_files import python2_pickle
 from vmz.errors import UsageError, VmzError
 from vmz.features.files import format_of, save_features
 from vmz.features.table import ArrayTable
-from vmz.workflows.dense import DensePrediction, aggregate_files, feature_files, figures_text, fuse
+from vmz.workflows.dense import (
+    aggregate_each,
+    aggregate_files,
+    feature_files,
+    figures_text,
+    fuse,
+    original_figures,
+    split_videos,
+)
 
 
 def clips(seed: int = 0, count: int = 40, videos: int = 6, classes: int = 7) -> dict[str, np.ndarray]:
@@ -57,12 +66,55 @@ def test_the_mean_over_a_videos_clips_in_all_files(most: int, tmp_path: Path) ->
     figures = found.figures()
     assert figures["video@1"] == np.mean(ranked[:, 0] == found.labels)
     assert figures["video@5"] == np.mean((ranked[:, :5] == found.labels[:, None]).any(axis=1))
-    few = DensePrediction(found.ids, found.scores[:, :3], found.labels % 3, found.clips, found.right_clips).figures()
+    few = dataclasses.replace(found, scores=found.scores[:, :3], labels=found.labels % 3).figures()
     assert list(few) == ["clip@1", "video@1", "video@3"]
     assert figures_text(few, 3).endswith(", video@3: 1.0 (always: the network has 3 classes)")
     assert "always" not in figures_text(figures, 7)
     if not most:
         assert figures["clip@1"] == np.mean(arrays["softmax"].argmax(axis=1) == arrays["label"])
+
+
+def of_the_original(parts: list[dict[str, np.ndarray]], most: int) -> list[float]:
+    """clip@1, video@1 and video@5 as the original adds them up, file by file and clip by clip."""
+    total = np.zeros(4)
+    for part in parts:
+        sums: dict[int, np.ndarray] = {}
+        taken: dict[int, int] = {}
+        labels = dict(zip(part["video_id"].tolist(), part["label"].tolist()))
+        right = 0
+        for score, video, label in zip(part["softmax"], part["video_id"].tolist(), part["label"].tolist()):
+            right += int(score.argmax()) == label
+            if not most or taken.get(video, 0) < most:
+                taken[video] = taken.get(video, 0) + 1
+                sums[video] = sums.get(video, np.zeros(7)) + score.astype(np.float64)
+        ranks = [int((scores > scores[labels[video]]).sum()) for video, scores in sums.items()]
+        clip = right / len(part["label"])
+        total += [len(sums) * clip, sum(rank < 1 for rank in ranks), sum(rank < 5 for rank in ranks), len(sums)]
+    return list(total[:3] / total[3])
+
+
+@pytest.mark.parametrize("most", [0, 2])
+def test_as_the_original_by_file(most: int, tmp_path: Path) -> None:
+    """Files of other numbers of clips and videos; the first and the last share videos, which count in both."""
+    one, two = clips(0, count=10, videos=6), clips(1, count=30, videos=3)
+    three = clips(2, count=4, videos=2)
+    for number, part in enumerate((one, two, three)):
+        save_features(tmp_path / f"f_{number}.pkl", ArrayTable(part), "pickle")
+    files = aggregate_each(feature_files(tmp_path, "input_dir"), most)
+    figures = original_figures(files)
+    assert list(figures.values()) == pytest.approx(of_the_original([one, two, three], most))
+    assert split_videos(files) == sorted(set(one["video_id"].tolist()) & {500, 501, 502})
+    together = aggregate_files(feature_files(tmp_path, "input_dir"), most)
+    assert (sum(part.seen_clips for part in files), together.seen_clips) == (44, together.clips.sum())
+    taken: dict[int, list[bool]] = {}  # here --max_clip bounds the figure of clips too
+    for part in (one, two, three):
+        for score, video, label in zip(part["softmax"], part["video_id"].tolist(), part["label"].tolist()):
+            if not most or len(taken.get(video, [])) < most:
+                taken.setdefault(video, []).append(int(score.argmax()) == label)
+    assert together.figures()["clip@1"] == np.mean([right for each in taken.values() for right in each])
+    save_features(tmp_path / "f_3.pkl", ArrayTable(clips(classes=8)), "pickle")
+    with pytest.raises(VmzError, match="f_3.pkl has 8 classes, but the files before it 7"):
+        aggregate_each(feature_files(tmp_path, "input_dir"))
 
 
 def test_two_streams(tmp_path: Path) -> None:
@@ -72,8 +124,13 @@ def test_two_streams(tmp_path: Path) -> None:
     assert one.ids.tolist() != two.ids.tolist()
     first, second = by_hand(clips(0)), by_hand(clips(5))
     wanted = np.stack([0.6 * first[video] + 0.4 * second[video] for video in one.ids.tolist()])
-    np.testing.assert_allclose(fuse(one, two, 0.6), wanted, atol=1e-7)
-    np.testing.assert_array_equal(fuse(one, two, 1), one.scores)
+    np.testing.assert_allclose(fuse(one, two, 0.6, means=True), wanted, atol=1e-7)
+    np.testing.assert_allclose(fuse(one, two, 0.6), wanted * one.clips[:, None], atol=1e-6)
+    more = dataclasses.replace(two, clips=3 * two.clips)  # of sums, the stream with more clips weighs more
+    np.testing.assert_allclose(
+        fuse(one, more, 0.6), 0.6 * fuse(one, one, 1) + 0.4 * 3 * fuse(one, two, 0), atol=1e-6
+    )
+    np.testing.assert_array_equal(fuse(one, two, 1, means=True), one.scores)
     with pytest.raises(UsageError, match="from 0 to 1"):
         fuse(one, two, 1.5)
 

@@ -10,6 +10,7 @@ from tests.engines.real_caffe2 import ENGINES
 from tests.golden import SHARED, needs_shared
 from tests.in_process import tool
 from tests.small_videos import database, video
+from vmz import metrics
 from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.errors import UsageError, VmzError
@@ -21,7 +22,7 @@ from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import DatabaseWriter
 from vmz.video.order import ReadingOrder
 from vmz.video.records import Record
-from vmz.workflows.extract import check_features, clip_accuracy, position_after
+from vmz.workflows.extract import check_features, clip_accuracy, position_after, sanity_figures
 from vmz.workflows.flags import ENGINE_FLAGS, EXTRACT_DEFAULTS, EXTRACT_FLAGS, MODEL_FLAGS, READER_FLAGS
 
 # Where our default is not the original's, and why.
@@ -64,6 +65,20 @@ def test_the_accuracy_of_clips() -> None:
     assert clip_accuracy(table) == 0.6
     with pytest.raises(VmzError, match="none of the 4 classes"):
         clip_accuracy(ArrayTable({"softmax": softmax, "label": np.array([0, 1, 1, 3, 4], np.int32)}))
+
+
+def test_the_ranking_of_clips_with_several_labels() -> None:
+    scores = np.array([[0.9, 0.2, 0.5], [0.1, 0.8, 0.6], [0.3, 0.4, 0.7]], np.float32)
+    labels = np.array([[1, 0, 1], [0, 1, 1], [1, 0, 0]], np.int32)
+    table = ArrayTable({"prob": scores.reshape(3, 3, 1, 1, 1), "label": labels})
+    found = sanity_figures(table, 2)
+    assert found is not None and list(found) == ["AUC", "mAP", "mWAP"]
+    assert found["AUC"] == pytest.approx((1 + 1 + 0) / 3)
+    assert found["mAP"] == pytest.approx((1 + 1 + (1 / 2 + 2 / 3) / 2) / 3)
+    assert found["mWAP"] == pytest.approx((2 * 1 + 1 * 1 + 2 * (1 / 2 + 2 / 3) / 2) / 5)
+    assert sanity_figures(table, 0) is None
+    with pytest.raises(VmzError, match="both have a column a class"):
+        sanity_figures(ArrayTable({"prob": scores, "label": labels[:, :1]}), 2)
 
 
 SMALL = [
@@ -139,6 +154,24 @@ def test_a_finished_file_is_not_made_again_nor_replaced(run: Run) -> None:
     assert (run.out.read_bytes(), run.out.stat().st_mtime_ns) == before
     run("--features=label", f"--load_model_path={moved}", "--clip_length_rgb=2", "--resume=0")
     assert list(load_features(run.out)) == ["label"]
+
+
+def test_sanity_check_2_of_a_multi_label_network(run: Run) -> None:
+    several = ["--features=prob,label", "--multi_label=1", "--sanity_check=2", "--load_model_path=", "--random_weights=1"]
+    printed = run(*several).splitlines()[-1]
+    found = load_features(run.out)
+    wanted = metrics.multi_label(found["prob"].reshape(3, 5), found["label"])
+    assert printed == f"Sanity check --- AUC: {wanted.mauc}, mAP: {wanted.map}, mWAP: {wanted.mwap}"
+    again = run(*several)
+    assert "nothing to do" in again and printed in again
+    for more, named in (
+        (["--features=softmax,label", "--multi_label=0"], "--sanity_check=2 needs prob and label"),
+        (["--features=prob"], "--sanity_check=2 needs prob and label"),
+        (["--sanity_check=1"], "--sanity_check=1 needs softmax and label"),
+        (["--sanity_check=3"], "3"),
+    ):
+        with pytest.raises(UsageError, match=named):
+            run(*several, *more)
 
 
 def test_a_file_of_unknown_settings_and_a_database_that_changed(run: Run) -> None:

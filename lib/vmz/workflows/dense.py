@@ -6,7 +6,7 @@ Files of ours and of the original's of 2018 are read alike: softmax (clips, clas
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Union
@@ -27,8 +27,9 @@ TOP_K = 5
 class DensePrediction:
     """Videos in the order in which the files first name them.
 
-    ids: int64 (videos,); scores: float32 (videos, classes), the mean softmax of a video's clips; labels: int64
-    (videos,); clips: int64 (videos,), how many went into each. right_clips of them have their label at rank 1.
+    ids: int64 (videos,); scores: float64 (videos, classes), the mean softmax of a video's clips; labels: int64
+    (videos,); clips: int64 (videos,), how many went into each. Of seen_clips clips, right_clips have their label at
+    rank 1.
     """
 
     ids: np.ndarray
@@ -36,11 +37,31 @@ class DensePrediction:
     labels: np.ndarray
     clips: np.ndarray
     right_clips: int
+    seen_clips: int
 
     def figures(self) -> dict[str, float]:
         """clip@1, video@1 and video@5 (or of as many classes as there are, by that name)."""
         own = metrics.video_figures(self.scores, self.labels, TOP_K)
-        return {"clip@1": self.right_clips / int(self.clips.sum()), **own}
+        return {"clip@1": self.right_clips / self.seen_clips, **own}
+
+
+def original_figures(files: Sequence[DensePrediction]) -> dict[str, float]:
+    """The figures of several files as the original adds them up: each file's, weighted by its videos."""
+    videos = [len(one.ids) for one in files]
+    each = [one.figures() for one in files]
+    return {name: sum(n * own[name] for n, own in zip(videos, each)) / sum(videos) for name in each[0]}
+
+
+def original_line(figures: Mapping[str, float]) -> str:
+    """The figures as the original prints them; its top5 is of 5 ranks, however few classes there are."""
+    top5 = list(figures.values())[-1]
+    return f"clip {figures.get('clip@1', 0.0)}, top1 {figures['video@1']}, top5 {top5}"
+
+
+def split_videos(files: Sequence[DensePrediction]) -> list[int]:
+    """The ids that more than one file has, in rising order."""
+    ids, counts = np.unique(np.concatenate([one.ids for one in files]), return_counts=True)
+    return [int(identity) for identity in ids[counts > 1]]
 
 
 def figures_text(figures: Mapping[str, float], classes: int) -> str:
@@ -70,19 +91,37 @@ def feature_files(folder: Union[str, Path, None], flag: str, count: Optional[int
     return files
 
 
+def aggregate_each(files: Sequence[Path], max_clip: int = 0) -> list[DensePrediction]:
+    """The prediction of each file by itself, as the original does it: `max_clip` leaves the figure of clips alone.
+
+    Raises VmzError as `aggregate_files`, and where the files differ in classes.
+    """
+    found: list[DensePrediction] = []
+    for path in progress(files, len(files), "files", "dense prediction"):
+        found.append(_aggregate([path], max_clip, counts_all=True))
+        if found[-1].scores.shape[1] != found[0].scores.shape[1]:
+            raise VmzError(_other_classes(path, found[-1].scores.shape[1], found[0].scores.shape[1]))
+    return found
+
+
 def aggregate_files(files: Sequence[Path], max_clip: int = 0) -> DensePrediction:
     """Mean softmax of each video over its clips in all files, or over the first `max_clip` of them (0: all).
 
-    One file at a time is in memory. Raises VmzError, naming the file, for arrays that are not there or do not fit.
+    Clips that `max_clip` leaves out do not count in the figure of clips either. One file at a time is in memory. Raises VmzError, naming the file, for arrays that are not there or do not fit.
     """
+    return _aggregate(progress(files, len(files), "files", "dense prediction"), max_clip)
+
+
+def _aggregate(files: Iterable[Path], max_clip: int, counts_all: bool = False) -> DensePrediction:
+    """counts_all: the clips that `max_clip` leaves out count in the figure of clips all the same."""
     places: dict[int, int] = {}
     labels: list[int] = []
     sums, counts = np.zeros((0, 0)), np.zeros(0, np.int64)
-    right = 0
-    for path in progress(files, len(files), "files", "dense prediction"):
+    right = seen = 0
+    for path in files:
         softmax, label, video_id = _read(path)
         if len(places) and softmax.shape[1] != sums.shape[1]:
-            raise VmzError(f"{path} has {softmax.shape[1]} classes, but the files before it {sums.shape[1]}")
+            raise VmzError(_other_classes(path, softmax.shape[1], sums.shape[1]))
         for identity, own in zip(video_id.tolist(), label.tolist()):
             place = places.setdefault(identity, len(places))
             if place == len(labels):
@@ -96,36 +135,48 @@ def aggregate_files(files: Sequence[Path], max_clip: int = 0) -> DensePrediction
         sums = np.concatenate([sums.reshape(-1, softmax.shape[1]), np.zeros((more, softmax.shape[1]))])
         counts = np.concatenate([counts, np.zeros(more, np.int64)])
         rows = np.array([places[identity] for identity in video_id.tolist()], np.int64)
+        right_ones = metrics.in_top_k(softmax, label, 1)
         if max_clip:
             keep = counts[rows] + _occurrence(rows) < max_clip
-            softmax, label, rows = softmax[keep], label[keep], rows[keep]
+            softmax, rows = softmax[keep], rows[keep]
+            right_ones = right_ones if counts_all else right_ones[keep]
         np.add.at(sums, rows, softmax.astype(np.float64))
         np.add.at(counts, rows, 1)
-        right += int(metrics.in_top_k(softmax, label, 1).sum())
-    scores = (sums / counts[:, None]).astype(np.float32)
-    return DensePrediction(np.array(list(places), np.int64), scores, np.array(labels, np.int64), counts, right)
+        right += int(right_ones.sum())
+        seen += len(right_ones)
+    ids = np.array(list(places), np.int64)
+    return DensePrediction(ids, sums / counts[:, None], np.array(labels, np.int64), counts, right, seen)
 
 
-def fuse(first: DensePrediction, second: DensePrediction, alpha: float) -> np.ndarray:
-    """alpha * first + (1 - alpha) * second: float32 (videos, classes), videos in the order of the first.
+def _other_classes(path: Path, here: int, before: int) -> str:
+    return f"{path} has {here} classes, but the files before it {before}"
+
+
+def fuse(first: DensePrediction, second: DensePrediction, alpha: float, means: bool = False) -> np.ndarray:
+    """alpha * first + (1 - alpha) * second: float64 (videos, classes), videos in the order of the first.
+
+    Of the sums over each video's clips, as in the original, where the stream with more clips of a video weighs more; or
+    of their `means`.
 
     Raises UsageError for an alpha outside of 0 to 1, VmzError where the two are not of the same videos and labels.
     """
     if not 0 <= alpha <= 1:
         raise UsageError(f"--alpha={alpha} must be from 0 to 1: the weight of the first stream")
     places = {identity: place for place, identity in enumerate(second.ids.tolist())}
-    one, two = set(first.ids.tolist()), set(places)
-    if one != two:
-        only = sorted(one - two) or sorted(two - one)
-        lacking = "second" if one - two else "first"
+    ids, others = set(first.ids.tolist()), set(places)
+    if ids != others:
+        only = sorted(ids - others) or sorted(others - ids)
+        lacking = "second" if ids - others else "first"
         raise VmzError(f"{len(only)} videos are missing in the {lacking} stream, as {only[0]}; fuse the same videos")
     order = np.array([places[identity] for identity in first.ids.tolist()], np.int64)
     differ = np.flatnonzero(second.labels[order] != first.labels)
     if len(differ) or first.scores.shape[1] != second.scores.shape[1]:
         what = f"label of video {first.ids[differ[0]]} differs" if len(differ) else "numbers of classes differ"
         raise VmzError(f"the {what} between the streams; are both of one data set?")
-    mixed = alpha * first.scores.astype(np.float64) + (1 - alpha) * second.scores[order].astype(np.float64)
-    return np.asarray(mixed.astype(np.float32))
+    one, two = first.scores, second.scores[order]
+    if not means:
+        one, two = one * first.clips[:, None], two * second.clips[order][:, None]
+    return np.asarray(alpha * one + (1 - alpha) * two)
 
 
 def _by_number(path: Path) -> list[tuple[int, str]]:

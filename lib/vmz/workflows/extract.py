@@ -46,11 +46,12 @@ from vmz.workflows.options import device_name, video_input_arguments
 
 SKIPPED = "skipped.json"
 UNUSED = ("stride_seconds",)
+SANITY = {1: ("clip accuracy",), 2: ("AUC", "mAP", "mWAP")}  # figures of --sanity_check, by the original's names
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """What became of a run. shapes: of the arrays in the file; accuracy: of the sanity check, None without it.
+    """What became of a run. shapes: of the arrays in the file; sanity: the figures of --sanity_check, None without it.
 
     was_there: whether an earlier run of the same settings had done it all.
     """
@@ -60,7 +61,7 @@ class Extraction:
     videos: int
     resumed: int
     skipped: list[BadVideo]
-    accuracy: Optional[float]
+    sanity: Optional[Mapping[str, float]]
     checkpoint: Optional[matching.Report]
     seconds: float
     was_there: bool = False
@@ -109,7 +110,7 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
                 videos=len(table.records),
                 resumed=sum(part[0] for part in parts),
                 skipped=in_order([part[1] for part in parts], keys),
-                accuracy=clip_accuracy(table) if options.sanity_check else None,
+                sanity=sanity_figures(table, options.sanity_check),
                 checkpoint=report,
                 seconds=time.perf_counter() - started,
             )
@@ -124,7 +125,7 @@ def _account(found: Extraction) -> dict[str, Any]:
         "videos": found.videos,
         "shapes": {name: list(shape) for name, shape in found.shapes.items()},
         "skipped": [vars(bad) for bad in found.skipped],
-        "accuracy": found.accuracy,
+        "sanity": found.sanity,
     }
 
 
@@ -141,16 +142,18 @@ def _finished(options: argparse.Namespace, wanted: Mapping[str, Any]) -> Optiona
             f"{path} is of a finished run that left out {len(account['skipped'])} videos (--on_bad_video=skip); give "
             "that flag again, or --resume=0 to extract anew"
         )
-    accuracy = account["accuracy"]
-    if options.sanity_check and accuracy is None:
-        accuracy = clip_accuracy(ArrayTable(load_features(path)))
+    sanity = account.get("sanity")
+    if not options.sanity_check:
+        sanity = None
+    elif sanity is None or tuple(sanity) != SANITY[options.sanity_check] or None in sanity.values():
+        sanity = sanity_figures(ArrayTable(load_features(path)), options.sanity_check)
     return Extraction(
         path=path,
         shapes={name: tuple(shape) for name, shape in account["shapes"].items()},
         videos=account["videos"],
         resumed=account["videos"],
         skipped=[BadVideo(**entry) for entry in account["skipped"]],
-        accuracy=accuracy if options.sanity_check else None,
+        sanity=sanity,
         checkpoint=None,
         seconds=0.0,
         was_there=True,
@@ -170,8 +173,10 @@ def feature_names(options: argparse.Namespace) -> list[str]:
     for name in ("video_id", "start_frame"):
         if name in names and not getattr(options, f"get_{name}"):
             raise UsageError(f"--features has {name}, which needs --get_{name}=1")
-    if options.sanity_check and (not {"softmax", "label"} <= set(names) or options.multi_label):
+    if options.sanity_check == 1 and (not {"softmax", "label"} <= set(names) or options.multi_label):
         raise UsageError("--sanity_check=1 needs softmax and label among --features, and one label a video")
+    if options.sanity_check == 2 and (not {"prob", "label"} <= set(names) or not options.multi_label):
+        raise UsageError("--sanity_check=2 needs prob and label among --features, and --multi_label=1")
     return names
 
 
@@ -203,6 +208,26 @@ def check_features(model: Model, names: Sequence[str]) -> None:
 def work_folder(output: str) -> Path:
     """Where the rows are gathered, beside the file to be: on the same disk."""
     return Path(f"{output}.parts")
+
+
+def sanity_figures(table: Table, check: int) -> Optional[dict[str, float]]:
+    """The figures of --sanity_check over the clips, by the names of SANITY; None for 0.
+
+    Raises VmzError for labels that the network cannot have.
+    """
+    if not check:
+        return None
+    if check == 1:
+        return dict(zip(SANITY[1], [clip_accuracy(table)]))
+    scores, labels = (
+        np.concatenate([chunk.reshape(len(chunk), -1) for chunk in table.chunks(name)]) for name in ("prob", "label")
+    )
+    if labels.shape != scores.shape:
+        raise VmzError(
+            f"label has shape {labels.shape} and prob {scores.shape}; with --sanity_check=2 both have a column a class"
+        )
+    found = metrics.multi_label(scores, labels)
+    return dict(zip(SANITY[2], (found.mauc, found.map, found.mwap)))
 
 
 def clip_accuracy(table: Table) -> float:

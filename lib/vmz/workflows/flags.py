@@ -288,7 +288,13 @@ EXTRACT_FLAGS = {
     ),
     "get_video_id": Flag(switch, 0, "the records hold video ids: a blob video_id"),
     "get_start_frame": Flag(switch, 0, "the records hold start frames: a blob start_frame"),
-    "sanity_check": Flag(switch, 0, "1: print the accuracy of the clips' softmax, which must be among --features"),
+    "sanity_check": Flag(
+        int,
+        0,
+        "1: print the clips' accuracy, with softmax and label among --features; 2: with --multi_label=1, prob and "
+        "label, their AUC, mAP and mWAP",
+        (0, 1, 2),
+    ),
     "load_model_path": TEST_FLAGS["load_model_path"],
     "db_type": TEST_FLAGS["db_type"],
     "display_iter": TEST_FLAGS["display_iter"],
