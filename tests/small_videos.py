@@ -13,12 +13,12 @@ from vmz.video.records import Record
 BAD = b"this is a text file\n" * 50
 
 
-def video(path: Path, level: int, rate: int = 25) -> bytes:
-    """Nine frames of a ramp that moves, different for each level; `rate` frames a second."""
+def video(path: Path, level: int, rate: int = 25, frames: int = 9) -> bytes:
+    """Frames of a ramp that moves, different for each level; `rate` frames a second."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=rate)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for time in range(9):
+        for time in range(frames):
             ramp = (np.arange(64)[None, :, None] * (1 + level % 3) + 37 * level + 4 * time) % 256
             picture = np.ascontiguousarray(np.broadcast_to(ramp, (48, 64, 3)).astype(np.uint8))
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
