@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -22,8 +22,10 @@ from vmz.workflows.command import Parser, run_tool
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = Path(__file__).with_name("recipes.json")
-SETTINGS = ("published", "recommended")
-ON_DEVICES = ("tools/train_net.py", "tools/test_net.py")  # what takes --gpus, and several of them by torchrun
+SETTINGS = ("published", "paper", "recommended")
+TRAIN = "tools/train_net.py"
+# What takes --gpus, and several of them by torchrun.
+ON_DEVICES = (TRAIN, "tools/test_net.py", "tools/extract_features.py")
 ASIDE = "Flags of the commands follow --: run train_kinetics400 --data_dir=... -- --precision=fp32"
 
 
@@ -63,33 +65,74 @@ def find(name: str) -> dict[str, Any]:
 
 
 def steps(recipe: Mapping[str, Any], choices: Choices) -> list[Step]:
-    """The commands of a recipe. UsageError for published settings where none were published."""
-    blanks = fill_blanks(recipe, choices)
-    found = []
-    for command in recipe["commands"]:
+    """The commands of a recipe, after those of the recipes that come before it.
+
+    Raises UsageError for settings that there are none of, and for GPUs that cannot stand for those of the settings.
+    """
+    commands = _commands(recipe, choices)
+    on_devices = any(command["run"] in ON_DEVICES for command, _, _ in commands)
+    found: list[Step] = []
+    for command, owner, blanks in commands:
         flags = settle(command, choices.settings)
         argv = [sys.executable, *_launcher(command["run"], choices), str(ROOT / command["run"])]
         argv += [_flag(name, value, blanks) for name, value in flags.items()]
         if command["run"] in ON_DEVICES:
-            argv += _devices(recipe, command["run"], choices)
-        argv += choices.more
-        found.append(Step(argv, Path(command["makes"].format(**blanks)) if "makes" in command else None))
+            argv += _devices(owner, command["run"], flags, choices)
+        if command["run"] in ON_DEVICES or not on_devices:
+            argv += choices.more
+        makes = command.get("makes")
+        makes = flags.get(makes, makes)  # a path, or the flag that has it
+        step = Step(argv, Path(makes.format(**blanks)) if makes else None)
+        if step not in found:  # two recipes that come before may have one before them in common
+            found.append(step)
+    return found
+
+
+def _commands(recipe: Mapping[str, Any], choices: Choices) -> list[tuple[Mapping[str, Any], Mapping[str, Any], Any]]:
+    """(command, its recipe, its blanks), those of `before` first; with `each`, a command stands once for each number."""
+    blanks = fill_blanks(recipe, choices)
+    found = []
+    for name in recipe.get("before", ()):
+        own = replace(choices, weights=blanks["weights"]) if "weights" in recipe else choices
+        found += _commands(find(name), own)
+    for command in recipe["commands"]:
+        [(blank, count)] = command.get("each", {"part": 1}).items()
+        found += [(command, recipe, {**blanks, blank: str(number)}) for number in range(1, count + 1)]
     return found
 
 
 def settle(command: Mapping[str, Any], settings: str) -> dict[str, Any]:
-    """The flags of a command: those of both settings, the published ones, and what is changed of them today."""
-    published = command.get("published", {})
-    if settings == "published":
-        if published is None:
-            raise UsageError("no settings were ever published for this; take --settings=recommended")
-        return {**command["flags"], **published}
-    flags = {**command["flags"], **(published or {}), **command.get("recommended", {})}
+    """The flags of a command: those of all settings, the published ones, and what is changed of them.
+
+    The paper's are given as changes of the published ones where there are any. The recommended ones are given as changes
+    of those, or where nothing was published of the paper's. null takes a flag away.
+    """
+    published, paper = command.get("published", {}), command.get("paper", {})
+    of = {"published": published, "paper": paper}
+    if settings in of and of[settings] is None:
+        there = [name for name in SETTINGS if name not in of or of[name] is not None]
+        what = "a script of the original has" if settings == "published" else "a paper tells"
+        raise UsageError(f"there are no settings that {what} for this; take --settings={' or '.join(there)}")
+    layers = [command["flags"], published or {}]
+    if settings == "paper" or published is None:
+        layers.append(paper or {})
+    if settings == "recommended":
+        layers.append(command.get("recommended", {}))
+    flags = {name: value for layer in layers for name, value in layer.items()}
     return {name: value for name, value in flags.items() if value is not None}
 
 
+def devices_of(recipe: Mapping[str, Any], settings: str) -> int:
+    """The GPUs that the settings of a recipe were made for."""
+    devices = recipe.get("devices", 1)
+    return int(devices[settings] if isinstance(devices, Mapping) else devices)
+
+
 def fill_blanks(recipe: Mapping[str, Any], choices: Choices) -> dict[str, str]:
-    """What stands for {data_dir}, {runs}, {split}, {settings} and {weights}."""
+    """What stands for {data_dir}, {runs}, {split}, {settings}, {weights} and {network}, the name of the weights' file.
+
+    Raises UsageError where the weights are in no table and --weights does not name them.
+    """
     blanks = {
         "data_dir": choices.data_dir,
         "runs": choices.runs or f"{choices.data_dir}/runs",
@@ -97,11 +140,14 @@ def fill_blanks(recipe: Mapping[str, Any], choices: Choices) -> dict[str, str]:
         "settings": choices.settings,
     }
     weights = recipe.get("weights", "")
+    if weights is None and choices.weights is None:
+        raise UsageError("the weights of this recipe are in no published table; name a checkpoint with --weights")
     if choices.weights is not None:
         weights = choices.weights
     elif weights and "{" not in weights:
         weights = f"{choices.data_dir}/{zoo.find(weights).file}"
-    return {**blanks, "weights": weights.format(**blanks) if choices.weights is None else weights}
+    weights = weights.format(**blanks) if choices.weights is None else weights
+    return {**blanks, "weights": weights, "network": Path(weights).stem}
 
 
 def _flag(name: str, value: Any, blanks: Mapping[str, str]) -> str:
@@ -117,17 +163,38 @@ def _launcher(tool: str, choices: Choices) -> list[str]:
     return ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={len(choices.gpus)}"]
 
 
-def _devices(recipe: Mapping[str, Any], tool: str, choices: Choices) -> list[str]:
-    """The GPUs to use; in training, so many batches an iteration that they count as the devices of the recipe."""
+def _devices(recipe: Mapping[str, Any], tool: str, settings: Mapping[str, Any], choices: Choices) -> list[str]:
+    """The GPUs to use; in training, so many batches an iteration that they count as the devices of the recipe.
+
+    More GPUs than those raise the batch and the rate, which is said on stderr.
+    """
     flags = [] if choices.engine is None else [f"--engine={choices.engine}"]
     if choices.gpus:
         flags.append(f"--gpus={','.join(map(str, choices.gpus))}")
-    count, meant = max(len(choices.gpus), 1), recipe.get("devices", 1)
-    if tool == "tools/train_net.py" and choices.engine != "caffe2" and count < meant:
-        if meant % count:
-            raise UsageError(
-                f"the settings are made for {meant} GPUs, which {count} cannot stand for; give a divisor of {meant}"
-            )
+    count, meant = max(len(choices.gpus), 1), devices_of(recipe, choices.settings)
+    own = {word.partition("=")[0] for word in choices.more}
+    if tool != TRAIN or count == meant or {"--batch_size", "--base_learning_rate"} <= own:
+        return flags
+    batch, rate = settings["batch_size"], settings["base_learning_rate"]
+    if count > meant:
+        print(
+            f"warning: the settings are made for {meant} GPUs; {count} raise the batch from {batch * meant} to "
+            f"{batch * count} clips and the learning rate from {rate * meant:g} to {rate * count:g}",
+            file=sys.stderr,
+        )
+    elif meant % count:
+        raise UsageError(
+            f"the settings are made for {meant} GPUs, which {count} cannot stand for; give a divisor of {meant}"
+        )
+    elif choices.engine == "caffe2":
+        share = meant // count
+        raise UsageError(
+            f"the settings are made for {meant} GPUs, and Caffe2 cannot accumulate batches: {count} would train on "
+            f"{batch * count} clips an iteration at the rate {rate * count:g}, not on {batch * meant} at {rate * meant:g}. "
+            f"Take {meant} GPUs or --engine=pytorch, or larger batches: ... -- --batch_size={batch * share} "
+            f"--base_learning_rate={rate * share:g} (batch norm then sees {batch * share} clips, not {batch})"
+        )
+    else:
         flags.append(f"--accumulation_steps={meant // count}")
     return flags
 
@@ -142,6 +209,8 @@ def run(recipe: Mapping[str, Any], choices: Choices, dry_run: bool) -> int:
             continue
         print(shlex.join(step.argv), flush=True)
         if not dry_run:
+            if step.makes is not None:
+                step.makes.parent.mkdir(parents=True, exist_ok=True)
             status = subprocess.run(step.argv, check=False).returncode
             if status:
                 raise VmzError(f"{Path(step.argv[1]).name} ended with status {status}; the recipe stops there")
@@ -151,18 +220,29 @@ def run(recipe: Mapping[str, Any], choices: Choices, dry_run: bool) -> int:
 def page(name: str, recipe: Mapping[str, Any]) -> str:
     """Everything about a recipe."""
     lines = [f"{name}: {recipe['about']}", f"source      {recipe['source']}"]
+    lines += [f"first       {other}, unless done" for other in recipe.get("before", ())]
     lines += [f"needs       {path}: {what}" for path, what in recipe.get("needs", {}).items()]
-    weights = recipe.get("weights")
-    if weights:
+    weights = recipe.get("weights", "")
+    if weights is None:
+        lines.append("weights     are in no published table: name a checkpoint with --weights")
+    elif weights:
         row = zoo.find(weights) if "{" not in weights else None
         lines.append(f"weights     {{weights}} is {weights}" + (f", {row.file} from {row.url}" if row else ""))
     if recipe.get("devices"):
-        lines.append(f"made for    {recipe['devices']} GPUs; with fewer, --accumulation_steps makes up for the others")
+        made = {settings: devices_of(recipe, settings) for settings in _settings_of(recipe)}
+        text = ", ".join(f"{settings} {count}" for settings, count in made.items())
+        text = str(recipe["devices"]) if len(set(made.values())) == 1 else text
+        lines.append(f"made for    {text} GPUs; with fewer, --accumulation_steps makes up for the others")
+    for key, title in (("frames_per_second", "frames/s"), ("frames", "frames")):
+        if key in recipe:
+            lines.append(f"{title:12}{recipe[key]}")
+    for settings, what in recipe.get("settings", {}).items():
+        lines.append(f"{settings:12}{what}")
     if "expected" in recipe:
         figures = ", ".join(f"{figure} {value}" for figure, value in recipe["expected"].items() if figure != "source")
-        lines.append(f"published   {figures} ({recipe['expected']['source']})")
+        lines.append(f"figures     published: {figures} ({recipe['expected']['source']})")
     for command in recipe["commands"]:
-        lines += ["", command["run"]]
+        lines += ["", command["run"] + "".join(f", {n} times" for n in command.get("each", {}).values())]
         for title, flags in (("", command["flags"]), *((key, command.get(key)) for key in SETTINGS)):
             if flags:
                 lines.append(f"  {title or 'always'}")
@@ -170,10 +250,16 @@ def page(name: str, recipe: Mapping[str, Any]) -> str:
                     f"    --{flag}" if value is True else f"    --{flag}={value}" for flag, value in flags.items()
                 ]
             elif flags is None and title in command:
-                lines.append(f"  {title}: nothing was")
+                lines.append(f"  {title}: there is nothing")
     if recipe.get("why"):
         lines += ["", "why", *(f"  {flag}: {reason}" for flag, reason in recipe["why"].items())]
     return "\n".join(lines)
+
+
+def _settings_of(recipe: Mapping[str, Any]) -> list[str]:
+    """The settings that all commands of a recipe have."""
+    commands = recipe["commands"]
+    return [name for name in SETTINGS if all(command.get(name, {}) is not None for command in commands)]
 
 
 def gpu_numbers(text: str) -> tuple[int, ...]:
@@ -200,7 +286,12 @@ def parser() -> Parser:
     running.add_argument("name")
     running.add_argument("--data_dir", required=True, help="folder of lists, videos, databases and weights (see show)")
     running.add_argument("--runs", help="folder of checkpoints and results; <data_dir>/runs when not given")
-    running.add_argument("--settings", choices=SETTINGS, default="recommended")
+    running.add_argument(
+        "--settings",
+        choices=SETTINGS,
+        default="recommended",
+        help="published: what the original's script has; paper: what the paper tells; recommended: with today's changes",
+    )
     running.add_argument("--split", type=int, choices=(1, 2, 3), default=1, help="of HMDB51 and UCF101")
     running.add_argument("--weights", help="checkpoint to start from or to test, in place of the recipe's")
     running.add_argument("--gpus", type=gpu_numbers, default=(), help="GPUs, as 0,1 or 0-7")
