@@ -89,7 +89,7 @@ def steps(recipe: Mapping[str, Any], choices: Choices) -> list[Step]:
 
 
 def _commands(recipe: Mapping[str, Any], choices: Choices) -> list[tuple[Mapping[str, Any], Mapping[str, Any], Any]]:
-    """(command, its recipe, its blanks), those of `before` first; with `each`, a command stands once for each number."""
+    """(command, its recipe, its blanks), those of `before` first; with `each`, once for each number."""
     blanks = fill_blanks(recipe, choices)
     found = []
     for name in recipe.get("before", ()):
@@ -104,8 +104,8 @@ def _commands(recipe: Mapping[str, Any], choices: Choices) -> list[tuple[Mapping
 def settle(command: Mapping[str, Any], settings: str) -> dict[str, Any]:
     """The flags of a command: those of all settings, the published ones, and what is changed of them.
 
-    The paper's are given as changes of the published ones where there are any. The recommended ones are given as changes
-    of those, or where nothing was published of the paper's. null takes a flag away.
+    The paper's are changes of the published ones where there are any. The recommended ones are changes of those, or
+    where nothing was published of the paper's. null takes a flag away.
     """
     published, paper = command.get("published", {}), command.get("paper", {})
     of = {"published": published, "paper": paper}
@@ -190,7 +190,8 @@ def _devices(recipe: Mapping[str, Any], tool: str, settings: Mapping[str, Any], 
         share = meant // count
         raise UsageError(
             f"the settings are made for {meant} GPUs, and Caffe2 cannot accumulate batches: {count} would train on "
-            f"{batch * count} clips an iteration at the rate {rate * count:g}, not on {batch * meant} at {rate * meant:g}. "
+            f"{batch * count} clips an iteration at the rate {rate * count:g}, not on {batch * meant} at "
+            f"{rate * meant:g}. "
             f"Take {meant} GPUs or --engine=pytorch, or larger batches: ... -- --batch_size={batch * share} "
             f"--base_learning_rate={rate * share:g} (batch norm then sees {batch * share} clips, not {batch})"
         )
@@ -290,7 +291,7 @@ def parser() -> Parser:
         "--settings",
         choices=SETTINGS,
         default="recommended",
-        help="published: what the original's script has; paper: what the paper tells; recommended: with today's changes",
+        help="published: of the original's script; paper: what the paper tells; recommended: with today's changes",
     )
     running.add_argument("--split", type=int, choices=(1, 2, 3), default=1, help="of HMDB51 and UCF101")
     running.add_argument("--weights", help="checkpoint to start from or to test, in place of the recipe's")

@@ -68,9 +68,9 @@ def rows() -> Iterator[Row]:
     """The plan of every training recipe with published settings or a paper's, on each number of GPUs."""
     for name, entry in recipes.recipes().items():
         for settings in SETTINGS:
-            if entry["commands"][0]["run"] == recipes.TRAIN and entry["commands"][0].get(settings, 0) is not None:
-                if settings in entry["commands"][0]:
-                    yield from (row(name, settings, gpus) for gpus in GPUS)
+            command = entry["commands"][0]
+            if command["run"] == recipes.TRAIN and command.get(settings) is not None:
+                yield from (row(name, settings, gpus) for gpus in GPUS)
 
 
 def row(name: str, settings: str, gpus: int) -> Row:
@@ -90,8 +90,8 @@ def page() -> str:
     lines = [
         "# Recipes and their plans",
         "",
-        "Written by `python scripts/recipe_plans.py --write`; `tests/test_recipe_plans.py` checks that it is current, and",
-        "the rates against a few lines of arithmetic. [recipes.md](recipes.md) says how recipes are run.",
+        "Written by `python scripts/recipe_plans.py --write`; `tests/test_recipe_plans.py` checks that it is current,",
+        "and the rates against a few lines of arithmetic. [recipes.md](recipes.md) says how recipes are run.",
         "",
         "## Scripts of the original",
         "",

@@ -1,4 +1,4 @@
-"""The command lines of the original's scripts and tutorials, word for word: the tool of that name takes each of them."""
+"""The command lines of the original's scripts and tutorials, word for word: the tool of that name takes each."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Optional
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))  # as for a script that is started there
-from scripts import recipe_plans as plans  # noqa: E402
+from scripts import recipe_plans as plans
 
 # By hand, from the scripts and papers: (GPUs, clips a GPU, rate a GPU, clips an epoch, epochs, warm-up, then).
 # `then`: epochs from one tenth to the next, or None for half a cosine down to 0.
@@ -63,7 +63,10 @@ def test_the_page_is_current_and_names_every_script() -> None:
     for script, name in plans.SCRIPTS.items():
         assert script in plans.recipes.find(name)["source"]
     for name in plans.recipes.recipes():
-        assert name.startswith(("dense_", "test_", "train_", "finetune_", "create_sports1m")) or name in plans.SCRIPTS.values()
+        assert (
+            name.startswith(("dense_", "test_", "train_", "finetune_", "create_sports1m"))
+            or name in plans.SCRIPTS.values()
+        )
 
 
 def test_printing_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,7 +117,15 @@ def test_published_settings_are_those_of_the_scripts(name: str) -> None:
     if part in ("train", "extract_features"):
         first, _, last = told["gpus"].replace(",", "-").partition("-")
         assert recipe.devices_of(entry, "published") == int(last or first) - int(first) + 1
-    elsewhere = {"gpus", "pretrained_model", "db_type", "decode_type", "crop_per_inference", "load_model_path", "script"}
+    elsewhere = {
+        "gpus",
+        "pretrained_model",
+        "db_type",
+        "decode_type",
+        "crop_per_inference",
+        "load_model_path",
+        "script",
+    }
     [command] = [command for command in entry["commands"] if command.get("published")]
     own = {flag: value for flag, value in command["published"].items() if "{" not in str(value)}
     assert own == {flag: value for flag, value in told.items() if flag not in elsewhere}
@@ -216,8 +224,9 @@ def test_caffe2_on_fewer_gpus_is_refused_unless_the_batch_is_given(gpus: tuple[i
     larger = (f"--batch_size={32 // count}", f"--base_learning_rate={0.0016 / count:g}")
     with pytest.raises(UsageError, match="Caffe2 cannot accumulate batches") as caught:
         recipe.steps(RECIPES["finetune_hmdb51"], choose(tmp_path, gpus=gpus, engine="caffe2"))
-    assert f"not on 32 at 0.0016. Take 8 GPUs or --engine=pytorch, or larger batches: ... -- {' '.join(larger)} (" in str(
-        caught.value
+    assert (
+        f"not on 32 at 0.0016. Take 8 GPUs or --engine=pytorch, or larger batches: ... -- {' '.join(larger)} ("
+        in str(caught.value)
     )
     choices = choose(tmp_path, gpus=gpus, engine="caffe2", settings="published", more=larger)
     [step] = recipe.steps(RECIPES["finetune_hmdb51"], choices)
@@ -241,7 +250,9 @@ def test_settings_that_make_other_databases_give_them_other_names(tmp_path: Path
                 assert made.setdefault(f"{name} {step.makes}", words) == words, step.makes
     for settings, database in (("published", "_100_lmdb"), ("paper", "train_lmdb"), ("recommended", "train_lmdb")):
         [training] = recipe.steps(RECIPES["train_kinetics400"], choose(tmp_path, settings=settings))
-        makes = [str(step.makes) for step in recipe.steps(RECIPES["create_kinetics400"], choose(tmp_path, settings=settings))]
+        makes = [
+            str(step.makes) for step in recipe.steps(RECIPES["create_kinetics400"], choose(tmp_path, settings=settings))
+        ]
         [data] = [word.partition("=")[2] for word in training.argv if word.startswith("--train_data=")]
         assert data in makes and data.endswith(database)
 

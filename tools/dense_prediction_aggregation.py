@@ -31,7 +31,10 @@ def main(argv: Sequence[str]) -> int:
     parser = Parser(__doc__, epilog=EXAMPLE)
     parser.add_argument("--input_dir", metavar="FOLDER", help="feature files with softmax, label and video_id")
     parser.add_argument(
-        "--output_clip_accuracy", type=switch, default=1, help="1: also print clip@1; 0: it reads 0.0, as the original's"
+        "--output_clip_accuracy",
+        type=switch,
+        default=1,
+        help="1: also clip@1; 0: it reads 0.0, as in the original",
     )
     parser.add_argument(
         "--max_clip", type=not_negative, default=0, metavar="N", help="clips of a video to use, the first; 0: all"

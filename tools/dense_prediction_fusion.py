@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     print(f"{len(fused)} videos, alpha {options.alpha}")
     for name, figures in results.items():
         print(f"{name}: {figures_text(figures, fused.shape[1])}")
-    top1, top5 = list(results["fused"].values())[0], list(results["fused"].values())[-1]
+    top1, *_, top5 = results["fused"].values()
     print(f"Alpha {options.alpha}: top1 {top1}, top5 {top5}")
     return 0
 

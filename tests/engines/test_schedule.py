@@ -60,7 +60,9 @@ def test_warm_up_from_the_rate_of_one_device_then_the_steps_by_a_clock_of_their_
     rates = [schedule.rate(iteration) for iteration in range(1, 226)]
     np.testing.assert_allclose(rates[:50], [gradual(number, 0.01, 0.08, 50) for number in range(1, 51)], rtol=1e-6)
     assert [round(rates[5 * epoch], 8) for epoch in (10, 19, 20, 30, 40)] == [0.08, 0.08, 0.008, 0.0008, 0.00008]
-    assert rates[50] == rates[98] > rates[99]  # iteration 50 after the warm-up is the first lower one, as stepsize=50 has it
+    assert (
+        rates[50] == rates[98] > rates[99]
+    )  # iteration 50 after the warm-up is the first lower one, as stepsize=50 has it
     by_steps = Schedule(0.08, stepsize=50, warmup_iterations=50, warmup_rate=0.01, after_warmup=True)
     assert [by_steps.rate(iteration) for iteration in range(1, 226)] == rates
     plain = Schedule(0.08, stepsize=50)

@@ -29,12 +29,13 @@ def write(path: Path, text: str) -> Path:
 
 
 # The 51 classes of HMDB51 in the order of their names: the labels from 0.
-HMDB51 = (
-    "brush_hair cartwheel catch chew clap climb climb_stairs dive draw_sword dribble drink eat fall_floor fencing "
-    "flic_flac golf handstand hit hug jump kick kick_ball kiss laugh pick pour pullup punch push pushup ride_bike "
-    "ride_horse run shake_hands shoot_ball shoot_bow shoot_gun sit situp smile smoke somersault stand swing_baseball "
-    "sword sword_exercise talk throw turn walk wave"
-).split()
+HMDB51 = [
+    "brush_hair", "cartwheel", "catch", "chew", "clap", "climb", "climb_stairs", "dive", "draw_sword", "dribble",
+    "drink", "eat", "fall_floor", "fencing", "flic_flac", "golf", "handstand", "hit", "hug", "jump", "kick",
+    "kick_ball", "kiss", "laugh", "pick", "pour", "pullup", "punch", "push", "pushup", "ride_bike", "ride_horse",
+    "run", "shake_hands", "shoot_ball", "shoot_bow", "shoot_gun", "sit", "situp", "smile", "smoke", "somersault",
+    "stand", "swing_baseball", "sword", "sword_exercise", "talk", "throw", "turn", "walk", "wave",
+]  # fmt: skip
 
 
 def ucf(folder: Path, text: str = TRAIN_LIST, class_ind: str = CLASS_IND) -> Source:
@@ -87,13 +88,16 @@ def test_the_51_classes_of_hmdb51_are_numbered_by_name_not_by_file_name(tmp_path
         assert listed(official) == [(f"{name}_{letter}.avi", (n,), name) for n, name in enumerate(HMDB51)]
     turned = tuple(reversed(HMDB51))
     official = DATASETS["hmdb51"](Source(tmp_path / "lists", classes=turned))
-    assert official.classes == turned and [entry.labels for entry in official.entries] == [(n,) for n in range(50, -1, -1)]
+    assert official.classes == turned and [entry.labels for entry in official.entries] == [
+        (n,) for n in range(50, -1, -1)
+    ]
     for name in HMDB51:
         write(tmp_path / "videos" / name / f"{name}_b.avi", "x")
     write(tmp_path / "order.txt", "\n".join(turned))
     flags = [
-        "--dataset=hmdb51", f"--annotations={tmp_path / 'lists'}", "--subset=test", f"--video_dir={tmp_path / 'videos'}",
-        f"--output_file={tmp_path / 'test.csv'}", f"--write_classes={tmp_path / 'classes.txt'}",
+        "--dataset=hmdb51", f"--annotations={tmp_path / 'lists'}", "--subset=test",
+        f"--video_dir={tmp_path / 'videos'}", f"--output_file={tmp_path / 'test.csv'}",
+        f"--write_classes={tmp_path / 'classes.txt'}",
     ]  # fmt: skip
     for more, order in (([], tuple(HMDB51)), ([f"--classes={tmp_path / 'order.txt'}"], turned)):
         answer = run_tool("../data/dataset_list.py", *flags, *more)

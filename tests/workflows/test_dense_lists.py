@@ -54,9 +54,7 @@ def test_every_clip_within_the_video(tmp_path: Path) -> None:
 
 def test_parts_hold_whole_videos_and_a_stride_counts(tmp_path: Path) -> None:
     make(tmp_path, 12, 8, 20, 0, 7)
-    said = dense(
-        tmp_path, "--clip_length=4", "--sampling_rate=2", "--stride=4", "--parts=2", "--on_bad_video=skip"
-    )
+    said = dense(tmp_path, "--clip_length=4", "--sampling_rate=2", "--stride=4", "--parts=2", "--on_bad_video=skip")
     assert "8 clips of 4 videos" in said and "1 videos left out" in said
     assert rows(tmp_path / "dense_1.csv") == [("0", 0, 0), ("0", 4, 0), ("1", 0, 1)]
     assert rows(tmp_path / "dense_2.csv") == [*(("2", start, 2) for start in (0, 4, 8, 12)), ("4", 0, 4)]

@@ -157,7 +157,13 @@ def test_a_finished_file_is_not_made_again_nor_replaced(run: Run) -> None:
 
 
 def test_sanity_check_2_of_a_multi_label_network(run: Run) -> None:
-    several = ["--features=prob,label", "--multi_label=1", "--sanity_check=2", "--load_model_path=", "--random_weights=1"]
+    several = [
+        "--features=prob,label",
+        "--multi_label=1",
+        "--sanity_check=2",
+        "--load_model_path=",
+        "--random_weights=1",
+    ]
     printed = run(*several).splitlines()[-1]
     found = load_features(run.out)
     wanted = metrics.multi_label(found["prob"].reshape(3, 5), found["label"])

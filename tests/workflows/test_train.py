@@ -78,3 +78,14 @@ def test_tensorboard_is_given_the_figures_of_the_log(
             assert given[f"epoch/{name}", entry["iteration"]] == entry[name]
         assert given["test/video@1", entry["iteration"]] == 1.0
     assert [iteration for name, iteration in given if name == "train/loss"] == [2, 3, 4, 6]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_schedule_that_waits_for_the_warm_up(
+    engine: str, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three epochs of three iterations: one of warm-up, then a tenth after one, on either engine."""
+    flags = [f"--engine={engine}", "--warmup_epochs=1", "--lr_milestones=1", "--base_learning_rate=0.003"]
+    found = run(database, tmp_path, [{"clip@1": 0.5, "video@1": 1.0}] * 3, monkeypatch, *flags, "--display_iter=1")
+    rates = [point["learning_rate"] for point in found.history.points]
+    assert rates == pytest.approx([0.001, 0.002, 0.003, 0.003, 0.003, 0.0003, 0.0003, 0.0003, 0.0003])

@@ -69,7 +69,9 @@ def test_milestones_and_decay_count_from_the_end_of_the_warm_up() -> None:
     assert [before.rate(start) for start in starts[2:5]] == pytest.approx([0.4, 0.04, 0.04])
 
 
-@pytest.mark.parametrize("flag", ["--lr_milestones=3,2", "--lr_milestones=0", "--lr_milestones=a", "--lr_milestones=nan"])
+@pytest.mark.parametrize(
+    "flag", ["--lr_milestones=3,2", "--lr_milestones=0", "--lr_milestones=a", "--lr_milestones=nan"]
+)
 def test_milestones_that_are_none(flag: str) -> None:
     with pytest.raises(UsageError, match="is not a list of epochs that rises, such as 10,20,30"):
         options(flag)

@@ -107,7 +107,9 @@ def aggregate_each(files: Sequence[Path], max_clip: int = 0) -> list[DensePredic
 def aggregate_files(files: Sequence[Path], max_clip: int = 0) -> DensePrediction:
     """Mean softmax of each video over its clips in all files, or over the first `max_clip` of them (0: all).
 
-    Clips that `max_clip` leaves out do not count in the figure of clips either. One file at a time is in memory. Raises VmzError, naming the file, for arrays that are not there or do not fit.
+    Clips that `max_clip` leaves out do not count in the figure of clips either. One file at a time is in memory.
+
+    Raises VmzError, naming the file, for arrays that are not there or do not fit.
     """
     return _aggregate(progress(files, len(files), "files", "dense prediction"), max_clip)
 

@@ -252,7 +252,13 @@ def _feature_names(options: argparse.Namespace) -> list[str]:
         raise UsageError(f"--features={options.features} must name blobs, each once, as final_avg,softmax")
     unknown = [name for name in names if name in ("label", "video_id", *TIMES)]
     if unknown or options.sanity_check or options.test_data:
-        what = unknown[0] if unknown else f"--sanity_check={options.sanity_check}" if options.sanity_check else "--test_data"
+        what = (
+            unknown[0]
+            if unknown
+            else f"--sanity_check={options.sanity_check}"
+            if options.sanity_check
+            else "--test_data"
+        )
         raise UsageError(f"{what} does not go with --videos, whose clips have times (always written) and no labels")
     if options.input_type:
         raise UsageError(f"--input_type={options.input_type} does not go with --videos, which gives RGB clips only")
