@@ -18,7 +18,7 @@ import numpy as np
 from vmz.checkpoints import matching
 from vmz.checkpoints.files import file_type, load, load_about
 from vmz.engines.registry import open_trainer
-from vmz.engines.trainer import Step, Trainer, Training
+from vmz.engines.trainer import Step, Trainer, Training, without_scopes
 from vmz.errors import UsageError, VmzError
 from vmz.models.registry import Model, build
 from vmz.progress import Progress
@@ -27,7 +27,7 @@ from vmz.video.records import key_text
 from vmz.workflows import distributed, training_plan
 from vmz.workflows.evaluate import Evaluation, environment, evaluate_weights
 from vmz.workflows.label_names import read_label_names
-from vmz.workflows.options import device_names, model_config
+from vmz.workflows.options import device_names, gpu_numbers, model_config
 from vmz.workflows.signals import StopRequest
 from vmz.workflows.training_board import Board
 from vmz.workflows.training_checkpoints import BEST, LATEST, Checkpoints, Saved, placed, read
@@ -75,7 +75,7 @@ def dry_run(options: argparse.Namespace) -> dict[str, Any]:
     if options.train_data and Path(options.train_data).exists():
         with VideoDatabase(options.train_data) as database:
             videos = len(database)
-    plan = make_plan(options, len(device_names(options)) * distributed.world_size())
+    plan = make_plan(options, _devices(options))
     return training_plan.describe(plan, _forward_net(options), options, videos)
 
 
@@ -87,11 +87,23 @@ def train(options: argparse.Namespace) -> Trained:
     """
     if not options.train_data:
         raise UsageError("--train_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
+    plan = make_plan(options, _devices(options))
     devices = device_names(options)
-    plan = make_plan(options, len(devices) * distributed.world_size())
     training_plan.describe(plan, _forward_net(options), options, 0)  # refuses clips that the layers do not fit
     with distributed.joined(), open_trainer(options.engine, devices) as trainer:
         return _Run(options, plan, trainer).complete()
+
+
+def _devices(options: argparse.Namespace) -> int:
+    """Devices that train, of all processes together: each reads and trains on batches of its own."""
+    if options.engine == "caffe2" and distributed.world_size() > 1:
+        error = UsageError(
+            "--engine=caffe2 trains in one process, on several GPUs with --num_gpus=N; start it without torchrun, or "
+            "train with --engine=pytorch"
+        )
+        error.told = distributed.rank() > 0  # all have the same command line
+        raise error
+    return len(device_names(options)) * distributed.world_size()
 
 
 def _forward_net(options: argparse.Namespace) -> Model:
@@ -168,7 +180,7 @@ class _Run:
         self.trainer.load(build_network, training(options, self.plan), weights, seed=options.seed)
         if saved is None:
             return
-        state = placed(saved, distributed.world_size(), options.batch_size, options.accumulation_steps)
+        state = placed(saved, _devices(options), options.batch_size, options.accumulation_steps)
         self.trainer.set_state(state)
         self.iteration = saved.iteration
         if saved.run:
@@ -312,11 +324,12 @@ def training(options: argparse.Namespace, plan: Plan) -> Training:
         clip_gradient=options.clip_gradient,
         deterministic=bool(options.deterministic),
         channels_last=bool(options.channels_last),
+        precise_bn=bool(options.precise_bn),
     )
 
 
 def initial_weights(options: argparse.Namespace, say: bool) -> Optional[dict[str, np.ndarray]]:
-    """What --load_model_path initialises the network with, fitted to it; None where there is no such file.
+    """What --load_model_path initialises the network with, fitted to it, by names without scope; None without a file.
 
     The classifier may be missing: it is new in fine-tuning. Raises VmzError for a file that lacks more.
     """
@@ -330,10 +343,16 @@ def initial_weights(options: argparse.Namespace, say: bool) -> Optional[dict[str
         center_init=bool(options.center_init),
         bgr2rgb=bool(options.bgr2rgb),
     )
-    matching.check(report, options.load_model_path, new_head=True, allow_partial=bool(options.allow_partial_load))
+    matching.check(
+        report,
+        options.load_model_path,
+        new_head=True,
+        allow_partial=bool(options.allow_partial_load),
+        classifier=model.config.last_layer,
+    )
     if say:
         print(f"{options.load_model_path}: {report.summary()}", flush=True)
-    return weights
+    return without_scopes(weights)
 
 
 def refuse_foreign_labels(options: argparse.Namespace, error: Exception) -> None:
@@ -350,8 +369,10 @@ def refuse_foreign_labels(options: argparse.Namespace, error: Exception) -> None
 
 
 def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:
-    """The flags of test_net for the evaluation after an epoch."""
+    """The flags of test_net for the evaluation after an epoch; of several devices of a process the first tests."""
+    gpus = gpu_numbers(options)
     changes: dict[str, Any] = {
+        **({"gpus": str(gpus[0])} if gpus and len(device_names(options)) > 1 else {}),
         "batch_size": options.test_batch_size,
         "clip_per_video": options.test_clip_per_video,
         "crop_per_clip": 1,
