@@ -31,7 +31,11 @@ def main(argv: Sequence[str]) -> int:
     add_flags(parser, "extraction", list(EXTRACT_FLAGS), EXTRACT_FLAGS)
     add_flags(parser, "weights (not in the original)", list(CHECKPOINT_FLAGS))
     ours = parser.add_argument_group("not in the original")
-    ours.add_argument("--videos", metavar="PATTERN", help="untrimmed videos, as 'folder/*.mp4', instead of --test_data")
+    ours.add_argument(
+        "--videos",
+        metavar="PATTERN",
+        help="untrimmed videos, as 'folder/*.mp4', instead of --test_data (RGB clips only)",
+    )
     ours.add_argument("--stride_seconds", type=float, default=1.0, help="from one clip of such a video to the next")
     ours.add_argument("--video_format", default=NPZ, choices=[NPZ, PICKLE, HDF5], help="of the files with --videos")
     ours.add_argument("--resume", type=switch, default=1, help="0: start afresh, where an unfinished run was left")

@@ -53,10 +53,13 @@ class Caffe2Trainer(Trainer):
         self._created = False
         self._failure = ""
 
+    def check(self, training: Training) -> None:
+        _refuse_what_caffe2_lacks(training, on_gpu=self._devices[0].device_type == CUDA)
+
     def load(
         self, build: Build, training: Training, weights: Optional[Mapping[str, np.ndarray]] = None, seed: int = 0
     ) -> None:
-        _refuse_what_caffe2_lacks(training, on_gpu=self._devices[0].device_type == CUDA)
+        self.check(training)
         self.close()
         ids = [device.device_id for device in self._devices]
         nets = caffe2_training_net.emit(build, ids, self._devices[0].device_type, training)

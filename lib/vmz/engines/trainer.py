@@ -54,10 +54,10 @@ class Training:
 
     schedule: its base_rate is already that of all devices together. weight_decay: of the blobs in `weights` of the
     network. accumulation: batches of each device that make one iteration; they count as so many devices. freeze
-    "trunk": only the classifier learns, on the features that testing sees. freeze_bn: SpatialBN normalises by its running statistics and leaves them.
-    clip_gradient: the largest L2 norm of the gradient of all parameters together, 0 for any. abort_loss: the loss above
-    which training stops. channels_last: clips and weights lie channels last in memory; the same sums in another order.
-    precise_bn: recompute_statistics will be called.
+    "trunk": only the classifier learns, on the features that testing sees. freeze_bn: SpatialBN normalises by its
+    running statistics and leaves them. clip_gradient: the largest L2 norm of the gradient of all parameters together,
+    0 for any. abort_loss: the loss above which training stops. channels_last: clips and weights lie channels last in
+    memory; the same sums in another order. precise_bn: recompute_statistics will be called.
     """
 
     schedule: Schedule
@@ -123,6 +123,10 @@ class Trainer(ABC):
         `weights` may be named with the scope of any device, or without. Raises UsageError for a `training` that this
         engine cannot do, VmzError for weights that do not fit.
         """
+
+    def check(self, training: Training) -> None:
+        """Raise the UsageError of `load` for a `training` that this engine cannot do, before any file is read."""
+        return
 
     @abstractmethod
     def feed(self, blob: str, array: np.ndarray, device: int = 0) -> None:

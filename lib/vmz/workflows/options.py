@@ -133,6 +133,7 @@ def video_input_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "do_multi_label": getattr(options, "multi_label", 0),
         "num_of_class": options.num_labels,
         "use_local_file": options.use_local_file,
+        **({"image_as_input": 1} if getattr(options, "image_as_input", 0) else {}),
     }
 
 

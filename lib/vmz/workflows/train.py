@@ -91,6 +91,7 @@ def train(options: argparse.Namespace) -> Trained:
     devices = device_names(options)
     training_plan.describe(plan, _forward_net(options), options, 0)  # refuses clips that the layers do not fit
     with distributed.joined(), open_trainer(options.engine, devices) as trainer:
+        trainer.check(training(options, plan))
         return _Run(options, plan, trainer).complete()
 
 

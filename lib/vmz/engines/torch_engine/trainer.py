@@ -17,7 +17,7 @@ from vmz.engines.torch_engine.distributed import Ranks, SharedGradients
 from vmz.engines.torch_engine.engine import located
 from vmz.engines.torch_engine.fills import run_fills
 from vmz.engines.torch_engine.precise_norm import gather_statistics
-from vmz.engines.torch_engine.precision import LossScale, check_precision, computing, reproducible
+from vmz.engines.torch_engine.precision import LossScale, check_precision, computing, differentiating, reproducible
 from vmz.engines.torch_engine.sgd import MomentumSGD
 from vmz.engines.torch_engine.training_net import import_training_net
 from vmz.engines.trainer import (
@@ -70,12 +70,15 @@ class TorchTrainer(Trainer):
         self._values: dict[str, Tensor] = {}  # parameters and running statistics by full name, as the module has them
         self._results: dict[str, Tensor] = {}
 
+    def check(self, training: Training) -> None:
+        _check(training, self._ranks.device)
+
     def load(
         self, build: Build, training: Training, weights: Optional[Mapping[str, np.ndarray]] = None, seed: int = 0
     ) -> None:
         self._close_batches()
         self._drop()
-        _check(training, self._ranks.device)
+        self.check(training)
         model = build(SCOPE, device_option(), 1 / (self._ranks.world * training.accumulation))
         values = run_fills(model.param_init_net, seed)
         for name, array in without_scopes(weights or {}).items():
@@ -157,7 +160,8 @@ class TorchTrainer(Trainer):
             self._shared.last_batch()
         objective = results[net.objective].float().sum() * self._loss_scale.factor
         try:
-            objective.backward()  # type: ignore[no-untyped-call]
+            with differentiating(training.precision, self._ranks.device):
+                objective.backward()  # type: ignore[no-untyped-call]
         except FAILURES as error:
             first = str(error).strip().splitlines()[0]
             raise VmzError(f"iteration {number}: the backward pass failed: {first}") from error
