@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e import TOOLS, flags, load_job, run_tool, write_weights
 from tests.engines.real_caffe2 import ENGINES
-from tests.golden import GOLDEN, needs_shared, video_path
+from tests.golden import golden_path, video_path
 from tests.processes import ONE_THREAD, kill, run_processes, start_processes
 from tests.small_videos import BAD, video
 from vmz.features.files import load_features
@@ -28,11 +28,10 @@ SMALL = [
 ]  # fmt: skip
 
 
-@needs_shared
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_golden_job(engine: str, tmp_path: Path) -> None:
     job = load_job("extract_r2plus1d18_startframe")
-    golden = np.load(GOLDEN / "e2e" / "extract_r2plus1d18_startframe.npz")
+    golden = np.load(golden_path("e2e/extract_r2plus1d18_startframe.npz"))
     with DatabaseWriter(tmp_path / "db") as writer:
         for number, (name, label) in enumerate(zip(job["videos"], job["labels"])):
             content, start = video_path(name).read_bytes(), job["start_frm"][number]

@@ -6,7 +6,7 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from tests.golden import GOLDEN, needs_shared, video_path
+from tests.golden import golden_path, video_path
 from vmz.errors import UsageError
 from vmz.video.database import VideoDatabase
 from vmz.workflows.create_db import DatabaseOptions, read_list, write_database
@@ -33,11 +33,9 @@ def items(path):
 
 
 def golden_cases():
-    path = GOLDEN / "reader" / "create_video_db.json"
-    return json.loads(path.read_text()) if path.exists() else {"cases": {"absent": {}}}
+    return json.loads(golden_path("reader/create_video_db.json").read_text())
 
 
-@needs_shared
 @pytest.mark.parametrize("name", golden_cases()["cases"])
 def test_golden_databases_are_equal_byte_for_byte(name, tmp_path, monkeypatch):
     golden = golden_cases()
@@ -125,7 +123,6 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path, monkeypatch):
     assert set(tmp_path.iterdir()) == before
 
 
-@needs_shared
 def test_check_reports_bad_short_and_odd_videos(tmp_path):
     (tmp_path / "text.mp4").write_text("not a video\n" * 100)
     rows = [tmp_path / "text.mp4", *map(video_path, ("corrupted.mp4", "h265.mp4", "portrait.mp4", "portrait.mp4"))]
