@@ -90,4 +90,4 @@ def print_videos(found: VideoExtraction, weights: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_tool(main))
+    sys.exit(run_tool(main, several=True))

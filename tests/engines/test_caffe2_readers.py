@@ -91,7 +91,6 @@ def test_a_run_goes_on_with_the_videos_that_come_next(videos: Path, devices: int
 
 
 @needs_operators
-@needs_shared
 def test_another_number_of_devices_goes_on_with_the_videos_that_come_next(videos: Path) -> None:
     with opened(videos, devices=2, shuffle=1) as two, opened(videos, batch_size=4, shuffle=1) as one:
         read = [records(trainer, devices) for trainer, devices in ((two, 2), (one, 1))]

@@ -27,6 +27,7 @@ class Cannot:
     flag: str
     says: str
     help: str
+    slow: bool = False
 
 
 @dataclass(frozen=True)

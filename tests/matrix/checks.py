@@ -24,6 +24,7 @@ WEIGHTS = 1e-5  # between engines after an iteration, of a blob's largest value
 KINKS = 1e-3
 STATISTICS = ("_rm", "_riv")
 ON_PYTORCH = Cell("pytorch", 1)
+TWO_BATCHES = ("--accumulation_steps=2", "--epoch_size=4")  # in an iteration
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -81,7 +82,7 @@ def fine_tunes(laboratory: Laboratory, row: Row, cell: Cell, kinks: float = KINK
         return
     wanted_result = laboratory.result(row, ON_PYTORCH)
     if several:
-        wanted_result = laboratory.result(one_process(row), ON_PYTORCH, "--accumulation_steps=2")
+        wanted_result = laboratory.result(one_process(row), ON_PYTORCH, *TWO_BATCHES)
     wanted = trained(wanted_result)
     assert losses(result) == pytest.approx(losses(wanted_result), rel=WEIGHTS)
     # Of several batches each has its statistics, and the first device's count.
@@ -140,7 +141,7 @@ def keeps_the_trunk(laboratory: Laboratory, row: Row, cell: Cell) -> None:
         {name: array for name, array in before.items() if name in weights and name not in head},
     )
     assert not any(np.array_equal(before[name], weights[name]) for name in head)
-    more = ("--accumulation_steps=2",) if cell.processes > 1 else ()
+    more = TWO_BATCHES if cell.processes > 1 else ()
     close(weights, trained(laboratory.result(row, ON_PYTORCH, *more)), WEIGHTS)
 
 
@@ -150,7 +151,7 @@ def keeps_the_statistics(laboratory: Laboratory, row: Row, cell: Cell) -> None:
     for name, array in weights.items():
         assert np.array_equal(array, before[name]) == name.endswith(STATISTICS), name
     if cell.processes > 1:
-        close(weights, trained(laboratory.result(row, ON_PYTORCH, "--accumulation_steps=2")), WEIGHTS)
+        close(weights, trained(laboratory.result(row, ON_PYTORCH, *TWO_BATCHES)), WEIGHTS)
 
 
 def resumes(laboratory: Laboratory, row: Row, cell: Cell) -> None:
@@ -328,3 +329,10 @@ def lists_the_parameters(laboratory: Laboratory, row: Row, cell: Cell) -> None:
     }
     weights = load_pickle(result.folder / "run_1.pkl")
     assert shapes == {name: array.shape for name, array in weights.items()}
+
+
+# Those that run PyTorch for Caffe2's sake: the cell of PyTorch itself then costs nothing more.
+BETWEEN_ENGINES = (
+    fine_tunes, fine_tunes_on_flow, has_a_new_head, keeps_the_trunk, scores_agree, slices_agree, features_agree,
+    formats_agree, clips_agree, flow_agrees,
+)  # fmt: skip

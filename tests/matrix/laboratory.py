@@ -92,7 +92,8 @@ class Laboratory(Mapping[str, Path]):
         """The row's command lines as they are run in a cell."""
         found = []
         for command in row.commands:
-            flags = [flag.format_map(_Names(self, folder, cell)) for flag in command.flags]
+            devices = 2 if command.as_gpus else cell.processes
+            flags = [flag.format_map(_Names(self, folder, cell, devices)) for flag in command.flags]
             if command.tool in _WITH_ENGINE:
                 flags.append(f"--engine={cell.engine}" if not _has(flags, "--engine") else "--seed=0")
             found.append(Call(command.tool, (*flags, *more), command.stop_after, command.as_gpus))
@@ -138,12 +139,14 @@ _WITH_ENGINE = ("train_net", "test_net", "test_net_large", "extract_features", "
 
 
 class _Names(Mapping[str, str]):
-    """What stands in braces in a flag: files of the laboratory, {out}, {engine} and {other}, the other engine."""
+    """What stands in braces in a flag: files of the laboratory; {out}; {engine} and {other}, the other engine;
+    {iterations_N}, the clips of so many iterations of two on each device."""
 
-    def __init__(self, laboratory: Laboratory, folder: Path, cell: Cell) -> None:
+    def __init__(self, laboratory: Laboratory, folder: Path, cell: Cell, devices: int) -> None:
         other = "caffe2" if cell.engine == "pytorch" else "pytorch"
         self._laboratory = laboratory
         self._own = {"out": str(folder), "engine": cell.engine, "other": other}
+        self._own.update({f"iterations_{count}": str(2 * count * devices) for count in (1, 2, 4)})
 
     def __getitem__(self, name: str) -> str:
         return self._own[name] if name in self._own else str(self._laboratory[name])

@@ -6,10 +6,11 @@ All flags that matter are given: no row depends on a default, nor on what a chec
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tests.matrix import checks
-from tests.matrix.cells import ALONE, Cannot, Command, Row, outcomes
+from tests.matrix.cells import ALONE, SLOW, Cannot, Command, Row, outcomes
 
 NETWORK = (
     "--model_name=r2plus1d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=5", "--num_channels=3",
@@ -31,32 +32,37 @@ H5PY = "h5py"
 ONE_PROCESS = outcomes(pytorch_2=ALONE, caffe2_2=ALONE)
 NO_TORCHRUN = Cannot("engine", "--engine=caffe2 trains in one process", "trains in one process, without torchrun")
 TRAINS = outcomes(caffe2_2=NO_TORCHRUN)
+SLOW_TRAINS = outcomes(pytorch_2=SLOW, caffe2_2=replace(NO_TORCHRUN, slow=True))
+ALL_SLOW = outcomes(pytorch=SLOW, pytorch_2=SLOW, caffe2=SLOW, caffe2_2=SLOW)
+SLOW_TOGETHER = outcomes(pytorch_2=SLOW, caffe2_2=SLOW)  # what two processes share is tested by a row beside this one
 
 
 def pytorch_only(flag: str, says: str) -> dict[Any, Any]:
     """Outcomes of a flag that only the PyTorch engine has."""
     refused = Cannot(flag, f"{says} needs --engine=pytorch", "--engine=pytorch only")
-    return outcomes(caffe2=refused, caffe2_2=NO_TORCHRUN)
+    return {**SLOW_TRAINS, **outcomes(caffe2=refused)}
 
 
 def train(*more: str, data: str = "short", devices: tuple[str, ...] = ON_CPU, **keywords: Any) -> Command:
-    """One epoch of two iterations (one with --epoch_size=2), of two clips on each device.
+    """One epoch of two iterations of two clips on each device.
 
     The engines draw random numbers of their own. So there is nothing to draw: one start, one crop, no mirror.
     """
     flags = (
-        *NETWORK, *READER, *devices, f"--train_data={{{data}}}", "--batch_size=2", "--epoch_size=4", "--num_epochs=1",
-        "--base_learning_rate=0.01", "--step_epoch=1", "--gamma=0.5", "--weight_decay=0.005", "--display_iter=1",
-        "--file_store_path={out}", "--save_model_name=run", "--output={out}/result.json", "--deterministic=1",
-        "--seed=3", "--scale_w=112", "--random_mirror=0", "--clip_length_of=2", "--frame_gap_of=2",
+        *NETWORK, *READER, *devices, f"--train_data={{{data}}}", "--batch_size=2", "--num_epochs=1",
+        "--epoch_size={iterations_2}", "--base_learning_rate=0.01", "--step_epoch=1", "--gamma=0.5",
+        "--weight_decay=0.005", "--display_iter=1", "--file_store_path={out}", "--save_model_name=run",
+        "--output={out}/result.json", "--deterministic=1", "--seed=3", "--scale_w=112", "--random_mirror=0",
+        "--clip_length_of=2", "--frame_gap_of=2",
     )  # fmt: skip
     return Command("train_net", (*flags, *more), **keywords)
 
 
 def fine_tune(weights: str, *more: str, **keywords: Any) -> Command:
     """One iteration on each device, from weights in a file."""
-    size = "--epoch_size=2" if "--num_gpus=2" not in keywords.get("devices", ()) else "--epoch_size=4"
-    return train(size, "--is_checkpoint=0", f"--load_model_path={{{weights}}}", *more, **keywords)
+    return train(
+        "--epoch_size={iterations_1}", "--is_checkpoint=0", f"--load_model_path={{{weights}}}", *more, **keywords
+    )
 
 
 def test(weights: str, *more: str, tool: str = "test_net", data: str = "clips", scores: str = "scores.npz") -> Command:
@@ -110,14 +116,38 @@ def again(folder: str, *more: str, epochs: int = 2, **keywords: Any) -> Command:
 
 TRAINING = [
     training("train", "train from scratch", train(*VARIED), check=checks.learns),
-    training("train_dropout", "with dropout", train("--use_dropout=1"), check=checks.learns),
-    training("tune_pkl", "fine-tune from a .pkl", fine_tune("rgb_pkl"), check=checks.fine_tunes),
-    training("tune_mdl", "fine-tune from a .mdl", fine_tune("state_mdl"), check=checks.fine_tunes),
-    training("tune_flow", "on optical flow", fine_tune("flow_pkl", *FLOW), check=checks.fine_tunes_on_flow),
     training(
-        "tune_multi", "several labels a video", fine_tune("multi_pkl", "--multi_label=1"), check=checks.fine_tunes
+        "train_dropout",
+        "with dropout",
+        train("--use_dropout=1"),
+        check=checks.learns,
+        outcomes={**ALL_SLOW, **SLOW_TRAINS},
     ),
-    training("tune_images", "on images", fine_tune("images_pkl", *IMAGES, data="pictures"), check=checks.fine_tunes),
+    training("tune_pkl", "fine-tune from a .pkl", fine_tune("rgb_pkl"), check=checks.fine_tunes),
+    training(
+        "tune_mdl", "fine-tune from a .mdl", fine_tune("state_mdl"), check=checks.fine_tunes, outcomes=SLOW_TRAINS
+    ),
+    training(
+        "tune_flow",
+        "on optical flow",
+        fine_tune("flow_pkl", *FLOW),
+        check=checks.fine_tunes_on_flow,
+        outcomes=SLOW_TRAINS,
+    ),
+    training(
+        "tune_multi",
+        "several labels a video",
+        fine_tune("multi_pkl", "--multi_label=1"),
+        check=checks.fine_tunes,
+        outcomes=SLOW_TRAINS,
+    ),
+    training(
+        "tune_images",
+        "on images",
+        fine_tune("images_pkl", *IMAGES, data="pictures"),
+        check=checks.fine_tunes,
+        outcomes=SLOW_TRAINS,
+    ),
     training(
         "tune_labels",
         "fine-tune on another number of labels",
@@ -131,6 +161,7 @@ TRAINING = [
         fine_tune("rgb_pkl", "--pred_layer_name=mine"),
         test("{out}/run_1.pkl", "--pred_layer_name=mine"),
         check=checks.has_a_new_head,
+        outcomes=SLOW_TRAINS,
     ),
     training(
         "tune_frozen",
@@ -167,6 +198,7 @@ TRAINING = [
         again("stopped", *VARIED, epochs=1),
         again("stopped", *VARIED, "--resume=1"),
         check=checks.resumes,
+        outcomes={**ALL_SLOW, **SLOW_TRAINS},
     ),
     training(
         "resume_middle",
@@ -179,9 +211,9 @@ TRAINING = [
     training(
         "resume_other",
         "resume what the other engine began",
-        again("whole", "--epoch_size=2", "--engine={engine}"),
-        again("stopped", "--epoch_size=2", "--engine={other}", epochs=1),
-        again("stopped", "--epoch_size=2", "--engine={engine}", "--resume=1"),
+        again("whole", "--epoch_size={iterations_1}", "--engine={engine}"),
+        again("stopped", "--epoch_size={iterations_1}", "--engine={other}", epochs=1),
+        again("stopped", "--epoch_size={iterations_1}", "--engine={engine}", "--resume=1"),
         check=checks.continues_the_other_engine,
         outcomes=ONE_PROCESS,
         both=True,
@@ -221,7 +253,7 @@ TRAINING = [
     training(
         "train_accumulation_steps",
         "gradients of several batches (--accumulation_steps)",
-        train("--accumulation_steps=2", "--epoch_size=8"),
+        train("--accumulation_steps=2", "--epoch_size={iterations_4}"),
         check=checks.learns,
         outcomes=pytorch_only("accumulation_steps", "--accumulation_steps=2"),
     ),
@@ -249,9 +281,14 @@ def testing(
 
 TESTING = [
     testing("test", "one crop a clip, scores kept (--save_scores)", test("rgb_pkl")),
-    testing("test_maximum", "maximum over clips (--aggregation=1)", test("rgb_pkl", "--aggregation=1")),
+    testing(
+        "test_maximum",
+        "maximum over clips (--aggregation=1)",
+        test("rgb_pkl", "--aggregation=1"),
+        outcomes=ALL_SLOW,
+    ),
     testing("test_crops", "three crops a clip", test("rgb_pkl", "--crop_per_clip=3", "--video_res_type=1")),
-    testing("test_convolutional", "fully convolutional", test("rgb_pkl", *CONVOLUTIONAL)),
+    testing("test_convolutional", "fully convolutional", test("rgb_pkl", *CONVOLUTIONAL), outcomes=SLOW_TOGETHER),
     testing(
         "test_large",
         "fully convolutional, crops in slices (--crop_per_inference)",
@@ -266,10 +303,15 @@ TESTING = [
         test("rgb_pkl", *CONVOLUTIONAL, "--crop_per_clip=3", "--video_res_type=1", scores="whole.npz"),
         check=checks.slices_agree,
     ),
-    testing("test_multi", "several labels a video", test("multi_pkl", "--multi_label=1")),
-    testing("test_flow", "on optical flow", test("flow_pkl", *FLOW)),
-    testing("test_images", "on images", test("images_pkl", *IMAGES, "--clip_per_video=1", data="pictures")),
-    testing("test_mdl", "a .mdl of training", test("state_mdl")),
+    testing("test_multi", "several labels a video", test("multi_pkl", "--multi_label=1"), outcomes=SLOW_TOGETHER),
+    testing("test_flow", "on optical flow", test("flow_pkl", *FLOW), outcomes=SLOW_TOGETHER),
+    testing(
+        "test_images",
+        "on images",
+        test("images_pkl", *IMAGES, "--clip_per_video=1", data="pictures"),
+        outcomes=SLOW_TOGETHER,
+    ),
+    testing("test_mdl", "a .mdl of training", test("state_mdl"), outcomes=SLOW_TOGETHER),
     testing(
         "aggregate",
         "aggregate_scores on kept scores",
@@ -289,9 +331,22 @@ def extraction(
 
 FEATURES = [
     extraction("features", "from a database, as .npz", extract()),
-    extraction("features_pkl", "as the original's pickle", extract(ending=".pkl"), check=checks.formats_agree),
-    extraction("features_h5", "as HDF5", extract(ending=".h5"), check=checks.formats_agree, needs=H5PY),
-    extraction("features_uniform", "clips evenly spaced", extract("--decode_type=1", "--clip_per_video=2", *NO_START)),
+    extraction(
+        "features_pkl",
+        "as the original's pickle",
+        extract(ending=".pkl"),
+        check=checks.formats_agree,
+        outcomes=SLOW_TOGETHER,
+    ),
+    extraction(
+        "features_h5", "as HDF5", extract(ending=".h5"), check=checks.formats_agree, needs=H5PY, outcomes=SLOW_TOGETHER
+    ),
+    extraction(
+        "features_uniform",
+        "clips evenly spaced",
+        extract("--decode_type=1", "--clip_per_video=2", *NO_START),
+        outcomes=ALL_SLOW,
+    ),
     extraction(
         "features_random",
         "a random clip, of the seed",
@@ -299,7 +354,10 @@ FEATURES = [
         check=checks.random_features,
     ),
     extraction(
-        "features_flow", "of optical flow", extract(*FLOW, "--load_model_path={flow_pkl}", "--decode_type=1", *NO_START)
+        "features_flow",
+        "of optical flow",
+        extract(*FLOW, "--load_model_path={flow_pkl}", "--decode_type=1", *NO_START),
+        outcomes=SLOW_TOGETHER,
     ),
     extraction(
         "features_images",
@@ -313,10 +371,13 @@ FEATURES = [
             "--features=final_avg,softmax,label",
             data="pictures",
         ),
+        outcomes=SLOW_TOGETHER,
     ),
     extraction("films", "along untrimmed videos (--videos), as .npz", films("npz")),
-    extraction("films_pkl", "as the original's pickle", films("pickle"), check=checks.formats_agree),
-    extraction("films_h5", "as HDF5", films("hdf5"), check=checks.formats_agree, needs=H5PY),
+    extraction(
+        "films_pkl", "as the original's pickle", films("pickle"), check=checks.formats_agree, outcomes=SLOW_TOGETHER
+    ),
+    extraction("films_h5", "as HDF5", films("hdf5"), check=checks.formats_agree, needs=H5PY, outcomes=SLOW_TOGETHER),
     extraction(
         "films_flow",
         "along untrimmed videos, optical flow",

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.engines.real_caffe2 import HAS_OPERATORS
-from tests.matrix.cells import ALL, Cannot, Cell, OneProcess, Row, Works
+from tests.matrix.cells import ALL, Cannot, Cell, OneProcess, Row
+from tests.matrix.checks import BETWEEN_ENGINES
 from tests.matrix.laboratory import Laboratory, is_here
 from tests.matrix.rows import ROWS
 from tests.matrix.running import Call, run
@@ -21,7 +22,8 @@ def parameters() -> list[Any]:
             outcome = row.outcome(cell)
             if isinstance(outcome, OneProcess):
                 continue
-            marks = [pytest.mark.slow] if isinstance(outcome, Works) and outcome.slow else []
+            slow = outcome.slow or (HAS_OPERATORS and is_tested_elsewhere(row, cell))
+            marks = [pytest.mark.slow] if slow else []
             if (cell.engine == "caffe2" or row.both) and not HAS_OPERATORS:
                 marks.append(pytest.mark.skip(reason="no Caffe2 in this Python: make setup-caffe2"))
             if not is_here(row.needs):
@@ -29,6 +31,12 @@ def parameters() -> list[Any]:
             name = f"{row.name}-{cell.engine}" + ("-2" if cell.processes > 1 else "")
             found.append(pytest.param(row, cell, id=name, marks=marks))
     return found
+
+
+def is_tested_elsewhere(row: Row, cell: Cell) -> bool:
+    """Whether `make test` may leave a cell of PyTorch to the environment without Caffe2."""
+    compared = row.both or (row.check in BETWEEN_ENGINES and cell.processes == 1)
+    return cell.engine == "pytorch" and not compared
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Callable, NoReturn, Optional
 
 from vmz.errors import UsageError, VmzError
@@ -29,20 +30,24 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
     def error(self, message: str) -> NoReturn:
-        error = UsageError(f"{message}; see {self.prog} --help")
-        error.told = distributed.rank() > 0  # the first of several processes has the same command line
-        raise error
+        raise UsageError(f"{message}; see {self.prog} --help")
 
 
-def run_tool(main: Main, argv: Optional[Sequence[str]] = None) -> int:
+def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = False) -> int:
     """Call `main(argv)` and return the exit status: its own, 1 for a failure, 2 for wrong usage, 130 when interrupted.
 
+    several: the tool shares its work among the processes that torchrun starts; one that does not refuses them.
     An error is printed as one sentence on stderr; `--debug` among the arguments shows its traceback instead.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     try:
-        return main(arguments)
+        if not several and distributed.world_size() > 1:
+            error = UsageError(f"{Path(sys.argv[0]).name} does its work in one process; start it without torchrun")
+            error.told = distributed.rank() > 0  # they all raise it, and are not joined
+            raise error
+        with distributed.joined():  # of several processes the first to fail says why
+            return main(arguments)
     except VmzError as error:
         if debug:
             raise

@@ -98,12 +98,10 @@ def train(options: argparse.Namespace) -> Trained:
 def _devices(options: argparse.Namespace) -> int:
     """Devices that train, of all processes together: each reads and trains on batches of its own."""
     if options.engine == "caffe2" and distributed.world_size() > 1:
-        error = UsageError(
+        raise UsageError(
             "--engine=caffe2 trains in one process, on several GPUs with --num_gpus=N; start it without torchrun, or "
             "train with --engine=pytorch"
         )
-        error.told = distributed.rank() > 0  # all have the same command line
-        raise error
     return len(device_names(options)) * distributed.world_size()
 
 
