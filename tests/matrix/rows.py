@@ -333,13 +333,13 @@ FEATURES = [
     extraction("features", "from a database, as .npz", extract()),
     extraction(
         "features_pkl",
-        "as the original's pickle",
+        "from a database, as the original's pickle",
         extract(ending=".pkl"),
         check=checks.formats_agree,
         outcomes=SLOW_TOGETHER,
     ),
     extraction(
-        "features_h5", "as HDF5", extract(ending=".h5"), check=checks.formats_agree, needs=H5PY, outcomes=SLOW_TOGETHER
+        "features_h5", "from a database, as HDF5", extract(ending=".h5"), check=checks.formats_agree, needs=H5PY, outcomes=SLOW_TOGETHER
     ),
     extraction(
         "features_uniform",
@@ -375,9 +375,9 @@ FEATURES = [
     ),
     extraction("films", "along untrimmed videos (--videos), as .npz", films("npz")),
     extraction(
-        "films_pkl", "as the original's pickle", films("pickle"), check=checks.formats_agree, outcomes=SLOW_TOGETHER
+        "films_pkl", "along untrimmed videos, as the original's pickle", films("pickle"), check=checks.formats_agree, outcomes=SLOW_TOGETHER
     ),
-    extraction("films_h5", "as HDF5", films("hdf5"), check=checks.formats_agree, needs=H5PY, outcomes=SLOW_TOGETHER),
+    extraction("films_h5", "along untrimmed videos, as HDF5", films("hdf5"), check=checks.formats_agree, needs=H5PY, outcomes=SLOW_TOGETHER),
     extraction(
         "films_flow",
         "along untrimmed videos, optical flow",
