@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from tests.e2e import TOOLS
 from tests.processes import ONE_THREAD, python
 from vmz.engines import caffe2_engine, caffe2_trainer
 from vmz.workflows import distributed, train
@@ -51,6 +52,7 @@ def run(call: Call) -> Answer:
     """Call a tool as its script does."""
     output, errors = io.StringIO(), io.StringIO()
     with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(sys, "argv", [str(_path(call.tool)), *call.arguments]))
         stack.enter_context(redirect_stdout(output))
         stack.enter_context(redirect_stderr(errors))
         if call.stop_after:
@@ -89,13 +91,17 @@ def run_together(calls: Sequence[Call], folder: Path, processes: int = 2) -> lis
     return answers
 
 
+def _path(tool: str) -> Path:
+    return TOOLS / f"{tool}.py"
+
+
 @cache
 def _main(tool: str) -> Callable[[Sequence[str]], int]:
-    path = ROOT / "tools" / f"{tool}.py"
-    spec = importlib.util.spec_from_file_location(f"tools_{tool}", path)
+    spec = importlib.util.spec_from_file_location(f"tools_{tool}", _path(tool))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with mock.patch.object(sys, "path", [str(TOOLS), *sys.path]):
+        spec.loader.exec_module(module)
     return module.main  # type: ignore[no-any-return]
 
 
