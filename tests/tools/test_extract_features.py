@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 import time
@@ -78,7 +77,7 @@ def assert_same(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_all_formats_and_two_processes_hold_the_same(engine: str, seven: Path, tmp_path: Path) -> None:
-    endings = [".npz", ".pkl", *([".h5"] if importlib.util.find_spec("h5py") else [])]
+    endings = [".npz", ".pkl", ".h5"]
     found = {}
     for ending in [*endings, ".2.npz"]:
         path = tmp_path / f"out{ending}"

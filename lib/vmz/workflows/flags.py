@@ -62,6 +62,8 @@ def device(text: str) -> str:
     return text
 
 
+TOP_K_HELP = "k of the accuracy in the top k; at most the number of classes, and named for what it is"
+
 MODEL_FLAGS = {
     "model_name": Flag(str, "r2plus1d", "network"),
     "model_depth": Flag(int, 18, "layers: 10, 16, 18, 26, 34, 50, 101 or 152"),
@@ -119,6 +121,14 @@ READER_FLAGS = {
         "a video that cannot be decoded: stop with an error, or skip it, out of the counts",
         ("stop", "skip"),
     ),
+    "max_frames": Flag(not_negative, 0, "frames read of a video at most; 0: all of them, 10000: as the original"),
+    "autorotate": Flag(switch, 0, "1: turn frames as the video's metadata ask, as players do; the original does not"),
+    "original_start_faults": Flag(
+        switch,
+        0,
+        "1: find start frames and draw random clips as the original did, by the stated duration: other frames where "
+        "times do not begin at 0, vary or are cut by an edit list, and the first where none is stated (.mkv)",
+    ),
 }
 
 ENGINE_FLAGS = {
@@ -145,7 +155,7 @@ TEST_FLAGS = {
     "load_model_path": Flag(str, None, "weights: a .pkl, of the zoo for one, or a .mdl of training"),
     "db_type": Flag(str, None, "format of --load_model_path; not given: its ending tells", DB_TYPES),
     "num_iter": Flag(not_negative, 0, "stop after so many batches; 0: the whole database, each video once"),
-    "top_k": Flag(positive, 5, "k of the accuracy in the top k"),
+    "top_k": Flag(positive, 5, TOP_K_HELP),
     "aggregation": Flag(int, 0, "a video's score over its clips: 0 their mean, 1 their maximum", (0, 1)),
     "crop_per_inference": Flag(
         not_negative, 0, "clips and crops that go through the net at a time, to bound its memory; 0: a whole batch"
@@ -167,9 +177,10 @@ TRAIN_FLAGS = {
     "train_data": Flag(str, None, "LMDB of training videos, as create_video_db.py makes it"),
     "batch_size": Flag(positive, 32, "clips a batch *of each device*; 8 devices see 8 times as many an iteration"),
     "epoch_size": Flag(
-        positive,
+        not_negative,
         110000,
-        "clips that make an epoch (rounded down to whole iterations): a count, not a pass over the LMDB",
+        "clips that make an epoch (rounded down to whole iterations), however many the LMDB holds; "
+        "0: one pass over the LMDB, the default with --zoo",
     ),
     "num_epochs": Flag(positive, 50, "epochs in all, those before a resumed checkpoint included"),
     "base_learning_rate": Flag(float, 0.003, "learning rate of one device; the rate used is this times the devices"),
@@ -224,12 +235,17 @@ BEYOND_FLAGS = {
     "clip_gradient": Flag(float, 0.0, "largest L2 norm of the whole gradient; 0: any"),
     "deterministic": Flag(switch, 0, "1: only kernels that give the same result each time (on a GPU; slower)"),
     "channels_last": Flag(switch, 0, "1: clips and weights lie channels last in memory, which is mostly faster"),
-    "early_stop": Flag(not_negative, 0, "stop when video@1 (mAP) did not rise for so many epochs; 0: never"),
+    "early_stop": Flag(
+        not_negative,
+        0,
+        "stop when the evaluation was no better for so many epochs: neither video@1 nor, at the same video@1, clip@1 "
+        "rose (with --multi_label=1 mAP, then mAUC); 0: never",
+    ),
     "test_clip_per_video": Flag(positive, 10, "clips a video in the evaluation after an epoch"),
     "test_batch_size": Flag(positive, 6, "videos a batch in the evaluation after an epoch"),
     "test_num_iter": Flag(not_negative, 0, "stop that evaluation after so many batches (the original: 100); 0: all"),
     "test_every": Flag(positive, 1, "epochs from one evaluation to the next; the last epoch always has one"),
-    "top_k": Flag(positive, 5, "k of the accuracy in the top k"),
+    "top_k": Flag(positive, 5, TOP_K_HELP),
     "report": Flag(str, None, "an HTML page of the run's curves, written anew after every epoch"),
     "tensorboard": Flag(str, None, "folder for TensorBoard's files (needs the package tensorboard)"),
 }
@@ -238,7 +254,9 @@ BEYOND_FLAGS = {
 EXTRACT_FLAGS = {
     "features": Flag(str, "final_avg", "blobs to extract, as final_avg,softmax,label,video_id,start_frame"),
     "output_path": Flag(
-        str, None, "file to write: .npz, .h5 or .hdf5, else the original's pickle (a folder with --videos)"
+        str,
+        None,
+        "file to write: .npz, .npy (one blob), .h5 or .hdf5, else the original's pickle (a folder with --videos)",
     ),
     "save_h5": Flag(switch, 0, "1: HDF5, whatever the ending of --output_path"),
     "num_iterations": Flag(int, -1, "stop after so many batches; -1: the whole database, the short last batch too"),
