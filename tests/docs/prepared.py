@@ -54,6 +54,8 @@ def prepare(folder: Path) -> Path:
     for name in ("list.csv", "val.csv"):
         with open(folder / name, "w", newline="") as stream:
             csv.writer(stream).writerows([("org_video", "label"), *rows])
+    for name in ("train.txt", "val.txt"):
+        (folder / name).write_text("".join(f"{path} {Path(path).stem}\n" for path, _ in rows))
     (folder / "classes.txt").write_text("".join(f"class {label}\n" for label in range(400)))
     with DatabaseWriter(folder / "val_lmdb") as writer:
         for path, label in rows:
