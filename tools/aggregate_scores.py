@@ -1,9 +1,12 @@
+#!/usr/bin/env python3
 """Figures from the scores that test_net.py --save_scores kept: another aggregation, or several files as one run."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+
+import _find_vmz  # noqa: F401
 
 from vmz.files import write_json
 from vmz.workflows.aggregate import aggregate_files

@@ -1,9 +1,12 @@
+#!/usr/bin/env python3
 """Score videos by the mean softmax of the clips that extract_features.py has written, clip after clip, to files."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+
+import _find_vmz  # noqa: F401
 
 from vmz.files import write_json
 from vmz.workflows.command import Parser, run_tool

@@ -1,9 +1,12 @@
+#!/usr/bin/env python3
 """Fuse the dense predictions of two streams, as RGB and optical flow: alpha * first + (1 - alpha) * second."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+
+import _find_vmz  # noqa: F401
 
 from vmz.files import write_json
 from vmz.metrics import video_figures

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Extract features of video clips: any blobs of a network, for the clips of an LMDB or all along untrimmed videos."""
 
 from __future__ import annotations
@@ -5,6 +6,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import _find_vmz  # noqa: F401
+
+from vmz.engines.registry import check_engine
 from vmz.features.files import HDF5, NPY, NPZ, PICKLE
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.extract import Extraction, extract
@@ -31,7 +35,13 @@ def main(argv: Sequence[str]) -> int:
     add_flags(parser, "extraction", list(EXTRACT_FLAGS), EXTRACT_FLAGS)
     add_flags(parser, "weights (not in the original)", list(CHECKPOINT_FLAGS))
     ours = parser.add_argument_group("not in the original")
-    ours.add_argument("--videos", metavar="PATTERN", help="untrimmed videos, as 'folder/*.mp4', instead of --test_data")
+    ours.add_argument(
+        "--videos",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="untrimmed videos instead of --test_data: files, folders, patterns ('folder/*.mp4') or lists (.csv, .txt)",
+    )
     ours.add_argument("--stride_seconds", type=float, default=1.0, help="from one clip of such a video to the next")
     ours.add_argument(
         "--video_format",
@@ -60,21 +70,22 @@ def main(argv: Sequence[str]) -> int:
     )
     ours.add_argument("--random_weights", type=switch, default=0, help="1: an untrained network, no file needed")
     options = parse(parser, argv)
+    check_engine(options.engine)
     status = launch(options, argv)
     if status is not None:
         return status
     if options.videos:
         found = extract_videos(options)
         if found is not None:
-            print_videos(found, options.load_model_path)
+            print_videos(found, options.load_model_path, options.engine)
         return 0
     extraction = extract(options)
     if extraction is not None:
-        print_extraction(extraction, options.load_model_path)
+        print_extraction(extraction, options.load_model_path, options.engine)
     return 0
 
 
-def print_extraction(extraction: Extraction, weights: str) -> None:
+def print_extraction(extraction: Extraction, weights: str, engine: str) -> None:
     if extraction.checkpoint is not None:
         print(f"{weights}: {extraction.checkpoint.summary()}")
     if extraction.resumed and not extraction.was_there:
@@ -91,12 +102,12 @@ def print_extraction(extraction: Extraction, weights: str) -> None:
             "(--resume=0 extracts them anew)"
         )
     else:
-        print(f"{extraction.videos} videos, {extraction.seconds:.1f} s, written to {extraction.path}")
+        print(f"{extraction.videos} videos, {extraction.seconds:.1f} s on {engine}, written to {extraction.path}")
     if extraction.accuracy is not None:
         print(f"Sanity check --- clip accuracy: {extraction.accuracy}")
 
 
-def print_videos(found: VideoExtraction, weights: str) -> None:
+def print_videos(found: VideoExtraction, weights: str, engine: str) -> None:
     if found.checkpoint is not None:
         print(f"{weights}: {found.checkpoint.summary()}")
     for entry in found.videos:
@@ -113,7 +124,7 @@ def print_videos(found: VideoExtraction, weights: str) -> None:
         return
     if found.resumed:
         print(f"{found.resumed} videos were there already, of an earlier run with the same settings")
-    print(f"{len(found.videos)} videos, {found.seconds:.1f} s, listed in {found.index}")
+    print(f"{len(found.videos)} videos, {found.seconds:.1f} s on {engine}, listed in {found.index}")
 
 
 if __name__ == "__main__":

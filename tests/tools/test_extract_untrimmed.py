@@ -113,7 +113,8 @@ def test_two_hours_take_no_more_memory_than_two_minutes(tmp_path: Path) -> None:
     for minutes in (2, 120):
         film(tmp_path / f"{minutes}.mp4", list(range(0, minutes * 6000, 20)))
         script = (
-            "import resource, runpy, sys; sys.argv = sys.argv[1:]\n"
+            "import os, resource, runpy, sys; sys.argv = sys.argv[1:]\n"
+            "sys.path.insert(0, os.path.dirname(sys.argv[0]))\n"
             "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
             "finally: print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         )

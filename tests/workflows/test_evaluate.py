@@ -10,7 +10,7 @@ import pytest
 
 from tests.engines.real_caffe2 import ENGINES
 from tests.generated_weights import generated_weights
-from tests.golden import GOLDEN, needs_shared
+from tests.golden import golden_path
 from tests.small_videos import database
 from vmz.checkpoints.pickles import save_pickle
 from vmz.netdef.json_form import net_to_json
@@ -25,12 +25,11 @@ from vmz.workflows.options import add_flags
 from vmz.workflows.scores import Scores, merge, named_lines, score_arrays
 
 
-@needs_shared
 @pytest.mark.parametrize("name", ["r2plus1d18", "irCSN152", "mc3_ml", "ipCSN50_conv3crop"])
 def test_the_net_of_test_net_is_the_originals_reader_and_all(name: str) -> None:
-    index = json.loads((GOLDEN / "nets" / "index_tools.json").read_text())
+    index = json.loads(golden_path("nets/index_tools.json").read_text())
     argv = next(e["argv"] for e in index if e["name"] == name and e["num_gpus"] == 0)
-    golden = json.loads(gzip.decompress((GOLDEN / "nets" / f"testnet_{name}_gpu0.json.gz").read_bytes()))
+    golden = json.loads(gzip.decompress(golden_path(f"nets/testnet_{name}_gpu0.json.gz").read_bytes()))
     parser = Parser("test")
     add_flags(parser, "all", list(FLAGS))
     model = build_test_model(parser.parse_args(argv))

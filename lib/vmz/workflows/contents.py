@@ -11,7 +11,7 @@ from typing import Optional
 from vmz.progress import progress
 from vmz.video.database import VideoDatabase
 from vmz.video.records import RecordError, key_text
-from vmz.workflows.create_db import ListedVideo
+from vmz.workflows.video_lists import ListedVideo
 
 END_BYTES = 1 << 16  # two videos of one length that begin and end alike over so much are taken for the same one
 Identity = tuple[object, ...]

@@ -6,7 +6,6 @@ A video is decoded once from its start to its end, and what the net gives goes t
 from __future__ import annotations
 
 import argparse
-import glob
 import os
 import shutil
 import sys
@@ -40,6 +39,7 @@ from vmz.workflows import distributed
 from vmz.workflows.evaluate import check_fits, load_weights
 from vmz.workflows.extract import check_features
 from vmz.workflows.extraction_settings import claim, read_account, settings
+from vmz.workflows.named_videos import find_videos
 from vmz.workflows.options import device_name, model_config, video_input_arguments
 from vmz.workflows.video_index import INDEX, earlier_entries, entry_of, merged, reusable
 
@@ -121,19 +121,6 @@ def _begin(
         notes = [read_account(note) for note in work.glob(f"*{NOTE}")]
         done.update(reusable(notes, folder, [path for path in paths if path not in done], keep_skipped))
     return earlier, done
-
-
-def find_videos(pattern: str) -> list[str]:
-    """The files that --videos means, in order. Raises UsageError for none, and for two of one name."""
-    paths = sorted(path for path in glob.glob(os.path.expanduser(pattern), recursive=True) if os.path.isfile(path))
-    if not paths:
-        raise UsageError(f"--videos={pattern} matches no file; give a pattern in quotes, as 'folder/*.mp4'")
-    seen: dict[str, str] = {}
-    for path in paths:
-        other = seen.setdefault(os.path.basename(path), path)
-        if other != path:
-            raise UsageError(f"--videos has {other} and {path}, of one name; extract them into different folders")
-    return paths
 
 
 class _Run:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from vmz.checkpoints.files import DB_TYPES
-from vmz.engines.registry import ENGINES
+from vmz.engines.registry import ENGINES, default_engine
 from vmz.engines.schedule import POLICIES
 from vmz.engines.trainer import PRECISIONS
 
@@ -25,6 +25,11 @@ class Flag:
     default: Any
     help: str
     choices: Optional[tuple[Any, ...]] = None
+    default_now: Optional[Callable[[], Any]] = None  # where the default depends on the environment
+
+    def effective_default(self) -> Any:
+        """The default here and now. Raises UsageError where the environment asks for what there is not."""
+        return self.default if self.default_now is None else self.default_now()
 
 
 def positive(text: str) -> int:
@@ -67,8 +72,8 @@ MODEL_FLAGS = {
     "crop_size": Flag(positive, 112, "height and width of a clip"),
     "clip_length_rgb": Flag(positive, 16, "frames of a clip"),
     "multi_label": Flag(switch, 0, "several labels a video: sigmoid in place of softmax"),
-    "channel_multiplier": Flag(float, 1.0, "widens or narrows every stage"),
-    "bottleneck_multiplier": Flag(float, 1.0, "widens or narrows the inside of bottlenecks"),
+    "channel_multiplier": Flag(float, 1.0, "widens or narrows every stage, the inside of bottlenecks too"),
+    "bottleneck_multiplier": Flag(float, 1.0, "widens or narrows the inside of bottlenecks once more"),
     "use_dropout": Flag(switch, 0, "dropout before the classifier"),
     "conv1_temporal_stride": Flag(positive, 1, "temporal stride of the first layer"),
     "conv1_temporal_kernel": Flag(positive, 3, "temporal kernel of the first layer: 3 or 5"),
@@ -119,7 +124,14 @@ READER_FLAGS = {
 }
 
 ENGINE_FLAGS = {
-    "engine": Flag(str, "pytorch", "what runs the net; caffe2 needs .venv-caffe2 (make setup-caffe2)", ENGINES),
+    "engine": Flag(
+        str,
+        "pytorch",
+        "what runs the net; caffe2 needs .venv-caffe2 (make setup-caffe2). The environment variable VMZ_ENGINE sets "
+        "the default",
+        ENGINES,
+        default_engine,
+    ),
     "device": Flag(device, "auto", "auto (the first GPU, or else the CPU), cpu, cuda or cuda:N"),
     "num_gpus": Flag(
         not_negative,
@@ -141,6 +153,7 @@ TEST_FLAGS = {
         not_negative, 0, "clips and crops that go through the net at a time, to bound its memory; 0: a whole batch"
     ),
     "print_per_class_metrics": Flag(switch, 0, "also a line for each class"),
+    "get_video_id": Flag(switch, 0, "1: the records hold video ids, which --save_scores keeps too"),
     "display_iter": Flag(positive, 10, "batches between two progress lines in a log (a terminal gets a bar)"),
 }
 
@@ -256,6 +269,12 @@ REPORT_FLAGS = {
     "label_names": Flag(str, None, "names of the classes: one a line in the order of the labels, or .csv or .json"),
     "list": Flag(str, None, "the CSV that --test_data should hold: videos that it lacks are named"),
     "check_data": Flag(switch, 1, "0: do not look at --test_data for duplicates, frame rates and sizes beforehand"),
+}
+
+# Flags of the original's training that change nothing here, and why: whoever gives one is told.
+NO_EFFECT = {
+    **dict.fromkeys(("audio_weight", "visual_weight", "av_weight"), "gradient blending needs audio, not here yet"),
+    "cudnn_workspace_limit_mb": "it is for Caffe2 on a GPU",
 }
 
 METAVARS: dict[Any, str] = {str: "NAME", device: "NAME", float: "X", switch: "0|1"}

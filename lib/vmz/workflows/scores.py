@@ -22,7 +22,7 @@ class Scores:
 
     videos: float32 (videos, classes); labels: int32 (videos,), or 0/1 (videos, classes) when multi-label;
     records, keys: the videos' places and keys in the database. right: clips of each video that have its label at rank 1
-    (not multi-label); right_clips of all_clips have it.
+    (not multi-label); right_clips of all_clips have it. video_ids: those of the records, where they were asked for.
     """
 
     videos: list[np.ndarray] = field(default_factory=list)
@@ -33,6 +33,7 @@ class Scores:
     right: list[int] = field(default_factory=list)
     right_clips: int = 0
     all_clips: int = 0
+    video_ids: list[int] = field(default_factory=list)
 
     def add(self, clips: np.ndarray, labels: np.ndarray, keys: Sequence[str], aggregation: int, keep: bool) -> None:
         """Count videos by their clips' scores, float32 (videos, clips, classes); `keep` those of the clips too.
@@ -71,6 +72,7 @@ def merge(parts: Sequence[Scores]) -> Scores:
         right=[parts[part].right[row] for _, part, row in places if parts[part].right],
         right_clips=sum(scores.right_clips for scores in parts),
         all_clips=sum(scores.all_clips for scores in parts),
+        video_ids=[parts[part].video_ids[row] for _, part, row in places if parts[part].video_ids],
     )
 
 
@@ -95,7 +97,7 @@ def summarise(scores: Scores, top_k: int, multi_label: bool) -> tuple[dict[str, 
 
 
 def score_arrays(scores: Scores, options: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """What --save_scores writes: softmax or prob (clips, classes), label and key a clip, in database order.
+    """What --save_scores writes: softmax or prob (clips, classes), label, key (and video_id) a clip, in database order.
 
     Also the run's aggregation and the path of its database, which tell what the figures were and whose the keys are.
     """
@@ -106,6 +108,7 @@ def score_arrays(scores: Scores, options: Mapping[str, Any]) -> dict[str, np.nda
         "key": np.repeat(np.array(scores.keys), rows),
         "aggregation": np.array(options["aggregation"]),
         "database": np.array(os.path.realpath(options["test_data"])),
+        **({"video_id": np.repeat(np.array(scores.video_ids, np.int64), rows)} if scores.video_ids else {}),
     }
 
 

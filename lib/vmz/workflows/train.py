@@ -61,7 +61,8 @@ class Trained:
         }
 
     def text(self) -> str:
-        lines = [] if not self.history.epochs else [epoch_line(self.history.epochs[-1], self.plan.epochs)]
+        lines = [f"trained on {self.environment['engine']}, device {self.environment['device']}"]
+        lines += [] if not self.history.epochs else [epoch_line(self.history.epochs[-1], self.plan.epochs)]
         best = self.history.best()
         if best is not None:
             lines.append(f"best: epoch {best['epoch']}, {figures_text(best['figures'])}")
@@ -365,6 +366,7 @@ def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:
         "clip_per_video": options.test_clip_per_video,
         "crop_per_clip": 1,
         "crop_per_inference": 0,
+        "get_video_id": 0,
         "num_iter": options.test_num_iter,
         "aggregation": 0,
         "save_scores": None,
