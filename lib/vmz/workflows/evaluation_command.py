@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vmz.engines.registry import check_engine
 from vmz.files import atomic_write, write_json
 from vmz.workflows import distributed
 from vmz.workflows.command import Parser
@@ -24,12 +25,14 @@ from vmz.workflows.flags import (
 from vmz.workflows.launch import launch
 from vmz.workflows.options import add_flags, add_zoo_flag, parse
 from vmz.workflows.scores import class_lines, score_arrays
+from vmz.workflows.settings import TESTING
+from vmz.workflows.settings_report import announce
 
 
 def evaluation_parser(description: str, **defaults: Any) -> Parser:
     """The parser of an evaluation; `defaults` are those that a tool has of its own."""
     parser = Parser(description)
-    add_zoo_flag(parser)
+    add_zoo_flag(parser, TESTING)
     add_flags(parser, "network", list(MODEL_FLAGS), **defaults)
     add_flags(parser, "data", list(READER_FLAGS), **defaults)
     add_flags(parser, "engine", list(ENGINE_FLAGS), **defaults)
@@ -50,10 +53,12 @@ def evaluation_parser(description: str, **defaults: Any) -> Parser:
 def run_evaluation(parser: Parser, argv: Sequence[str]) -> int:
     """Parse, evaluate (in several processes where the flags say so), write and print; the exit status."""
     options = parse(parser, argv)
+    check_engine(options.engine)
     check_outputs(options)
     status = launch(options, argv)
     if status is not None:
         return status
+    announce(options)
     evaluation = evaluate(options)
     if distributed.rank() == 0:
         write_files(evaluation)
@@ -66,6 +71,8 @@ def write_files(evaluation: Evaluation) -> None:
     options = evaluation.options
     if options["save_scores"]:
         arrays = score_arrays(evaluation.scores, options)
+        if evaluation.label_names is not None:
+            arrays["label_names"] = np.array(evaluation.label_names)
         with atomic_write(options["save_scores"]) as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     if options["output"]:
@@ -80,7 +87,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
         print(f"{evaluation.options['load_model_path']}: {evaluation.checkpoint.summary()}")
     if evaluation.options["print_per_class_metrics"]:
         print("\n".join(class_lines(evaluation.per_class, evaluation.label_names)))
-    print(f"{evaluation.videos} videos, {evaluation.clips_per_video} clips each, {evaluation.seconds['run']:.1f} s")
+    spent = f"{evaluation.seconds['run']:.1f} s on {evaluation.environment['engine']}"
+    print(f"{evaluation.videos} videos, {evaluation.clips_per_video} clips each, {spent}")
     if evaluation.skipped:
         print(f"{len(evaluation.skipped)} videos left out:")
         for bad in evaluation.skipped:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Optional
 
 from vmz import zoo
-from vmz.errors import UsageError
+from vmz.checkpoints.files import file_type
+from vmz.errors import UsageError, VmzError
 from vmz.models.config import ModelConfig
 from vmz.video.arguments import FLOW_CHANNELS
 from vmz.workflows import distributed
@@ -19,11 +22,16 @@ from vmz.workflows.flags import (
     FLAGS,
     METAVARS,
     MODEL_FLAGS,
+    NO_EFFECT,
     TRAIN_DEFAULTS,
     TRAIN_FLAGS,
     TRAIN_READER_FLAGS,
     Flag,
 )
+from vmz.workflows.settings import TESTING, TRAINING, Resolution, Use, resolve
+
+# Arguments of VideoInput that the original has not: written only where they are not 0, for its nets have no such ones.
+BEYOND_THE_ORIGINAL = ("max_frames", "autorotate", "original_start_faults")
 
 
 def add_flags(
@@ -36,16 +44,24 @@ def add_flags(
         group.add_argument(
             f"--{name}",
             type=flag.kind,
-            default=defaults.get(name, flag.default),
+            default=defaults.get(name, flag.effective_default()),
             help=flag.help,
             choices=flag.choices,
             metavar=None if flag.choices else METAVARS.get(flag.kind, "N"),
         )
 
 
-def add_zoo_flag(parser: Parser) -> None:
-    """--zoo NAME: take the flags of a published model; flags given beside it win."""
+def add_zoo_flag(parser: Parser, use: Optional[Use] = None) -> None:
+    """--zoo NAME, and --protocol for a tool that tests (`use` says how): flags given beside them win."""
     parser.add_argument("--zoo", metavar="NAME", help="a published model (tools/zoo.py list): sets its flags")
+    if use is not None:
+        parser.add_argument(
+            "--protocol",
+            choices=zoo.PROTOCOLS,
+            help="of a published model (--zoo, or a checkpoint with its file name). published: the test that its "
+            "figures come from, fully convolutional and with three crops for CSN; fast: one centre crop of the size "
+            f"that the table prints. Default here: {use.protocol}",
+        )
 
 
 def train_parser(description: str) -> Parser:
@@ -56,26 +72,71 @@ def train_parser(description: str) -> Parser:
     add_flags(parser, "data", TRAIN_READER_FLAGS, **TRAIN_DEFAULTS)
     add_flags(parser, "engine", list(ENGINE_FLAGS))
     add_flags(parser, "training", list(TRAIN_FLAGS), TRAIN_FLAGS)
+    parser.add_former_name(
+        "pretrained_model",
+        "load_model_path",
+        "weights to initialise the network with: the name that --load_model_path with --is_checkpoint=0 had before",
+        is_checkpoint="0",
+    )
     add_flags(parser, "checkpoint", list(CHECKPOINT_FLAGS))
     add_flags(parser, "names", ["label_names"])
     add_flags(parser, "not in the original", list(BEYOND_FLAGS), BEYOND_FLAGS)
     return parser
 
 
-def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
-    """Parse, with the flags of --zoo as defaults where the parser takes them."""
-    first = Parser("", add_help=False)
-    add_zoo_flag(first)
+class Options(argparse.Namespace):
+    """Parsed flags. `resolved`, where each setting comes from, is a slot: vars(options) holds the flags alone."""
+
+    __slots__ = ("resolved",)
+    resolved: Resolution
+
+
+def parse(parser: Parser, argv: Sequence[str], use: Optional[Use] = None) -> Options:
+    """Parse; what is not given by hand comes from --zoo and from the checkpoint (see `settings.resolve`).
+
+    use: what the tool takes from them; by default what training does where the parser has --is_checkpoint, else what
+    testing does.
+    """
+    if use is None:
+        use = TRAINING if any(action.dest == "is_checkpoint" for action in parser._actions) else TESTING
+    given = parser.given_values(argv)
+    defaults = vars(parser.parse_args(list(argv)))
+    defaults.update({flag: parser.get_default(flag) for flag in given})
     try:
-        name = first.parse_known_args(list(argv))[0].zoo
-    except UsageError:
-        name = None  # the full parser says it better
-    if name is not None and any(action.dest == "zoo" for action in parser._actions):
-        given = {text.split("=")[0].lstrip("-") for text in argv if text.startswith("--")}
-        known = {action.dest for action in parser._actions}
-        flags = zoo.flags(zoo.find(name), given)
-        parser.set_defaults(**{flag: value for flag, value in flags.items() if flag in known})
-    return parser.parse_args(list(argv))
+        resolution = resolve(given, defaults, _use(use, {**defaults, **given}))
+    except VmzError as error:
+        error.told = error.told or distributed.rank() > 0  # the first of several processes has the same command line
+        raise
+    options = Options(**{**defaults, **resolution.values(), **given})
+    options.resolved = resolution
+    return options
+
+
+def _use(use: Use, flags: Mapping[str, Any]) -> Use:
+    """`use`, or none of the checkpoint where it is a training's own, which goes on with the flags that it is given."""
+    if use is not TRAINING or not flags.get("load_model_path") or not flags.get("is_checkpoint"):
+        return use
+    resumes = file_type(flags["load_model_path"], flags.get("db_type")) == "minidb"
+    return replace(use, takes=frozenset(), from_zoo=use.from_zoo | use.takes) if resumes else use
+
+
+def require_checkpoint(options: argparse.Namespace) -> None:
+    """Raise UsageError for a --load_model_path that is not there, in a tool that takes its settings and no weights."""
+    path = options.load_model_path
+    if path and not os.path.isfile(path):
+        raise UsageError(f"--load_model_path={path}: there is no such file")
+
+
+def resolution_of(options: argparse.Namespace) -> Optional[Resolution]:
+    """Where the settings of parsed options come from; None of options made by hand."""
+    return getattr(options, "resolved", None)
+
+
+def without_effect(given: Collection[str], engine: str) -> list[str]:
+    """A line for each given flag of the original that changes nothing here."""
+    names = [name for name in NO_EFFECT if name in given]
+    unused = [name for name in names if engine != "caffe2" or name != "cudnn_workspace_limit_mb"]
+    return [f"--{name} has no effect: {NO_EFFECT[name]}" for name in unused]
 
 
 def model_config(options: argparse.Namespace, **changes: Any) -> ModelConfig:
@@ -133,6 +194,7 @@ def video_input_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "do_multi_label": getattr(options, "multi_label", 0),
         "num_of_class": options.num_labels,
         "use_local_file": options.use_local_file,
+        **{name: value for name in BEYOND_THE_ORIGINAL if (value := getattr(options, name, 0))},
     }
 
 

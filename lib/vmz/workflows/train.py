@@ -20,6 +20,7 @@ from vmz.checkpoints.files import file_type, load, load_about
 from vmz.engines.registry import open_trainer
 from vmz.engines.trainer import Step, Trainer, Training
 from vmz.errors import UsageError, VmzError
+from vmz.metrics import watched
 from vmz.models.registry import Model, build
 from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
@@ -27,7 +28,8 @@ from vmz.video.records import key_text
 from vmz.workflows import distributed, training_plan
 from vmz.workflows.evaluate import Evaluation, environment, evaluate_weights
 from vmz.workflows.label_names import read_label_names
-from vmz.workflows.options import device_names, model_config
+from vmz.workflows.options import device_names, model_config, resolution_of
+from vmz.workflows.own_checkpoints import evaluation_protocol
 from vmz.workflows.signals import StopRequest
 from vmz.workflows.training_board import Board
 from vmz.workflows.training_checkpoints import BEST, LATEST, Checkpoints, Saved, placed, read
@@ -47,6 +49,7 @@ class Trained:
     options: Mapping[str, Any]
     environment: Mapping[str, str]
     is_first: bool = True
+    settings: Optional[Mapping[str, Any]] = None  # where they come from: Resolution.to_json
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -55,27 +58,30 @@ class Trained:
             "best": self.history.best(),
             "stopped_early": self.stopped_early,
             "files": [str(path) for path in self.files],
+            "settings": self.settings,
             "options": dict(self.options),
             "environment": dict(self.environment),
         }
 
     def text(self) -> str:
-        lines = [] if not self.history.epochs else [epoch_line(self.history.epochs[-1], self.plan.epochs)]
+        lines = [f"trained on {self.environment['engine']}, device {self.environment['device']}"]
+        lines += [] if not self.history.epochs else [epoch_line(self.history.epochs[-1], self.plan.epochs)]
         best = self.history.best()
         if best is not None:
             lines.append(f"best: epoch {best['epoch']}, {figures_text(best['figures'])}")
         if self.stopped_early:
-            lines.append(f"stopped early: no better epoch among the last {self.options['early_stop']}")
+            names = " and ".join(watched(best["figures"]) if best else ())
+            lines.append(f"stopped early: {names} did not rise in the last {self.options['early_stop']} epochs")
         return "\n".join([*lines, *(f"wrote {path}" for path in self.files)])
 
 
 def dry_run(options: argparse.Namespace) -> dict[str, Any]:
     """The plan of a run: nets are built, sizes worked out, no data needed."""
-    videos = 0
-    if options.train_data and Path(options.train_data).exists():
-        with VideoDatabase(options.train_data) as database:
-            videos = len(database)
-    plan = make_plan(options, len(device_names(options)) * distributed.world_size())
+    videos = _videos(options) if options.train_data and Path(options.train_data).exists() else 0
+    devices = len(device_names(options)) * distributed.world_size()
+    training_plan.fit_batch(options, devices, videos)
+    a_pass = videos or options.batch_size * devices * options.accumulation_steps * training_plan.UNKNOWN_PASS
+    plan = make_plan(options, devices, a_pass)
     return training_plan.describe(plan, _forward_net(options), options, videos)
 
 
@@ -88,10 +94,19 @@ def train(options: argparse.Namespace) -> Trained:
     if not options.train_data:
         raise UsageError("--train_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     devices = device_names(options)
-    plan = make_plan(options, len(devices) * distributed.world_size())
+    videos = 0 if options.epoch_size else _videos(options)
+    training_plan.fit_batch(options, len(devices) * distributed.world_size(), videos)
+    plan = make_plan(options, len(devices) * distributed.world_size(), videos)
+    if videos and not distributed.rank():
+        print(training_plan.one_pass(plan, videos), flush=True)
     training_plan.describe(plan, _forward_net(options), options, 0)  # refuses clips that the layers do not fit
     with distributed.joined(), open_trainer(options.engine, devices) as trainer:
         return _Run(options, plan, trainer).complete()
+
+
+def _videos(options: argparse.Namespace) -> int:
+    with VideoDatabase(options.train_data) as database:
+        return len(database)
 
 
 def _forward_net(options: argparse.Namespace) -> Model:
@@ -133,6 +148,7 @@ class _Run:
             options={name: value for name, value in vars(self.options).items() if name != "debug"},
             environment=environment(self.options),
             is_first=self.is_first,
+            settings=None if (resolution := resolution_of(self.options)) is None else resolution.to_json(),
         )
 
     def _saved(self) -> Optional[Saved]:
@@ -172,7 +188,7 @@ class _Run:
         self.trainer.set_state(state)
         self.iteration = saved.iteration
         if saved.run:
-            self.history = History(**saved.run["history"])
+            self.history = History.restored(saved.run["history"])
         if self.is_first:
             print(f"going on from {saved.path}, after iteration {saved.iteration} of {self.plan.iterations}")
 
@@ -214,16 +230,17 @@ class _Run:
             raise
 
     def _note(self, step: Step) -> str:
+        """The last point, and in brackets the mean of the epoch so far, which at its end is that of its line."""
         point = self.history.points[-1] if self.history.points else None
-        loss, accuracy = (step.loss, step.accuracy) if point is None else (point["loss"], point["accuracy"])
-        parts = [f"loss {loss:.4f}"]
-        if accuracy is not None:
-            parts.append(f"accuracy {accuracy:.3f}")
+        now, epoch = point or {"loss": step.loss, "accuracy": step.accuracy}, self.history.means("epoch", step)
+        names = ["loss", "accuracy"] if step.accuracy is not None else ["loss"]
+        parts = [f"{name} {now[name]:.4f} (epoch {epoch[name]:.4f})" for name in names]
         parts.append(f"rate {step.learning_rate:.4g}")
         if point is not None:
             parts.append(f"{point['clips_per_second']:.1f} clips/s")
-            if self.options.profiling:
-                parts.extend(f"{name} {spent:.1f} s" for name, spent in point["seconds"].items())
+            if self.options.profiling and "iterations" in point:
+                each = {name: spent / point["iterations"] for name, spent in point["seconds"].items()}
+                parts.extend(f"{name} {spent:.3g} s an iteration" for name, spent in each.items())
         return ", ".join(parts)
 
     def _save_between(self, stop: StopRequest) -> None:
@@ -255,14 +272,16 @@ class _Run:
             "history": vars(self.history),
             "options": {name: value for name, value in vars(self.options).items() if name != "debug"},
         }
-        path = self.checkpoints.save(part, test_network(self.options), state, run)
+        path = self.checkpoints.save(part, test_network(self.options), state, {"run": run, "labels": self.labels})
         if part != LATEST:
             self.files.append(path)
 
     def _after_epoch(self, epoch: int) -> bool:
         """Evaluate, export the weights; whether to stop early. Repeated when a run dies in it and is resumed."""
         options = self.options
-        entry: dict[str, Any] = self.history.epochs[-1] if self.history.epochs else {"epoch": epoch}
+        if not self.history.epochs:  # resumed from a checkpoint of the original's, which tells nothing of the run
+            self.history.epochs.append({"epoch": epoch, "iteration": self.iteration})
+        entry = self.history.epochs[-1]
         weights = self.trainer.weights()
         done = self.checkpoints.path(epoch, "pkl")
         if distributed.any_rank(self.is_first and done.exists()):  # written after the evaluation of an earlier run
@@ -280,7 +299,8 @@ class _Run:
             self.board.add_epoch(entry)
             print(epoch_line(entry, self.plan.epochs), flush=True)
             self._write_report()
-        no_better = best is not None and epoch - best["epoch"] >= options.early_stop
+        risen = self.history.last_rise()
+        no_better = risen is not None and epoch - risen >= options.early_stop
         return distributed.any_rank(self.is_first and bool(options.early_stop) and no_better)
 
     def _about(self, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -288,7 +308,7 @@ class _Run:
         return {"labels": self.labels, "protocol": protocol, "metrics": dict(entry)}
 
     def _write_report(self) -> None:
-        if not self.options.report:
+        if not self.options.report or not self.history.entries():
             return
         from vmz.report import training as page
 
@@ -297,6 +317,8 @@ class _Run:
             self.history.entries(),
             vars(self.options),
             environment(self.options),
+            self.history.epochs,
+            self.history.best(),
         )
 
 
@@ -353,17 +375,15 @@ def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:
     """The flags of test_net for the evaluation after an epoch."""
     changes: dict[str, Any] = {
         "batch_size": options.test_batch_size,
-        "clip_per_video": options.test_clip_per_video,
-        "crop_per_clip": 1,
         "crop_per_inference": 0,
+        "get_video_id": 0,
         "num_iter": options.test_num_iter,
-        "aggregation": 0,
         "save_scores": None,
         "load_model_path": None,
         "list": None,
         "check_data": 0,
     }
-    return argparse.Namespace(**{**vars(options), **changes})
+    return argparse.Namespace(**{**evaluation_protocol(vars(options)), **changes})
 
 
 def test_network(options: argparse.Namespace) -> Model:

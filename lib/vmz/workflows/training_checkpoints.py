@@ -17,7 +17,8 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.checkpoints.mdl import load_mdl, load_mdl_about, save_mdl
+from vmz.checkpoints.files import load, load_about
+from vmz.checkpoints.mdl import save_mdl
 from vmz.checkpoints.pickles import save_pickle
 from vmz.engines.trainer import ITERATION, MOMENTUM_SUFFIX, POSITION
 from vmz.errors import UsageError, VmzError
@@ -85,8 +86,11 @@ class Checkpoints:
         saved = [read(path, iterations_per_epoch) for path in paths]
         return max(saved, key=lambda one: one.iteration, default=None)
 
-    def save(self, part: object, model: Model, state: Mapping[str, np.ndarray], run: Mapping[str, Any]) -> Path:
-        """Write a .mdl: a Caffe2 predictor export of the network for testing, `model`, and all of `state`."""
+    def save(self, part: object, model: Model, state: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> Path:
+        """Write a .mdl: a Caffe2 predictor export of the network for testing, `model`, and all of `state`.
+
+        about: under "run" what the run goes on from, beside what is known of the weights.
+        """
         path = self.path(part)
         save_mdl(
             path,
@@ -95,7 +99,7 @@ class Checkpoints:
             scope=model.scope,
             inputs=(model.blob("data"), model.blob("label")),
             outputs=(model.prediction,),
-            about={"run": run},
+            about=about,
         )
         if part != LATEST:
             self.path(LATEST).unlink(missing_ok=True)  # it is older now
@@ -113,7 +117,7 @@ def read(path: Path, iterations_per_epoch: int) -> Saved:
 
     Raises UsageError when the file is not there, VmzError when it is damaged or is no checkpoint of a training.
     """
-    state, run = load_mdl(path), load_mdl_about(path).get("run", {})
+    state, run = load(path, "minidb"), load_about(path, "minidb").get("run", {})
     if not any(name.endswith(MOMENTUM_SUFFIX) for name in state):
         raise VmzError(
             f"{path} holds weights without momenta, so that training cannot go on from it; --is_checkpoint=0 "
