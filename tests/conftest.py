@@ -1,8 +1,15 @@
-"""What every run of the tests ends with: how many of the original's recordings it was held against."""
+"""What every run of the tests begins and ends with.
+
+It begins where scripts find their own modules, and without the settings of the person who runs it. It ends with how
+many of the original's recordings it was held against.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +17,9 @@ import pytest
 from tests import golden
 
 _KEY = "goldens"
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))  # where a script of tools/ looks first
+os.environ.pop("VMZ_ENGINE", None)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -209,3 +209,22 @@ def test_a_list_that_cannot_be_read(tmp_path: Path) -> None:
     path = database(tmp_path / "db", (ONE, 0))
     with pytest.raises(UsageError, match="cannot read the list /nowhere"):
         check(path, "--list=/nowhere.csv")
+
+
+def test_names_in_the_list_are_numbered_as_the_database_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = database(tmp_path / "db", (ONE, 1), (TWO, 0))
+    (tmp_path / "one.mp4").write_bytes(ONE)
+    (tmp_path / "two.mp4").write_bytes(TWO)
+    (tmp_path / "val.txt").write_text(f"{tmp_path}/one.mp4 archery\n{tmp_path}/two.mp4 zumba\n")
+    flag = f"--list={tmp_path / 'val.txt'}"
+    report = check(path, flag)  # alphabetical: archery is 0, but 1 in the database
+    assert report.listed is not None and len(report.listed.relabelled) == 2
+    print_warnings(report)
+    assert "val.txt: its classes are numbered in alphabetical order" in capsys.readouterr().err
+    (tmp_path / "names.txt").write_text("zumba\narchery\n")
+    report = check(path, flag, f"--label_names={tmp_path / 'names.txt'}")
+    assert report.listed is not None and not report.listed.relabelled
+    (tmp_path / "names.txt").rename(tmp_path / "db.classes.txt")  # where create_video_db.py keeps them
+    report = check(path, flag)
+    assert report.listed is not None and not report.listed.relabelled
+    assert report.list_numbering == f"in the order of {tmp_path / 'db.classes.txt'}"

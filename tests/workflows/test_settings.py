@@ -15,7 +15,7 @@ from vmz.checkpoints.pickles import save_pickle
 from vmz.errors import UsageError, VmzError
 from vmz.workflows.evaluate import evaluate
 from vmz.workflows.evaluation_command import evaluation_parser
-from vmz.workflows.options import Options, given_flags, parse, train_parser
+from vmz.workflows.options import Options, parse, train_parser
 from vmz.workflows.settings import (
     BLOBS,
     CHECKPOINT,
@@ -51,7 +51,7 @@ def sources(options: Options, *flags: str) -> list[str]:
 
 
 def test_flags_given_by_hand_are_told_from_defaults() -> None:
-    given = given_flags(evaluation_parser(""), ["--top_k=5", "--zoo", "x"])
+    given = evaluation_parser("").given_values(["--top_k=5", "--zoo", "x"])
     assert given == {"top_k": 5, "zoo": "x"}  # though 5 is the default
 
 

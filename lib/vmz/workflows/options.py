@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Optional
 
@@ -22,12 +22,16 @@ from vmz.workflows.flags import (
     FLAGS,
     METAVARS,
     MODEL_FLAGS,
+    NO_EFFECT,
     TRAIN_DEFAULTS,
     TRAIN_FLAGS,
     TRAIN_READER_FLAGS,
     Flag,
 )
 from vmz.workflows.settings import TESTING, TRAINING, Resolution, Use, resolve
+
+# Arguments of VideoInput that the original has not: written only where they are not 0, for its nets have no such ones.
+BEYOND_THE_ORIGINAL = ("max_frames", "autorotate", "original_start_faults")
 
 
 def add_flags(
@@ -40,7 +44,7 @@ def add_flags(
         group.add_argument(
             f"--{name}",
             type=flag.kind,
-            default=defaults.get(name, flag.default),
+            default=defaults.get(name, flag.effective_default()),
             help=flag.help,
             choices=flag.choices,
             metavar=None if flag.choices else METAVARS.get(flag.kind, "N"),
@@ -68,6 +72,12 @@ def train_parser(description: str) -> Parser:
     add_flags(parser, "data", TRAIN_READER_FLAGS, **TRAIN_DEFAULTS)
     add_flags(parser, "engine", list(ENGINE_FLAGS))
     add_flags(parser, "training", list(TRAIN_FLAGS), TRAIN_FLAGS)
+    parser.add_former_name(
+        "pretrained_model",
+        "load_model_path",
+        "weights to initialise the network with: the name that --load_model_path with --is_checkpoint=0 had before",
+        is_checkpoint="0",
+    )
     add_flags(parser, "checkpoint", list(CHECKPOINT_FLAGS))
     add_flags(parser, "names", ["label_names"])
     add_flags(parser, "not in the original", list(BEYOND_FLAGS), BEYOND_FLAGS)
@@ -81,16 +91,6 @@ class Options(argparse.Namespace):
     resolved: Resolution
 
 
-_NOT_GIVEN = object()
-
-
-def given_flags(parser: Parser, argv: Sequence[str]) -> dict[str, Any]:
-    """{flag: value} of the flags that the command line has, under whatever name or abbreviation."""
-    names = {action.dest: _NOT_GIVEN for action in parser._actions}
-    found = parser.parse_args(list(argv), argparse.Namespace(**names))
-    return {name: value for name, value in vars(found).items() if value is not _NOT_GIVEN}
-
-
 def parse(parser: Parser, argv: Sequence[str], use: Optional[Use] = None) -> Options:
     """Parse; what is not given by hand comes from --zoo and from the checkpoint (see `settings.resolve`).
 
@@ -99,7 +99,7 @@ def parse(parser: Parser, argv: Sequence[str], use: Optional[Use] = None) -> Opt
     """
     if use is None:
         use = TRAINING if any(action.dest == "is_checkpoint" for action in parser._actions) else TESTING
-    given = given_flags(parser, argv)
+    given = parser.given_values(argv)
     defaults = vars(parser.parse_args(list(argv)))
     defaults.update({flag: parser.get_default(flag) for flag in given})
     try:
@@ -130,6 +130,13 @@ def require_checkpoint(options: argparse.Namespace) -> None:
 def resolution_of(options: argparse.Namespace) -> Optional[Resolution]:
     """Where the settings of parsed options come from; None of options made by hand."""
     return getattr(options, "resolved", None)
+
+
+def without_effect(given: Collection[str], engine: str) -> list[str]:
+    """A line for each given flag of the original that changes nothing here."""
+    names = [name for name in NO_EFFECT if name in given]
+    unused = [name for name in names if engine != "caffe2" or name != "cudnn_workspace_limit_mb"]
+    return [f"--{name} has no effect: {NO_EFFECT[name]}" for name in unused]
 
 
 def model_config(options: argparse.Namespace, **changes: Any) -> ModelConfig:
@@ -187,6 +194,7 @@ def video_input_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "do_multi_label": getattr(options, "multi_label", 0),
         "num_of_class": options.num_labels,
         "use_local_file": options.use_local_file,
+        **{name: value for name in BEYOND_THE_ORIGINAL if (value := getattr(options, name, 0))},
     }
 
 
