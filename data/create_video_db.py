@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
             )
         videos = [video for video in videos if video.video not in bad]
     if flags.output_file:
-        records, size = write_database(videos, flags.output_file, options)
+        records, size = write_database(videos, flags.output_file, options, flags.list_file)
         print(f"{records} records, {size} bytes, in {flags.output_file}")
     return 0
 

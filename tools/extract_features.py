@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from vmz.features.files import HDF5, NPZ, PICKLE
+from vmz.video.faults import closing_line
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.extract import Extraction, extract
 from vmz.workflows.extract_videos import VideoExtraction, extract_videos
@@ -66,6 +67,8 @@ def print_extraction(extraction: Extraction, weights: str) -> None:
         print(f"{len(extraction.skipped)} videos left out:")
         for bad in extraction.skipped:
             print(f"  {bad}")
+    if extraction.ended_early:
+        print(closing_line(extraction.ended_early, "their features are of the frames before"))
     for name, shape in extraction.shapes.items():
         print(f"{name}: {' x '.join(map(str, shape))}")
     print(f"{extraction.videos} videos, {extraction.seconds:.1f} s, written to {extraction.path}")
@@ -82,6 +85,8 @@ def print_videos(found: VideoExtraction, weights: str) -> None:
         else:
             early = f", decoding ended early: {entry['ended_by']}" if entry["ended_by"] else ""
             print(f"{entry['file']}: {entry['clips']} clips of {entry['seconds']:.1f} s{early}")
+    if found.ended_early:
+        print(closing_line(found.ended_early, "their features are of the frames before", f"{found.index} lists them"))
     print(f"{len(found.videos)} videos, {found.seconds:.1f} s, listed in {found.index}")
 
 

@@ -55,17 +55,17 @@ std::string frames_found(int64_t found, const Video& video) {
 std::string frames_wanted(int64_t needed, const VideoInputArgs& args) {
   std::string text = std::to_string(needed) + " are needed for";
   const auto add = [&text](const char* name, int value) {
-    text += std::string(" ") + name + "=" + std::to_string(value);
+    text += std::string(" --") + name + "=" + std::to_string(value);
   };
   if (args.get_rgb) {
-    add("length_rgb", args.length_rgb);
+    add("clip_length_rgb", args.length_rgb);
     add("sampling_rate_rgb", args.sampling_rate_rgb);
     if (args.random_sampling_rate > 0) {
       add("random_sampling_rate", args.random_sampling_rate);
     }
   }
   if (args.get_optical_flow) {
-    add("length_of", args.length_of);
+    add("clip_length_of", args.length_of);
     add("sampling_rate_of", args.sampling_rate_of);
     add("frame_gap_of", args.frame_gap_of);
   }
@@ -143,7 +143,12 @@ class ClipReader {
     }
     throw BadRecord(
         frames_found(found, video_) + ", but " + frames_wanted(wanted, args_) +
-        (wanted > needed ? " (" + std::to_string(needed) + " from frame " + std::to_string(last) + " on)" : ""));
+        (wanted > needed ? " (and " + std::to_string(needed) + " from frame " + std::to_string(last) + " on)" : ""));
+  }
+
+  // How reading ended, if before the video's end.
+  const Ending& ending() const {
+    return ending_;
   }
 
  private:
@@ -192,6 +197,7 @@ class ClipReader {
     while (read < limit && !(cancelled_ != nullptr && cancelled_->load())) {
       const AVFrame* frame = video_.next();
       if (frame == nullptr) {
+        ending_ = video_.ending();
         break;
       }
       const int64_t shown = frame->best_effort_timestamp;
@@ -245,6 +251,7 @@ class ClipReader {
   float* flow_;
   Scaler scaler_;
   std::vector<Crop> crops_;
+  Ending ending_;
 };
 
 // The clip of one frame that an image is.
@@ -269,7 +276,7 @@ bool depends_on_frames(const VideoInputArgs& args) {
 
 }  // namespace
 
-void read_clips(
+Ending read_clips(
     const VideoSource& source,
     int64_t start_frame,
     const VideoInputArgs& args,
@@ -278,8 +285,10 @@ void read_clips(
     float* out,
     float* flow) {
   const Draws draws = draw(args, random);
+  Ending ending;
   if (args.image_as_input) {
-    return write_image(source, args, draws, cancelled, out);
+    write_image(source, args, draws, cancelled, out);
+    return ending;
   }
   int64_t expected = -1;
   {
@@ -288,7 +297,7 @@ void read_clips(
     expected = video.frames();
     if (args.decode_type != kUniform && video.has_times()) {
       if (reader.by_time(start_frame)) {
-        return;
+        return ending;
       }
     } else {
       if (expected == 0 && depends_on_frames(args)) {
@@ -296,15 +305,21 @@ void read_clips(
       }
       expected = reader.by_number(expected, start_frame);
     }
+    ending = reader.ending();
   }
   // The container misstated times or number of frames, and the clips depend on them.
   for (int attempt = 0; attempt < 2 && expected >= 0; ++attempt) {
     Video video(source, cancelled);
-    expected = ClipReader(video, args, draws, cancelled, out, flow).by_number(expected, start_frame);
+    ClipReader reader(video, args, draws, cancelled, out, flow);
+    expected = reader.by_number(expected, start_frame);
+    if (!reader.ending().reason.empty()) {
+      ending = reader.ending();
+    }
   }
   if (expected >= 0) {
     throw BadRecord("it gives another number of frames each time it is read");
   }
+  return ending;
 }
 
 }  // namespace vmz

@@ -15,7 +15,10 @@ namespace vmz {
 //
 // `start_frame` is the record's, used with decode_type 2. Throws BadRecord with the reason when the video cannot be
 // opened or is too short; `out` then holds nothing of use. `cancelled` (may be null) ends it early, with any result.
-void read_clips(
+//
+// Returns how reading ended, if before the video's end: the clips are of what came before. A clip that lies before that
+// says nothing of it.
+Ending read_clips(
     const VideoSource& source,
     int64_t start_frame,
     const VideoInputArgs& args,

@@ -17,6 +17,13 @@ struct VideoSource {
   std::string path;
 };
 
+// Why reading stopped before a video's end; no reason: it did not. frames: read from the video's start, -1 where they
+// were not counted.
+struct Ending {
+  int64_t frames = -1;
+  std::string reason;
+};
+
 // The first video stream of a file. One thread at a time.
 class Video {
  public:
@@ -57,7 +64,12 @@ class Video {
     return ended_by_;
   }
 
+  // How reading ended, if before the video's end: by an error, or because the file is cut off. To be asked when next()
+  // has returned null.
+  Ending ending() const;
+
  private:
+  bool lacks_frames() const;
   bool feed();  // one packet more into the decoder; false when there is none
 
   std::unique_ptr<Input> input_;
@@ -67,6 +79,8 @@ class Video {
   Owned<AVPacket> packet_;
   AVStream* stream_ = nullptr;
   bool drained_ = false;
+  int64_t frames_read_ = 0;  // from the start; -1 once it was sought
+  int64_t last_time_ = AV_NOPTS_VALUE;
   std::string ended_by_;
 };
 

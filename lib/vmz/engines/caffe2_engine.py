@@ -8,11 +8,12 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.engines.caffe2_workspace import Workspace, parse_device, placed, report_skipped, seed_ops
+from vmz.engines.caffe2_faults import Faults
+from vmz.engines.caffe2_workspace import Workspace, parse_device, placed, seed_ops
 from vmz.engines.engine import Engine, full_name
 from vmz.errors import UsageError
 from vmz.netdef.protos import NetDef
-from vmz.video.reader import BadVideo
+from vmz.video.faults import BadVideo, EndedEarly
 
 
 class Caffe2Engine(Engine):
@@ -28,7 +29,6 @@ class Caffe2Engine(Engine):
         self._blobs: dict[str, None] = {}
         self._fills: dict[str, None] = {}
         self._computed: dict[str, str] = {}
-        self._skipped: list[str] = []  # blobs that hold what the readers left out
 
     def load(
         self,
@@ -42,7 +42,10 @@ class Caffe2Engine(Engine):
         init_net, net = placed(init_net, self._device), placed(net, self._device)
         for op in [*init_net.op, *net.op]:
             self._blobs.update(dict.fromkeys([*op.input, *op.output]))
-        self._skipped = report_skipped(net)
+        self._workspace.faults = Faults(init_net)
+        for op in net.op:
+            if op.type == "VideoInput":
+                self._workspace.faults.watch(op)
         seed_ops(init_net, seed)
         self._fills = dict.fromkeys(blob for op in init_net.op for blob in op.output)
         self._computed = {blob: op.type for op in net.op for blob in op.output}
@@ -87,7 +90,11 @@ class Caffe2Engine(Engine):
 
     @property
     def skipped(self) -> list[BadVideo]:
-        return self._workspace.skipped(self._skipped)
+        return self._workspace.skipped
+
+    @property
+    def ended_early(self) -> list[EndedEarly]:
+        return self._workspace.ended_early
 
     @property
     def seconds(self) -> Mapping[str, float]:
@@ -97,7 +104,7 @@ class Caffe2Engine(Engine):
         if self._net is not None:
             self._workspace.reset()
         self._net, self._created = None, False
-        for known in (self._blobs, self._fills, self._computed, self._skipped):
+        for known in (self._blobs, self._fills, self._computed):
             known.clear()
 
 

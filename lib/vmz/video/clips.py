@@ -13,6 +13,7 @@ from vmz.errors import VmzError
 from vmz.video import sampling
 from vmz.video.arguments import FROM_START_FRAME, UNIFORM, VideoInputArgs
 from vmz.video.decoding import DecodingError, Source, Video
+from vmz.video.ending import Ending
 from vmz.video.flow import Crop, FlowWriter, cropped
 from vmz.video.images import read_image
 from vmz.video.scaling import Scaler, normalise
@@ -35,34 +36,40 @@ class Clips:
 
 def read_clips(
     source: Source, start_frame: Optional[int], args: VideoInputArgs, random: np.random.Generator, out: Clips
-) -> None:
+) -> Optional[Ending]:
     """Decode a video, or with image_as_input an image, and write its clips, normalised, to their places.
 
     `start_frame` is the record's, used with decode_type 2. Raises ClipError with the reason when the video cannot be
-    opened or is too short; `out` then holds nothing of use.
+    opened or is too short; `out` then holds nothing of use. Returns how reading ended, if before the video's end: the
+    clips are of what came before. A clip that lies before that says nothing of it.
     """
     draws = _draw(args, random)
+    ending: Optional[Ending] = None
     try:
         if args.image_as_input:
             image = read_image(source, args.scale_w, args.scale_h)
-            return _ClipWriter((args.scale_w, args.scale_h), args, draws, out).write_crops(image, 0, 0)
+            _ClipWriter((args.scale_w, args.scale_h), args, draws, out).write_crops(image, 0, 0)
+            return None
         with Video(source) as video:
             writer = _ClipWriter(_output_size(video, args, draws), args, draws, out)
             if args.decode_type != UNIFORM and video.has_times:
                 if _read_by_time(video, writer, _start_time(video, start_frame, args, draws), args):
-                    return
+                    return None
                 expected: Optional[int] = video.frames
             else:
                 stated = video.frames or _count_packets(source, args)
                 expected = _read_by_number(video, writer, stated, start_frame, args, draws)
+            ending = video.ending
         for _ in range(2):
             if expected is None:
-                return
+                return ending
             with Video(source) as video:  # the container misstated times or number of frames, on which clips depend
                 writer = _ClipWriter(_output_size(video, args, draws), args, draws, out)
                 expected = _read_by_number(video, writer, expected, start_frame, args, draws)
+                ending = video.ending or ending
         if expected is not None:
             raise ClipError("it gives another number of frames each time it is read")
+        return ending
     except DecodingError as error:
         raise ClipError(str(error)) from error
 

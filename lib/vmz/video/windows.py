@@ -61,7 +61,7 @@ class WindowReader:
         try:
             with Video(self._source) as video:
                 yield from self._read(video)
-                self.ended_by = video.ended_by
+                self.ended_by = video.ending.reason if video.ending else None
         except DecodingError as error:
             raise ClipError(str(error)) from error
 

@@ -15,7 +15,8 @@ from vmz.files import atomic_write
 from vmz.progress import Progress
 from vmz.video import flow
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.reader import BadVideo, Batch, ClipReader, EndOfData
+from vmz.video.faults import BadVideo, EndedEarly
+from vmz.video.reader import Batch, ClipReader, EndOfData
 from vmz.video.scaling import MEAN, STD
 from vmz.workflows.net_reader import NetReader, open_reader
 
@@ -33,6 +34,7 @@ class Dump:
     rows: int = 1
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     skipped: list[BadVideo] = field(default_factory=list)
+    ended_early: list[EndedEarly] = field(default_factory=list)
 
 
 def override(arguments: dict[str, Any], text: str) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def read_clips(
         for batch in _batches(reader, num_batches):
             batches.append(batch)
             shown.update(len(batch.keys))
-        dump.skipped = reader.skipped
+        dump.skipped, dump.ended_early = reader.skipped, reader.ended_early
     for name in ("data", "flow", "label", "video_id", "start_frame"):
         parts = [part for part in (getattr(batch, name) for batch in batches) if part is not None]
         if parts:

@@ -26,7 +26,8 @@ from vmz.models.registry import Model, build
 from vmz.netdef.analysis import ShapeError, Totals, totals
 from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
-from vmz.video.reader import BadVideo, EndOfData
+from vmz.video.faults import BadVideo, EndedEarly, Fault
+from vmz.video.reader import EndOfData, check_holds
 from vmz.video.records import key_text
 from vmz.workflows import distributed
 from vmz.workflows.batches import OPTIONAL_OUTPUTS, Batches, SlicedBatches, WholeBatches
@@ -47,6 +48,7 @@ class Evaluation:
     videos: int
     clips_per_video: int
     skipped: list[BadVideo]
+    ended_early: list[EndedEarly]
     checkpoint: Optional[matching.Report]
     seconds: Mapping[str, float]
     scores: Scores
@@ -80,7 +82,8 @@ class Evaluation:
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "videos": self.videos,
             "clips_per_video": self.clips_per_video,
-            "skipped": [{"key": bad.key, "path": bad.path, "reason": bad.reason} for bad in self.skipped],
+            "skipped": [vars(bad) for bad in self.skipped],
+            "ended_early": [vars(video) for video in self.ended_early],
             "per_class": self.per_class,
             "gmacs_per_clip": self.totals.gmacs,
             "params_m": self.totals.params_m,
@@ -131,6 +134,7 @@ def _evaluate(
         model = test_model(options, bool(options.crop_per_inference), **reader)
         cost = check_fits(model)
         with VideoDatabase(options.test_data) as database:
+            check_holds(database, bool(options.use_local_file))
             keys = [key_text(key) for key in database.keys]
         weights, report = weights_for(model)
         with open_engine(options.engine, device_name(options)) as engine:  # takes seconds: what is wrong is told before
@@ -140,13 +144,14 @@ def _evaluate(
             loaded = time.perf_counter()
             with _open_batches(engine, model, options, reader) as batches:
                 scores = score_videos(batches, keys, options)
-                skipped, spent = batches.skipped, batches.seconds
-        parts = distributed.gather((scores, skipped))
+                faults, spent = (batches.skipped, batches.ended_early), batches.seconds
+        parts = distributed.gather((scores, *faults))
         mine = None
         if parts is not None:
-            scores, skipped = merge([part[0] for part in parts]), in_order([part[1] for part in parts], keys)
+            scores = merge([part[0] for part in parts])
+            faults = in_order([part[1] for part in parts], keys), in_order([part[2] for part in parts], keys)
             seconds = {"load": loaded - started, "run": time.perf_counter() - loaded, **spent}
-            mine = replace(_result(options, scores, skipped, cost, report, seconds), data=data, label_names=names)
+            mine = replace(_result(options, scores, faults, cost, report, seconds), data=data, label_names=names)
         others = distributed.share(None if mine is None else replace(mine, scores=Scores()))
         return others if mine is None else mine
 
@@ -174,16 +179,16 @@ def share_of_one_pass() -> dict[str, int]:
     return {"wrap_around": 0, **share}
 
 
-def in_order(skipped: Sequence[Sequence[BadVideo]], keys: Sequence[str]) -> list[BadVideo]:
-    """The records that several processes left out, in database order."""
+def in_order(reports: Sequence[Sequence[Fault]], keys: Sequence[str]) -> list[Fault]:
+    """What several processes report of single videos, in database order."""
     places = {key: place for place, key in enumerate(keys)}
-    return sorted((bad for part in skipped for bad in part), key=lambda bad: places[bad.key])
+    return sorted((fault for part in reports for fault in part), key=lambda fault: places[fault.key])
 
 
 def _result(
     options: argparse.Namespace,
     scores: Scores,
-    skipped: list[BadVideo],
+    faults: tuple[list[BadVideo], list[EndedEarly]],
     cost: Totals,
     report: Optional[matching.Report],
     seconds: Mapping[str, float],
@@ -197,7 +202,8 @@ def _result(
         totals=cost,
         videos=len(scores.keys),
         clips_per_video=options.clip_per_video * options.crop_per_clip,
-        skipped=skipped,
+        skipped=faults[0],
+        ended_early=faults[1],
         checkpoint=report,
         seconds=seconds,
         scores=scores,
@@ -283,10 +289,18 @@ def score_videos(batches: Batches, keys: list[str], options: argparse.Namespace)
 def _check_labels(labels: np.ndarray, keys: list[str], options: argparse.Namespace) -> None:
     for label, key in zip(labels, keys):
         if not 0 <= label < options.num_labels:
-            raise VmzError(
-                f"record {key} of {options.test_data} has label {label}, but --num_labels={options.num_labels} allows "
-                f"0 to {options.num_labels - 1}; is this the database of another data set?"
-            )
+            raise foreign_label(options.test_data, key, int(label), options)
+
+
+def foreign_label(path: str, key: str, label: int, options: argparse.Namespace) -> VmzError:
+    """The error of a record whose label the network lacks."""
+    with VideoDatabase(path) as database:
+        index = next(place for place, one in enumerate(database.keys) if key_text(one) == key)
+        name = database.describe(key, database[index].path if options.use_local_file else None)
+    return VmzError(
+        f"{name} has label {label}, but --num_labels={options.num_labels} allows 0 to {options.num_labels - 1}; is "
+        "this the database of another data set?"
+    )
 
 
 def _running(scores: Scores, options: argparse.Namespace) -> str:

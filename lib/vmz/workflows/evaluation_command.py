@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vmz.files import atomic_write, write_json
+from vmz.video.faults import closing_line
 from vmz.workflows import distributed
 from vmz.workflows.command import Parser
 from vmz.workflows.evaluate import Evaluation, evaluate
@@ -24,6 +25,8 @@ from vmz.workflows.flags import (
 from vmz.workflows.launch import launch
 from vmz.workflows.options import add_flags, add_zoo_flag, parse
 from vmz.workflows.scores import class_lines, score_arrays
+
+SCORED_FROM = "scored from the frames before"
 
 
 def evaluation_parser(description: str, **defaults: Any) -> Parser:
@@ -85,6 +88,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
         print(f"{len(evaluation.skipped)} videos left out:")
         for bad in evaluation.skipped:
             print(f"  {bad}")
+    if evaluation.ended_early:
+        print(closing_line(evaluation.ended_early, SCORED_FROM, "--output lists them all"))
     if evaluation.intervals:
         print(evaluation.named_lines())
     print(evaluation.closing_lines())

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Generic, Optional
 
 import numpy as np
 
@@ -30,7 +30,8 @@ from vmz.models.registry import Model
 from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
-from vmz.video.reader import BadVideo, EndOfData
+from vmz.video.faults import BadVideo, EndedEarly, Fault
+from vmz.video.reader import EndOfData, check_holds
 from vmz.video.records import key_text
 from vmz.workflows import distributed
 from vmz.workflows.batches import RECORD_INDEX
@@ -44,7 +45,7 @@ from vmz.workflows.evaluate import (
 )
 from vmz.workflows.options import device_name, video_input_arguments
 
-SETTINGS, SKIPPED = "settings.json", "skipped.json"
+SETTINGS, SKIPPED, ENDED_EARLY = "settings.json", "skipped.json", "ended_early.json"
 WHERE = ("output_path", "device", "num_gpus", "gpus", "num_decode_threads", "display_iter", "debug", "resume", "zoo")
 
 
@@ -57,6 +58,7 @@ class Extraction:
     videos: int
     resumed: int
     skipped: list[BadVideo]
+    ended_early: list[EndedEarly]
     accuracy: Optional[float]
     checkpoint: Optional[matching.Report]
     seconds: float
@@ -86,9 +88,9 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
         distributed.share(None)
         folder = work / str(distributed.rank())
         with VideoDatabase(options.test_data) as database:
+            check_holds(database, bool(options.use_local_file))
             keys = [key_text(key) for key in database.keys]
-        resumed, skipped = _fill(folder, model, names, weights, keys, options)
-        parts = distributed.gather((resumed, skipped))
+        parts = distributed.gather(_fill(folder, model, names, weights, keys, options))
         if parts is not None:
             rows = options.clip_per_video * options.crop_per_clip
             folders = [work / str(rank) for rank in range(distributed.world_size())]
@@ -100,6 +102,7 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
                 videos=len(table.records),
                 resumed=sum(part[0] for part in parts),
                 skipped=in_order([part[1] for part in parts], keys),
+                ended_early=in_order([part[2] for part in parts], keys),
                 accuracy=clip_accuracy(table) if options.sanity_check else None,
                 checkpoint=report,
                 seconds=time.perf_counter() - started,
@@ -215,13 +218,16 @@ def claim(work: Path, wanted: Mapping[str, Any], resume: bool) -> None:
 
 def _fill(
     folder: Path, model: Model, names: Sequence[str], weights: Weights, keys: Sequence[str], options: argparse.Namespace
-) -> tuple[int, list[BadVideo]]:
-    """Extract this process's share. Returns how many videos an earlier run had done, and all that are left out."""
+) -> tuple[int, list[BadVideo], list[EndedEarly]]:
+    """Extract this process's share.
+
+    Returns how many videos an earlier run had done, all that are left out, and all that ended early.
+    """
     rows = options.clip_per_video * options.crop_per_clip
     stored = [name for name in names if name != RECORD_INDEX]
     with PartWriter(folder, stored, rows) as writer, open_engine(options.engine, device_name(options)) as engine:
         resumed = writer.records
-        earlier = _read_skipped(folder)
+        skipped, ended = Kept(folder / SKIPPED, BadVideo), Kept(folder / ENDED_EARLY, EndedEarly)
         batches = -(-resumed // options.batch_size)
         if writer.last is not None:
             _set_first_position(model.net, position_after(writer.last, options.batch_size))
@@ -242,10 +248,11 @@ def _fill(
                 batches += 1
                 records = engine.fetch(model.blob(RECORD_INDEX))
                 arrays = {name: _fetch(engine, name, blob) for name, blob in zip(stored, blobs)}
-                _write_skipped(folder, earlier, engine.skipped)
+                skipped.update(engine.skipped)
+                ended.update(engine.ended_early)
                 writer.append(records, arrays)
                 progress.update(len(records))
-        return resumed, _write_skipped(folder, earlier, engine.skipped)
+        return resumed, skipped.update(engine.skipped), ended.update(engine.ended_early)
 
 
 def _fetch(engine: Engine, name: str, blob: str) -> np.ndarray:
@@ -296,15 +303,19 @@ class _WithRecords:
         return self._parts.chunks(name)
 
 
-def _read_skipped(folder: Path) -> list[BadVideo]:
-    path = folder / SKIPPED
-    return [BadVideo(**entry) for entry in json.loads(path.read_text())] if path.exists() else []
+class Kept(Generic[Fault]):
+    """What is reported of single videos, kept in a file for a run that goes on after this one."""
 
+    def __init__(self, path: Path, kind: type[Fault]) -> None:
+        self._path = path
+        self._earlier = [kind(**entry) for entry in json.loads(path.read_text())] if path.exists() else []
+        self._written = len(self._earlier)
 
-def _write_skipped(folder: Path, earlier: Sequence[BadVideo], new: Sequence[BadVideo]) -> list[BadVideo]:
-    """Keep what was left out; videos after the last batch of an earlier run have been met again."""
-    met = {bad.key for bad in new}
-    every = [*(bad for bad in earlier if bad.key not in met), *new]
-    if every and len(every) != len(_read_skipped(folder)):
-        write_json(folder / SKIPPED, [vars(bad) for bad in every])
-    return every
+    def update(self, new: Sequence[Fault]) -> list[Fault]:
+        """All of them; videos after the last batch of an earlier run have been met again."""
+        met = {fault.key for fault in new}
+        every = [*(fault for fault in self._earlier if fault.key not in met), *new]
+        if len(every) != self._written:
+            write_json(self._path, [vars(fault) for fault in every])
+            self._written = len(every)
+        return every

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,6 +33,7 @@ from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError
 from vmz.video.decoding import DecodingError, Video
+from vmz.video.faults import EndedEarly, printable
 from vmz.video.windows import Window, WindowReader
 from vmz.workflows import distributed
 from vmz.workflows.evaluate import check_fits, load_weights
@@ -52,6 +53,11 @@ class VideoExtraction:
     videos: list[dict[str, Any]]
     checkpoint: Optional[matching.Report]
     seconds: float
+
+    @property
+    def ended_early(self) -> list[EndedEarly]:
+        """The videos whose decoding stopped before their end."""
+        return ended_early(self.videos)
 
 
 def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
@@ -88,9 +94,18 @@ def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
         found = {entry["path"]: entry for part in parts for entry in part}
         ordered = [found[path] for path in paths]
         about = {"stride_seconds": float(stride), "features": names, "settings": settings(options)}
-        write_json(folder / INDEX, {"videos": ordered, **about})
+        write_json(folder / INDEX, {"videos": ordered, "ended_early": list(map(vars, ended_early(ordered))), **about})
         shutil.rmtree(work)
         return VideoExtraction(str(folder / INDEX), ordered, report, time.perf_counter() - started)
+
+
+def ended_early(entries: Sequence[Mapping[str, Any]]) -> list[EndedEarly]:
+    """Of the entries of an index."""
+    return [
+        EndedEarly(os.path.basename(entry["path"]), printable(entry["path"]), entry["frames"], entry["ended_by"])
+        for entry in entries
+        if entry.get("ended_by")
+    ]
 
 
 def find_videos(pattern: str) -> list[str]:

@@ -25,7 +25,7 @@ from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
 from vmz.video.records import key_text
 from vmz.workflows import distributed, training_plan
-from vmz.workflows.evaluate import Evaluation, environment, evaluate_weights
+from vmz.workflows.evaluate import Evaluation, environment, evaluate_weights, foreign_label
 from vmz.workflows.label_names import read_label_names
 from vmz.workflows.options import device_names, model_config
 from vmz.workflows.signals import StopRequest
@@ -342,11 +342,7 @@ def refuse_foreign_labels(options: argparse.Namespace, error: Exception) -> None
         for record in database:
             for label in record.labels:
                 if not 0 <= label < options.num_labels:
-                    raise VmzError(
-                        f"record {key_text(record.key)} of {options.train_data} has label {label}, but --num_labels="
-                        f"{options.num_labels} allows 0 to {options.num_labels - 1}; is this the database of another "
-                        "data set?"
-                    ) from error
+                    raise foreign_label(options.train_data, key_text(record.key), label, options) from error
 
 
 def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:

@@ -56,8 +56,13 @@ class Batches:
 
     @property
     def skipped(self) -> list[Any]:
-        """What this rank's reader left out so far, as vmz.video.reader.BadVideo."""
+        """What this rank's reader left out so far, as vmz.video.faults.BadVideo."""
         return list(self._reader.reader.skipped) if self._reader is not None else []
+
+    @property
+    def ended_early(self) -> list[Any]:
+        """The videos of this rank that ended early so far, as vmz.video.faults.EndedEarly."""
+        return list(self._reader.reader.ended_early) if self._reader is not None else []
 
     def feed(self, blob: str, array: np.ndarray) -> None:
         """Set an input: the rows of an iteration, those of its batches one after the other."""
