@@ -45,6 +45,7 @@ def write(
     history: Sequence[Mapping[str, Any]],
     settings: Mapping[str, Any],
     environment: Mapping[str, Any],
+    remarks: Sequence[str] = (),
 ) -> None:
     """Write the page of a training to `path`, whole or not at all; it may be written anew after every epoch.
 
@@ -54,12 +55,18 @@ def write(
     are not finite are counted and said. Where a run went back (it resumed from an earlier checkpoint), the later
     entries count.
     settings: flags and whatever else identifies the run; "title" names the page. environment: versions and devices.
+    remarks: lines to show above the curves.
     Raises UsageError for a history without entries or an entry without iteration, VmzError where it cannot be written.
     """
-    write_page(path, page(history, settings, environment))
+    write_page(path, page(history, settings, environment, remarks))
 
 
-def page(history: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
+def page(
+    history: Sequence[Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    remarks: Sequence[str] = (),
+) -> str:
     """The HTML that `write` writes."""
     entries, dropped = _in_order(history)
     plots = [drawn for row in PLOTS if (drawn := _plot(entries, *row)) is not None]
@@ -69,7 +76,7 @@ def page(history: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], envi
         title=title,
         kind="Training",
         plots=plots,
-        warnings=_warnings(plots, dropped),
+        warnings=[*_warnings(plots, dropped), *remarks],
         epochs=(epochs := _epochs(entries)),
         columns={key: name for key, name in EPOCH_COLUMNS.items() if any(key in row for row in epochs)},
         shares=SHARES,

@@ -90,11 +90,16 @@ def closing_line(ended: Sequence[EndedEarly], consequence: str, more: str = "") 
     """
     if not ended:
         return ""
-    named = "; ".join(map(str, ended[:NAMED_AT_MOST]))
-    rest = len(ended) - NAMED_AT_MOST
+    return bounded(f"{counted(len(ended), 'video')} ended early ({consequence})", ended, more)
+
+
+def bounded(what: str, faults: Sequence[Union[BadVideo, EndedEarly]], more: str = "") -> str:
+    """One line: `what`, then the first few videos, and how many more there are."""
+    named = "; ".join(map(str, faults[:NAMED_AT_MOST]))
+    rest = len(faults) - NAMED_AT_MOST
     if rest > 0:
         named += f"; and {rest} more" + (f" ({more})" if more else "")
-    return f"{counted(len(ended), 'video')} ended early ({consequence}): {named}"
+    return f"{what}: {named}"
 
 
 def once(faults: Sequence[Fault]) -> list[Fault]:

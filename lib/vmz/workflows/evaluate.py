@@ -278,7 +278,7 @@ def score_videos(batches: Batches, keys: list[str], options: argparse.Namespace)
             names = [keys[record] for record in batch.records]
             if not options.multi_label:
                 labels = labels[:, 0]
-                _check_labels(labels, names, options)
+                check_labels(labels, names, options)
             clips = batch.clips.reshape(count, rows, -1)
             scores.add(clips, labels, names, options.aggregation, keep=bool(options.save_scores))
             scores.records.extend(int(record) for record in batch.records)
@@ -286,7 +286,8 @@ def score_videos(batches: Batches, keys: list[str], options: argparse.Namespace)
     return scores
 
 
-def _check_labels(labels: np.ndarray, keys: list[str], options: argparse.Namespace) -> None:
+def check_labels(labels: np.ndarray, keys: Sequence[str], options: argparse.Namespace) -> None:
+    """Raise VmzError, naming the record, for a label that the network lacks. labels: int (videos,) of --test_data."""
     for label, key in zip(labels, keys):
         if not 0 <= label < options.num_labels:
             raise foreign_label(options.test_data, key, int(label), options)

@@ -54,6 +54,12 @@ class Trained:
             "points": self.history.points,
             "best": self.history.best(),
             "stopped_early": self.stopped_early,
+            "skipped": [vars(bad) for bad in self.history.skipped("train")],
+            "ended_early": [vars(video) for video in self.history.ended_early("train")],
+            "test": {
+                "skipped": [vars(bad) for bad in self.history.skipped("test")],
+                "ended_early": [vars(video) for video in self.history.ended_early("test")],
+            },
             "files": [str(path) for path in self.files],
             "options": dict(self.options),
             "environment": dict(self.environment),
@@ -66,6 +72,7 @@ class Trained:
             lines.append(f"best: epoch {best['epoch']}, {figures_text(best['figures'])}")
         if self.stopped_early:
             lines.append(f"stopped early: no better epoch among the last {self.options['early_stop']}")
+        lines.extend(self.history.fault_lines())
         return "\n".join([*lines, *(f"wrote {path}" for path in self.files)])
 
 
@@ -199,11 +206,19 @@ class _Run:
                     entry = self.history.take("epoch", step, epoch)
                 else:
                     self._save_between(stop)
+        self._note_faults(entry)
         self.history.epochs.append(entry)
         stopped_early = self._finish(epoch)
         if self.iteration < self.plan.iterations and distributed.any_rank(stop.requested):
             stop.leave(self.iteration)
         return stopped_early
+
+    def _note_faults(self, entry: dict[str, Any]) -> None:
+        """What the readers of all processes report, each video once, and its number so far in the epoch's entry."""
+        for part in distributed.gather((self.trainer.skipped, self.trainer.ended_early)) or []:
+            self.history.note("train", *part)
+        for name, found in (("skipped", self.history.skipped), ("ended_early", self.history.ended_early)):
+            entry[name] = len(found("train"))
 
     def _step(self) -> Step:
         try:
@@ -271,6 +286,7 @@ class _Run:
             result: Evaluation = evaluate_weights(evaluation_options(options), weights)
             entry["figures"] = dict(result.figures)
             entry["test_videos"] = result.videos
+            self.history.note("test", result.skipped, result.ended_early)
         best = self.history.best()
         if self.is_first:
             about = self._about(entry)
@@ -297,6 +313,7 @@ class _Run:
             self.history.entries(),
             vars(self.options),
             environment(self.options),
+            self.history.fault_lines(),
         )
 
 
