@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +19,19 @@ import av
 import numpy as np
 
 from tests.golden import GOLDEN, video_path
-from vmz.video.arguments import ORIGINAL_SIZE, VideoInputArgs
+from vmz.video.arguments import FROM_START_FRAME, ORIGINAL_SIZE, VideoInputArgs
 from vmz.video.database import DatabaseWriter
 from vmz.video.decoding import Video
 from vmz.video.reader import BadVideoError, Batch, ClipReader
 from vmz.video.records import Record
-from vmz.video.sampling import crop_offsets, output_size
+from vmz.video.sampling import crop_offsets, output_size, start_timestamp
 from vmz.workflows.dump_clips import to_pixels
 
 READER = GOLDEN / "reader"
 FFMPEG_8 = av.library_versions["libswscale"][0] >= 9
 
 IDENTICAL, REFUSED, READ = "identical", "refused, as the original failed", "read, where the original crashed"
-STARTS_WHERE_TOLD = "starts at the record's frame, where the original starts at 0 (the container states no duration)"
+STARTS_WHERE_TOLD = "starts at the record's frame, where the original starts at another"
 UNWRITTEN = "unscaled, and the original leaves the last columns (width modulo 8) unwritten"
 FLOW = "optical flow within the tolerance"
 SAME_HEIGHT = "only the width is scaled: FFmpeg 8 and later differ"
@@ -104,7 +105,7 @@ def _outcome(video: str, case: dict[str, Any], database: Path) -> Outcome:
         batch = read(video, case, database)
     except BadVideoError as error:
         assert "frame" in str(error), where
-        if cause == STARTS_WHERE_TOLD:  # frame numbers beyond the end
+        if cause == STARTS_WHERE_TOLD and case["decoded"]:  # frame numbers beyond the end
             _assert_identical(read(video, case, database, original_start_faults=1), case)
             return Outcome(*where, cause)
         assert case["decoded"] is False, (*where, str(error))
@@ -157,9 +158,11 @@ def flow_outcome(video: str, case: dict[str, Any], batch: Batch) -> Outcome:
 def _cause(video: str, case: dict[str, Any]) -> Optional[str]:
     """Why a case may differ, from the arguments and the stream alone."""
     args = VideoInputArgs.from_mapping(case["args"])
+    if starts_where_told(video, case):
+        return STARTS_WHERE_TOLD
     with Video(str(video_path(video))) as stream:
         if not stream.has_times:
-            return STARTS_WHERE_TOLD if case["record"].get("start_frm") else None
+            return None
         source = (stream.width, stream.height)
         target = output_size(args, *source, args.short_edge)
     if target == source and source[0] % 8:
@@ -167,6 +170,18 @@ def _cause(video: str, case: dict[str, Any]) -> Optional[str]:
     if FFMPEG_8 and target[1] == source[1] and target[0] != source[0] and args.video_res_type != ORIGINAL_SIZE:
         return SAME_HEIGHT
     return None
+
+
+def starts_where_told(video: str, case: dict[str, Any]) -> bool:
+    """Whether the original's rule, a share of the stated duration, leads to another frame than the record's."""
+    start = case["record"].get("start_frm") or 0
+    if case["args"].get("decode_type") != FROM_START_FRAME or not start:
+        return False
+    with Video(str(video_path(video))) as stream:
+        if not stream.has_times:
+            return True  # the original starts at 0
+        times = stream.timeline().times or []
+        return bisect_left(times, start_timestamp(stream.duration, stream.frames, start)) != start
 
 
 def _assert_identical(batch: Batch, case: dict[str, Any]) -> None:

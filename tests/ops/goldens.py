@@ -54,7 +54,7 @@ def _outcome(video: str, case: dict[str, Any], database: Path) -> Outcome:
         batch = _read(case, database)
     except RuntimeError as error:
         assert "record 0" in str(error) and "frame" in str(error), (*where, str(error))
-        if cause == STARTS_WHERE_TOLD:  # frame numbers beyond the end
+        if cause == STARTS_WHERE_TOLD and case["decoded"]:  # frame numbers beyond the end
             goldens._assert_identical(_read(case, database, original_start_faults=1), case)
             return Outcome(*where, cause)
         assert case["decoded"] is False, (*where, str(error))
@@ -79,8 +79,10 @@ def _outcome(video: str, case: dict[str, Any], database: Path) -> Outcome:
 def _cause(video: str, case: dict[str, Any]) -> Optional[str]:
     """Why a case may differ, from the arguments and the stream alone."""
     args = VideoInputArgs.from_mapping(case["args"])
+    if goldens.starts_where_told(video, case):
+        return STARTS_WHERE_TOLD
     with Video(str(video_path(video))) as stream:
         if not stream.has_times:
-            return STARTS_WHERE_TOLD if case["record"].get("start_frm") else None
+            return None
         source = (stream.width, stream.height)
     return UNWRITTEN if output_size(args, *source, args.short_edge) == source and source[0] % 8 else None

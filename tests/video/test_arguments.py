@@ -85,7 +85,7 @@ def test_flow_channels():
         ({"batch_size": "two"}, "batch_size='two' must be an integer"),
         ({"batch_size": 1.5}, "batch_size=1.5"),
         ({"jitter_scales": 128}, "jitter_scales=128 must be a list"),
-        ({"clip_lenght": 8}, "no argument 'clip_lenght'; it has batch_size"),
+        ({"clip_lenght": 8}, "no argument 'clip_lenght'; it has autorotate, batch_size"),
     ],
 )
 def test_wrong_arguments_are_refused_by_name(changes, named):

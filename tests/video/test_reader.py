@@ -102,15 +102,14 @@ def test_the_number_of_threads_changes_nothing_and_the_seed_does(videos, tmp_pat
 
 
 def test_random_clips_reach_starts_crops_and_mirrors(tmp_path):
-    """Starts are drawn as timestamps, so frame 0 needs an exact 0, one in 1025 here: the other two starts remain."""
     path = make(tmp_path / "db", [encode(tmp_path / "a.mp4", 10)])
     random = {"decode_type": 0, "random_crop": 1, "random_mirror": 1, "scale_h": 113, "scale_w": 114, "seed": 1}
     with ClipReader(path, VideoInputArgs.from_mapping({**BASE, **random})) as reader:
         clips = {reader.next_batch().data.tobytes() for _ in range(200)}
-    assert len(clips) == 2 * 3 * 2  # starts x lefts x mirrors; the rows of these pictures are all alike
+    assert len(clips) == 3 * 3 * 2  # starts x lefts x mirrors; the rows of these pictures are all alike
 
 
-def test_random_starts_where_few_frames_are_left_are_drawn_by_number(tmp_path):
+def test_random_starts_are_drawn_by_number(tmp_path):
     """A video of varying rate: from most times on there are fewer frames than an even rate would have."""
     path = tmp_path / "varying.mp4"
     with av.open(str(path), "w") as container:
@@ -126,7 +125,7 @@ def test_random_starts_where_few_frames_are_left_are_drawn_by_number(tmp_path):
     with ClipReader(database, VideoInputArgs.from_mapping({**BASE, **small, "seed": 1})) as reader:
         first = reader.next_batch().data[:, 0, 0, 0, 0] * 58.1489 + 110.201
     starts = set(np.rint(first / 8).astype(int).tolist())
-    assert min(starts) < 8 and max(starts) == 22 and len(starts) > 8
+    assert min(starts) < 3 and max(starts) > 20 and len(starts) > 12
     faults = {"original_start_faults": 1, "seed": 1}
     with (
         ClipReader(database, VideoInputArgs.from_mapping({**BASE, **small, **faults})) as reader,

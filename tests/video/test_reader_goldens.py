@@ -42,7 +42,8 @@ def test_clips_are_the_original_ones(video, tmp_path):
     assert counts[IDENTICAL] > 0
     assert sum(map(asks_for_flow, cases_of(video))) == (0 if video == "skeleton.mp4" else 6)
     if video in ("five_frames.mp4", "portrait.mp4", "nasa_13013.mp4", "bikes.mp4", "bigbuckbunny.mp4", "skeleton.mp4"):
-        assert set(counts) <= {IDENTICAL, REFUSED, FLOW}
+        varying = {STARTS_WHERE_TOLD} if video == "skeleton.mp4" else set()  # its frame rate varies
+        assert set(counts) <= {IDENTICAL, REFUSED, FLOW, *varying}
 
 
 @pytest.mark.slow

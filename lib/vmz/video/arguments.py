@@ -64,7 +64,9 @@ class VideoInputArgs:
     shard_count: int = 1
     first_position: int = 0  # videos of this reader's own stream to pass over before the first one
     get_record_index: int = 0  # a last output: the place of each video in the database
-    original_start_faults: int = 0  # 1: as the original, start at frame 0 where the stream states no duration
+    max_frames: int = 0  # frames read of a video at most, from its start; 0: all of them. The original: 10000
+    autorotate: int = 0  # 1: turn the frames as the video's metadata ask; the original does not
+    original_start_faults: int = 0  # 1: find start frames and draw random clips by what the stream states, as it does
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> VideoInputArgs:
@@ -112,8 +114,9 @@ class VideoInputArgs:
             self._at_least(name, 1)
         for name in ("num_decode_threads", "shard_count"):
             self._at_least(name, 1)
-        for name in ("scale_h", "scale_w", "short_edge", "random_sampling_rate", "seed", "first_position"):
+        for name in ("scale_h", "scale_w", "short_edge", "random_sampling_rate", "seed", "first_position", "max_frames"):
             self._at_least(name, 0)
+        self._one_of("autorotate", (0, 1))
         self._one_of("decode_type", (RANDOM, UNIFORM, FROM_START_FRAME))
         self._one_of("video_res_type", (FIXED_SIZE, SHORT_EDGE, ORIGINAL_SIZE))
         self._one_of("on_bad_video", ("stop", "skip"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Optional
 
@@ -11,11 +12,12 @@ import numpy as np
 
 from vmz.errors import VmzError
 from vmz.video import sampling
-from vmz.video.arguments import FROM_START_FRAME, UNIFORM, VideoInputArgs
-from vmz.video.decoding import DecodingError, Source, Video
+from vmz.video.arguments import FROM_START_FRAME, RANDOM, UNIFORM, VideoInputArgs
+from vmz.video.decoding import DecodingError, SeekError, Source, Video
 from vmz.video.ending import Ending
 from vmz.video.flow import Crop, FlowWriter, cropped
 from vmz.video.images import read_image
+from vmz.video.orientation import UPRIGHT, Orientation
 from vmz.video.scaling import Scaler, normalise
 
 
@@ -34,42 +36,34 @@ class Clips:
     flow: Optional[np.ndarray] = None
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What is to be known of a video that gave its clips.
+
+    ended: how reading ended, if before the video's end: the clips are of what came before. Clips that lie before that say
+    nothing of it. rotation: degrees, counterclockwise, by which its metadata ask players to turn it; the clips are turned
+    with autorotate=1 only.
+    """
+
+    ended: Optional[Ending] = None
+    rotation: int = 0
+
+
 def read_clips(
     source: Source, start_frame: Optional[int], args: VideoInputArgs, random: np.random.Generator, out: Clips
-) -> Optional[Ending]:
+) -> Reading:
     """Decode a video, or with image_as_input an image, and write its clips, normalised, to their places.
 
     `start_frame` is the record's, used with decode_type 2. Raises ClipError with the reason when the video cannot be
-    opened or is too short; `out` then holds nothing of use. Returns how reading ended, if before the video's end: the
-    clips are of what came before. A clip that lies before that says nothing of it.
+    opened or is too short; `out` then holds nothing of use.
     """
     draws = _draw(args, random)
-    ending: Optional[Ending] = None
     try:
         if args.image_as_input:
             image = read_image(source, args.scale_w, args.scale_h)
-            _ClipWriter((args.scale_w, args.scale_h), args, draws, out).write_crops(image, 0, 0)
-            return None
-        with Video(source) as video:
-            writer = _ClipWriter(_output_size(video, args, draws), args, draws, out)
-            if args.decode_type != UNIFORM and video.has_times:
-                if _read_by_time(video, writer, _start_time(video, start_frame, args, draws), args):
-                    return None
-                expected: Optional[int] = video.frames
-            else:
-                stated = video.frames or _count_packets(source, args)
-                expected = _read_by_number(video, writer, stated, start_frame, args, draws)
-            ending = video.ending
-        for _ in range(2):
-            if expected is None:
-                return ending
-            with Video(source) as video:  # the container misstated times or number of frames, on which clips depend
-                writer = _ClipWriter(_output_size(video, args, draws), args, draws, out)
-                expected = _read_by_number(video, writer, expected, start_frame, args, draws)
-                ending = video.ending or ending
-        if expected is not None:
-            raise ClipError("it gives another number of frames each time it is read")
-        return ending
+            _ClipWriter((args.scale_w, args.scale_h), UPRIGHT, args, draws, out).write_crops(image, 0, 0)
+            return Reading()
+        return _VideoReader(source, start_frame, args, draws, out).read()
     except DecodingError as error:
         raise ClipError(str(error)) from error
 
@@ -97,80 +91,129 @@ def _draw(args: VideoInputArgs, random: np.random.Generator) -> _Draws:
     )
 
 
-def _output_size(video: Video, args: VideoInputArgs, draws: _Draws) -> tuple[int, int]:
-    width, height = sampling.output_size(args, video.width, video.height, draws.short_edge)
-    if min(width, height) < args.crop_size:
-        raise ClipError(f"its frames become {width}x{height}, smaller than crop_size={args.crop_size}")
-    return width, height
+class _VideoReader:
+    """Reads the clips of one video, in one attempt or, where the container misstates what they depend on, in several."""
+
+    def __init__(
+        self, source: Source, start_frame: Optional[int], args: VideoInputArgs, draws: _Draws, out: Clips
+    ) -> None:
+        self._source, self._start_frame, self._args, self._draws, self._out = source, start_frame, args, draws, out
+        self._needed = sampling.frames_needed(args)
+        self._orientation = UPRIGHT
+        self._ended: Optional[Ending] = None
+
+    def read(self) -> Reading:
+        if self._args.autorotate:
+            self._orientation = orientation_of(self._source)
+        reading, expected = self._first_attempt()
+        for _ in range(2):
+            if reading is not None:
+                break
+            with Video(self._source) as video:
+                reading, expected = self._by_number(video, expected)
+        if reading is None:
+            raise ClipError("it gives another number of frames each time it is read")
+        return replace(reading, ended=self._ended)
+
+    def _first_attempt(self) -> tuple[Optional[Reading], int]:
+        """What was read; or None, and the number of frames to go by in the next attempt, by number from the start."""
+        args = self._args
+        with Video(self._source) as video:
+            if args.decode_type == UNIFORM:
+                frames = video.frames
+                if not frames and args.clips > 1 and not args.clip_start_positions:
+                    with Video(self._source) as other:
+                        frames = other.packets()
+                return self._by_number(video, frames)
+            if args.original_start_faults:
+                return self._as_the_original(video)
+            if args.decode_type == FROM_START_FRAME and (self._start_frame or 0) < sampling.WORTH_SEEKING:
+                return self._by_number(video, video.frames)
+            timeline = video.timeline()
+            start = self._start(timeline.frames)
+            if start + self._needed <= timeline.frames and timeline.seek_points(start):
+                try:
+                    if self._writer(video).write(video.read_from(timeline, start), [0], self._needed) == self._needed:
+                        return _reading(video), 0
+                except SeekError:
+                    pass
+            return None, timeline.frames
+
+    def _as_the_original(self, video: Video) -> tuple[Optional[Reading], int]:
+        """One clip of the frames whose timestamps are no less than a share of the duration, or of those at the start."""
+        args, needed = self._args, self._needed
+        if not video.has_times:
+            return self._by_number(video, 0)
+        if args.decode_type == FROM_START_FRAME:
+            start = sampling.start_timestamp(video.duration, video.frames, self._start_frame or 0)
+        else:
+            start = int(self._draws.start * (sampling.latest_start(video.duration, video.frames, needed) + 1))
+        video.seek(sampling.seek_timestamp(video.duration, video.frames, start))
+        frames = (frame for frame, timestamp in video.read() if timestamp is not None and timestamp >= start)
+        found = self._writer(video).write(frames, [0], needed)
+        if found < needed:
+            raise ClipError(f"{_frames(found, video)} from its start frame on, but {_needs(needed, args)}")
+        return _reading(video), 0
+
+    def _by_number(self, video: Video, expected: int) -> tuple[Optional[Reading], int]:
+        """Clips at frame numbers, chosen for a video of `expected` frames, decoded from its start.
+
+        Not read, and the true number of frames, if it is another one and other clips would have been chosen for it.
+        """
+        args, needed = self._args, self._needed
+        limit = args.max_frames or sys.maxsize
+        expected = min(expected, limit)
+        starts = self._starts(expected)
+        # Several uniform clips depend on the number of frames, which is only known at the end.
+        uniform = args.clips > 1 and not args.clip_start_positions
+        stop = None if uniform else max(starts) + needed
+        found = self._writer(video).write((frame for frame, _ in video.read()), starts, min(stop or limit, limit))
+        self._ended = video.ending or self._ended
+        if found >= (stop or needed):
+            return (None, found) if uniform and found != expected else (_reading(video), found)
+        if found >= needed and args.decode_type == RANDOM and starts != [0]:
+            return None, found
+        read = f" (no more are read with max_frames={limit})" if found == limit else ""
+        if args.decode_type == FROM_START_FRAME:
+            found = max(0, found - starts[0])
+            raise ClipError(f"{_frames(found, video)} from its start frame on{read}, but {_needs(needed, args)}")
+        since = f" (and {needed} from frame {max(starts)} on)" if stop and stop > needed else ""
+        raise ClipError(f"{_frames(found, video)}{read}, but {_needs(stop or needed, args)}{since}")
+
+    def _starts(self, frames: int) -> list[int]:
+        """First frame of each clip, for a video of `frames` frames."""
+        args = self._args
+        if args.clip_start_positions:
+            return list(args.clip_start_positions)
+        if args.decode_type == UNIFORM:
+            return sampling.uniform_starts(max(frames, self._needed), self._needed, args.clips)
+        return [0 if args.original_start_faults else self._start(frames)]
+
+    def _start(self, frames: int) -> int:
+        """First frame of the one clip that does not depend on uniform spacing."""
+        if self._args.decode_type == FROM_START_FRAME:
+            return max(0, self._start_frame or 0)
+        return sampling.random_start(self._draws.start, frames, self._needed)
+
+    def _writer(self, video: Video) -> _ClipWriter:
+        args = self._args
+        size = sampling.output_size(args, *self._orientation.size(video.width, video.height), self._draws.short_edge)
+        if min(size) < args.crop_size:
+            raise ClipError(f"its frames become {size[0]}x{size[1]}, smaller than crop_size={args.crop_size}")
+        return _ClipWriter(size, self._orientation, args, self._draws, self._out)
 
 
-def _start_time(video: Video, start_frame: Optional[int], args: VideoInputArgs, draws: _Draws) -> int:
-    if args.decode_type == FROM_START_FRAME:
-        return sampling.start_timestamp(video.duration, video.frames, start_frame or 0)
-    latest = sampling.latest_start(video.duration, video.frames, sampling.frames_needed(args))
-    return int(draws.start * (latest + 1))
+def _reading(video: Video) -> Reading:
+    return Reading(rotation=video.rotation)
 
 
-def _read_by_time(video: Video, writer: _ClipWriter, start: int, args: VideoInputArgs) -> bool:
-    """One clip of the frames shown at or after the timestamp `start`.
-
-    False when a start that was drawn leaves too few frames: the frames of a varying rate are denser elsewhere.
-    """
-    video.seek(sampling.seek_timestamp(video.duration, video.frames, start))
-    frames = (frame for frame, timestamp in video.read() if timestamp is not None and timestamp >= start)
-    needed = sampling.frames_needed(args)
-    found = writer.write(frames, [0], needed)
-    if found < needed and (args.decode_type == FROM_START_FRAME or args.original_start_faults):
-        raise ClipError(f"{_frames(found, video)} from its start frame on, but {_needs(needed, args)}")
-    return found >= needed
-
-
-def _read_by_number(
-    video: Video, writer: _ClipWriter, expected: int, start_frame: Optional[int], args: VideoInputArgs, draws: _Draws
-) -> Optional[int]:
-    """Clips at frame numbers, chosen for a video of `expected` frames.
-
-    Returns the true number of frames if it is another one and other clips would have been chosen for it, else None.
-    """
-    needed = sampling.frames_needed(args)
-    starts = _starts(min(expected, sampling.MAX_FRAMES), needed, start_frame, args, draws)
-    # Several uniform clips depend on the number of frames, which is only known at the end.
-    uniform = args.clips > 1 and not args.clip_start_positions
-    stop = None if uniform else max(starts) + needed
-    found = writer.write((frame for frame, _ in video.read()), starts, stop)
-    if found >= (stop or needed):
-        return found if uniform and found != expected else None
-    if found >= needed and args.decode_type not in (UNIFORM, FROM_START_FRAME) and starts != [0]:
-        return found
-    since = f" (and {needed} from frame {max(starts)} on)" if stop and stop > needed else ""
-    raise ClipError(f"{_frames(found, video)}, but {_needs(stop or needed, args)}{since}")
-
-
-def _starts(frames: int, needed: int, start_frame: Optional[int], args: VideoInputArgs, draws: _Draws) -> list[int]:
-    """First frame of each clip, for a video of `frames` frames whose container gives no times."""
-    if args.clip_start_positions:
-        return list(args.clip_start_positions)
-    if args.decode_type == UNIFORM:
-        return sampling.uniform_starts(max(frames, needed), needed, args.clips)
-    if args.original_start_faults:
-        return [0]
-    if args.decode_type == FROM_START_FRAME:
-        return [max(0, start_frame or 0)]
-    return [int(draws.start * (max(0, frames - needed) + 1))]
-
-
-def _count_packets(source: Source, args: VideoInputArgs) -> int:
-    """A guess at the number of frames where the container states none; 0 where it does not matter."""
-    if (
-        args.clip_start_positions
-        or args.decode_type == FROM_START_FRAME
-        or (args.original_start_faults and args.decode_type != UNIFORM)
-    ):
-        return 0
-    if args.decode_type == UNIFORM and args.clips == 1:
-        return 0
+def orientation_of(source: Source) -> Orientation:
+    """How autorotate turns a video. Raises ClipError where its metadata ask for another angle than a right one."""
     with Video(source) as video:
-        return video.packets()
+        next(video.read(), None)
+        if not video.orientation.right_angled:
+            raise ClipError(f"its metadata turn it by {video.rotation} degrees; autorotate=1 knows right angles only")
+        return video.orientation
 
 
 def _frames(found: int, video: Video) -> str:
@@ -193,24 +236,27 @@ def _needs(needed: int, args: VideoInputArgs) -> str:
 class _ClipWriter:
     """Converts the frames that clips take, each once, and writes crops of them to their places in the batch."""
 
-    def __init__(self, size: tuple[int, int], args: VideoInputArgs, draws: _Draws, out: Clips) -> None:
+    def __init__(
+        self, size: tuple[int, int], orientation: Orientation, args: VideoInputArgs, draws: _Draws, out: Clips
+    ) -> None:
         self._args, self._draws, self._out = args, draws, out
-        self._size = size  # (width, height) of the converted frames
-        self._scaler = Scaler(*size)
+        self._size = size  # (width, height) of the converted frames, turned
+        self._orientation = orientation
+        self._scaler = Scaler(*orientation.size(*size))
         self._crops = [crop for clip in range(args.clips) for crop in self._crops_of(clip)]  # of each row
 
-    def write(self, frames: Iterable[Any], starts: list[int], stop: Optional[int]) -> int:
-        """Read `frames` up to number `stop` (None: to the end) and return how many there were."""
+    def write(self, frames: Iterable[Any], starts: list[int], stop: int) -> int:
+        """Read `frames` up to number `stop` and return how many there were."""
         wanted: dict[int, list[tuple[int, int]]] = {}
         for clip, start in enumerate(starts):
             for place in range(self._args.length_rgb if self._args.get_rgb else 0):
                 wanted.setdefault(start + place * self._draws.strides[clip], []).append((clip, place))
         flow = self._flow_writer(starts)
         read = 0
-        for frame in islice(frames, min(stop or sampling.MAX_FRAMES, sampling.MAX_FRAMES)):
+        for frame in islice(frames, stop):
             for_flow = flow is not None and flow.wants(read)
             if read in wanted or for_flow:
-                pixels = self._scaler.convert(frame)
+                pixels = self._orientation.turn(self._scaler.convert(frame))
                 for clip, place in wanted.get(read, ()):
                     self.write_crops(pixels, clip, place)
                 if flow is not None and for_flow:

@@ -5,29 +5,47 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from types import TracebackType
 from typing import Any, Optional, Union
 
 import av
+from av.bitstream import BitStreamFilterContext
+from av.video.frame import PictureType
 
+from vmz.video import orientation
 from vmz.video.ending import CUT_OFF, Ending, is_cut_off
+from vmz.video.orientation import UPRIGHT, Orientation
+from vmz.video.timeline import PacketTimes, Timeline
 
 Source = Union[bytes, str]  # the bytes of a file, or its path
+
+
+TIMES_MAY_RESTART = 0x200  # FFmpeg's AVFMT_TS_DISCONT
+KEY_PICTURES = {PictureType.I, PictureType.NONE}  # NONE: the codec knows no others
+
+# A packet of these can hold several frames; apart, those before a damaged one are kept (PyAV decodes a packet as one).
+SPLITTERS = {"vp9": "vp9_superframe_split", "libdav1d": "av1_frame_split", "av1": "av1_frame_split"}
 
 
 class DecodingError(Exception):
     """A video that cannot be opened; the message is the reason only."""
 
 
+class SeekError(Exception):
+    """A frame that seeking does not lead to: the video has to be decoded from its start."""
+
+
 class Video:
-    """The first video stream of a file. Frames come one after the other; one thread at a time.
+    """The first video stream of a file, cover pictures passed over. Frames come one after the other; one thread at a time.
 
     `duration` (in the stream's time base), `frames` and `rate` (frames a second, on average) are what the container
     states, 0 where it does not; `seconds` is the duration as far as stream or container state it. `format` is FFmpeg's
     name of the container.
     `ended_by` tells after reading whether a decoding error ended the video early: the frames before it are good.
+    `orientation` is what its display matrix asks for, known from the first frame on; frames are given as they are.
     """
 
     def __init__(self, source: Source) -> None:
@@ -35,6 +53,7 @@ class Video:
         self.frames_read: Optional[int] = 0  # from the start; None once it was sought
         self._last_time: Optional[int] = None
         self._is_over = False
+        self.orientation: Orientation = UPRIGHT
         self._file = _open_file(source)
         self._container: Any = None
         try:
@@ -42,10 +61,12 @@ class Video:
         except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
             self.close()
             raise DecodingError(f"not a video that can be opened ({_reason(error)})") from error
-        streams = self._container.streams.video
+        streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
         if not streams:
+            covers = len(self._container.streams.video)
             self.close()
-            raise DecodingError("the file has no video stream")
+            only = ", only a cover picture" if covers else ""
+            raise DecodingError(f"the file has no video stream{only}")
         self._stream = streams[0]
         codec = self._stream.codec_context
         if codec is None:
@@ -70,33 +91,95 @@ class Video:
         """Whether the container states both a duration and a number of frames: without them there is no seeking."""
         return self.duration > 0 and self.frames > 0
 
-    def seek(self, timestamp: int) -> None:
+    @property
+    def rotation(self) -> int:
+        """Degrees, counterclockwise, by which its metadata ask players to turn it; known from the first frame on."""
+        return self.orientation.rotation
+
+    @property
+    def times_may_restart(self) -> bool:
+        """Whether times may begin again in its container, as in MPEG-TS: a large gap then is no pause."""
+        return bool(int(self._container.format.flags) & TIMES_MAY_RESTART)
+
+    def seek(self, timestamp: int) -> bool:
         """Go to the last key frame at or before `timestamp`. Where that fails, reading goes on from where it is."""
         self.frames_read = None
         try:
             self._container.seek(timestamp, stream=self._stream, backward=True)
+            return True
         except av.FFmpegError:
-            return
+            return False
+
+    def timeline(self) -> Timeline:
+        """What the packets from here to the end tell, read but not decoded. After it, only read_from can follow."""
+        packets = []
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.size:
+                    shown = not packet.is_discard
+                    packets.append(PacketTimes(packet.pts, packet.dts, packet.is_keyframe, shown, packet.size))
+        except av.FFmpegError:
+            pass
+        return Timeline(packets, self._stream.codec_context.name, self._stream.codec_context.pix_fmt)
 
     def packets(self) -> int:
         """Packets of the stream from here to the end: a cheap and good guess at the number of frames."""
-        count = 0
-        try:
-            for packet in self._container.demux(self._stream):
-                count += packet.size > 0
-        except av.FFmpegError:
-            pass
-        return count
+        return self.timeline().frames
 
     def read(self) -> Iterator[tuple[Any, Optional[int]]]:
         """Frames (av.VideoFrame) with their best-effort timestamps, up to the end or the first decoding error."""
         clock = _BestEffortClock()
+        for frame in self._decode(self._container.demux(self._stream)):
+            yield frame, clock.timestamp(frame.pts, frame.dts)
+
+    def read_from(self, timeline: Timeline, number: int) -> Iterator[Any]:
+        """Frames from `number` on, by a seek. Raises SeekError where the frames are not those that `timeline` tells."""
+        times = timeline.times
+        packets, current = self._sought(timeline, number)
+        assert times is not None
+        first = current
+        for frame in self._decode(packets):
+            if frame.pts is not None and frame.pts < times[first]:
+                continue  # shown before the key frame, which it follows in the file: it may lack what it refers to
+            if current == len(times) or frame.pts != times[current]:
+                raise SeekError("another frame than the packets tell")
+            if current == first and frame.pict_type not in KEY_PICTURES:
+                raise SeekError("a key frame that is none")
+            if current >= number:
+                yield frame
+            current += 1
+
+    def _sought(self, timeline: Timeline, number: int) -> tuple[Iterator[Any], int]:
+        """Packets from a key frame at or before frame `number` on, and the number of the key frame."""
+        for point in timeline.seek_points(number):
+            if not self.seek(point):
+                continue
+            packets = self._container.demux(self._stream)
+            try:
+                first = next((packet for packet in packets if packet.size), None)
+            except av.FFmpegError:
+                continue
+            found = None if first is None or not first.is_keyframe else timeline.frame_at(first.pts, number)
+            if found is not None:
+                return chain([first], packets), found
+        raise SeekError("no key frame before it is found")
+
+    def _decode(self, packets: Iterable[Any]) -> Iterator[Any]:
+        """Frames, up to the end or the first error. Those before the error are kept, as FFmpeg gives them."""
+        codec = self._stream.codec_context
+        splitter = SPLITTERS.get(codec.name)
+        split = None if splitter is None else BitStreamFilterContext(splitter, self._stream)
+        is_first = True
         try:
-            for packet in self._container.demux(self._stream):
-                for frame in packet.decode():
-                    timestamp = clock.timestamp(frame.pts, frame.dts)
-                    self._note(timestamp)
-                    yield frame, timestamp
+            for packet in chain(packets, [None]):
+                if packet is not None and not packet.size:  # to a decoder no packet, but the end
+                    continue
+                for part in (packet,) if split is None or packet is None else split.filter(packet):
+                    for frame in codec.decode(part):
+                        if is_first:
+                            self.orientation, is_first = orientation.of_frame(frame), False
+                        self._note(frame.pts)
+                        yield frame
         except (av.FFmpegError, OSError) as error:  # OSError: of the file itself
             self.ended_by = _reason(error)
         self._is_over = True
@@ -189,6 +272,11 @@ def read_bytes(source: Source) -> bytes:
         return bytes(file.read())
     finally:
         file.close()
+
+
+def _is_cover(stream: Any) -> bool:
+    """Whether it is a picture that belongs to the file, as music has one, not a stream of frames."""
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
 def _open_file(source: Source) -> Any:

@@ -180,13 +180,13 @@ class ClipReader:
             source = _source(record, self.args.use_local_file)
             path = source if isinstance(source, str) else None
             random = np.random.default_rng((self._seed, turn, index))
-            ending = read_clips(source, record.start_frame, self.args, random, clips)
+            ended = read_clips(source, record.start_frame, self.args, random, clips).ended
         except (RecordError, ClipError) as error:
             named = self._database.name(index, path)
             return _Video(index, None, clips, BadVideo(reason=printable(str(error)), **named))
-        ended = None if ending is None else EndedEarly(**self._database.name(index, path), **vars(ending))
+        early = None if ended is None else EndedEarly(**self._database.name(index, path), **vars(ended))
         record = Record(record.key, b"", record.labels, record.start_frame, record.video_id)
-        return _Video(index, record, clips, ended=ended)
+        return _Video(index, record, clips, ended=early)
 
     def _check(self, record: Record) -> None:
         """What the arguments ask of a record. Its absence is the database's fault, so it is never skipped."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from vmz.video.arguments import FIXED_SIZE, SHORT_EDGE, VideoInputArgs
 
-MAX_FRAMES = 10_000  # the original reads no further
+WORTH_SEEKING = 32  # a start frame before this one is decoded up to, which is no slower than to look for it
 SEEK_MARGIN_FRAMES = 10  # how far before the wanted frame the original seeks
 
 
@@ -32,8 +32,16 @@ def uniform_starts(frames: int, needed: int, clips: int) -> list[int]:
     return [int(np.floor(np.float32(i) * step)) for i in range(clips)]
 
 
+def random_start(draw: float, frames: int, needed: int) -> int:
+    """The start that `draw`, in [0, 1), means: all that leave `needed` of `frames` frames are equally likely."""
+    return int(draw * (max(0, frames - needed) + 1))
+
+
 def start_timestamp(duration: int, frames: int, start_frame: int) -> int:
-    """Timestamp of a frame number in the stream's time base, as if all frames were equally long."""
+    """Timestamp of a frame number in the stream's time base, as if all frames were equally long and began at 0.
+
+    So the original finds a frame; this and the two below are of use with original_start_faults=1 only.
+    """
     return _divide(duration * start_frame, frames)
 
 

@@ -12,7 +12,6 @@ from typing import Union
 from vmz.files import atomic_write
 from vmz.progress import progress
 from vmz.video.decoding import DecodingError, Video
-from vmz.video.sampling import MAX_FRAMES
 
 COLUMNS = ("org_video", "status", "frames", "width", "height", "remark")
 
@@ -40,14 +39,10 @@ def check_video(path: str, min_frames: int) -> VideoCheck:
                 count += 1
                 backwards += last is not None and timestamp is not None and timestamp <= last
                 last = timestamp
-                if count == MAX_FRAMES:
-                    break
             remarks = []
             if video.ended_by:
                 remarks.append(f"decoding ended early: {video.ended_by}")
-            if count == MAX_FRAMES:
-                remarks.append(f"read up to the limit of {MAX_FRAMES} frames")
-            elif video.frames and video.frames != count:
+            if video.frames and video.frames != count:
                 remarks.append(f"states {video.frames} frames")
             if not video.has_times:
                 remarks.append("states no duration or number of frames: its start frames are counted, not sought")
