@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from vmz.errors import UsageError, VmzError
-from vmz.workflows.check_videos import check_videos, summary, write_report
+from vmz.workflows.check_videos import check_videos, closing_lines, summary, write_report
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.create_db import DatabaseOptions, read_list, write_database
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
         checks = check_videos([video.video for video in videos], flags.min_frames, os.cpu_count() or 1)
         report = flags.report or f"{flags.output_file or flags.list_file}.check.csv"
         write_report(checks, report)
-        print(f"{summary(checks)}; see {report}")
+        print("\n".join([f"{summary(checks)}; see {report}", *closing_lines(checks)]))
         bad = {check.video: check.remark for check in checks if check.status == "bad"}
         if bad and flags.on_bad_video == "stop":
             video, remark = next(iter(bad.items()))

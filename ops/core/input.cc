@@ -26,7 +26,7 @@ std::string where_it_looked(const std::string& path) {
   if (::getcwd(folder, sizeof(folder)) == nullptr) {
     return "";
   }
-  return std::string(": looked for ") + printable(std::string(folder) + "/" + path) +
+  return std::string(": looked for ") + shown_path(std::string(folder) + "/" + path) +
       "; a relative path starts at the working directory, so run the tool in the folder that the list was made for";
 }
 

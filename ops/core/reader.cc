@@ -69,6 +69,9 @@ bool reads_as_path(const std::string& video) {
     return false;
   }
   const std::string text = video.substr(begin, video.find_last_not_of(blank) + 1 - begin);
+  if (text[0] == '<' || text[0] == '{' || text[0] == '[') {
+    return false;
+  }
   for (const char letter : text) {
     const auto byte = static_cast<unsigned char>(letter);
     if (byte < 32 || byte == 127) {
@@ -99,7 +102,7 @@ VideoSource source_of(const Record& record, const VideoInputArgs& args) {
   if (path) {
     const std::string text(record.video, record.video_size);
     if (reads_as_path(text)) {
-      throw BadRecord("it holds a path, " + printable(text) + ", not the bytes of a video; give --use_local_file=1");
+      throw BadRecord("it holds a path, " + shown_path(text) + ", not the bytes of a video; give --use_local_file=1");
     }
   }
   source.bytes = record.video;
@@ -276,7 +279,7 @@ void BatchReader::read(Task& task) const {
   try {
     const Record record = parse_record(task.raw.value.data(), task.raw.value.size());
     if (args_.use_local_file && could_be_path(record)) {
-      named.path = printable(std::string(record.video, record.video_size));
+      named.path = shown_path(std::string(record.video, record.video_size));
     }
     check_record(record, args_);
     const VideoSource source = source_of(record, args_);

@@ -58,6 +58,11 @@ std::string printable(const std::string& bytes) {
   return text;
 }
 
+std::string shown_path(const std::string& path) {
+  constexpr size_t kShown = 300;
+  return printable(path.substr(0, kShown)) + (path.size() > kShown ? "..." : "");
+}
+
 std::string record_name(const std::string& key, const std::string& path) {
   return "record " + key + (path.empty() ? "" : " (" + path + ")");
 }

@@ -78,7 +78,7 @@ TEST(one_pass_with_a_short_last_batch) {
   CHECK_EQUAL(labels(reader.next()), "0@0 1@1 ");
   CHECK_EQUAL(labels(reader.next()), "2@2 ");
   for (int again = 0; again < 3; ++again) {
-    CHECK_THROWS(EndOfData, "EndOfData: all 3 records", reader.next());
+    CHECK_THROWS(EndOfData, "EndOfData: all 3 videos", reader.next());
   }
 }
 
@@ -149,8 +149,8 @@ TEST(what_a_whole_database_lacks_is_never_skipped) {
   args = arguments(1, "skip");
   args.do_multi_label = 1;
   args.num_of_class = 10;
-  CHECK_THROWS(RequestError, "has the label 50", BatchReader(args, list({record(9, 50)})).next());
-  CHECK_THROWS(RequestError, "has the label -1", BatchReader(args, list({record(9, -1)})).next());
+  CHECK_THROWS(RequestError, "has the labels 50", BatchReader(args, list({record(9, 50)})).next());
+  CHECK_THROWS(RequestError, "has the labels -1", BatchReader(args, list({record(9, -1)})).next());
   CHECK_THROWS(RequestError, "batch_size=0", BatchReader(arguments(0), list({})));
 }
 

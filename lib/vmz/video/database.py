@@ -15,7 +15,7 @@ from typing import Any, Optional, Union
 import lmdb
 
 from vmz.errors import UsageError, VmzError
-from vmz.video.faults import Origin, printable, record_name
+from vmz.video.faults import Origin, printable, record_name, shown_path
 from vmz.video.names import NamesWriter, read_names
 from vmz.video.records import Record, RecordError, decode_record, encode_record, key_text, video_span
 
@@ -100,9 +100,9 @@ class VideoDatabase:
     def _named(self, key: str, path: Optional[str]) -> dict[str, Any]:
         origin = self.names.get(key)
         if origin is None:
-            return {"key": key, "path": None if path is None else printable(path)}
+            return {"key": key, "path": None if path is None else shown_path(path)}
         path = origin.path if path is None else path
-        return {"key": key, "path": printable(path), "line": origin.line, "list_file": printable(origin.list_file)}
+        return {"key": key, "path": shown_path(path), "line": origin.line, "list_file": printable(origin.list_file)}
 
     def describe(self, key: str, path: Optional[str] = None) -> str:
         """A record in full: its key, this database, and the file and the line of the list where they are known."""

@@ -17,6 +17,7 @@ from av.video.frame import PictureType
 
 from vmz.video import orientation
 from vmz.video.ending import CUT_OFF, Ending, is_cut_off
+from vmz.video.faults import shown_path
 from vmz.video.orientation import UPRIGHT, Orientation
 from vmz.video.timeline import PacketTimes, Timeline
 
@@ -295,7 +296,7 @@ def _where_it_looked(path: str) -> str:
     if os.path.isabs(path) or "\0" in path:
         return ""
     return (
-        f": looked for {os.path.join(os.getcwd(), path)}; a relative path starts at the working directory, so run the "
+        f": looked for {shown_path(os.path.join(os.getcwd(), path))}; a relative path starts at the working directory, so run the "
         "tool in the folder that the list was made for"
     )
 

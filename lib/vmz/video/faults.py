@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional, TypeVar, Union
 
+PATH_BYTES_SHOWN = 300
 NAMED_AT_MOST = 5  # videos in a line of text; files and pages list them all
 
 
@@ -93,7 +94,7 @@ def closing_line(ended: Sequence[EndedEarly], consequence: str, more: str = "") 
     return bounded(f"{counted(len(ended), 'video')} ended early ({consequence})", ended, more)
 
 
-def bounded(what: str, faults: Sequence[Union[BadVideo, EndedEarly]], more: str = "") -> str:
+def bounded(what: str, faults: Sequence[object], more: str = "") -> str:
     """One line: `what`, then the first few videos, and how many more there are."""
     named = "; ".join(map(str, faults[:NAMED_AT_MOST]))
     rest = len(faults) - NAMED_AT_MOST
@@ -108,6 +109,12 @@ def once(faults: Sequence[Fault]) -> list[Fault]:
     for fault in faults:
         found.setdefault(fault.key, fault)
     return list(found.values())
+
+
+def shown_path(path: Union[str, bytes]) -> str:
+    """A path as text that can be shown, its first bytes where it is endless."""
+    raw = path.encode("utf-8", "surrogateescape") if isinstance(path, str) else path
+    return printable(raw[:PATH_BYTES_SHOWN]) + ("..." if len(raw) > PATH_BYTES_SHOWN else "")
 
 
 def printable(text: Union[str, bytes]) -> str:

@@ -19,14 +19,14 @@ from vmz.video.arguments import FROM_START_FRAME, VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
 from vmz.video.database import VideoDatabase
 from vmz.video.decoding import Source
-from vmz.video.faults import BadVideo, EndedEarly, printable
+from vmz.video.faults import BadVideo, EndedEarly, printable, shown_path
 from vmz.video.opencv import opencv
 from vmz.video.order import ReadingOrder
 from vmz.video.records import Record, RecordError, key_text
 
 REMEDY = "leave such videos out with --on_bad_video=skip, or check the list with create_video_db.py --check"
 MAX_PATH_BYTES = 4096
-PROBED_RECORDS = 3  # that show whether a database holds paths or bytes
+PROBED_RECORDS = 5  # that show whether a database holds paths or bytes
 
 
 class EndOfData(VmzError):
@@ -191,7 +191,7 @@ class ClipReader:
     def _check(self, record: Record) -> None:
         """What the arguments ask of a record. Its absence is the database's fault, so it is never skipped."""
         args = self.args
-        path = printable(record.path) if args.use_local_file and could_be_path(record.video) else None
+        path = record.path if args.use_local_file and could_be_path(record.video) else None
         where = self._database.describe(key_text(record.key), path)
         if args.do_multi_label and not all(0 <= label < args.num_of_class for label in record.labels):
             raise VmzError(
@@ -268,11 +268,14 @@ def check_holds(database: VideoDatabase, use_local_file: bool) -> None:
             found.append(database[index].video)
         except RecordError:
             continue
-    wrong = [_wrong_kind(video, use_local_file) for video in found]
-    if found and all(wrong):
-        first = f" (the first: {printable(found[0])})" if not use_local_file else ""
-        what = ("the bytes of videos, not paths", "paths of videos, not their bytes")[not use_local_file]
-        raise UsageError(f"{database.path} holds {what}{first}; give --use_local_file={int(not use_local_file)}")
+    wrong = [video for video in found if _wrong_kind(video, use_local_file)]
+    if use_local_file and wrong:  # even one: no path is like this
+        raise UsageError(f"{database.path} holds the bytes of videos, not paths; give --use_local_file=0")
+    if found and len(wrong) == len(found):
+        first = shown_path(wrong[0])
+        raise UsageError(
+            f"{database.path} holds paths of videos, not their bytes (the first: {first}); give --use_local_file=1"
+        )
 
 
 def could_be_path(video: bytes) -> bool:
@@ -286,13 +289,13 @@ def _wrong_kind(video: bytes, use_local_file: bool) -> str:
         return "" if could_be_path(video) else "it holds the bytes of a video, not a path; give --use_local_file=0"
     if not could_be_path(video) or not _reads_as_path(video):
         return ""
-    return f"it holds a path, {printable(video)}, not the bytes of a video; give --use_local_file=1"
+    return f"it holds a path, {shown_path(video)}, not the bytes of a video; give --use_local_file=1"
 
 
 def _reads_as_path(video: bytes) -> bool:
     """One line of text with a folder or a file extension in it: no video begins like this."""
     text = video.strip()
-    if not text or any(byte < 32 or byte == 127 for byte in text):
+    if not text or text[:1] in (b"<", b"{", b"[") or any(byte < 32 or byte == 127 for byte in text):
         return False
     return b"/" in text or re.search(rb"\.[A-Za-z0-9]{1,5}$", text) is not None
 

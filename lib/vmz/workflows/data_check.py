@@ -16,7 +16,10 @@ from typing import Any, Optional
 from vmz import zoo
 from vmz.video.database import VideoDatabase
 from vmz.video.decoding import DecodingError, Video
+from vmz.video.faults import bounded
+from vmz.video.reader import check_holds
 from vmz.video.records import RecordError
+from vmz.workflows.check_videos import rotation_line
 from vmz.workflows.contents import Held, ListAccount, against_list, duplicates, held, labels_of
 from vmz.workflows.create_db import DatabaseOptions, read_rows
 from vmz.workflows.published import published_row
@@ -55,6 +58,7 @@ class DataReport:
     contradictions: list[list[str]]  # groups of duplicates whose labels differ
     listed: Optional[ListAccount]
     recipe: Recipe
+    rotated: list[str] = field(default_factory=list)  # of the sampled videos, those that carry a rotation
     warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -86,6 +90,7 @@ def check_data(options: argparse.Namespace, sampled: int = SAMPLED_VIDEOS) -> Da
     """
     rows = read_rows(options.list, DatabaseOptions()) if options.list else None
     with VideoDatabase(options.test_data) as database:
+        check_holds(database, bool(options.use_local_file))
         records = held(database, bool(options.use_local_file))
         groups = duplicates(database, records)
         report = DataReport(
@@ -101,7 +106,7 @@ def check_data(options: argparse.Namespace, sampled: int = SAMPLED_VIDEOS) -> Da
             recipe=recipe(options),
             **_statistics(database, records, sampled),
         )
-    report.warnings.extend([*_list_warnings(report), *_duplicate_warnings(report), *_recipe_warnings(report)])
+    report.warnings.extend([*_list_warnings(report), *_rotation_warnings(report), *_duplicate_warnings(report), *_recipe_warnings(report)])
     return report
 
 
@@ -117,7 +122,7 @@ def _statistics(database: VideoDatabase, records: Sequence[Held], sampled: int) 
     chosen = [records[int(place * step)] for place in range(min(sampled, len(records)))]
     rates: Counter[str] = Counter()
     sides: Counter[str] = Counter()
-    lengths, unreadable = [], 0
+    lengths, rotated, unreadable = [], [], 0
     for record in chosen:
         try:
             with Video(record.path if record.path is not None else database[record.index].video) as video:
@@ -125,11 +130,16 @@ def _statistics(database: VideoDatabase, records: Sequence[Held], sampled: int) 
                 rates[f"{video.rate:.4g}" if video.rate else "unknown"] += 1
                 if video.frames and video.rate:
                     lengths.append(video.frames / video.rate)
+                next(video.read(), None)  # the first frame carries the rotation
+                if video.rotation:
+                    path = record.path
+                    rotated.append(f"{database.describe(record.key, path)}: {video.rotation} degrees")
         except (DecodingError, RecordError):
             unreadable += 1
     return {
         "sampled": len(chosen),
         "unreadable": unreadable,
+        "rotated": rotated,
         "frame_rates": dict(rates.most_common()),
         "short_sides": dict(sides.most_common()),
         "lengths_s": [round(value, 3) for value in (min(lengths), median(lengths), max(lengths))] if lengths else [],
@@ -161,6 +171,13 @@ def _list_warnings(report: DataReport) -> list[str]:
             "holds them is not known"
         )
     return found
+
+
+def _rotation_warnings(report: DataReport) -> list[str]:
+    if not report.rotated:
+        return []
+    of = f" (of {report.sampled} looked at)"
+    return [bounded(f"{rotation_line(len(report.rotated))}{of}", report.rotated)]
 
 
 def _duplicate_warnings(report: DataReport) -> list[str]:
