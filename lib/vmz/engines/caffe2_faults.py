@@ -10,7 +10,7 @@ import numpy as np
 
 from vmz.netdef.builder import get_arguments, make_argument
 from vmz.video.database import VideoDatabase
-from vmz.video.faults import BadVideo, EndedEarly, Origin, printable, record_name
+from vmz.video.faults import BadVideo, EndedEarly, Origin, printable, record_name, shown_path
 from vmz.video.reader import check_holds
 
 Fetch = Callable[[str], Any]
@@ -88,7 +88,7 @@ def _names(reader: _Reader, key: str, path: str) -> _Names:
     origin = reader.origins.get(key)
     if origin is None:
         return _Names(key, path or None)
-    return _Names(key, path or printable(origin.path), origin.line, printable(origin.list_file))
+    return _Names(key, path or shown_path(origin.path), origin.line, printable(origin.list_file))
 
 
 def _rows(table: Any) -> list[list[str]]:
