@@ -179,6 +179,8 @@ void VideoInputArgs::check() const {
   at_least("short_edge", short_edge, 0);
   at_least("random_sampling_rate", random_sampling_rate, 0);
   at_least("seed", seed, 0);
+  at_least("max_frames", max_frames, 0);
+  one_of("autorotate", autorotate, {0, 1});
   one_of("decode_type", decode_type, {kRandom, kUniform, kFromStartFrame});
   one_of("video_res_type", video_res_type, {kFixedSize, kShortEdge, kOriginalSize});
   if (on_bad_video != "stop" && on_bad_video != "skip") {

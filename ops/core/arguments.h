@@ -56,7 +56,9 @@ struct VideoInputArgs {
   int get_position = 0;               // an output: the first_position of a reader that is to go on after this batch
   int get_skipped = 0;                // an output: the records that gave no clips
   int get_ended_early = 0;            // a last output: the videos whose reading stopped before their end
-  int original_start_faults = 0;      // 1: as the original, start at frame 0 where the stream states no duration
+  int64_t max_frames = 0;             // frames read of a video at most, from its start; 0: all. The original: 10000
+  int autorotate = 0;                 // 1: turn the frames as the video's metadata ask; the original does not
+  int original_start_faults = 0;      // 1: find start frames, draw random clips by what the stream states, as it does
 
   // Clips a video: explicit start positions set it.
   int64_t clips() const {
@@ -139,6 +141,8 @@ void for_each_argument(Args& args, Visit&& visit) {
   visit("get_position", args.get_position);
   visit("get_skipped", args.get_skipped);
   visit("get_ended_early", args.get_ended_early);
+  visit("max_frames", args.max_frames);
+  visit("autorotate", args.autorotate);
   visit("original_start_faults", args.original_start_faults);
 }
 

@@ -10,13 +10,14 @@
 #include "core/errors.h"
 #include "core/flow.h"
 #include "core/image.h"
+#include "core/orientation.h"
 #include "core/sampling.h"
 #include "core/scaling.h"
 
 namespace vmz {
 namespace {
 
-constexpr int64_t kToTheEnd = -1;
+constexpr int64_t kRead = -1;  // in place of a number of frames to try anew with
 
 // What chance decides for one video, drawn before decoding so that it never depends on how decoding goes.
 struct Draws {
@@ -93,92 +94,102 @@ std::vector<Crop> crops_of_rows(const VideoInputArgs& args, const Draws& draws, 
 class ClipReader {
  public:
   ClipReader(
-      Video& video, const VideoInputArgs& args, const Draws& draws, const std::atomic<bool>* cancelled, float* out,
-      float* flow)
+      Video& video, const VideoInputArgs& args, const Draws& draws, const Orientation& orientation,
+      const std::atomic<bool>* cancelled, float* out, float* flow)
       : video_(video),
         args_(args),
         draws_(draws),
         cancelled_(cancelled),
         out_(out),
         flow_(flow),
-        scaler_(output_size(args, {video.width(), video.height()}, draws.short_edge)) {
-    if (std::min(scaler_.size().width, scaler_.size().height) < args.crop_size) {
+        needed_(frames_needed(args)),
+        size_(output_size(args, orientation.size({video.width(), video.height()}), draws.short_edge)),
+        scaler_(orientation.size(size_)),
+        turner_(orientation) {
+    if (std::min(size_.width, size_.height) < args.crop_size) {
       throw BadRecord(
-          "its frames become " + std::to_string(scaler_.size().width) + "x" + std::to_string(scaler_.size().height) +
+          "its frames become " + std::to_string(size_.width) + "x" + std::to_string(size_.height) +
           ", smaller than crop_size=" + std::to_string(args.crop_size));
     }
-    crops_ = crops_of_rows(args, draws, scaler_.size());
+    crops_ = crops_of_rows(args, draws, size_);
   }
 
-  // One clip of the frames shown at or after a timestamp. False when a start that was drawn leaves too few frames: the
-  // frames of a varying rate are denser elsewhere.
-  bool by_time(int64_t start_frame) {
-    const int64_t needed = frames_needed(args_);
-    const int64_t start = start_time(start_frame, needed);
-    video_.seek(seek_timestamp(video_.duration(), video_.frames(), start));
-    const int64_t found = write({0}, needed, start);
-    if (found < needed && (args_.decode_type == kFromStartFrame || args_.original_start_faults)) {
-      throw BadRecord(frames_found(found, video_) + " from its start frame on, but " + frames_wanted(needed, args_));
+  // As the original: one clip of the frames whose timestamps are no less than a share of the duration.
+  void by_time(int64_t start_frame) {
+    const int64_t duration = video_.duration(), frames = video_.frames();
+    const int64_t start = args_.decode_type == kFromStartFrame
+        ? start_timestamp(duration, frames, start_frame)
+        : static_cast<int64_t>(draws_.start * (static_cast<double>(latest_start(duration, frames, needed_)) + 1));
+    video_.seek(seek_timestamp(duration, frames, start));
+    const int64_t found = write({0}, needed_, start);
+    if (found < needed_) {
+      throw BadRecord(frames_found(found, video_) + " from its start frame on, but " + frames_wanted(needed_, args_));
     }
-    return found >= needed;
   }
 
-  // Clips at frame numbers, chosen for a video of `expected` frames. Returns the true number of frames if it is another
-  // one and other clips would have been chosen for it, else -1.
-  int64_t by_number(int64_t expected, int64_t start_frame) {
-    const int64_t needed = frames_needed(args_);
-    expected = std::min(expected, kMaxFrames);
-    const std::vector<int64_t> starts = starts_for(expected, needed, start_frame);
+  // One clip from a frame that the packets tell, by a seek. kRead, or the number of frames to decode from the start by.
+  int64_t by_packets(int64_t start_frame) {
+    const Timeline timeline = video_.timeline();
+    const int64_t frames = timeline.frames(), start = this->start(frames, start_frame);
+    const bool sought = start <= frames - needed_ && video_.seek_to_frame(timeline, start);
+    return sought && write({0}, needed_, kAnyTime) == needed_ ? kRead : frames;
+  }
+
+  // Clips at frame numbers, chosen for a video of `expected` frames, decoded from its start. Returns the true number of
+  // frames if it is another one and other clips would have been chosen for it, else kRead. `ended`: how reading ended,
+  // if before the video's end.
+  int64_t by_number(int64_t expected, int64_t start_frame, Ending* ended) {
+    const int64_t limit = args_.max_frames > 0 ? args_.max_frames : std::numeric_limits<int64_t>::max();
+    expected = std::min(expected, limit);
+    const std::vector<int64_t> starts = starts_for(expected, start_frame);
     const int64_t last = *std::max_element(starts.begin(), starts.end());
     // Several uniform clips depend on the number of frames, which is only known at the end.
     const bool uniform = args_.clips() > 1 && args_.clip_start_positions.empty();
-    const int64_t stop = uniform ? kToTheEnd : last + needed;
-    const int64_t wanted = uniform ? needed : stop;
-    const int64_t found = write(starts, stop, std::numeric_limits<int64_t>::min());
-    if (found >= wanted) {
-      return uniform && found != expected ? found : -1;
+    const int64_t wanted = uniform ? needed_ : last + needed_;
+    const int64_t found = write(starts, uniform ? limit : std::min(wanted, limit), kAnyTime);
+    if (!ending_.reason.empty()) {
+      *ended = ending_;
     }
-    if (found >= needed && args_.decode_type == kRandom && last > 0) {
+    if (found >= wanted) {
+      return uniform && found != expected ? found : kRead;
+    }
+    if (found >= needed_ && args_.decode_type == kRandom && last > 0) {
       return found;
     }
+    const std::string read =
+        found == limit ? " (no more are read with max_frames=" + std::to_string(limit) + ")" : "";
+    if (args_.decode_type == kFromStartFrame) {
+      throw BadRecord(
+          frames_found(std::max<int64_t>(0, found - last), video_) + " from its start frame on" + read + ", but " +
+          frames_wanted(needed_, args_));
+    }
     throw BadRecord(
-        frames_found(found, video_) + ", but " + frames_wanted(wanted, args_) +
-        (wanted > needed ? " (and " + std::to_string(needed) + " from frame " + std::to_string(last) + " on)" : ""));
-  }
-
-  // How reading ended, if before the video's end.
-  const Ending& ending() const {
-    return ending_;
+        frames_found(found, video_) + read + ", but " + frames_wanted(wanted, args_) +
+        (wanted > needed_ ? " (and " + std::to_string(needed_) + " from frame " + std::to_string(last) + " on)" : ""));
   }
 
  private:
+  static constexpr int64_t kAnyTime = std::numeric_limits<int64_t>::min();
+
   struct Place {
     int64_t clip, frame;
   };
 
-  int64_t start_time(int64_t start_frame, int64_t needed) const {
-    if (args_.decode_type == kFromStartFrame) {
-      return start_timestamp(video_.duration(), video_.frames(), start_frame);
-    }
-    const int64_t latest = latest_start(video_.duration(), video_.frames(), needed);
-    return static_cast<int64_t>(draws_.start * (static_cast<double>(latest) + 1));
-  }
-
-  // First frame of each clip, for a video of `frames` frames whose container gives no times.
-  std::vector<int64_t> starts_for(int64_t frames, int64_t needed, int64_t start_frame) const {
+  // First frame of each clip, for a video of `frames` frames.
+  std::vector<int64_t> starts_for(int64_t frames, int64_t start_frame) const {
     if (!args_.clip_start_positions.empty()) {
       return {args_.clip_start_positions.begin(), args_.clip_start_positions.end()};
     }
     if (args_.decode_type == kUniform) {
-      return uniform_starts(std::max(frames, needed), needed, args_.clips());
+      return uniform_starts(std::max(frames, needed_), needed_, args_.clips());
     }
-    if (args_.original_start_faults) {
-      return {0};
-    }
-    if (args_.decode_type == kFromStartFrame) {
-      return {std::max<int64_t>(0, start_frame)};
-    }
-    return {static_cast<int64_t>(draws_.start * static_cast<double>(std::max<int64_t>(0, frames - needed) + 1))};
+    return {args_.original_start_faults ? 0 : start(frames, start_frame)};
+  }
+
+  // First frame of the one clip that does not depend on uniform spacing.
+  int64_t start(int64_t frames, int64_t start_frame) const {
+    return args_.decode_type == kFromStartFrame ? std::max<int64_t>(0, start_frame)
+                                                : random_start(draws_.start, frames, needed_);
   }
 
   // Reads frames up to number `stop`, counting from the first one shown at or after the timestamp `since`, and returns
@@ -191,23 +202,21 @@ class ClipReader {
       }
     }
     const std::unique_ptr<FlowWriter> flow = flow_writer(starts);
-    const bool timed = since != std::numeric_limits<int64_t>::min();
-    const int64_t limit = stop == kToTheEnd ? kMaxFrames : std::min(stop, kMaxFrames);
     int64_t read = 0;
-    while (read < limit && !(cancelled_ != nullptr && cancelled_->load())) {
+    while (read < stop && !(cancelled_ != nullptr && cancelled_->load())) {
       const AVFrame* frame = video_.next();
       if (frame == nullptr) {
         ending_ = video_.ending();
         break;
       }
       const int64_t shown = frame->best_effort_timestamp;
-      if (timed && (shown == AV_NOPTS_VALUE || shown < since)) {
+      if (since != kAnyTime && (shown == AV_NOPTS_VALUE || shown < since)) {
         continue;
       }
       const auto places = wanted.find(read);
       const bool for_flow = flow && flow->wants(read);
       if (places != wanted.end() || for_flow) {
-        const Pixels pixels = scaler_.convert(*frame);
+        const Pixels pixels = turner_.turn(scaler_.convert(*frame), scaler_.size());
         if (places != wanted.end()) {
           for (const Place& place : places->second) {
             write_crops(pixels, place);
@@ -249,10 +258,15 @@ class ClipReader {
   const std::atomic<bool>* cancelled_;
   float* out_;
   float* flow_;
+  const int64_t needed_;
+  const Size size_;  // of the frames scaled and turned
   Scaler scaler_;
+  Turner turner_;
   std::vector<Crop> crops_;
   Ending ending_;
 };
+
+constexpr int64_t ClipReader::kAnyTime;
 
 // The clip of one frame that an image is.
 void write_image(
@@ -266,17 +280,21 @@ void write_image(
   }
 }
 
-// Whether the clips depend on a number of frames that the container may not state.
-bool depends_on_frames(const VideoInputArgs& args) {
-  if (args.decode_type == kUniform) {
-    return args.clips() > 1 && args.clip_start_positions.empty();
+// How autorotate turns a video.
+Orientation orientation_of(const VideoSource& source, const std::atomic<bool>* cancelled) {
+  Video video(source, cancelled);
+  video.next();
+  if (!video.orientation().right_angled) {
+    throw BadRecord(
+        "its metadata turn it by " + std::to_string(video.orientation().rotation) +
+        " degrees; autorotate=1 knows right angles only");
   }
-  return args.decode_type == kRandom && !args.original_start_faults;
+  return video.orientation();
 }
 
 }  // namespace
 
-Ending read_clips(
+Reading read_clips(
     const VideoSource& source,
     int64_t start_frame,
     const VideoInputArgs& args,
@@ -285,41 +303,46 @@ Ending read_clips(
     float* out,
     float* flow) {
   const Draws draws = draw(args, random);
-  Ending ending;
   if (args.image_as_input) {
     write_image(source, args, draws, cancelled, out);
-    return ending;
+    return Reading();
   }
-  int64_t expected = -1;
+  const Orientation orientation = args.autorotate ? orientation_of(source, cancelled) : Orientation();
+  Ending ended;
+  const auto reading = [&ended](const Video& video) { return Reading{ended, video.orientation().rotation}; };
+  int64_t expected;
   {
     Video video(source, cancelled);
-    ClipReader reader(video, args, draws, cancelled, out, flow);
-    expected = video.frames();
-    if (args.decode_type != kUniform && video.has_times()) {
-      if (reader.by_time(start_frame)) {
-        return ending;
+    ClipReader reader(video, args, draws, orientation, cancelled, out, flow);
+    const bool uniform = args.decode_type == kUniform;
+    if (!uniform && args.original_start_faults && video.has_times()) {
+      reader.by_time(start_frame);
+      return reading(video);
+    }
+    const bool near = args.decode_type == kFromStartFrame && start_frame < kWorthSeeking;
+    if (uniform || args.original_start_faults || near) {
+      expected = video.frames();
+      if (expected == 0 && args.clips() > 1 && args.clip_start_positions.empty()) {
+        expected = Video(source, cancelled).timeline().frames();
       }
+      expected = reader.by_number(expected, start_frame, &ended);
     } else {
-      if (expected == 0 && depends_on_frames(args)) {
-        expected = Video(source, cancelled).count_packets();
-      }
-      expected = reader.by_number(expected, start_frame);
+      expected = reader.by_packets(start_frame);
     }
-    ending = reader.ending();
+    if (expected == kRead) {
+      return reading(video);
+    }
   }
-  // The container misstated times or number of frames, and the clips depend on them.
-  for (int attempt = 0; attempt < 2 && expected >= 0; ++attempt) {
+  // The container misstated the number of frames on which the clips depend, or its packets do not tell which is where.
+  for (int attempt = 0; attempt < 2; ++attempt) {
     Video video(source, cancelled);
-    ClipReader reader(video, args, draws, cancelled, out, flow);
-    expected = reader.by_number(expected, start_frame);
-    if (!reader.ending().reason.empty()) {
-      ending = reader.ending();
+    ClipReader reader(video, args, draws, orientation, cancelled, out, flow);
+    expected = reader.by_number(expected, start_frame, &ended);
+    if (expected == kRead) {
+      return reading(video);
     }
   }
-  if (expected >= 0) {
-    throw BadRecord("it gives another number of frames each time it is read");
-  }
-  return ending;
+  throw BadRecord("it gives another number of frames each time it is read");
 }
 
 }  // namespace vmz

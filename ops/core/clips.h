@@ -9,16 +9,19 @@
 
 namespace vmz {
 
+// What is to be known of a video that gave its clips.
+struct Reading {
+  Ending ended;      // how reading ended, if before the video's end; clips that lie before that say nothing of it
+  int rotation = 0;  // degrees, counterclockwise, by which its metadata ask players to turn it
+};
+
 // Decodes a video, or with image_as_input an image, and writes its clips, normalised, to `out`: (clips * crops, 3,
 // length_rgb, crop, crop) float32 values, and their optical flow to `flow`: (clips * crops, flow_channels, length_of,
 // crop, crop). What is not asked for may be null.
 //
 // `start_frame` is the record's, used with decode_type 2. Throws BadRecord with the reason when the video cannot be
 // opened or is too short; `out` then holds nothing of use. `cancelled` (may be null) ends it early, with any result.
-//
-// Returns how reading ended, if before the video's end: the clips are of what came before. A clip that lies before that
-// says nothing of it.
-Ending read_clips(
+Reading read_clips(
     const VideoSource& source,
     int64_t start_frame,
     const VideoInputArgs& args,

@@ -69,12 +69,16 @@ void probe_streams(AVFormatContext* format) {
 }
 
 AVStream* first_video_stream(const AVFormatContext* format) {
+  bool has_cover = false;
   for (unsigned i = 0; i < format->nb_streams; ++i) {
     if (format->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_VIDEO) {
-      return format->streams[i];
+      if (!(format->streams[i]->disposition & AV_DISPOSITION_ATTACHED_PIC)) {
+        return format->streams[i];
+      }
+      has_cover = true;  // a picture that belongs to the file, as music has one, not a stream of frames
     }
   }
-  throw BadRecord("the file has no video stream");
+  throw BadRecord(has_cover ? "the file has no video stream, only a cover picture" : "the file has no video stream");
 }
 
 Owned<AVCodecContext> open_codec(const AVStream* stream) {
@@ -123,18 +127,76 @@ int64_t Video::frames() const {
   return std::max<int64_t>(0, stream_->nb_frames);
 }
 
-void Video::seek(int64_t timestamp) {
+bool Video::seek(int64_t timestamp) {
   frames_read_ = -1;
-  const int status = av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD);
-  if (status >= 0) {
-    avcodec_flush_buffers(codec_.get());
+  if (av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) < 0) {
+    return false;
   }
+  avcodec_flush_buffers(codec_.get());
+  drained_ = has_packet_ = false;
+  ended_by_.clear();
+  return true;
+}
+
+Timeline Video::timeline() {
+  std::vector<PacketTimes> packets;
+  while (read_packet()) {
+    packets.push_back(
+        {packet_->pts, packet_->dts, (packet_->flags & AV_PKT_FLAG_KEY) != 0,
+         (packet_->flags & AV_PKT_FLAG_DISCARD) == 0, packet_->size});
+    av_packet_unref(packet_.get());
+  }
+  return Timeline(packets, codec_->codec_id, codec_->pix_fmt);
+}
+
+bool Video::seek_to_frame(const Timeline& timeline, int64_t number) {
+  for (const int64_t point : timeline.seek_points(number)) {
+    if (!seek(point) || !read_packet()) {
+      continue;
+    }
+    has_packet_ = true;
+    const bool key = (packet_->flags & AV_PKT_FLAG_KEY) != 0;
+    const int64_t found = key ? timeline.frame_at(packet_->pts, number) : kNoFrame;
+    if (found != kNoFrame) {
+      times_ = timeline.times();
+      first_ = current_ = static_cast<size_t>(found);
+      wanted_ = static_cast<size_t>(number);
+      return true;
+    }
+    av_packet_unref(packet_.get());
+    has_packet_ = false;
+  }
+  return false;
 }
 
 const AVFrame* Video::next() {
   for (;;) {
+    const AVFrame* frame = astray_ ? nullptr : decode();
+    if (frame == nullptr || times_.empty()) {
+      return frame;
+    }
+    if (frame->pts != AV_NOPTS_VALUE && frame->pts < times_[first_]) {
+      continue;  // shown before the key frame, which it follows in the file: it may lack what it refers to
+    }
+    const bool key = frame->pict_type == AV_PICTURE_TYPE_I || frame->pict_type == AV_PICTURE_TYPE_NONE;
+    if (current_ == times_.size() || frame->pts != times_[current_] || (current_ == first_ && !key)) {
+      astray_ = true;
+      return nullptr;
+    }
+    if (current_++ >= wanted_) {
+      return frame;
+    }
+  }
+}
+
+const AVFrame* Video::decode() {
+  for (;;) {
     const int status = avcodec_receive_frame(codec_.get(), frame_.get());
     if (status == 0) {
+      if (!met_a_frame_) {
+        orientation_ = orientation_of_frame(*frame_, *stream_);
+        met_a_frame_ = true;
+      }
       frames_read_ += frames_read_ >= 0;
       if (frame_->best_effort_timestamp != AV_NOPTS_VALUE) {
         last_time_ = last_time_ == AV_NOPTS_VALUE ? frame_->best_effort_timestamp
@@ -182,36 +244,43 @@ bool Video::lacks_frames() const {
 }
 
 bool Video::feed() {
-  while (!drained_) {
-    int status = av_read_frame(format_.get(), packet_.get());
-    if (status == AVERROR_EOF) {
-      drained_ = true;
-      status = avcodec_send_packet(codec_.get(), nullptr);
-    } else if (status >= 0) {
-      if (packet_->stream_index != stream_->index || packet_->size == 0) {
-        av_packet_unref(packet_.get());
-        continue;
-      }
-      status = avcodec_send_packet(codec_.get(), packet_.get());
-      av_packet_unref(packet_.get());
-    }
-    if (status < 0) {
-      ended_by_ = libav_reason(status);
-      drained_ = true;
-      return false;
-    }
-    return true;
+  if (drained_) {
+    return false;
   }
-  return false;
+  int status;
+  if (has_packet_ || read_packet()) {
+    has_packet_ = false;
+    status = avcodec_send_packet(codec_.get(), packet_.get());
+    av_packet_unref(packet_.get());
+  } else if (drained_) {  // it cannot be read further
+    return false;
+  } else {
+    drained_ = true;
+    status = avcodec_send_packet(codec_.get(), nullptr);
+  }
+  if (status < 0) {
+    ended_by_ = libav_reason(status);
+    drained_ = true;
+    return false;
+  }
+  return true;
 }
 
-int64_t Video::count_packets() {
-  int64_t count = 0;
-  while (av_read_frame(format_.get(), packet_.get()) >= 0) {
-    count += packet_->stream_index == stream_->index && packet_->size > 0;
+bool Video::read_packet() {
+  for (;;) {
+    const int status = av_read_frame(format_.get(), packet_.get());
+    if (status < 0) {
+      if (status != AVERROR_EOF) {
+        ended_by_ = libav_reason(status);
+        drained_ = true;
+      }
+      return false;
+    }
+    if (packet_->stream_index == stream_->index && packet_->size > 0) {
+      return true;
+    }
     av_packet_unref(packet_.get());
   }
-  return count;
 }
 
 }  // namespace vmz

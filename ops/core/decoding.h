@@ -4,9 +4,12 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/input.h"
 #include "core/libav.h"
+#include "core/orientation.h"
+#include "core/timeline.h"
 
 namespace vmz {
 
@@ -24,7 +27,7 @@ struct Ending {
   std::string reason;
 };
 
-// The first video stream of a file. One thread at a time.
+// The first video stream of a file, cover pictures passed over. One thread at a time.
 class Video {
  public:
   // Throws BadRecord when there is nothing that can be opened and decoded. `cancelled`, when set from another thread,
@@ -50,14 +53,28 @@ class Video {
   }
 
   // Goes to the last key frame at or before `timestamp`. Where that fails, reading goes on from where it is.
-  void seek(int64_t timestamp);
+  bool seek(int64_t timestamp);
+
+  // What the packets from here to the end tell, read but not decoded. After it, only seek_to_frame can follow.
+  Timeline timeline();
+
+  // Goes to a key frame at or before frame `number`, and has next() give the frames from that number on. False where
+  // no seek leads there.
+  bool seek_to_frame(const Timeline& timeline, int64_t number);
 
   // The next frame, valid until the following call; its best_effort_timestamp may be AV_NOPTS_VALUE.
-  // Null at the end and at the first decoding error: the frames before it are good.
+  // Null at the end, at the first decoding error (the frames before it are good), and where went_astray().
   const AVFrame* next();
 
-  // Packets of the stream from here to the end: a cheap and good guess at the number of frames.
-  int64_t count_packets();
+  // Whether the frames after seek_to_frame were not those that the packets tell: decode from the start.
+  bool went_astray() const {
+    return astray_;
+  }
+
+  // What its display matrix asks for, known from the first frame on; frames are given as they are.
+  const Orientation& orientation() const {
+    return orientation_;
+  }
 
   // The decoding error that ended the video early, or nothing.
   const std::string& ended_by() const {
@@ -71,6 +88,8 @@ class Video {
  private:
   bool lacks_frames() const;
   bool feed();  // one packet more into the decoder; false when there is none
+  bool read_packet();  // the next one of the stream into packet_; false when there is none
+  const AVFrame* decode();
 
   std::unique_ptr<Input> input_;
   Owned<AVFormatContext> format_;
@@ -78,9 +97,16 @@ class Video {
   Owned<AVFrame> frame_;
   Owned<AVPacket> packet_;
   AVStream* stream_ = nullptr;
+  bool has_packet_ = false;  // one that was read ahead
   bool drained_ = false;
+  bool met_a_frame_ = false;
   int64_t frames_read_ = 0;  // from the start; -1 once it was sought
   int64_t last_time_ = AV_NOPTS_VALUE;
+  Orientation orientation_;
+  // After seek_to_frame: the timestamps that the frames must have from the key frame on, and where reading stands.
+  std::vector<int64_t> times_;
+  size_t first_ = 0, current_ = 0, wanted_ = 0;
+  bool astray_ = false;
   std::string ended_by_;
 };
 

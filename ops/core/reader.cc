@@ -162,7 +162,7 @@ struct BatchReader::Task {
   VideoClips clips;
   bool is_bad = false;
   BadVideo bad;  // also of a record that is an error of the whole request
-  Ending ending;
+  Ending ended;
   std::promise<void> done;
   std::future<void> ready = done.get_future();
 };
@@ -212,8 +212,8 @@ std::vector<VideoClips> BatchReader::next_batch() {
     }
     if (!task->is_bad) {
       bad_in_a_row_ = 0;
-      if (!task->ending.reason.empty() && ended_early_indices_.insert(task->raw.index).second) {
-        ended_early_.push_back({task->bad.key, task->bad.path, task->ending.reason, task->ending.frames});
+      if (!task->ended.reason.empty() && ended_early_indices_.insert(task->raw.index).second) {
+        ended_early_.push_back({task->bad.key, task->bad.path, task->ended.reason, task->ended.frames});
       }
       videos.push_back(std::move(task->clips));
       continue;
@@ -288,8 +288,8 @@ void BatchReader::read(Task& task) const {
     task.clips.start_frame = record.start_frame;
     task.clips.video_id = record.video_id;
     const Random random(seed_, static_cast<uint64_t>(task.raw.turn), static_cast<uint64_t>(task.raw.index));
-    task.ending = read_clips(
-        source, record.start_frame, args_, random, &cancelled_, task.clips.data.get(), task.clips.flow.get());
+    task.ended = read_clips(source, record.start_frame, args_, random, &cancelled_, task.clips.data.get(),
+                            task.clips.flow.get()).ended;
   } catch (const BadRecord& error) {
     task.is_bad = true;
     named.reason = printable(error.what());

@@ -43,6 +43,10 @@ std::vector<int64_t> uniform_starts(int64_t frames, int64_t needed, int64_t clip
   return starts;
 }
 
+int64_t random_start(double draw, int64_t frames, int64_t needed) {
+  return static_cast<int64_t>(draw * static_cast<double>(std::max<int64_t>(0, frames - needed) + 1));
+}
+
 int64_t start_timestamp(int64_t duration, int64_t frames, int64_t start_frame) {
   return narrow(Wide{duration} * start_frame / frames);
 }

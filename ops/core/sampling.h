@@ -10,7 +10,7 @@
 
 namespace vmz {
 
-constexpr int64_t kMaxFrames = 10000;      // the original reads no further
+constexpr int64_t kWorthSeeking = 32;      // a start frame before it is decoded up to: no slower than to look for it
 constexpr int64_t kSeekMarginFrames = 10;  // how far before the wanted frame the original seeks
 
 struct Size {
@@ -27,7 +27,11 @@ int64_t frames_needed(const VideoInputArgs& args);
 // First frames of `clips` clips spread evenly over `frames` frames, which are no fewer than `needed`.
 std::vector<int64_t> uniform_starts(int64_t frames, int64_t needed, int64_t clips);
 
-// Timestamp of a frame number in the stream's time base, as if all frames were equally long.
+// The start that `draw`, in [0, 1), means: all that leave `needed` of `frames` frames are equally likely.
+int64_t random_start(double draw, int64_t frames, int64_t needed);
+
+// Timestamp of a frame number in the stream's time base, as if all frames were equally long and began at 0.
+// So the original finds a frame; this and the two below are of use with original_start_faults=1 only.
 int64_t start_timestamp(int64_t duration, int64_t frames, int64_t start_frame);
 
 // The last timestamp at which a random clip may start.
