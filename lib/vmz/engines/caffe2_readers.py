@@ -9,6 +9,7 @@ import numpy as np
 from vmz.engines.caffe2_faults import Faults
 from vmz.engines.caffe2_training_net import ParallelNet
 from vmz.engines.caffe2_workspace import Workspace
+from vmz.engines.trainer import classes_of
 from vmz.errors import VmzError
 from vmz.netdef.builder import device_option, get_arguments, make_argument
 from vmz.netdef.protos import CPU, NetDef
@@ -24,6 +25,7 @@ class Readers:
     def __init__(self, nets: Optional[ParallelNet] = None, seed: int = 0) -> None:
         ops = [op for op in nets.net.op if op.type == "VideoInput"] if nets else []
         self._seed = seed
+        self.classes = min((classes_of(get_arguments(op)) for op in ops), default=0)  # of single labels; 0: any
         self._positions = [f"vmz_position_{number}" for number in range(len(ops))]
         self._first = np.array([get_arguments(op).get("first_position", 0) for op in ops], np.int64)
         self._opening = NetDef(name="vmz_readers")

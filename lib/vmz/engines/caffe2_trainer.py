@@ -14,6 +14,7 @@ from vmz.engines.caffe2_faults import Faults
 from vmz.engines.caffe2_readers import Readers
 from vmz.engines.caffe2_workspace import Workspace, parse_device, seed_ops
 from vmz.engines.trainer import ITERATION, MOMENTUM_SUFFIX, POSITION, RANDOM_STATE, Build, Step, Trainer, Training
+from vmz.engines.trainer import check_classes
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.builder import device_option
 from vmz.netdef.protos import CPU, CUDA, NetDef
@@ -80,6 +81,8 @@ class Caffe2Trainer(Trainer):
             self._create()
         if self._readers:
             self._workspace.run(f"{nets.net.name}_readers")
+            for number in range(len(nets.scopes)):
+                check_classes(self._of_device(number, "label"), self._readers.classes)
         read = time.perf_counter()
         try:
             self._workspace.run(nets.net.name)

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -95,18 +95,29 @@ class VideoDatabase:
 
         path: what the record itself holds, where it holds a path.
         """
-        return self._named(key_text(self.keys[index]), path)
+        return self.named(key_text(self.keys[index]), path)
 
-    def _named(self, key: str, path: Optional[str]) -> dict[str, Any]:
+    def named(self, key: str, path: Optional[str] = None) -> dict[str, Any]:
+        """The same of a record by its key."""
         origin = self.names.get(key)
         if origin is None:
             return {"key": key, "path": None if path is None else shown_path(path)}
         path = origin.path if path is None else path
         return {"key": key, "path": shown_path(path), "line": origin.line, "list_file": printable(origin.list_file)}
 
+    def paths(self, keys: Sequence[str], use_local_file: bool) -> list[str]:
+        """The paths of records by their keys, as they can be shown; "" where one is not known.
+
+        use_local_file: the database holds paths.
+        """
+        if not use_local_file:
+            return [shown_path(self.names[key].path) if key in self.names else "" for key in keys]
+        places = {key_text(key): index for index, key in enumerate(self.keys)}
+        return [shown_path(self[places[key]].path) for key in keys]
+
     def describe(self, key: str, path: Optional[str] = None) -> str:
         """A record in full: its key, this database, and the file and the line of the list where they are known."""
-        return record_name(**self._named(key, path), database=self.path)
+        return record_name(**self.named(key, path), database=self.path)
 
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(len(self)))

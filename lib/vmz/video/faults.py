@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Optional, TypeVar, Union
+from typing import Any, Optional, TypeVar, Union
 
 PATH_BYTES_SHOWN = 300
 NAMED_AT_MOST = 5  # videos in a line of text; files and pages list them all
@@ -77,6 +77,13 @@ def record_name(
     parts = [path] if path else []
     parts += [f"line {line} of {list_file}"] if line is not None else []
     return f"record {key}{of}" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def record_place(named: Mapping[str, Any]) -> str:
+    """The path of a record and the line of the list, "" where they are not known. named: see VideoDatabase.name."""
+    line = named.get("line")
+    of_list = [f"line {line} of {named['list_file']}"] if line is not None else []
+    return ", ".join([*([named["path"]] if named["path"] else []), *of_list])
 
 
 def counted(number: int, what: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Callable, NoReturn, Optional
 
 from vmz.errors import UsageError, VmzError
+from vmz.video.faults import printable
 from vmz.workflows import distributed
 
 Main = Callable[[Sequence[str]], int]
@@ -34,6 +35,11 @@ class Parser(argparse.ArgumentParser):
         raise error
 
 
+def shown(error: Exception) -> str:
+    """The message as text that any terminal shows: never bytes of a video."""
+    return "\n".join(map(printable, str(error).split("\n")))
+
+
 def run_tool(main: Main, argv: Optional[Sequence[str]] = None) -> int:
     """Call `main(argv)` and return the exit status: its own, 1 for a failure, 2 for wrong usage, 130 when interrupted.
 
@@ -47,7 +53,7 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None) -> int:
         if debug:
             raise
         if not error.told:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {shown(error)}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -59,7 +65,7 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None) -> int:
         if debug:
             raise
         print(
-            f"error: {type(error).__name__}: {error}; a fault of VMZ: run again with --debug to see where",
+            f"error: {type(error).__name__}: {shown(error)}; a fault of VMZ: run again with --debug to see where",
             file=sys.stderr,
         )
         return 1

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Optional
@@ -46,6 +46,7 @@ from vmz.workflows.evaluate import (
 from vmz.workflows.options import device_name, video_input_arguments
 
 SETTINGS, SKIPPED, ENDED_EARLY = "settings.json", "skipped.json", "ended_early.json"
+OF_LABELS = {"label", "label_float", "loss", "accuracy"}  # blobs that depend on the labels
 WHERE = ("output_path", "device", "num_gpus", "gpus", "num_decode_threads", "display_iter", "debug", "resume", "zoo")
 
 
@@ -75,7 +76,7 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
     if not options.test_data:
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     with distributed.joined():
-        reader = _reader_arguments(options)
+        reader = _reader_arguments(options, names)
         VideoInputArgs.from_mapping({**video_input_arguments(options), **reader}).check()
         model = test_model(options, **reader)
         check_features(model, names)
@@ -103,7 +104,7 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
                 resumed=sum(part[0] for part in parts),
                 skipped=in_order([part[1] for part in parts], keys),
                 ended_early=in_order([part[2] for part in parts], keys),
-                accuracy=clip_accuracy(table) if options.sanity_check else None,
+                accuracy=_sanity_check(table, rows, options) if options.sanity_check else None,
                 checkpoint=report,
                 seconds=time.perf_counter() - started,
             )
@@ -165,24 +166,36 @@ def work_folder(output: str) -> Path:
     return Path(f"{output}.parts")
 
 
-def clip_accuracy(table: Table) -> float:
-    """Share of clips whose label has the highest softmax. Raises VmzError for a label that is no class."""
+def clip_accuracy(table: Table, named: Callable[[int], str] = "row {}".format) -> float:
+    """Share of clips whose label has the highest softmax. Raises VmzError for a label that is no class.
+
+    named: what an error calls the clip of a row.
+    """
     right = done = 0
     labels = np.concatenate(list(table.chunks("label")))
     for chunk in table.chunks("softmax"):
         scores = chunk.reshape(len(chunk), -1)
         own = labels[done : done + len(chunk)]
         if own.min() < 0 or own.max() >= scores.shape[1]:
+            row = done + int(np.argmax((own < 0) | (own >= scores.shape[1])))
             raise VmzError(
-                f"a label is none of the {scores.shape[1]} classes; is this the database of another data set?"
+                f"{named(row)} has label {labels[row]}, which is none of the {scores.shape[1]} classes; is this the "
+                "database of another data set?"
             )
         right += int(metrics.in_top_k(scores, own, 1).sum())
         done += len(chunk)
     return right / done
 
 
-def _reader_arguments(options: argparse.Namespace) -> dict[str, Any]:
+def _sanity_check(table: _WithRecords, rows: int, options: argparse.Namespace) -> float:
+    with VideoDatabase(options.test_data) as database:
+        return clip_accuracy(table, lambda row: database.describe(key_text(database.keys[table.records[row // rows]])))
+
+
+def _reader_arguments(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """Of VideoInput. Labels that nobody asks for may be of any classes: features do not depend on them."""
     return {
+        **({} if set(names) & OF_LABELS else {"do_multi_label": 0}),
         "decode_type": options.decode_type,
         "get_video_id": options.get_video_id,
         "get_start_frame": options.get_start_frame,

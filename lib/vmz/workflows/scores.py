@@ -12,6 +12,7 @@ import numpy as np
 from vmz import metrics
 from vmz.errors import VmzError
 from vmz.intervals import Interval, clustered, wilson
+from vmz.video.database import VideoDatabase
 
 
 @dataclass
@@ -96,13 +97,16 @@ def summarise(scores: Scores, top_k: int, multi_label: bool) -> tuple[dict[str, 
 def score_arrays(scores: Scores, options: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """What --save_scores writes: softmax or prob (clips, classes), label and key a clip, in database order.
 
-    Also the run's aggregation and the path of its database, which tell what the figures were and whose the keys are.
+    The path too where the database or the list beside it says it. Also the run's aggregation and the path of its database, which tell what the figures were and whose the keys are.
     """
     rows = len(scores.clips[0])
+    with VideoDatabase(options["test_data"]) as database:
+        paths = database.paths(scores.keys, bool(options["use_local_file"]))
     return {
         "prob" if options["multi_label"] else "softmax": np.concatenate(scores.clips),
         "label": np.repeat(np.stack(scores.labels), rows, axis=0),
         "key": np.repeat(np.array(scores.keys), rows),
+        **({"path": np.repeat(np.array(paths), rows)} if any(paths) else {}),
         "aggregation": np.array(options["aggregation"]),
         "database": np.array(os.path.realpath(options["test_data"])),
     }

@@ -14,6 +14,7 @@ from vmz.engines.engine import full_name
 from vmz.engines.torch_engine.distributed import Ranks
 from vmz.engines.torch_engine.op import read_ops
 from vmz.engines.torch_engine.readers import InputOp, open_readers
+from vmz.engines.trainer import check_classes, classes_of
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.builder import get_arguments, make_argument
 from vmz.netdef.protos import NetDef
@@ -49,6 +50,7 @@ class Batches:
         if len(readers) > 1:
             raise VmzError(f"a net is trained from one VideoInput, and this one has {len(readers)}")
         self.is_read = bool(readers)
+        self._classes = classes_of(readers[0].arguments) if readers else 0
         if any(op.arg("seed", 0) for op in readers):
             self.seed = 0  # the net's own is used, and is no part of a state
         if self.is_read:
@@ -137,6 +139,9 @@ class Batches:
         if self._reader is None:
             raise VmzError("the reader is closed; load the network again")
         arrays = self._reader.next_batch()
+        for blob in self.inputs:
+            if blob.rpartition("/")[2] == "label":
+                check_classes(arrays[blob], self._classes)
         position = self._reader.reader.position
         if self._copies is None:
             return _Read({blob: self._sent(arrays[blob]) for blob in self.inputs}, position)
