@@ -114,10 +114,14 @@ def verdict(found: list[BlobDifference], tolerance: float) -> int:
 def write_files(found: list[BlobDifference], options: argparse.Namespace, ended: list[EndedEarly]) -> None:
     if options.output:
         entries = [{**vars(entry), "relative": entry.relative} for entry in found]
-        write_json(options.output, {"tolerance": options.tolerance, "blobs": entries, "ended_early": list(map(vars, ended))})
+        write_json(
+            options.output, {"tolerance": options.tolerance, "blobs": entries, "ended_early": list(map(vars, ended))}
+        )
     if options.html:
         remarks = [closing_line(ended, "its clips are of the frames before")] if ended else []
-        write(options.html, page(found, options.tolerance, f"{options.model_name} depth {options.model_depth}", remarks))
+        write(
+            options.html, page(found, options.tolerance, f"{options.model_name} depth {options.model_depth}", remarks)
+        )
 
 
 if __name__ == "__main__":

@@ -13,8 +13,17 @@ from vmz.engines import caffe2_training_net
 from vmz.engines.caffe2_faults import Faults
 from vmz.engines.caffe2_readers import Readers
 from vmz.engines.caffe2_workspace import Workspace, parse_device, seed_ops
-from vmz.engines.trainer import ITERATION, MOMENTUM_SUFFIX, POSITION, RANDOM_STATE, Build, Step, Trainer, Training
-from vmz.engines.trainer import check_classes
+from vmz.engines.trainer import (
+    ITERATION,
+    MOMENTUM_SUFFIX,
+    POSITION,
+    RANDOM_STATE,
+    Build,
+    Step,
+    Trainer,
+    Training,
+    check_classes,
+)
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.builder import device_option
 from vmz.netdef.protos import CPU, CUDA, NetDef

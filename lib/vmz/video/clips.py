@@ -40,9 +40,9 @@ class Clips:
 class Reading:
     """What is to be known of a video that gave its clips.
 
-    ended: how reading ended, if before the video's end: the clips are of what came before. Clips that lie before that say
-    nothing of it. rotation: degrees, counterclockwise, by which its metadata ask players to turn it; the clips are turned
-    with autorotate=1 only.
+    ended: how reading ended, if before the video's end: the clips are of what came before. Clips that lie before that
+    say nothing of it. rotation: degrees, counterclockwise, by which its metadata ask players to turn it; the clips are
+    turned with autorotate=1 only.
     """
 
     ended: Optional[Ending] = None

@@ -296,8 +296,8 @@ def _where_it_looked(path: str) -> str:
     if os.path.isabs(path) or "\0" in path:
         return ""
     return (
-        f": looked for {shown_path(os.path.join(os.getcwd(), path))}; a relative path starts at the working directory, so run the "
-        "tool in the folder that the list was made for"
+        f": looked for {shown_path(os.path.join(os.getcwd(), path))}; a relative path starts at the working directory, "
+        "so run the tool in the folder that the list was made for"
     )
 
 

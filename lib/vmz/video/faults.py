@@ -70,7 +70,11 @@ Fault = TypeVar("Fault", BadVideo, EndedEarly)
 
 
 def record_name(
-    key: str, database: str = "", path: Optional[str] = None, line: Optional[int] = None, list_file: Optional[str] = None
+    key: str,
+    database: str = "",
+    path: Optional[str] = None,
+    line: Optional[int] = None,
+    list_file: Optional[str] = None,
 ) -> str:
     """A record with the database, the file and the line of the list that it comes from, where they are known."""
     of = f" of {database}" if database else ""

@@ -21,8 +21,8 @@ COLUMNS = ("org_video", "status", "frames", "width", "height", "remark")
 class VideoCheck:
     """`status` is good, bad (no frame can be read), short (fewer frames than asked for), or odd (read `remark`).
 
-    ended_by: why reading stopped before the video's end, "" where it did not. rotation: in degrees, counterclockwise, by
-    which its metadata ask players to turn it.
+    ended_by: why reading stopped before the video's end, "" where it did not. rotation: in degrees, counterclockwise,
+    by which its metadata ask players to turn it.
     """
 
     video: str
@@ -108,4 +108,6 @@ def closing_lines(checks: Sequence[VideoCheck]) -> list[str]:
 def rotation_line(videos: int) -> str:
     """What becomes of so many videos that carry a rotation."""
     verb = "carries" if videos == 1 else "carry"
-    return f"{counted(videos, 'video')} {verb} a rotation in the metadata, and the frames are read as stored, not turned"
+    return (
+        f"{counted(videos, 'video')} {verb} a rotation in the metadata, and the frames are read as stored, not turned"
+    )

@@ -193,7 +193,10 @@ def _rotation_warnings(report: DataReport) -> list[str]:
 def _duplicate_warnings(report: DataReport, named: Named) -> list[str]:
     found = []
     if report.duplicates:
-        surplus, first = sum(len(group) - 1 for group in report.duplicates), " and ".join(map(named, report.duplicates[0][:2]))
+        surplus, first = (
+            sum(len(group) - 1 for group in report.duplicates),
+            " and ".join(map(named, report.duplicates[0][:2])),
+        )
         found.append(
             f"{len(report.duplicates)} videos are in {report.database} more than once, {surplus} records too many: "
             f"first records {first}; each counts as often as it is there"

@@ -28,10 +28,9 @@ _CAPTION_PIXELS, _CAPTION_LETTERS, _GAP = 150, 24, 2
 
 @dataclass
 class Dump:
-    """Batches put together. arrays: data float32 (N, 3, T, H, W), flow, label, key and path (of each row's video), as asked for
-    and known.
+    """Batches put together. arrays: data float32 (N, 3, T, H, W), flow, label, key and path, as asked for and known.
 
-    `rows` of them belong to each video.
+    key, path: of each row's video. `rows` of them belong to each video.
     """
 
     rows: int = 1

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vmz.files import atomic_write, write_json
+from vmz.video.database import VideoDatabase
 from vmz.video.faults import closing_line
 from vmz.workflows import distributed
 from vmz.workflows.command import Parser
@@ -44,7 +45,7 @@ def evaluation_parser(description: str, **defaults: Any) -> Parser:
     ours.add_argument(
         "--save_scores",
         metavar="FILE",
-        help="scores of every clip, label and video key, as .npz; tools/aggregate_scores.py reads it",
+        help="scores of every clip, label, video key and path, as .npz; tools/aggregate_scores.py reads it",
     )
     ours.add_argument("--random_weights", type=switch, default=0, help="1: score an untrained network, no file needed")
     return parser
@@ -68,7 +69,9 @@ def write_files(evaluation: Evaluation) -> None:
     """--output, --save_scores and --report, each written whole or not at all."""
     options = evaluation.options
     if options["save_scores"]:
-        arrays = score_arrays(evaluation.scores, options)
+        with VideoDatabase(options["test_data"]) as database:
+            paths = database.paths(evaluation.scores.keys, bool(options["use_local_file"]))
+        arrays = score_arrays(evaluation.scores, options, paths)
         with atomic_write(options["save_scores"]) as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     if options["output"]:

@@ -240,7 +240,8 @@ def _fill(
     stored = [name for name in names if name != RECORD_INDEX]
     with PartWriter(folder, stored, rows) as writer, open_engine(options.engine, device_name(options)) as engine:
         resumed = writer.records
-        skipped, ended = Kept(folder / SKIPPED, BadVideo), Kept(folder / ENDED_EARLY, EndedEarly)
+        skipped: Kept[BadVideo] = Kept(folder / SKIPPED, BadVideo)
+        ended: Kept[EndedEarly] = Kept(folder / ENDED_EARLY, EndedEarly)
         batches = -(-resumed // options.batch_size)
         if writer.last is not None:
             _set_first_position(model.net, position_after(writer.last, options.batch_size))
@@ -321,12 +322,12 @@ class Kept(Generic[Fault]):
 
     def __init__(self, path: Path, kind: type[Fault]) -> None:
         self._path = path
-        self._earlier = [kind(**entry) for entry in json.loads(path.read_text())] if path.exists() else []
+        self._earlier: list[Fault] = [kind(**entry) for entry in json.loads(path.read_text())] if path.exists() else []
         self._written = len(self._earlier)
 
     def update(self, new: Sequence[Fault]) -> list[Fault]:
         """All of them; videos after the last batch of an earlier run have been met again."""
-        met = {fault.key for fault in new}
+        met: set[str] = {fault.key for fault in new}
         every = [*(fault for fault in self._earlier if fault.key not in met), *new]
         if len(every) != self._written:
             write_json(self._path, [vars(fault) for fault in every])

@@ -12,7 +12,6 @@ import numpy as np
 from vmz import metrics
 from vmz.errors import VmzError
 from vmz.intervals import Interval, clustered, wilson
-from vmz.video.database import VideoDatabase
 
 
 @dataclass
@@ -94,14 +93,13 @@ def summarise(scores: Scores, top_k: int, multi_label: bool) -> tuple[dict[str, 
     return figures, [{"label": c.label, "videos": c.videos, "correct": c.correct} for c in counted]
 
 
-def score_arrays(scores: Scores, options: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def score_arrays(scores: Scores, options: Mapping[str, Any], paths: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """What --save_scores writes: softmax or prob (clips, classes), label and key a clip, in database order.
 
-    The path too where the database or the list beside it says it. Also the run's aggregation and the path of its database, which tell what the figures were and whose the keys are.
+    Also the run's aggregation and the path of its database, which tell what the figures were and whose the keys are.
+    paths: of the videos, "" where one is not known; written too where one is.
     """
     rows = len(scores.clips[0])
-    with VideoDatabase(options["test_data"]) as database:
-        paths = database.paths(scores.keys, bool(options["use_local_file"]))
     return {
         "prob" if options["multi_label"] else "softmax": np.concatenate(scores.clips),
         "label": np.repeat(np.stack(scores.labels), rows, axis=0),
