@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import wave
 from pathlib import Path
 from typing import Optional
@@ -90,3 +91,10 @@ def silent_sound() -> bytes:
         sound.setframerate(8000)
         sound.writeframes(bytes(1600))
     return memory.getvalue()
+
+
+def rotated(content: bytes) -> bytes:
+    """An MP4 whose metadata ask players to turn it by 90 degrees: another display matrix in its track header."""
+    start = content.index(b"tkhd") + 44
+    matrix = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    return content[:start] + matrix + content[start + len(matrix) :]

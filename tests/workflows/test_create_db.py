@@ -133,7 +133,12 @@ def test_check_reports_bad_short_and_odd_videos(tmp_path):
     flags = ("--list_file=list.csv", "--output_file=db", "--check", "--min_frames=16")
     done = run(*flags, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stdout == "4 videos: 1 good, 1 odd, 1 short, 1 bad; see db.check.csv\n"
+    corrupted = video_path("corrupted.mp4")
+    assert done.stdout.splitlines() == [
+        "4 videos: 1 good, 1 odd, 1 short, 1 bad; see db.check.csv",
+        f"1 video ended early (read up to there): {corrupted} after 28 frames: Invalid data found when "
+        "processing input",
+    ]
     assert "1 of 4 videos cannot be read, first" in done.stderr
     assert not (tmp_path / "db").exists()
     report = (tmp_path / "db.check.csv").read_text().splitlines()

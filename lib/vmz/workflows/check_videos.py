@@ -49,7 +49,7 @@ def check_video(path: str, min_frames: int) -> VideoCheck:
             remarks = []
             ended_by = video.ending.reason if video.ending else ""
             if ended_by:
-                remarks.append(f"ended early: {ended_by}")
+                remarks.append(f"decoding ended early: {ended_by}")
             if video.rotation:
                 remarks.append(f"its metadata turn it by {video.rotation} degrees, the reader does not")
             if video.frames and video.frames != count:
@@ -97,7 +97,7 @@ def closing_lines(checks: Sequence[VideoCheck]) -> list[str]:
     ended = [check for check in checks if check.ended_by and check.frames]
     if ended:
         named = [f"{check.video} after {counted(check.frames, 'frame')}: {check.ended_by}" for check in ended]
-        lines.append(bounded(f"{counted(len(ended), 'video')} ended early (they are read up to there)", named))
+        lines.append(bounded(f"{counted(len(ended), 'video')} ended early (read up to there)", named))
     turned = [check for check in checks if check.rotation]
     if turned:
         named = [f"{check.video} ({check.rotation} degrees)" for check in turned]

@@ -328,7 +328,8 @@ class Kept(Generic[Fault]):
     def update(self, new: Sequence[Fault]) -> list[Fault]:
         """All of them; videos after the last batch of an earlier run have been met again."""
         met: set[str] = {fault.key for fault in new}
-        every = [*(fault for fault in self._earlier if fault.key not in met), *new]
+        every: list[Fault] = [fault for fault in self._earlier if fault.key not in met]
+        every.extend(new)
         if len(every) != self._written:
             write_json(self._path, [vars(fault) for fault in every])
             self._written = len(every)
