@@ -235,7 +235,7 @@ std::vector<VideoClips> BatchReader::next_batch() {
       throw BadVideoError(
           "no video of the database" + share() + " can be read; the last one is " + skipped_.back().sentence());
     }
-    throw EndOfData("EndOfData: all " + records + " videos of the database" + share() + " have been read once");
+    throw EndOfData("EndOfData: all " + records + " records of the database" + share() + " have been read once");
   }
   position_ = position;
   return videos;

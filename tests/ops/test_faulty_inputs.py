@@ -8,6 +8,7 @@ import pytest
 from tests.golden import GOLDEN, needs_shared
 from tests.ops.databases import BASE, GOOD, OTHER, SHORT, read, record, write
 from tests.ops.operator import Operator, needs_library, opened
+from vmz.video.reader import REMEDY
 from vmz.video.records import Record
 
 pytestmark = [needs_library, needs_shared]
@@ -30,7 +31,7 @@ READ = {
     "good_then_short_then_good": (
         [record(GOOD, 1), record(SHORT, 2), record(OTHER, 3)],
         [1, 3],
-        "record 00001: 5 frames, but 8 are needed for length_rgb=8 sampling_rate_rgb=1",
+        "record 00001: 5 frames, but 8 are needed for --clip_length_rgb=8 --sampling_rate_rgb=1",
     ),
     "short_first": ([record(SHORT, 2), record(GOOD, 1)], [1], "record 00000: 5 frames, but 8"),
     "batch2_good_short": (
@@ -81,7 +82,7 @@ READ = {
 REFUSED = {
     "no_start_frm_in_record": (record(GOOD), "record 00000 has no start frame, which decode_type=2 needs"),
     "no_video_id_in_record": (record(GOOD), "record 00000 has no video id, which get_video_id=1 needs"),
-    "multilabel_out_of_range": (record(GOOD, 50), "record 00000 has the label 50, but num_of_class=10 allows 0 to 9"),
+    "multilabel_out_of_range": (record(GOOD, 50), "record 00000 has the labels 50, but num_of_class=10 allows 0 to 9"),
     "crop_larger_than_scale": (record(GOOD), "scale_h=100 is smaller than crop_size=112"),
     "short_edge_smaller_than_crop": (record(GOOD), "short_edge=100 must be no smaller than crop_size=112"),
     "clip2_decode2": (record(GOOD, 0, 0), "clip_per_video=2 needs decode_type=1"),
@@ -120,7 +121,7 @@ def test_a_bad_record_is_an_error(name, tmp_path):
             assert seen == labels and message.startswith("EndOfData")
             return
         assert seen == labels[: len(seen)] and error in message
-        assert message.endswith("leave such videos out with on_bad_video=skip")
+        assert message.endswith(f"; {REMEDY}")
         with pytest.raises(RuntimeError) as again:  # the same until the net is made anew
             operator.run()
         assert str(again.value) == message

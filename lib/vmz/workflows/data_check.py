@@ -111,7 +111,9 @@ def check_data(options: argparse.Namespace, sampled: int = SAMPLED_VIDEOS) -> Da
         def named(key: str) -> str:
             return record_name(**database.named(key, paths.get(key))).partition("record ")[2]
 
-        report.warnings.extend([*_list_warnings(report, named), *_rotation_warnings(report)])
+        report.warnings.extend([*_list_warnings(report, named)])
+        if not getattr(options, "autorotate", 0):
+            report.warnings.extend(_rotation_warnings(report))
         report.warnings.extend([*_duplicate_warnings(report, named), *_recipe_warnings(report)])
     return report
 
