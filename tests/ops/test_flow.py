@@ -106,7 +106,7 @@ def test_bad_videos_stop_or_are_left_out(tmp_path):
         opened(path, args) as operator,
         pytest.raises(
             RuntimeError,
-            match="record 00001: 5 frames, but 9 are needed for length_of=4 sampling_rate_of=2 frame_gap_of=2;",
+            match="record 00001: 5 frames, but 9 are needed for --clip_length_of=4 --sampling_rate_of=2 --frame_gap_of=2;",
         ),
     ):
         operator.run()
