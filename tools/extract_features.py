@@ -36,12 +36,6 @@ def main(argv: Sequence[str]) -> int:
     ours.add_argument("--stride_seconds", type=float, default=1.0, help="from one clip of such a video to the next")
     ours.add_argument("--video_format", default=NPZ, choices=[NPZ, PICKLE, HDF5], help="of the files with --videos")
     ours.add_argument("--resume", type=switch, default=1, help="0: start afresh, where an unfinished run was left")
-    ours.add_argument(
-        "--original_start_faults",
-        type=switch,
-        default=0,
-        help="1: as the original did, take the first frames where the container (.mkv) states no number of frames",
-    )
     ours.add_argument("--random_weights", type=switch, default=0, help="1: an untrained network, no file needed")
     options = parse(parser, argv)
     status = launch(options, argv)
@@ -84,7 +78,11 @@ def print_videos(found: VideoExtraction, weights: str) -> None:
             print(f"{entry['path']} left out: {entry['skipped']}")
         else:
             early = f", decoding ended early: {entry['ended_by']}" if entry["ended_by"] else ""
-            print(f"{entry['file']}: {entry['clips']} clips of {entry['seconds']:.1f} s{early}")
+            times = ""
+            if mended := entry.get("times_mended"):
+                places = f"{mended} place{'s' * (mended > 1)}"
+                times = f", its times began again or leapt in {places}: mended by frame durations"
+            print(f"{entry['file']}: {entry['clips']} clips of {entry['seconds']:.1f} s{early}{times}")
     if found.ended_early:
         print(closing_line(found.ended_early, "their features are of the frames before", f"{found.index} lists them"))
     print(f"{len(found.videos)} videos, {found.seconds:.1f} s, listed in {found.index}")

@@ -94,7 +94,7 @@ std::vector<Crop> crops_of_rows(const VideoInputArgs& args, const Draws& draws, 
 class ClipReader {
  public:
   ClipReader(
-      Video& video, const VideoInputArgs& args, const Draws& draws, const Orientation& orientation,
+      Video& video, const VideoInputArgs& args, Draws& draws, const Orientation& orientation,
       const std::atomic<bool>* cancelled, float* out, float* flow)
       : video_(video),
         args_(args),
@@ -130,7 +130,7 @@ class ClipReader {
   // One clip from a frame that the packets tell, by a seek. kRead, or the number of frames to decode from the start by.
   int64_t by_packets(int64_t start_frame) {
     const Timeline timeline = video_.timeline();
-    const int64_t frames = timeline.frames(), start = this->start(frames, start_frame);
+    const int64_t frames = std::min(timeline.frames(), limit()), start = this->start(frames, start_frame);
     const bool sought = start <= frames - needed_ && video_.seek_to_frame(timeline, start);
     return sought && write({0}, needed_, kAnyTime) == needed_ ? kRead : frames;
   }
@@ -139,7 +139,7 @@ class ClipReader {
   // frames if it is another one and other clips would have been chosen for it, else kRead. `ended`: how reading ended,
   // if before the video's end.
   int64_t by_number(int64_t expected, int64_t start_frame, Ending* ended) {
-    const int64_t limit = args_.max_frames > 0 ? args_.max_frames : std::numeric_limits<int64_t>::max();
+    const int64_t limit = this->limit();
     expected = std::min(expected, limit);
     const std::vector<int64_t> starts = starts_for(expected, start_frame);
     const int64_t last = *std::max_element(starts.begin(), starts.end());
@@ -154,6 +154,7 @@ class ClipReader {
       return uniform && found != expected ? found : kRead;
     }
     if (found >= needed_ && args_.decode_type == kRandom && last > 0) {
+      draws_.start = redrawn(draws_.start, expected, found, needed_);
       return found;
     }
     const std::string read =
@@ -174,6 +175,10 @@ class ClipReader {
   struct Place {
     int64_t clip, frame;
   };
+
+  int64_t limit() const {
+    return args_.max_frames > 0 ? args_.max_frames : std::numeric_limits<int64_t>::max();
+  }
 
   // First frame of each clip, for a video of `frames` frames.
   std::vector<int64_t> starts_for(int64_t frames, int64_t start_frame) const {
@@ -254,7 +259,7 @@ class ClipReader {
 
   Video& video_;
   const VideoInputArgs& args_;
-  const Draws& draws_;
+  Draws& draws_;
   const std::atomic<bool>* cancelled_;
   float* out_;
   float* flow_;
@@ -302,7 +307,7 @@ Reading read_clips(
     const std::atomic<bool>* cancelled,
     float* out,
     float* flow) {
-  const Draws draws = draw(args, random);
+  Draws draws = draw(args, random);
   if (args.image_as_input) {
     write_image(source, args, draws, cancelled, out);
     return Reading();

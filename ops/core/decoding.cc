@@ -143,7 +143,7 @@ Timeline Video::timeline() {
   while (read_packet()) {
     packets.push_back(
         {packet_->pts, packet_->dts, (packet_->flags & AV_PKT_FLAG_KEY) != 0,
-         (packet_->flags & AV_PKT_FLAG_DISCARD) == 0, packet_->size});
+         (packet_->flags & AV_PKT_FLAG_DISCARD) == 0, (packet_->flags & AV_PKT_FLAG_CORRUPT) == 0, packet_->size});
     av_packet_unref(packet_.get());
   }
   return Timeline(packets, codec_->codec_id, codec_->pix_fmt);

@@ -15,6 +15,11 @@ int64_t narrow(Wide value) {
   return static_cast<int64_t>(std::max(-most, std::min(most, value)));
 }
 
+// How many starts leave `needed` of `frames` frames.
+double random_starts(int64_t frames, int64_t needed) {
+  return static_cast<double>(std::max<int64_t>(0, frames - needed) + 1);
+}
+
 int64_t round_to_pixels(float value) {
   return static_cast<int64_t>(std::round(std::min(value, 1e9f)));
 }
@@ -44,7 +49,12 @@ std::vector<int64_t> uniform_starts(int64_t frames, int64_t needed, int64_t clip
 }
 
 int64_t random_start(double draw, int64_t frames, int64_t needed) {
-  return static_cast<int64_t>(draw * static_cast<double>(std::max<int64_t>(0, frames - needed) + 1));
+  return static_cast<int64_t>(draw * random_starts(frames, needed));
+}
+
+double redrawn(double draw, int64_t expected, int64_t frames, int64_t needed) {
+  const double bound = random_starts(frames, needed) / random_starts(expected, needed);
+  return bound < 1 ? std::max(0.0, (draw - bound) / (1 - bound)) : draw;
 }
 
 int64_t start_timestamp(int64_t duration, int64_t frames, int64_t start_frame) {

@@ -30,6 +30,10 @@ std::vector<int64_t> uniform_starts(int64_t frames, int64_t needed, int64_t clip
 // The start that `draw`, in [0, 1), means: all that leave `needed` of `frames` frames are equally likely.
 int64_t random_start(double draw, int64_t frames, int64_t needed);
 
+// Another draw, where `draw` meant a start among `expected` frames that the video's `frames` frames do not reach. Such
+// draws lie above a bound; spread over [0, 1) again they leave all starts equally likely.
+double redrawn(double draw, int64_t expected, int64_t frames, int64_t needed);
+
 // Timestamp of a frame number in the stream's time base, as if all frames were equally long and began at 0.
 // So the original finds a frame; this and the two below are of use with original_start_faults=1 only.
 int64_t start_timestamp(int64_t duration, int64_t frames, int64_t start_frame);

@@ -27,7 +27,7 @@ bool are_certain(const std::vector<PacketTimes>& packets, AVCodecID codec, AVPix
     if (i > 0 && packet.dts <= packets[i - 1].dts) {
       return false;
     }
-    if (codec == AV_CODEC_ID_MPEG4 && packet.size <= kNotCoded) {
+    if (!packet.whole || (codec == AV_CODEC_ID_MPEG4 && packet.size <= kNotCoded)) {
       return false;
     }
     shown_at.push_back(packet.pts);

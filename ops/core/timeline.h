@@ -14,10 +14,11 @@ namespace vmz {
 
 constexpr int64_t kNoFrame = -1;
 
-// What the container says of one packet. `shown` is false where an edit list cuts its frame away.
+// What the container says of one packet. `shown` is false where an edit list cuts its frame away, `whole` where
+// something of it is known to be lost.
 struct PacketTimes {
   int64_t pts, dts;  // AV_NOPTS_VALUE where the container states none
-  bool key, shown;
+  bool key, shown, whole;
   int64_t size;
 };
 

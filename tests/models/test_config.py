@@ -32,6 +32,7 @@ def test_there_are_fifteen_names() -> None:
         ({"model_name": "mc3", "conv1_temporal_kernel": 5}, "conv1_temporal_kernel is 5.*mc3 accepts 3"),
         ({"conv1_temporal_kernel": 4}, "conv1_temporal_kernel is 4.*3 or 5"),
         ({"channel_multiplier": 0.01}, "channel_multiplier is 0.01"),
+        ({"channel_multiplier": 0.1, "bottleneck_multiplier": 0.1}, "together leave no channel"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"clip_lenght": 8}, "clip_lenght.*did you mean clip_length"),
     ],

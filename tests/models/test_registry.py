@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from vmz.models.config import ModelConfig
 from vmz.models.inputs import VideoSource
 from vmz.models.registry import build
@@ -17,14 +19,27 @@ def test_a_reader_comes_in_front() -> None:
     assert "gpu_0/data" not in model.net.external_input
 
 
-def test_multipliers_truncate_and_touch_only_their_part() -> None:
-    wide = build(
-        ModelConfig(model_name="r3d", model_depth=50, channel_multiplier=0.3, bottleneck_multiplier=1.01), scope=""
-    )
-    shapes = dict(wide.params)
-    assert shapes["conv1_w"] == (64, 3, 3, 7, 7)
-    assert shapes["comp_0_conv_1_w"] == (64, 64, 1, 1, 1)  # int(64 * 1.01)
-    assert shapes["comp_0_conv_3_w"] == (76, 64, 1, 1, 1)  # int(256 * 0.3)
+@pytest.mark.parametrize(
+    ("channel_multiplier", "bottleneck_multiplier", "width", "out"),
+    [
+        (2.0, 1.0, 128, 512),  # a held-out net of the original
+        (0.3, 1.01, 19, 76),  # int(64 * 0.3) = 19, int(19 * 1.01) = 19; int(256 * 0.3)
+        (1.0, 0.5, 32, 256),
+        (0.5, 2.0, 64, 128),
+    ],
+)
+def test_channel_multiplier_scales_bottlenecks_too_and_each_multiplier_truncates(
+    channel_multiplier: float, bottleneck_multiplier: float, width: int, out: int
+) -> None:
+    config = ModelConfig(
+        model_name="r3d", model_depth=50, channel_multiplier=channel_multiplier,
+        bottleneck_multiplier=bottleneck_multiplier,
+    )  # fmt: skip
+    shapes = dict(build(config, scope="").params)
+    assert shapes["conv1_w"] == (64, 3, 3, 7, 7)  # the stem is not scaled
+    assert shapes["comp_0_conv_1_w"] == (width, 64, 1, 1, 1)
+    assert shapes["comp_0_conv_2_w"] == (width, width, 3, 3, 3)
+    assert shapes["comp_0_conv_3_w"] == (out, width, 1, 1, 1)
 
 
 def test_names_without_scope_are_the_checkpoints_names() -> None:

@@ -225,7 +225,7 @@ def test_an_empty_database(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_sise": 2}, 'there is no argument "batch_sise"; it has autorotate, batch_size, clip_per_video'),
+        ({"batch_sise": 2}, 'there is no argument "batch_sise"; it has autorotate, batch_size'),
         ({"batch_size": "two"}, "batch_size must be an integer"),
         ({"batch_size": 1.5}, "batch_size must be an integer"),
         ({"clip_start_positions": 3}, "clip_start_positions must be a list of integers"),

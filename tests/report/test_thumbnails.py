@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from tests.golden import needs_shared, video_path
+from tests.odd_videos import KINDS, made
+from vmz.report import thumbnails
 from vmz.report.thumbnails import WIDTH, jpeg, thumbnail
 
 
@@ -66,3 +68,12 @@ def test_real_videos(name: str) -> None:
 
 def test_an_odd_size_loses_its_last_row() -> None:
     assert pixels(jpeg(np.zeros((33, 65, 3), np.uint8))).shape == (32, 64, 3)
+
+
+def test_frames_come_from_all_of_a_video_whose_times_do_not_begin_at_0() -> None:
+    for name in ("plain", "times begin at 3 s", "edit list, cut at both ends"):
+        frames = thumbnails._frames(made(name))
+        shown = list(KINDS[name].shown)
+        levels = [int(frame.to_ndarray(format="gray")[24, 32]) for frame in frames]
+        wanted = [shown[len(shown) * (2 * part + 1) // 8] for part in range(4)]
+        assert [round((level * 219 / 255) / 4) for level in levels] == pytest.approx(wanted, abs=1), name

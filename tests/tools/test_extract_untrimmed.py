@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import odd_videos
 from tests.e2e import TOOLS
 from tests.engines.real_caffe2 import ENGINES
 from tests.processes import ONE_THREAD, kill, run_processes, start_processes
@@ -129,3 +130,20 @@ def test_two_hours_take_no_more_memory_than_two_minutes(tmp_path: Path) -> None:
         assert found["start_frame"].tolist() == list(range(0, minutes * 300, 5))
     assert re.search(r"\d:\d\d:\d\d left", answer.stderr)
     assert peaks[1] - peaks[0] < 30_000, peaks  # kilobytes
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_videos_whose_times_begin_again_or_that_have_a_cover(engine: str, tmp_path: Path) -> None:
+    (tmp_path / "again.ts").write_bytes(odd_videos.film(25, "ts", "mpeg2video") * 2)
+    (tmp_path / "cover.mp4").write_bytes(odd_videos.with_cover("mp4", ["cover", "video"]))
+    (tmp_path / "turned.mp4").write_bytes(odd_videos.rotated(odd_videos.film(), (0, 1, -1, 0)))
+    given = [f"--videos={tmp_path}/*.*", "--stride_seconds=0.4", f"--engine={engine}", "--clip_length_rgb=4"]
+    answer = extract(*given, f"--output_path={tmp_path / 'out'}", "--autorotate=1", "--max_frames=45")
+    assert answer.returncode == 0, answer.stderr
+    assert "its times began again or leapt in 1 place" in answer.stdout
+    again, cover, turned = json.loads((tmp_path / "out" / "index.json").read_text())["videos"]
+    assert [entry["times_mended"] for entry in (again, cover, turned)] == [1, 0, 0]
+    assert [(entry["frames"], entry["clips"]) for entry in (again, cover, turned)] == [(45, 5)] * 3
+    found = load_features(tmp_path / "out" / "again.ts.npz")
+    assert found["start_frame"].tolist() == [0, 10, 20, 30, 40]
+    np.testing.assert_allclose(found["start_seconds"], found["start_frame"] / 25, atol=1e-9)

@@ -67,3 +67,14 @@ def test_crops():
     assert sampling.crop_offsets(171, 128, 112, 1) == [(8, 29)]
     assert sampling.crop_offsets(171, 128, 112, 3) == [(8, 0), (8, 29), (8, 59)]
     assert sampling.crop_offsets(128, 171, 112, 3) == [(0, 8), (29, 8), (59, 8)]
+
+
+def test_random_starts_stay_equally_likely_where_a_video_is_shorter_than_it_states() -> None:
+    counts = [0] * 6
+    for place in range(23_000):
+        draw = (place + 0.5) / 23_000
+        start = sampling.random_start(draw, 30, 8)
+        if start > 5:  # 13 frames in truth
+            start = sampling.random_start(sampling.redrawn(draw, 30, 13, 8), 13, 8)
+        counts[start] += 1
+    assert max(counts) - min(counts) < 10

@@ -9,10 +9,12 @@ import av
 import numpy as np
 import pytest
 
+from tests import odd_videos
 from tests.golden import needs_shared, video_path
 from vmz.errors import UsageError
 from vmz.video.arguments import UNIFORM, VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
+from vmz.video.decoding import Source
 from vmz.video.windows import Window, WindowReader
 
 BASE = {"batch_size": 1, "length_rgb": 4, "crop_size": 24, "scale_h": 32, "scale_w": 40, "random_crop": 0}
@@ -37,7 +39,7 @@ def film(path: Path, times: list[int], base: Fraction = Fraction(1, 100)) -> str
     return str(path)
 
 
-def check_against_clips(source: str, windows: list[Window], args: VideoInputArgs) -> None:
+def check_against_clips(source: Source, windows: list[Window], args: VideoInputArgs) -> None:
     """Each clip is the one that read_clips gives at its first frame."""
     for window in windows:
         values = {**vars(args), "decode_type": UNIFORM, "clip_start_positions": (window.start_frame,)}
@@ -102,3 +104,28 @@ def test_what_gives_no_windows(tmp_path: Path) -> None:
         list(WindowReader(str(tmp_path / "b.mp4"), arguments(), Fraction(1)))
     with pytest.raises(UsageError, match="crop_size"):
         WindowReader("a", arguments(crop_size=64), Fraction(1))
+
+
+def test_times_that_begin_again_or_leap() -> None:
+    for second, mended in ((0, 1), (7, 1), (100_000, 1), (200, 0)):  # frames from the start; 200: a pause
+        source = odd_videos.film(25, "ts", "mpeg2video") + odd_videos.film(
+            25, "ts", "mpeg2video", times=range(second, second + 25)
+        )
+        reader = WindowReader(source, arguments(), Fraction("0.2"))
+        windows = list(reader)
+        assert (reader.frames, reader.times_mended) == (50, mended)
+        assert reader.seconds == pytest.approx(1.96 if mended else 8.92)
+        if mended:
+            assert [window.start_frame for window in windows] == list(range(0, 47, 5))
+        check_against_clips(source, windows, arguments())
+
+
+def test_max_frames_and_autorotate() -> None:
+    source = odd_videos.rotated(odd_videos.film(40, codec="mpeg4", quarter=True), (0, 1, -1, 0))
+    reader = WindowReader(source, arguments(max_frames=22), Fraction("0.2"))
+    assert [window.start_frame for window in reader] == [0, 5, 10, 15] and reader.frames == 22
+    assert reader.rotation == -90
+    turned = arguments(autorotate=1)
+    windows = list(WindowReader(source, turned, Fraction("0.2")))
+    assert odd_videos.white_corner([windows[0].clip]) == (0, 1)
+    check_against_clips(source, windows, turned)

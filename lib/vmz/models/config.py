@@ -128,6 +128,16 @@ class ModelConfig:
         for argument in ("channel_multiplier", "bottleneck_multiplier"):
             if int(64 * getattr(self, argument)) < 1:  # 64: the narrowest stage
                 raise UsageError(f"{argument} is {getattr(self, argument)}, which leaves no channel; use at least 1/64")
+        if bottleneck_width(self, 64) < 1:
+            raise UsageError(
+                f"channel_multiplier is {self.channel_multiplier} and bottleneck_multiplier is "
+                f"{self.bottleneck_multiplier}, which together leave no channel in a bottleneck; raise one of them"
+            )
+
+
+def bottleneck_width(config: ModelConfig, channels: int) -> int:
+    """Channels inside a bottleneck that has `channels` in the plain network: both multipliers, truncated in turn."""
+    return int(config.bottleneck_multiplier * int(config.channel_multiplier * channels))
 
 
 _PYTHON_TYPES: dict[str, Any] = {

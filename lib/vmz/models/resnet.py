@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmz.models.blocks import STEM_CHANNELS, Block, bottleneck_block, factorised_stem, full_stem, simple_block
-from vmz.models.config import ModelConfig
+from vmz.models.config import ModelConfig, bottleneck_width
 from vmz.models.families import (
     BLOCKS_PER_STAGE,
     BOTTLENECK_WIDTHS,
@@ -32,7 +32,7 @@ def build_trunk(net: NetBuilder, config: ModelConfig, blob: str = "data") -> Fea
     number, halvings = 0, 0
     for stage, blocks in zip(STAGES, BLOCKS_PER_STAGE[config.model_depth]):
         out = int(config.channel_multiplier * stage_channels[stage - 2])
-        width = int(config.bottleneck_multiplier * BOTTLENECK_WIDTHS[stage - 2])
+        width = bottleneck_width(config, BOTTLENECK_WIDTHS[stage - 2])
         strides_time = stage > 2 and family.three_d(stage)
         halvings += strides_time
         for first in [True] + [False] * (blocks - 1):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Optional
 
 import av
 import numpy as np
 
-from vmz.video.decoding import DecodingError, Source, Video
+from vmz.video.decoding import DecodingError, SeekError, Source, Video
 
 WIDTH = 320  # of the picture, in pixels; frames lie 2 x 2, portrait ones 4 in a row
 FRAMES, GAP = 4, 2
 QUALITY = 7  # FFmpeg's quantiser: 2 is best, 31 worst
-MAX_DECODED = 1500  # frames of a video that states no times, from its start
+MAX_DECODED = 1500  # frames from the start of a video in which they cannot be sought
 
 
 def thumbnail(source: Source) -> Optional[bytes]:
@@ -41,21 +40,20 @@ def thumbnail(source: Source) -> Optional[bytes]:
 def _frames(source: Source) -> list[Any]:
     """Frames from the middles of four equal parts of the video, or as many as there are."""
     with Video(source) as video:
-        if video.has_times:
-            found = [next(_from(video, int(video.duration * (part + 0.5) / FRAMES)), None) for part in range(FRAMES)]
-            frames = [frame for frame in found if frame is not None]
-            if frames:
-                return frames
+        timeline = video.timeline()
+        last = max(timeline.frames, 1)
+        wanted = [last * (2 * part + 1) // (2 * FRAMES) for part in range(FRAMES)]
+        try:
+            found = [next(video.read_from(timeline, number), None) for number in wanted]
+        except SeekError:
+            found = []
+    frames = [frame for frame in found if frame is not None]
+    if frames:
+        return frames
+    last = min(last, MAX_DECODED)
+    early = {last * (2 * part + 1) // (2 * FRAMES) for part in range(FRAMES)}
     with Video(source) as video:
-        last = min(max(video.packets(), 1), MAX_DECODED)
-    wanted = {last * (2 * part + 1) // (2 * FRAMES) for part in range(FRAMES)}
-    with Video(source) as video:
-        return [frame for number, (frame, _) in zip(range(last), video.read()) if number in wanted]
-
-
-def _from(video: Video, timestamp: int) -> Iterator[Any]:
-    video.seek(timestamp)
-    return (frame for frame, shown_at in video.read() if shown_at is not None and shown_at >= timestamp)
+        return [frame for number, (frame, _) in zip(range(last), video.read()) if number in early]
 
 
 def jpeg(pixels: np.ndarray) -> bytes:

@@ -114,7 +114,8 @@ class VideoInputArgs:
             self._at_least(name, 1)
         for name in ("num_decode_threads", "shard_count"):
             self._at_least(name, 1)
-        for name in ("scale_h", "scale_w", "short_edge", "random_sampling_rate", "seed", "first_position", "max_frames"):
+        self._at_least("first_position", 0)
+        for name in ("scale_h", "scale_w", "short_edge", "random_sampling_rate", "seed", "max_frames"):
             self._at_least(name, 0)
         self._one_of("autorotate", (0, 1))
         self._one_of("decode_type", (RANDOM, UNIFORM, FROM_START_FRAME))

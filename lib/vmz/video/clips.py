@@ -92,7 +92,7 @@ def _draw(args: VideoInputArgs, random: np.random.Generator) -> _Draws:
 
 
 class _VideoReader:
-    """Reads the clips of one video, in one attempt or, where the container misstates what they depend on, in several."""
+    """Reads the clips of one video, in several attempts where the container misstates what they depend on."""
 
     def __init__(
         self, source: Source, start_frame: Optional[int], args: VideoInputArgs, draws: _Draws, out: Clips
@@ -101,6 +101,7 @@ class _VideoReader:
         self._needed = sampling.frames_needed(args)
         self._orientation = UPRIGHT
         self._ended: Optional[Ending] = None
+        self._draw = draws.start
 
     def read(self) -> Reading:
         if self._args.autorotate:
@@ -130,17 +131,18 @@ class _VideoReader:
             if args.decode_type == FROM_START_FRAME and (self._start_frame or 0) < sampling.WORTH_SEEKING:
                 return self._by_number(video, video.frames)
             timeline = video.timeline()
-            start = self._start(timeline.frames)
-            if start + self._needed <= timeline.frames and timeline.seek_points(start):
+            frames = min(timeline.frames, args.max_frames or timeline.frames)
+            start = self._start(frames)
+            if start + self._needed <= frames and timeline.seek_points(start):
                 try:
                     if self._writer(video).write(video.read_from(timeline, start), [0], self._needed) == self._needed:
                         return _reading(video), 0
                 except SeekError:
                     pass
-            return None, timeline.frames
+            return None, frames
 
     def _as_the_original(self, video: Video) -> tuple[Optional[Reading], int]:
-        """One clip of the frames whose timestamps are no less than a share of the duration, or of those at the start."""
+        """One clip of the frames shown from a share of the duration on, or where none is stated, from the start on."""
         args, needed = self._args, self._needed
         if not video.has_times:
             return self._by_number(video, 0)
@@ -172,6 +174,7 @@ class _VideoReader:
         if found >= (stop or needed):
             return (None, found) if uniform and found != expected else (_reading(video), found)
         if found >= needed and args.decode_type == RANDOM and starts != [0]:
+            self._draw = sampling.redrawn(self._draw, expected, found, needed)
             return None, found
         read = f" (no more are read with max_frames={limit})" if found == limit else ""
         if args.decode_type == FROM_START_FRAME:
@@ -193,7 +196,7 @@ class _VideoReader:
         """First frame of the one clip that does not depend on uniform spacing."""
         if self._args.decode_type == FROM_START_FRAME:
             return max(0, self._start_frame or 0)
-        return sampling.random_start(self._draws.start, frames, self._needed)
+        return sampling.random_start(self._draw, frames, self._needed)
 
     def _writer(self, video: Video) -> _ClipWriter:
         args = self._args

@@ -40,7 +40,7 @@ class SeekError(Exception):
 
 
 class Video:
-    """The first video stream of a file, cover pictures passed over. Frames come one after the other; one thread at a time.
+    """The first video stream of a file, cover pictures passed over. Frames come one by one; one thread at a time.
 
     `duration` (in the stream's time base), `frames` and `rate` (frames a second, on average) are what the container
     states, 0 where it does not; `seconds` is the duration as far as stream or container state it. `format` is FFmpeg's
@@ -117,8 +117,9 @@ class Video:
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size:
-                    shown = not packet.is_discard
-                    packets.append(PacketTimes(packet.pts, packet.dts, packet.is_keyframe, shown, packet.size))
+                    shown, whole = not packet.is_discard, not packet.is_corrupt
+                    times = PacketTimes(packet.pts, packet.dts, packet.is_keyframe, shown, whole, packet.size)
+                    packets.append(times)
         except av.FFmpegError:
             pass
         return Timeline(packets, self._stream.codec_context.name, self._stream.codec_context.pix_fmt)

@@ -34,7 +34,21 @@ def uniform_starts(frames: int, needed: int, clips: int) -> list[int]:
 
 def random_start(draw: float, frames: int, needed: int) -> int:
     """The start that `draw`, in [0, 1), means: all that leave `needed` of `frames` frames are equally likely."""
-    return int(draw * (max(0, frames - needed) + 1))
+    return int(draw * random_starts(frames, needed))
+
+
+def random_starts(frames: int, needed: int) -> int:
+    """How many starts leave `needed` of `frames` frames."""
+    return max(0, frames - needed) + 1
+
+
+def redrawn(draw: float, expected: int, frames: int, needed: int) -> float:
+    """Another draw, where `draw` meant a start among `expected` frames that the video's `frames` frames do not reach.
+
+    Such draws lie above a bound; spread over [0, 1) again they leave all starts equally likely.
+    """
+    bound = random_starts(frames, needed) / random_starts(expected, needed)
+    return max(0.0, (draw - bound) / (1 - bound)) if bound < 1 else draw
 
 
 def start_timestamp(duration: int, frames: int, start_frame: int) -> int:

@@ -1,4 +1,4 @@
-"""Which frame of a stream is shown when, from its packets alone: a frame number is found without decoding all before it.
+"""Which frame of a stream is shown when, from its packets alone: a frame is found without decoding all before it.
 
 Seeking is only a way to save time. What cannot be certain from the packets has no times here, and is decoded from the
 start; what is sought is verified frame by frame (see Video.read_from).
@@ -19,12 +19,14 @@ PALETTE = "pal8"
 
 
 class PacketTimes(NamedTuple):
-    """What the container says of one packet. `shown` is False where an edit list cuts its frame away."""
+    """What the container says of one packet. `shown` is False where an edit list cuts its frame away, `whole` where
+    something of it is known to be lost."""
 
     pts: Optional[int]
     dts: Optional[int]
     key: bool
     shown: bool
+    whole: bool
     size: int
 
 
@@ -39,17 +41,16 @@ class Timeline:
     def __init__(self, packets: Sequence[PacketTimes], codec: str, pixel_format: Optional[str]) -> None:
         self.frames = sum(packet.shown for packet in packets)
         self.times: Optional[list[int]] = None
-        self._places: dict[int, int] = {}  # of the packets that decoding can begin with: pts -> place in the file
+        self._keys: dict[int, int] = {}  # pts and dts of the packets that decoding can begin with
         if _are_certain(packets, codec, pixel_format):
             self.times = sorted(packet.pts for packet in packets if packet.shown and packet.pts is not None)
-            latest = None
-            for place, packet in enumerate(packets):
+            latest: Optional[int] = None
+            for pts, dts, key, shown, *_ in packets:
+                assert pts is not None and dts is not None
                 # Nothing before it is shown after it: what is shown from it on needs nothing before it.
-                if packet.key and packet.shown and (latest is None or packet.pts > latest):
-                    self._places[packet.pts] = place
-                latest = packet.pts if latest is None else max(latest, packet.pts)
-            self._dts = {pts: packets[place].dts for pts, place in self._places.items()}
-            self._keys = list(self._places)
+                if key and shown and (latest is None or pts > latest):
+                    self._keys[pts] = dts
+                latest = pts if latest is None else max(latest, pts)
 
     def seek_points(self, frame: int) -> list[int]:
         """Timestamps to seek for so that frame number `frame` is decoded, the best first; none: decode from the start.
@@ -58,15 +59,12 @@ class Timeline:
         """
         if self.times is None or not 0 <= frame < len(self.times):
             return []
-        found = bisect_left(self._keys, self.times[frame] + 1)
-        points = []
-        for key in reversed(self._keys[max(0, found - 2) : found]):
-            points += [key, self._dts[key]]
-        return list(dict.fromkeys(points))
+        before = [pts for pts in self._keys if pts <= self.times[frame]][-2:]
+        return list(dict.fromkeys(point for pts in reversed(before) for point in (pts, self._keys[pts])))
 
     def frame_at(self, pts: Optional[int], frame: int) -> Optional[int]:
-        """Number of the frame of a packet that a seek for `frame` arrived at; None where decoding cannot begin there."""
-        if self.times is None or pts not in self._places or pts > self.times[frame]:
+        """Number of the frame of a packet that a seek for `frame` led to; None where decoding cannot begin there."""
+        if self.times is None or pts is None or pts not in self._keys or pts > self.times[frame]:
             return None
         return bisect_left(self.times, pts)
 
@@ -74,12 +72,14 @@ class Timeline:
 def _are_certain(packets: Sequence[PacketTimes], codec: str, pixel_format: Optional[str]) -> bool:
     if not packets or codec in HIDDEN_FRAMES or pixel_format == PALETTE:
         return False
-    if any(packet.pts is None or packet.dts is None for packet in packets):
+    shown_at = [packet.pts for packet in packets if packet.pts is not None]
+    read_at = [packet.dts for packet in packets if packet.dts is not None]
+    if min(len(shown_at), len(read_at)) < len(packets):
         return False
-    if any(packet.size <= NOT_CODED.get(codec, 0) for packet in packets):
+    if any(not packet.whole or packet.size <= NOT_CODED.get(codec, 0) for packet in packets):
         return False
-    advance = all(before.dts < after.dts for before, after in zip(packets, packets[1:]))
-    distinct = len({packet.pts for packet in packets}) == len(packets)
+    advance = all(before < after for before, after in zip(read_at, read_at[1:]))
+    distinct = len(set(shown_at)) == len(packets)
     # Frames shown before the first key frame: decoders drop some of them.
-    whole = packets[0].key and packets[0].pts == min(packet.pts for packet in packets)
-    return advance and distinct and whole
+    begins = packets[0].key and shown_at[0] == min(shown_at)
+    return advance and distinct and begins

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Optional
+from itertools import islice
+from typing import Optional
 
 import numpy as np
 
 from vmz.video import sampling
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.clips import ClipError
+from vmz.video.clips import ClipError, orientation_of
 from vmz.video.decoding import DecodingError, Source, Video
+from vmz.video.orientation import UPRIGHT
 from vmz.video.scaling import Scaler, normalise
+from vmz.video.shown_times import ShownTimes
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,9 @@ class WindowReader:
 
     A window starts at the first frame at or after each multiple of `stride` seconds (at each frame, where the stride is
     shorter than one). Windows that the video's end cuts off are not given. After the iteration `frames` and `seconds`
-    tell how much was read, `ended_by` why decoding ended early, if it did. Raises ClipError where the video cannot be
-    opened, is shorter than a clip, or has no times.
+    tell how much was read, `ended_by` why decoding ended early, if it did, `rotation` by how many degrees its metadata
+    ask to turn it, `times_mended` at how many frames its times began again or leapt, where a frame's duration
+    took their place. Raises ClipError where the video cannot be opened, is shorter than a clip, or has no times.
 
     args: length_rgb, sampling_rate_rgb, crop_size, crop_per_clip and those of the frames' size count.
     """
@@ -56,37 +60,39 @@ class WindowReader:
         self._source, self._args, self._stride = source, args, stride
         self.frames, self.seconds = 0, 0.0
         self.ended_by: Optional[str] = None
+        self.rotation = self.times_mended = 0
 
     def __iter__(self) -> Iterator[Window]:
         try:
             with Video(self._source) as video:
                 yield from self._read(video)
                 self.ended_by = video.ending.reason if video.ending else None
+                self.rotation = video.rotation
         except DecodingError as error:
             raise ClipError(str(error)) from error
 
     def _read(self, video: Video) -> Iterator[Window]:
         args = self._args
-        size = sampling.output_size(args, video.width, video.height, args.short_edge)
+        orientation = orientation_of(self._source) if args.autorotate else UPRIGHT
+        size = sampling.output_size(args, *orientation.size(video.width, video.height), args.short_edge)
         if min(size) < args.crop_size:
             raise ClipError(f"its frames become {size[0]}x{size[1]}, smaller than crop_size={args.crop_size}")
-        scaler, crops = Scaler(*size), sampling.crop_offsets(*size, args.crop_size, args.crop_per_clip)
+        scaler = Scaler(*orientation.size(*size))
+        crops = sampling.crop_offsets(*size, args.crop_size, args.crop_per_clip)
         last = (args.length_rgb - 1) * args.sampling_rate_rgb
         waiting: list[_Open] = []
         due, given = Fraction(0), 0
-        first: Optional[Fraction] = None
-        for number, (frame, timestamp) in enumerate(video.read()):
-            time = _time(video, number, timestamp)
-            first = time if first is None else first
-            time -= first
-            self.frames, self.seconds = number + 1, float(time)
+        times = ShownTimes(video.time_base, video.rate, video.times_may_restart)
+        for number, (frame, timestamp) in enumerate(islice(video.read(), args.max_frames or None)):
+            time = _time(times, timestamp)
+            self.frames, self.seconds, self.times_mended = number + 1, float(time), times.mended
             if time >= due:
                 shape = (len(crops), 3, args.length_rgb, args.crop_size, args.crop_size)
                 waiting.append(_Open(np.empty(shape, np.float32), number, time))
                 due = (time // self._stride + 1) * self._stride
             takers = [one for one in waiting if (number - one.start_frame) % args.sampling_rate_rgb == 0]
             if takers:
-                _write(scaler.convert(frame), crops, args.crop_size, takers)
+                _write(orientation.turn(scaler.convert(frame)), crops, args.crop_size, takers)
             while waiting and number - waiting[0].start_frame == last:
                 done = waiting.pop(0)
                 given += 1
@@ -107,9 +113,8 @@ def _write(pixels: np.ndarray, crops: list[tuple[int, int]], crop: int, takers: 
         taker.filled += 1
 
 
-def _time(video: Video, number: int, timestamp: Any) -> Fraction:
-    if timestamp is not None and video.time_base:
-        return timestamp * video.time_base
-    if not video.rate:
-        raise ClipError("its frames have no timestamps and it states no frame rate")
-    return number / Fraction(video.rate).limit_denominator(1001)
+def _time(times: ShownTimes, timestamp: Optional[int]) -> Fraction:
+    try:
+        return times.next(timestamp)
+    except ValueError as error:
+        raise ClipError(str(error)) from error

@@ -201,7 +201,6 @@ def _reader_arguments(options: argparse.Namespace, names: Sequence[str]) -> dict
         "get_start_frame": options.get_start_frame,
         "get_record_index": 1,
         "on_bad_video": options.on_bad_video,
-        **({"original_start_faults": 1} if options.original_start_faults else {}),
         **share_of_one_pass(),
         **({} if options.decode_type else {"seed": options.seed + 1}),  # 0 would draw other clips in each process
     }

@@ -185,6 +185,7 @@ class _Run:
                 frames=reader.frames,
                 seconds=reader.seconds,
                 ended_by=reader.ended_by,
+                times_mended=reader.times_mended,
             )
         except ClipError as error:
             if self._options.on_bad_video == "stop":

@@ -65,8 +65,8 @@ MODEL_FLAGS = {
     "crop_size": Flag(positive, 112, "height and width of a clip"),
     "clip_length_rgb": Flag(positive, 16, "frames of a clip"),
     "multi_label": Flag(switch, 0, "several labels a video: sigmoid in place of softmax"),
-    "channel_multiplier": Flag(float, 1.0, "widens or narrows every stage"),
-    "bottleneck_multiplier": Flag(float, 1.0, "widens or narrows the inside of bottlenecks"),
+    "channel_multiplier": Flag(float, 1.0, "widens or narrows every stage, the inside of bottlenecks too"),
+    "bottleneck_multiplier": Flag(float, 1.0, "widens or narrows the inside of bottlenecks once more"),
     "use_dropout": Flag(switch, 0, "dropout before the classifier"),
     "conv1_temporal_stride": Flag(positive, 1, "temporal stride of the first layer"),
     "conv1_temporal_kernel": Flag(positive, 3, "temporal kernel of the first layer: 3 or 5"),
@@ -113,6 +113,14 @@ READER_FLAGS = {
         "stop",
         "a video that cannot be decoded: stop with an error, or skip it, out of the counts",
         ("stop", "skip"),
+    ),
+    "max_frames": Flag(not_negative, 0, "frames read of a video at most; 0: all of them, 10000: as the original"),
+    "autorotate": Flag(switch, 0, "1: turn frames as the video's metadata ask, as players do; the original does not"),
+    "original_start_faults": Flag(
+        switch,
+        0,
+        "1: find start frames and draw random clips as the original did, by the stated duration: other frames where "
+        "times do not begin at 0, vary or are cut by an edit list, and the first where none is stated (.mkv)",
     ),
 }
 

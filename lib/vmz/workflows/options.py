@@ -25,6 +25,9 @@ from vmz.workflows.flags import (
     Flag,
 )
 
+# Arguments of VideoInput that the original has not: written only where they are not 0, for its nets have no such ones.
+BEYOND_THE_ORIGINAL = ("max_frames", "autorotate", "original_start_faults")
+
 
 def add_flags(
     parser: Parser, title: str, names: Sequence[str], table: Optional[Mapping[str, Flag]] = None, **defaults: Any
@@ -133,6 +136,7 @@ def video_input_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "do_multi_label": getattr(options, "multi_label", 0),
         "num_of_class": options.num_labels,
         "use_local_file": options.use_local_file,
+        **{name: value for name in BEYOND_THE_ORIGINAL if (value := getattr(options, name, 0))},
     }
 
 

@@ -1,0 +1,380 @@
+"""Small videos of the kinds that readers get wrong, made in memory. Frame i is gray of luma 16 + 4 i (i up to 54)."""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Optional, Union
+
+import av
+import numpy as np
+
+WIDTH, HEIGHT = 64, 48
+FORMATS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "avi": "avi", "ts": "mpegts", "webm": "webm"}
+
+
+def frame_numbers(clip: np.ndarray) -> list[int]:
+    """The numbers of the frames that a normalised clip (3, T, H, W) took, from the red values of each."""
+    red = clip[0].mean(axis=(1, 2)) * 58.1489 + 110.201
+    return [int(number) for number in np.rint((red + 1.5) * 219 / 255 / 4)]
+
+
+def film(
+    count: int = 50,
+    ending: str = "mp4",
+    codec: str = "libx264",
+    times: Optional[Sequence[int]] = None,
+    base: Fraction = Fraction(1, 25),
+    options: Optional[dict[str, str]] = None,
+    pixel_format: str = "yuv420p",
+    muxer: Optional[dict[str, str]] = None,
+    change: Optional[Callable[[int, bytes], bytes]] = None,
+    quarter: bool = False,
+) -> bytes:
+    """The bytes of a video of `count` frames, shown at `times` (0, 1, 2, ...) in units of `base`; key frames every 12.
+
+    `change`: what becomes of packet number so and so. quarter: the upper left quarter is white.
+    """
+    file = io.BytesIO()
+    with av.open(file, "w", format=FORMATS[ending], options=muxer or {}) as container:
+        stream: Any = container.add_stream(codec, rate=25, options=options or OPTIONS.get(codec, {}))
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixel_format
+        stream.codec_context.gop_size = 12
+        stream.codec_context.time_base = base
+        for place, packet in enumerate(packets(stream, count, times or range(count), base, pixel_format, quarter)):
+            container.mux(packet if change is None else changed(packet, change(place, bytes(packet))))
+    return file.getvalue()
+
+
+def changed(packet: Any, content: bytes) -> Any:
+    """The packet with other content."""
+    other = av.Packet(content)
+    other.pts, other.dts, other.duration = packet.pts, packet.dts, packet.duration
+    other.time_base, other.is_keyframe, other.stream = packet.time_base, packet.is_keyframe, packet.stream
+    return other
+
+
+OPTIONS = {
+    "libx264": {"qp": "10", "bf": "2", "x264-params": "keyint=12:scenecut=0:b-adapt=0:log-level=none"},
+    "libx265": {"x265-params": "qp=10:keyint=12:bframes=3:scenecut=0:log-level=none:pools=1:frame-threads=1"},
+    "libvpx-vp9": {"crf": "10", "b:v": "0", "cpu-used": "8", "deadline": "realtime"},
+    "libvpx": {"crf": "4", "b:v": "2M", "cpu-used": "8", "auto-alt-ref": "1", "lag-in-frames": "16"},
+    "libsvtav1": {"preset": "12", "crf": "20"},
+    "mpeg4": {"qmin": "1", "qmax": "2"},
+    "mpeg2video": {"qmin": "1", "qmax": "2"},
+}
+
+
+def packets(
+    stream: Any,
+    count: int,
+    times: Sequence[int],
+    base: Fraction,
+    pixel_format: str = "yuv420p",
+    quarter: bool = False,
+) -> list[Any]:
+    """The encoded frames."""
+    found = []
+    for number in range(count):
+        frame = picture(number, pixel_format, quarter)
+        frame.pts, frame.time_base = times[number], base
+        found += stream.encode(frame)
+    return [*found, *stream.encode(None)]
+
+
+def picture(number: int, pixel_format: str, quarter: bool) -> Any:
+    """Frame `number`."""
+    luma = 16 + 4 * (number % 55)
+    if pixel_format == "pal8":
+        gray = round((luma - 16) * 255 / 219)
+        palette = np.zeros((256, 4), np.uint8)
+        palette[7] = (255, gray, gray, gray)
+        return av.VideoFrame.from_ndarray((np.full((HEIGHT, WIDTH), 7, np.uint8), palette), format="pal8")
+    frame = av.VideoFrame(WIDTH, HEIGHT, pixel_format)
+    for place, plane in enumerate(frame.planes):
+        rows = np.full((plane.height, plane.line_size), luma if place == 0 else 128, np.uint8)
+        if quarter and place == 0:
+            rows[: HEIGHT // 2, : WIDTH // 2] = 235
+        plane.update(rows.tobytes())
+    return frame
+
+
+def atom(file: bytes, name: str, start: int = 0) -> int:
+    """Where the contents of an MP4 file's first atom of this name begin."""
+    return file.index(name.encode(), start) + 4
+
+
+def patched(file: bytes, place: int, layout: str, *values: int) -> bytes:
+    """The file with integers (big-endian unless `layout` says otherwise) written over it."""
+    new = struct.pack(layout if layout[0] in "<>" else ">" + layout, *values)
+    return file[:place] + new + file[place + len(new) :]
+
+
+def with_edit_list(file: bytes, first: int, shown: int) -> bytes:
+    """An MP4 file that has an edit list, from media time `first` on, `shown` long (movie time)."""
+    place = atom(file, "elst")
+    assert struct.unpack(">I", file[place + 4 : place + 8]) == (1,)
+    return patched(file, place + 8, "II", shown, first)
+
+
+def rotated(file: bytes, matrix: Sequence[float]) -> bytes:
+    """An MP4 file whose track asks to be turned: a, b, c, d of its display matrix."""
+    place = atom(file, "tkhd") + 40
+    a, b, c, d = (round(value * 65536) for value in matrix)
+    return patched(file, place, "iiiii", a, b, 0, c, d)
+
+
+def with_cover(ending: str, order: Sequence[str]) -> bytes:
+    """A film with a cover picture, its streams in this order: "cover", "video", "sound"."""
+    file = io.BytesIO()
+    codecs = {"cover": "png", "video": "libx264", "sound": "aac"}
+    with av.open(file, "w", format=FORMATS[ending]) as container:
+        streams: dict[str, Any] = {}
+        for name in order:
+            streams[name] = container.add_stream(codecs[name], 8000 if name == "sound" else 25)
+            if name != "sound":
+                streams[name].width, streams[name].height = WIDTH, HEIGHT
+                streams[name].pix_fmt = "rgb24" if name == "cover" else "yuv420p"
+            streams[name].options = OPTIONS.get(codecs[name], {})
+        streams["cover"].disposition = av.stream.Disposition.attached_pic.value
+        cover = av.VideoFrame.from_ndarray(np.full((HEIGHT, WIDTH, 3), 255, np.uint8), format="rgb24")
+        coded = streams["cover"].encode(cover) + streams["cover"].encode(None)
+        if "video" in order:
+            coded += packets(streams["video"], 50, range(50), Fraction(1, 25))
+        if "sound" in order:
+            sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            sound.sample_rate = 8000
+            coded += streams["sound"].encode(sound) + streams["sound"].encode(None)
+        for packet in coded:
+            container.mux(packet)
+    return file.getvalue()
+
+
+def superframe(*frames: bytes) -> bytes:
+    """VP9 frames in one packet, with the index that tells them apart."""
+    marker = bytes([0b11000000 | 3 << 3 | len(frames) - 1])  # sizes of four bytes
+    return b"".join(frames) + marker + b"".join(struct.pack("<I", len(frame)) for frame in frames) + marker
+
+
+def obu(content: bytes) -> bytes:
+    """An AV1 frame (its type, its size) of such content."""
+    return b"\x32" + bytes([len(content)]) + content
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How to make a video, and the numbers of the frames that a player shows, in their order."""
+
+    make: Callable[[], bytes]
+    shown: Sequence[int]
+
+
+OPEN_GOP = {"qp": "10", "bf": "3", "x264-params": "keyint=12:open-gop=1:scenecut=0:b-adapt=0:log-level=none"}
+ALL, TWICE = range(50), [*range(25), *range(25)]
+VARYING = [9 * i // 2 + (i % 3) for i in range(25)] + [150 + 2 * i for i in range(25)]
+
+
+def misstated(place: str, offset: int, layout: str, value: int, ending: str = "mp4") -> bytes:
+    """A video whose header states something else."""
+    file = film(ending=ending, codec="libx264" if ending == "mp4" else "mpeg4")
+    return patched(file, file.index(place.encode()) + offset, layout, value)
+
+
+def all_key_frames() -> bytes:
+    """An AVI file whose index calls every frame a key frame."""
+    file = film(ending="avi", codec="mpeg4")
+    index = file.index(b"idx1")
+    for entry in range(50):
+        file = patched(file, index + 8 + 16 * entry + 4, "<I", 0x10)
+    return file
+
+
+KINDS = {
+    "plain": Kind(film, ALL),
+    "times begin at 3 s": Kind(lambda: film(times=range(75, 125)), ALL),
+    "times begin at 3 s, fragments": Kind(
+        lambda: film(times=range(75, 125), muxer={"movflags": "frag_keyframe+empty_moov"}), ALL
+    ),
+    "edit list, begins with a key frame": Kind(lambda: with_edit_list(film(), 14 * 512, 1440), range(12, 48)),
+    "edit list, cut at both ends": Kind(lambda: with_edit_list(film(), 22 * 512, 1000), range(20, 45)),
+    "fewer frames stated": Kind(lambda: misstated("strh", 40, "<I", 20, "avi"), ALL),
+    "more frames stated": Kind(lambda: misstated("strh", 40, "<I", 500, "avi"), ALL),
+    "shorter duration stated": Kind(lambda: misstated("mdhd", 20, "I", 2000), ALL),
+    "longer duration stated": Kind(lambda: misstated("mdhd", 20, "I", 1 << 30), ALL),
+    "key frames are not told": Kind(lambda: film().replace(b"stss", b"free", 1), ALL),
+    "key frames that are none": Kind(all_key_frames, ALL),
+    "no index": Kind(lambda: (file := film(ending="avi", codec="mpeg4"))[: file.index(b"idx1")], ALL),
+    "palette": Kind(lambda: film(ending="avi", codec="rawvideo", pixel_format="pal8"), ALL),
+    "varying rate": Kind(lambda: film(times=VARYING, base=Fraction(1, 100)), ALL),
+    "varying rate in AVI": Kind(
+        lambda: film(ending="avi", codec="mpeg4", times=[i if i < 10 else 3 * i for i in range(50)]), ALL
+    ),
+    "open GOPs": Kind(lambda: film(options=OPEN_GOP), ALL),
+    "B frames in AVI": Kind(lambda: film(ending="avi"), ALL),
+    "hidden frames": Kind(lambda: film(ending="webm", codec="libvpx"), ALL),
+    "VP9": Kind(lambda: film(ending="webm", codec="libvpx-vp9"), ALL),
+    "times begin again": Kind(lambda: film(25, "ts", "mpeg2video") * 2, TWICE),
+    "cover first": Kind(lambda: with_cover("mp4", ["cover", "video"]), ALL),
+    "cover last": Kind(lambda: with_cover("mov", ["video", "cover"]), ALL),
+}
+
+# Reads a clip of a file for each start frame: (clips * crops, 3, T, H, W), or the reason why there is none.
+Read = Callable[..., list[Union[np.ndarray, str]]]
+BASE = {
+    "length_rgb": 4,
+    "scale_h": HEIGHT,
+    "scale_w": WIDTH,
+    "crop_size": HEIGHT,
+    "random_crop": 0,
+    "random_mirror": 0,
+}
+
+
+@functools.cache
+def made(name: str) -> bytes:
+    """The file of a kind."""
+    return KINDS[name].make()
+
+
+def numbers(read: Read, file: bytes, starts: Sequence[Optional[int]], **args: Any) -> list[Union[list[int], str]]:
+    """As `read`, but the frames' numbers of the first row."""
+    found = read(file, starts, **{**BASE, **args})
+    return [clip if isinstance(clip, str) else frame_numbers(clip[0]) for clip in found]
+
+
+def check_start_frames(name: str, read: Read) -> None:
+    """Start frame n is the n-th frame shown; one that leaves too few frames is refused with their number."""
+    shown = list(KINDS[name].shown)
+    last = len(shown) - 4
+    starts = [0, 1, 13, last // 2, last - 1, last, last + 1, last + 4]
+    *good, three, none = numbers(read, made(name), starts, decode_type=2)
+    assert good == [shown[start : start + 4] for start in starts[:-2]]
+    assert str(three).startswith("3 frames from its start frame on, but 4 are needed"), three
+    assert str(none).startswith("0 frames from its start frame on, but 4 are needed"), none
+
+
+def check_random_clips(name: str, read: Read) -> None:
+    """Every start that leaves enough frames is drawn, none more often than another by much."""
+    shown = list(KINDS[name].shown)
+    starts = len(shown) - 3
+    clips = numbers(read, made(name), [None] * 120, decode_type=0, seed=3)
+    possible = [shown[start : start + 4] for start in range(starts)]
+    assert all(clip in possible for clip in clips)
+    drawn = [possible.index(clip) for clip in clips]
+    assert (min(drawn) <= 2 and max(drawn) >= starts - 3) or name == "times begin again"
+    assert len({*drawn}) > 0.4 * len({tuple(clip) for clip in possible})
+    assert sum(place < starts / 2 for place in drawn) in range(40, 81) or name == "times begin again"
+
+
+def check_uniform_clips(name: str, read: Read) -> None:
+    """Spread from the first frame to the last one shown."""
+    shown = list(KINDS[name].shown)
+    [clips] = read(made(name), [None], **{**BASE, "decode_type": 1, "clip_per_video": 3})
+    step = (len(shown) - 4) / 2
+    starts = [0, int(step), int(2 * step)]
+    assert [frame_numbers(clip) for clip in clips] == [shown[start : start + 4] for start in starts]
+
+
+# Display matrices (a, b, c, d), and the corner that the upper left quarter of a frame is shown in.
+TURNS = {
+    "as it is": ((1, 0, 0, 1), (0, 0)),
+    "clockwise": ((0, 1, -1, 0), (0, 1)),
+    "counterclockwise": ((0, -1, 1, 0), (1, 0)),
+    "half a turn": ((-1, 0, 0, -1), (1, 1)),
+    "mirrored": ((-1, 0, 0, 1), (0, 1)),
+    "upside down": ((1, 0, 0, -1), (1, 0)),
+    "transposed": ((0, 1, 1, 0), (0, 0)),
+    "along the other diagonal": ((0, -1, -1, 0), (1, 1)),
+}
+
+
+def check_turn(name: str, read: Read, **args: Any) -> None:
+    """Frames are turned only when asked, and sizes are then those of the turned frames."""
+    matrix, corner = TURNS[name]
+    file = rotated(film(8, codec="mpeg4", quarter=True), matrix)
+    assert white_corner(read(file, [None], **{**BASE, "decode_type": 1, **args})) == (0, 0)
+    turned = {**BASE, "decode_type": 1, "autorotate": 1, **args}
+    assert white_corner(read(file, [None], **turned)) == corner
+    edge = {**turned, "video_res_type": 1, "short_edge": HEIGHT, "crop_per_clip": 2}  # crops along the longer side
+    [crops] = read(file, [None], **edge)
+    down = matrix[0] == 0
+    halves = [
+        [bool(half.mean() > crop[0].mean()) for half in np.array_split(crop[0, 0], 2, int(down))] for crop in crops
+    ]
+    assert len(crops) == 2 and halves[0] != [False, False]
+
+
+def white_corner(found: list[Union[np.ndarray, str]]) -> tuple[int, int]:
+    """(down, across) of the quarter that is white."""
+    [clips] = found
+    assert not isinstance(clips, str), clips
+    frame = clips[0, 0, 0]
+    quarters = {
+        (down, across): quarter.mean()
+        for down, half in enumerate(np.array_split(frame, 2, 0))
+        for across, quarter in enumerate(np.array_split(half, 2, 1))
+    }
+    return max(quarters, key=lambda place: float(quarters[place]))
+
+
+def check_faults(read: Read) -> None:
+    """With original_start_faults=1 frames are found by a share of the stated duration, as the original finds them."""
+    faults = {"decode_type": 2, "original_start_faults": 1}
+    assert numbers(read, made("plain"), [10, 33], **faults) == [[10, 11, 12, 13], [33, 34, 35, 36]]
+    assert numbers(read, made("times begin at 3 s"), [10, 33], **faults) == [[0, 1, 2, 3], [0, 1, 2, 3]]
+    # 25 of 50 stated frames are shown, so each counts half
+    assert numbers(read, made("edit list, cut at both ends"), [20, 33], **faults) == [
+        [30, 31, 32, 33],
+        [37, 38, 39, 40],
+    ]
+    assert numbers(read, film(ending="mkv"), [10], **faults) == [[0, 1, 2, 3]]
+    random = {"decode_type": 0, "seed": 3, "original_start_faults": 1}
+    assert {tuple(clip) for clip in numbers(read, made("times begin at 3 s"), [None] * 20, **random)} == {(0, 1, 2, 3)}
+
+
+def check_rubbish(read: Read) -> None:
+    """What follows a good frame in its packet ends the video after it, not before it."""
+    rubbish = bytes(range(200, 250))
+    vp9 = film(30, "mkv", "libvpx-vp9", change=lambda place, data: superframe(data, rubbish) if place == 12 else data)
+    av1 = film(30, "mkv", "libsvtav1", change=lambda place, data: data + obu(rubbish) if place == 12 else data)
+    for file in (vp9, av1):
+        good, bad = numbers(read, file, [9, 10], decode_type=2)
+        assert good == [9, 10, 11, 12]
+        assert str(bad).startswith("3 frames (decoding ended there: Invalid data found"), bad
+
+
+@functools.cache
+def long_film() -> bytes:
+    """More frames than the original reads of a video."""
+    return film(10_040, "mkv", "ffv1")
+
+
+def check_long(read: Read) -> None:
+    """All frames count, unless max_frames says otherwise."""
+    for limit, last in ((0, 10_036), (10_000, 9_996), (20_000, 10_036)):
+        uniform = {**BASE, "decode_type": 1, "clip_per_video": 3, "max_frames": limit}
+        [clips] = read(long_film(), [None], **uniform)
+        assert not isinstance(clips, str), clips
+        starts = [0, last // 2, last]
+        assert [frame_numbers(clip) for clip in clips] == [[n % 55 for n in range(s, s + 4)] for s in starts]
+        found = numbers(read, long_film(), [10_030], decode_type=2, max_frames=limit)
+        if limit == 10_000:
+            assert "no more are read with max_frames=10000" in str(found[0])
+        else:
+            assert found == [[n % 55 for n in range(10_030, 10_034)]]
+
+
+def check_only_a_cover(read: Read) -> None:
+    [reason] = read(with_cover("mp4", ["sound", "cover"]), [None], **{**BASE, "decode_type": 1})
+    assert reason == "the file has no video stream, only a cover picture"
+
+
+def check_aslant(read: Read) -> None:
+    file = rotated(film(8, codec="mpeg4"), (0.7071, 0.7071, -0.7071, 0.7071))
+    assert numbers(read, file, [None], decode_type=1) == [[0, 1, 2, 3]]
+    [reason] = read(file, [None], **{**BASE, "decode_type": 1, "autorotate": 1})
+    assert str(reason).startswith("its metadata turn it by -45 degrees; autorotate=1 knows right angles only")

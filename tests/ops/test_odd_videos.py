@@ -1,0 +1,75 @@
+"""The kinds of videos that readers get wrong, through the C++ operator, with the checks of tests/odd_videos.py."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+import pytest
+
+from tests import odd_videos
+from tests.odd_videos import KINDS, TURNS
+from tests.ops.databases import record, write
+from tests.ops.operator import needs_library, opened
+
+pytestmark = needs_library
+
+
+def read(file: bytes, starts: Sequence[Optional[int]], **args: Any) -> list[Union[np.ndarray, str]]:
+    """Each start is a record of the same video."""
+    ours = {"on_bad_video": "skip", "get_record_index": 1, "get_skipped": 1, "wrap_around": 0}
+    with tempfile.TemporaryDirectory() as folder:
+        database = write(Path(folder) / "db", [record(file, 0, start) for start in starts])
+        with opened(database, {"batch_size": len(starts), **args, **ours}) as operator:
+            try:
+                batch = operator.run()
+            except RuntimeError as error:  # no record can be read
+                return [re.sub(r".*?the last one is record \d+: ", "", str(error), flags=re.S).split("\n")[0]]
+            reasons = {int(key): reason for key, _, reason in operator.skipped()}
+    clips = batch["data"].reshape(len(batch["record_index"]), -1, *batch["data"].shape[1:])
+    found: dict[int, Union[np.ndarray, str]] = dict(zip(batch["record_index"].tolist(), clips))
+    return [found.get(place, reasons.get(place, "")) for place in range(len(starts))]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_start_frames_are_counted_as_they_are_shown(name: str) -> None:
+    odd_videos.check_start_frames(name, read)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_random_clips_reach_all_of_a_video(name: str) -> None:
+    odd_videos.check_random_clips(name, read)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_uniform_clips(name: str) -> None:
+    odd_videos.check_uniform_clips(name, read)
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_frames_are_turned_when_asked(name: str) -> None:
+    odd_videos.check_turn(name, read)
+
+
+def test_faults_of_the_original() -> None:
+    odd_videos.check_faults(read)
+
+
+def test_frames_before_rubbish_are_kept() -> None:
+    odd_videos.check_rubbish(read)
+
+
+def test_long_videos_are_read_to_their_end() -> None:
+    odd_videos.check_long(read)
+
+
+def test_only_a_cover() -> None:
+    odd_videos.check_only_a_cover(read)
+
+
+def test_an_angle_that_is_not_a_right_one() -> None:
+    odd_videos.check_aslant(read)
