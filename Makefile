@@ -16,10 +16,10 @@ CAFFE2_STAMP = $(CAFFE2_VENV)/.ready
 OPS_LIBRARY = build/ops/libvmz_ops.so
 OPS_SOURCES = $(shell find ops -type f -not -path 'ops/tests/*')
 # Where Python 3.9, torch 1.10.2 and old numpy and protobuf can tell, and Caffe2 itself; of the tools what runs on it.
-CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints video engines ops report workflows)
+CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints video engines ops report workflows docker)
 CAFFE2_TOOL_TESTS = tests/tools -k "caffe2 or compare"
 
-.PHONY: help setup setup-caffe2 ops lock-caffe2 demo demo-train test test-torch test-caffe2 test-all lint format clean
+.PHONY: help setup setup-caffe2 ops lock-caffe2 lock-torch demo demo-train test test-torch test-caffe2 test-all lint format clean
 
 help:
 	@echo "make setup     a virtual environment in $(VENV) with PyTorch, PyAV and VMZ"
@@ -47,10 +47,11 @@ setup-caffe2: $(CAFFE2_STAMP)
 	@missing="$$(scripts/caffe2/missing_packages.sh)"; if [ -z "$$missing" ]; then $(MAKE) --no-print-directory ops; else \
 	    echo "The operator library was not built: apt-get install $$missing, then make setup-caffe2 again." >&2; fi
 
-$(CAFFE2_STAMP): requirements.txt pyproject.toml
+$(CAFFE2_STAMP): requirements.txt requirements-test.txt pyproject.toml
 	@python="$$(PYTHON39='$(PYTHON39)' scripts/caffe2/find_python39.sh)" || exit 2; \
 	    echo "$$python -m venv $(CAFFE2_VENV)"; "$$python" -m venv --clear $(CAFFE2_VENV)
-	$(CAFFE2_RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(CAFFE2_RUN) -m pip install --quiet --disable-pip-version-check --require-hashes \
+	    -r requirements.txt -r requirements-test.txt
 	$(CAFFE2_RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -60,10 +61,20 @@ $(OPS_LIBRARY): $(CAFFE2_STAMP) $(OPS_SOURCES)
 	PYTHON=$(CAFFE2_RUN) ops/build.sh build/ops
 	@touch $@
 
-# uv pip compile, from the package uv; it writes the newest versions that requirements.in allows.
+# uv pip compile, from the package uv; it writes the newest versions that requirements.in and requirements-test.in allow.
+LOCK = uv pip compile --upgrade --python-platform x86_64-manylinux_2_28 --generate-hashes --allow-unsafe --no-annotate \
+	--custom-compile-command "make $@"
+
 lock-caffe2:
-	uv pip compile --upgrade --python-version 3.9 --python-platform x86_64-manylinux_2_28 --generate-hashes \
-	    --allow-unsafe --no-annotate --custom-compile-command "make lock-caffe2" -o requirements.txt requirements.in
+	$(LOCK) --python-version 3.9 -o requirements.txt requirements.in
+	$(LOCK) --python-version 3.9 -c requirements.txt -o requirements-test.txt requirements-test.in
+
+# The images' own locks, of docker/torch.Dockerfile. PyTorch's build for CPUs is not on PyPI.
+lock-torch:
+	$(LOCK) --python-version 3.11 -o docker/torch-requirements-cuda.txt docker/torch-requirements.in
+	$(LOCK) --python-version 3.11 --extra-index-url https://download.pytorch.org/whl/cpu \
+	    --index-strategy unsafe-best-match -c docker/torch-requirements-cuda.txt \
+	    -o docker/torch-requirements-cpu.txt docker/torch-requirements-cpu.in
 
 demo: $(STAMP)
 	PYTHON=$(RUN) CAFFE2_PYTHON=$(CAFFE2_RUN) scripts/demo/run.sh $(DEMO)

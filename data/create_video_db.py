@@ -1,20 +1,38 @@
-"""Make an LMDB of videos from a CSV list with the columns org_video, label and, where used, start_frm and video_id."""
+#!/usr/bin/env python3
+"""Make an LMDB of videos from a list: a CSV with the columns org_video, label and, where used, start_frm and video_id,
+or rows of a path and a label. Labels are numbers or names of classes.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+import _find_vmz  # noqa: F401
 
 from vmz.errors import UsageError, VmzError
 from vmz.workflows.check_videos import check_videos, closing_lines, summary, write_report
 from vmz.workflows.command import Parser, run_tool
-from vmz.workflows.create_db import DatabaseOptions, read_list, write_database
+from vmz.workflows.create_db import DatabaseOptions, check_classes_file, read_list, write_classes, write_database
 
 
 def parser() -> Parser:
     flags = Parser(description=__doc__)
-    flags.add_argument("--list_file", required=True, help="CSV; several labels in one field are parted by ';'")
+    flags.add_argument(
+        "--list_file",
+        required=True,
+        metavar="FILE",
+        help="CSV with column names, or rows 'path label' without; several labels are parted by ';'",
+    )
+    flags.add_argument(
+        "--classes",
+        type=Path,
+        metavar="FILE",
+        help="names of the labels in their order, one a line, .csv or .json, for a list that holds names in place of "
+        "numbers; not given: those of the list in alphabetical order. Kept in <output_file>.classes.txt",
+    )
     flags.add_argument("--output_file", help="folder of the new LMDB; must not exist (needed unless --check)")
     flags.add_argument("--use_list", type=int, default=0, help="1: store paths of the videos instead of their bytes")
     flags.add_argument("--use_video_id", type=int, default=0, help="1: store column video_id")
@@ -49,7 +67,12 @@ def main(argv: Sequence[str]) -> int:
         seed=flags.seed,
     )
     options.check()
-    videos = read_list(flags.list_file, options)
+    listed = read_list(flags.list_file, options, flags.classes)
+    videos = listed.rows
+    if flags.output_file:
+        check_classes_file(listed, flags.output_file)
+    if listed.numbering:
+        print(f"{len(listed.classes)} classes, numbered {listed.numbering}: {first_and_last(listed.classes)}")
     if flags.check:
         checks = check_videos([video.video for video in videos], flags.min_frames, os.cpu_count() or 1)
         report = flags.report or f"{flags.output_file or flags.list_file}.check.csv"
@@ -66,7 +89,15 @@ def main(argv: Sequence[str]) -> int:
     if flags.output_file:
         records, size = write_database(videos, flags.output_file, options, flags.list_file)
         print(f"{records} records, {size} bytes, in {flags.output_file}")
+        if listed.classes:
+            classes = write_classes(listed, flags.output_file)
+            print(f"names of the labels: {classes}; give it as --classes with the other lists of this data")
     return 0
+
+
+def first_and_last(classes: Sequence[str]) -> str:
+    shown = dict(enumerate(classes)) if len(classes) < 4 else {0: classes[0], len(classes) - 1: classes[-1]}
+    return ", ".join(f"{number} {name}" for number, name in shown.items())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import _find_vmz  # noqa: F401
+
 from vmz.errors import UsageError
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dataset_lists import DATASETS, Source, find_videos, read_classes, write_lines, write_list
@@ -29,7 +31,9 @@ def parser() -> Parser:
         "--video_dir", required=True, type=Path, metavar="FOLDER", help="the videos, found by name in any subfolder"
     )
     flags.add_argument("--output_file", required=True, type=Path, metavar="FILE", help="the CSV to write")
-    flags.add_argument("--classes", type=Path, metavar="FILE", help="names of the labels, one a line, in their order")
+    flags.add_argument(
+        "--classes", type=Path, metavar="FILE", help="names of the labels in their order: one a line, .csv or .json"
+    )
     flags.add_argument("--write_classes", type=Path, metavar="FILE", help="write them there")
     flags.add_argument(
         "--missing",

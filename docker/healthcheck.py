@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""The image's health check: a video written here goes through LMDB, VideoInput and a tiny net on real Caffe2.
+"""The image's health check: a video written here goes through an LMDB, the reader and a small network.
 
-Prints one line and exits 0; any failure is an exception. Seconds, CPU only; the line counts the CUDA devices it sees.
+On the engine that VMZ_ENGINE names, as test_net runs it. Prints one line and exits 0; any failure is an exception.
+Seconds, CPU only; the line counts the CUDA devices that torch sees.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -14,10 +18,12 @@ import av
 import numpy as np
 import torch
 
-from vmz.engines.caffe2_workspace import import_caffe2, load_operators
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
+from vmz.workflows.evaluation_command import evaluation_parser, run_evaluation
 
+ENGINE = os.environ.get("VMZ_ENGINE", "pytorch")
+WEIGHTS = Path(__file__).resolve().parents[1] / "models_zoo" / "demo" / "motion_r2plus1d_10.pkl"
 FRAMES, SIDE, LABEL = 8, 64, 3
 
 
@@ -34,33 +40,31 @@ def make_video() -> bytes:
     return buffer.getvalue()
 
 
+def flags(folder: Path) -> list[str]:
+    network = "--model_name=r2plus1d --model_depth=10 --channel_multiplier=0.1 --num_labels=8"
+    clips = f"--clip_length_rgb={FRAMES} --sampling_rate_rgb=1 --clip_per_video=1 --batch_size=1 --check_data=0"
+    files = [f"--load_model_path={WEIGHTS}", f"--test_data={folder / 'lmdb'}"]
+    files += [f"--save_scores={folder / 'scores.npz'}", f"--output={folder / 'results.json'}"]
+    return [f"--engine={ENGINE}", "--num_gpus=0", *network.split(), *clips.split(), *files]
+
+
 def main() -> None:
-    workspace = import_caffe2()
-    load_operators()
-    from caffe2.python import core
-
-    with tempfile.TemporaryDirectory() as folder:
-        database = Path(folder) / "lmdb"
-        with DatabaseWriter(database) as writer:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with DatabaseWriter(folder / "lmdb") as writer:
             writer.write(Record(b"0", make_video(), (LABEL,)))
+        with contextlib.redirect_stdout(io.StringIO()):
+            status = run_evaluation(evaluation_parser(""), flags(folder))
+        assert status == 0, status
+        with np.load(folder / "scores.npz") as kept:
+            softmax, label = kept["softmax"], kept["label"]
+        engine = json.loads((folder / "results.json").read_text())["environment"]["engine"]
 
-        init, net = core.Net("health_init"), core.Net("health")
-        init.CreateDB([], "reader", db=str(database), db_type="lmdb")
-        init.XavierFill([], "w", shape=[5, 3 * FRAMES * 32 * 32])
-        init.ConstantFill([], "b", shape=[5])
-        reader_arguments = {"batch_size": 1, "length_rgb": FRAMES, "scale_h": SIDE, "scale_w": SIDE, "crop_size": 32}
-        net.VideoInput(["reader"], ["data", "label"], decode_type=1, random_crop=0, random_mirror=0, **reader_arguments)
-        net.FC(["data", "w", "b"], "score")
-        net.Softmax("score", "softmax")
-        workspace.RunNetOnce(init)
-        workspace.RunNetOnce(net)
-        softmax, label = workspace.FetchBlob("softmax"), workspace.FetchBlob("label")
-        workspace.ResetWorkspace()  # the reader lets go of the database before its folder goes
-
-    assert softmax.shape == (1, 5) and np.isfinite(softmax).all() and abs(softmax.sum() - 1) < 1e-5, softmax
+    assert softmax.shape == (1, 8) and np.isfinite(softmax).all() and abs(softmax.sum() - 1) < 1e-5, softmax
     assert label.tolist() == [LABEL], label
-    devices = workspace.NumCudaDevices()
-    print(f"healthy: VideoInput and LMDB on Caffe2, torch {torch.__version__}, {devices} CUDA devices")
+    assert engine == ENGINE, engine
+    devices = torch.cuda.device_count()
+    print(f"healthy: a video from an LMDB through {engine}, torch {torch.__version__}, {devices} CUDA devices")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+import _find_vmz  # noqa: F401
+
 from vmz import zoo
 from vmz.errors import VmzError
 from vmz.files import atomic_write

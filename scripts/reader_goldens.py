@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Write docs/reader_goldens.md: how many of the original reader's clips ours gives bit for bit, and why not the others.
 
 Run from the repository root, with the golden data beside it: python scripts/reader_goldens.py

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+import _find_vmz  # noqa: F401
+
 from vmz import zoo
-from vmz.engines.registry import ENGINES
+from vmz.engines.registry import ENGINES, chosen_engine
 from vmz.errors import UsageError, VmzError
 from vmz.workflows.command import Parser, run_tool
 
@@ -202,7 +204,12 @@ def parser() -> Parser:
     running.add_argument("--split", type=int, choices=(1, 2, 3), default=1, help="of HMDB51 and UCF101")
     running.add_argument("--weights", help="checkpoint to start from or to test, in place of the recipe's")
     running.add_argument("--gpus", type=gpu_numbers, default=(), help="GPUs, as 0,1 or 0-7")
-    running.add_argument("--engine", choices=ENGINES, help="of training and testing")
+    running.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default=chosen_engine(),
+        help="of training and testing; not given: that of the environment variable VMZ_ENGINE, or pytorch",
+    )
     running.add_argument("--dry_run", action="store_true", help="print the commands only")
     return flags
 

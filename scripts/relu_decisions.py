@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Write tests/engines/torch_engine/relu_decisions.json: what the original's ReLUs decided by rounding.
 
 The first iteration of a golden training run leaves momenta that differ from exact arithmetic by up to 1e-2. This finds

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Write docs/training_goldens.md and tests/engines/training_bounds.json: how far two runs of the original end apart.
 
 The golden training runs on real Caffe2, once as they are and a few times with every value of the clips up or down by

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.generated_weights import generated_weights, weights_sha256
-from tests.golden import GOLDEN, video_path
+from tests.golden import golden_path, video_path
 from vmz.checkpoints.pickles import save_pickle
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
@@ -25,7 +25,7 @@ def run_tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def load_job(name: str) -> dict[str, Any]:
-    return dict(json.loads((GOLDEN / "e2e" / f"{name}.json").read_text()))
+    return dict(json.loads(golden_path(f"e2e/{name}.json").read_text()))
 
 
 def write_database(path: Path, videos: list[str], labels: list[list[int]]) -> Path:

@@ -18,7 +18,7 @@ from typing import Any, Optional
 import av
 import numpy as np
 
-from tests.golden import GOLDEN, video_path
+from tests.golden import golden_names, golden_path, video_path
 from vmz.video.arguments import FROM_START_FRAME, ORIGINAL_SIZE, VideoInputArgs
 from vmz.video.database import DatabaseWriter
 from vmz.video.decoding import Video
@@ -27,7 +27,6 @@ from vmz.video.records import Record
 from vmz.video.sampling import crop_offsets, output_size, start_timestamp
 from vmz.workflows.dump_clips import to_pixels
 
-READER = GOLDEN / "reader"
 FFMPEG_8 = av.library_versions["libswscale"][0] >= 9
 
 IDENTICAL, REFUSED, READ = "identical", "refused, as the original failed", "read, where the original crashed"
@@ -64,13 +63,13 @@ class Outcome:
 
 def videos() -> list[str]:
     """Names of the videos that have goldens."""
-    return sorted(path.name[: -len(".json")] for path in READER.glob("*.*.json"))
+    return [name[len("reader/") : -len(".json")] for name in golden_names("reader/*.*.json")]
 
 
 def cases_of(video: str, every: int = 1) -> list[dict[str, Any]]:
     """The cases of a video: each `every`-th of those that ask for RGB clips only, and each that asks for flow."""
     cases: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
-    for case in json.loads((READER / f"{video}.json").read_text())["cases"]:
+    for case in json.loads(golden_path(f"reader/{video}.json").read_text())["cases"]:
         cases[asks_for_flow(case)].append(case)
     return cases[False][::every] + cases[True]
 
@@ -136,7 +135,7 @@ def flow_outcome(video: str, case: dict[str, Any], batch: Batch) -> Outcome:
     verdict = SAME_HEIGHT if _cause(video, case) == SAME_HEIGHT else FLOW
     if verdict == FLOW and "data" in case["out"]:
         assert _sha256(batch) == case["out"]["data"]["sha256"], (*where, "the RGB differs")
-    arrays = np.load(READER / f"{video}.npz")
+    arrays = np.load(golden_path(f"reader/{video}.npz"))
     whole = f"case{case['case']:03}_flow" in arrays.files
     if whole:
         difference = np.abs(flow - arrays[f"case{case['case']:03}_flow"])

@@ -17,10 +17,10 @@ from vmz.video.records import Record
 BAD = b"this is a text file\n" * 50
 
 
-def video(path: Path, level: int) -> bytes:
-    """Nine frames of a ramp that moves, different for each level."""
+def video(path: Path, level: int, rate: int = 25) -> bytes:
+    """Nine frames of a ramp that moves, different for each level; `rate` frames a second."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
+        stream = container.add_stream("mpeg4", rate=rate)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for time in range(9):
             ramp = (np.arange(64)[None, :, None] * (1 + level % 3) + 37 * level + 4 * time) % 256

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, top_k_accuracy_score
 
-from vmz.metrics import MAXIMUM, aggregate, in_top_k, multi_label, per_class
+from vmz.metrics import MAXIMUM, aggregate, in_top_k, multi_label, per_class, video_figures, watched
 
 
 def test_aggregate() -> None:
@@ -20,6 +20,22 @@ def test_top_k_is_scikit_learns(k: int) -> None:
     scores, labels = random.rand(200, 7).astype(np.float32), random.randint(0, 7, 200)
     labels[:7] = range(7)
     assert in_top_k(scores, labels, k).mean() == pytest.approx(top_k_accuracy_score(labels, scores, k=k))
+
+
+@pytest.mark.parametrize(("classes", "last"), [(7, "video@5"), (6, "video@5"), (5, "video@5"), (3, "video@3")])
+def test_the_last_accuracy_has_the_name_of_what_it_is(classes: int, last: str) -> None:
+    random = np.random.RandomState(0)
+    scores, labels = random.rand(60, classes).astype(np.float32), random.randint(0, classes, 60)
+    found = video_figures(scores, labels, 5)
+    assert list(found) == ["video@1", last] and (found[last] == 1) == (classes <= 5)
+    assert video_figures(scores[:, :1], np.zeros(60, int), 5) == {"video@1": 1.0}
+    assert found["video@1"] == pytest.approx(np.mean(scores.argmax(axis=1) == labels))
+
+
+def test_what_says_which_epoch_is_best() -> None:
+    assert watched({"clip@1": 0, "video@1": 0, "video@5": 0}) == ("video@1", "clip@1")
+    assert watched({"mAUC": 0, "mAP": 0, "mWAP": 0}) == ("mAP", "mAUC")
+    assert watched({"video@1": 0}) == ("video@1",) and watched({}) == ()
 
 
 def test_a_constant_classifier_is_right_on_class_0_only() -> None:

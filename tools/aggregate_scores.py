@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Figures from the scores that test_net.py --save_scores kept: another aggregation, or several files as one run."""
 
 from __future__ import annotations
@@ -5,11 +6,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import _find_vmz  # noqa: F401
+
 from vmz.files import write_json
 from vmz.workflows.aggregate import aggregate_files
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.evaluation_report import check_outputs
-from vmz.workflows.flags import positive, switch
+from vmz.workflows.flags import TOP_K_HELP, positive, switch
 from vmz.workflows.label_names import read_label_names
 from vmz.workflows.scores import class_lines, figures_line, named_lines
 
@@ -23,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
         choices=(0, 1),
         help="a video's score over its clips: 0 their mean, 1 their maximum; not given: as the run had it",
     )
-    parser.add_argument("--top_k", type=positive, default=5, metavar="N", help="k of the accuracy in the top k")
+    parser.add_argument("--top_k", type=positive, default=5, metavar="N", help=TOP_K_HELP)
     parser.add_argument("--print_per_class_metrics", type=switch, default=0, help="also a line for each class")
     parser.add_argument("--label_names", metavar="FILE", help="names of the classes, as test_net.py takes them")
     parser.add_argument("--output", metavar="FILE", help="results as JSON")

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Run real Caffe2 and PyTorch on the same NetDef, weights and clips, and hold every blob of one against the other."""
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import _find_vmz  # noqa: F401
 import numpy as np
 
 from vmz.checkpoints.seeded import seeded_weights

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Score videos by the mean softmax of the clips that extract_features.py has written, clip after clip, to files."""
 
 from __future__ import annotations
@@ -5,9 +6,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import _find_vmz  # noqa: F401
+
 from vmz.files import write_json
 from vmz.workflows.command import Parser, run_tool
-from vmz.workflows.dense import aggregate_files, feature_files
+from vmz.workflows.dense import aggregate_files, feature_files, figures_text
 from vmz.workflows.flags import not_negative, switch
 
 
@@ -27,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
         write_json(options.output, {"figures": figures, "videos": len(found.ids), "clips": int(found.clips.sum())})
     each = f"{found.clips.min()} to {found.clips.max()}" if found.clips.min() < found.clips.max() else found.clips[0]
     print(f"{len(found.ids)} videos, {found.clips.sum()} clips ({each} a video), of {len(files)} files")
-    print(", ".join(f"{name}: {value}" for name, value in figures.items()))
+    print(figures_text(figures, found.scores.shape[1]))
     return 0
 
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Fuse the dense predictions of two streams, as RGB and optical flow: alpha * first + (1 - alpha) * second."""
 
 from __future__ import annotations
@@ -5,9 +6,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import _find_vmz  # noqa: F401
+
 from vmz.files import write_json
+from vmz.metrics import video_figures
 from vmz.workflows.command import Parser, run_tool
-from vmz.workflows.dense import aggregate_files, feature_files, fuse, video_figures
+from vmz.workflows.dense import TOP_K, aggregate_files, feature_files, figures_text, fuse
 from vmz.workflows.flags import positive
 
 
@@ -29,13 +33,13 @@ def main(argv: Sequence[str]) -> int:
     results = {
         "first": streams[0].figures(),
         "second": streams[1].figures(),
-        "fused": video_figures(fused, streams[0].labels),
+        "fused": video_figures(fused, streams[0].labels, TOP_K),
     }
     if options.output:
         write_json(options.output, {**results, "alpha": options.alpha, "videos": len(fused)})
     print(f"{len(fused)} videos, alpha {options.alpha}")
     for name, figures in results.items():
-        print(f"{name}: " + ", ".join(f"{figure}: {value}" for figure, value in figures.items()))
+        print(f"{name}: {figures_text(figures, fused.shape[1])}")
     return 0
 
 

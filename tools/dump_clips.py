@@ -1,9 +1,12 @@
+#!/usr/bin/env python3
 """Write the clips that a network would see: look here first when an accuracy is off."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+
+import _find_vmz  # noqa: F401
 
 from vmz.errors import UsageError
 from vmz.video.faults import closing_line
@@ -53,6 +56,7 @@ def main(argv: Sequence[str]) -> int:
     if options.contact_sheet:
         write_contact_sheet(dump, options.contact_sheet)
     print_summary(dump)
+    print(f"read by the VideoInput of {options.engine}", file=sys.stderr)
     return 0
 
 

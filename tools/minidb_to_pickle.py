@@ -6,6 +6,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import _find_vmz  # noqa: F401
+
 from vmz.checkpoints.files import DB_TYPES, convert
 from vmz.workflows.command import Parser, run_tool
 

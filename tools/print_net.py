@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Print a network: every op with its output shape, parameters and multiply-adds, or both NetDefs as JSON."""
 
 from __future__ import annotations
@@ -7,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import _find_vmz  # noqa: F401
 
 from vmz.errors import UsageError
 from vmz.models.registry import TEST_NET_NAME, build

@@ -1,9 +1,12 @@
+#!/usr/bin/env python3
 """Evaluate a network on an LMDB of videos by the published clip-to-video protocol."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+
+import _find_vmz  # noqa: F401
 
 from vmz.workflows.command import run_tool
 from vmz.workflows.evaluation_command import evaluation_parser, run_evaluation

@@ -1,9 +1,12 @@
+#!/usr/bin/env python3
 """Evaluate a network on crops too large or too many for one run: test_net.py, a video and a crop at a time."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+
+import _find_vmz  # noqa: F401
 
 from vmz.workflows.command import run_tool
 from vmz.workflows.evaluation_command import evaluation_parser, run_evaluation

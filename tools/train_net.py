@@ -6,11 +6,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import _find_vmz  # noqa: F401
+
 from vmz.files import write_json
-from vmz.workflows import training_plan
+from vmz.workflows import distributed, training_plan
 from vmz.workflows.command import run_tool
 from vmz.workflows.launch import launch
-from vmz.workflows.options import parse, train_parser
+from vmz.workflows.options import parse, train_parser, without_effect
 from vmz.workflows.train import dry_run, train
 
 
@@ -19,6 +21,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--dry_run", action="store_true", help="print the plan and stop; needs no data")
     parser.add_argument("--output", metavar="FILE", help="the result (or the plan) as JSON")
     options = parse(parser, argv)
+    if distributed.rank() == 0:
+        for line in without_effect(parser.given(argv), options.engine):
+            print(line, file=sys.stderr)
     if options.dry_run:
         result = dry_run(options)
         print(training_plan.text(result))

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Optional
 
+import _find_vmz  # noqa: F401
+
 from vmz import zoo
 from vmz.workflows.command import Parser, run_tool
 

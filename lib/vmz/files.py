@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import math
@@ -14,13 +15,15 @@ from typing import IO, Any, Union
 
 from vmz.errors import UsageError, VmzError
 
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 
 def read_text(path: Path, name: str) -> str:
-    """A user's UTF-8 file, with a byte order mark or without. UsageError, about `name`, for one that cannot be read."""
+    """A user's text, UTF-8 or, with a byte order mark, UTF-16. UsageError, about `name`, where it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        return content.decode("utf-16" if content.startswith(UTF16_MARKS) else "utf-8-sig")
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -39,7 +42,7 @@ def atomic_write(path: Union[str, Path], mode: str = "wb") -> Iterator[IO[Any]]:
     except OSError as error:
         raise VmzError(f"cannot write {path}: {error.strerror}; choose a folder that exists and is writable") from error
     try:
-        with os.fdopen(descriptor, mode) as stream:
+        with os.fdopen(descriptor, mode, encoding=None if "b" in mode else "utf-8") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

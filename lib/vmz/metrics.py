@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-WATCHED = ("video@1", "mAP")  # the figure of an evaluation that says which epoch is best
+# Figures of an evaluation that say which epoch is best: the first one, and between equals the next.
+WATCHED = (("video@1", "clip@1"), ("mAP", "mAUC"))
 
 MEAN, MAXIMUM = 0, 1
 
@@ -27,6 +29,26 @@ def in_top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     classes = np.arange(scores.shape[1])
     before = (scores > own) | ((scores == own) & (classes < labels[:, None]))
     return np.asarray(before.sum(axis=1) < k)
+
+
+def video_figures(scores: np.ndarray, labels: np.ndarray, top_k: int) -> dict[str, float]:
+    """video@1 and video@k of scores (videos, classes) and labels (videos,), by name.
+
+    k is `top_k`, or the number of classes where there are fewer: the figure is named for what it is.
+    """
+    ranks = dict.fromkeys((1, min(top_k, scores.shape[1])))
+    return {f"video@{k}": float(in_top_k(scores, labels, k).mean()) for k in ranks}
+
+
+def rank_of(name: str) -> int:
+    """The k of a figure named video@k or clip@k. With as many classes or fewer the figure is always 1."""
+    return int(name.partition("@")[2])
+
+
+def watched(figures: Iterable[str]) -> tuple[str, ...]:
+    """The names among `figures` that say which epoch is best, the first of them first; none where none does."""
+    present = set(figures)
+    return next((tuple(name for name in names if name in present) for names in WATCHED if names[0] in present), ())
 
 
 @dataclass(frozen=True)

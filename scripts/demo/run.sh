@@ -18,7 +18,7 @@ mkdir -p "$OUT"
 set -x
 "$PYTHON" scripts/demo/make_videos.py --output "$OUT/test" --videos_per_class 12
 "$PYTHON" data/create_video_db.py --list_file "$OUT/test/list.csv" --output_file "$OUT/test_lmdb"
-"$PYTHON" "${EVALUATION[@]}" --output "$OUT/results.json" --save_scores "$OUT/scores.npz" \
+"$PYTHON" "${EVALUATION[@]}" --engine pytorch --output "$OUT/results.json" --save_scores "$OUT/scores.npz" \
     --report "$OUT/report.html" --list "$OUT/test/list.csv" --label_names "$OUT/test/classes.txt"
 { set +x; } 2>/dev/null
 if [ ! -x "$CAFFE2_PYTHON" ]; then

@@ -21,7 +21,7 @@ set -x
 "$PYTHON" data/create_video_db.py --list_file "$OUT/train_videos/list.csv" --output_file "$OUT/train_lmdb"
 "$PYTHON" scripts/demo/make_videos.py --output "$OUT/train_test" --videos_per_class 12 --seed 2
 "$PYTHON" data/create_video_db.py --list_file "$OUT/train_test/list.csv" --output_file "$OUT/train_test_lmdb"
-"$PYTHON" tools/train_net.py "${NETWORK[@]}" --train_data "$OUT/train_lmdb" --test_data "$OUT/train_test_lmdb" \
+"$PYTHON" tools/train_net.py "${NETWORK[@]}" --engine pytorch --train_data "$OUT/train_lmdb" --test_data "$OUT/train_test_lmdb" \
     --batch_size 8 --epoch_size 800 --num_epochs "$EPOCHS" --base_learning_rate 0.05 --schedule cosine --warmup_epochs 1 \
     --weight_decay 0.0005 --jitter_scales 128 --random_mirror 0 --shuffle 1 --channels_last 1 --test_every 2 --test_batch_size 4 \
     --file_store_path "$OUT/train_run" --save_model_name motion --report "$OUT/train_run/curves.html" \

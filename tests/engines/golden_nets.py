@@ -6,7 +6,7 @@ import gzip
 import json
 from typing import Any, NamedTuple
 
-from tests.golden import GOLDEN
+from tests.golden import golden_path
 from vmz.netdef.json_form import net_from_json
 
 
@@ -20,7 +20,7 @@ class GoldenNet(NamedTuple):
 
 def golden_net(file: str) -> GoldenNet:
     """A file of golden/nets, with or without its .json.gz."""
-    with gzip.open(GOLDEN / "nets" / (file.partition(".")[0] + ".json.gz")) as stream:
+    with gzip.open(golden_path(f"nets/{file.partition('.')[0]}.json.gz")) as stream:
         form = json.load(stream)
     shapes = [(blob, tuple(shape)) for blob, shape in form["params"] + form["computed_params"]]
     return GoldenNet(net_from_json(form["net"]), net_from_json(form["param_init_net"]), shapes)
@@ -28,4 +28,4 @@ def golden_net(file: str) -> GoldenNet:
 
 def golden_entries() -> list[dict[str, Any]]:
     """The entries of the index that have a file."""
-    return [entry for entry in json.loads((GOLDEN / "nets" / "index.json").read_text()) if "file" in entry]
+    return [entry for entry in json.loads(golden_path("nets/index.json").read_text()) if "file" in entry]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.engines.real_caffe2 import needs_caffe2, needs_operators
-from tests.golden import needs_shared, video_path
+from tests.golden import video_path
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
@@ -103,7 +103,6 @@ def reading(path: Path, **arguments: object) -> Model:
 
 
 @needs_operators
-@needs_shared
 def test_one_pass_over_a_database_leaving_out_what_is_bad(tmp_path: Path) -> None:
     good = video_path("five_frames.mp4").read_bytes()
     path = database(tmp_path / "db", good, b"text", good, good)
@@ -118,7 +117,6 @@ def test_one_pass_over_a_database_leaving_out_what_is_bad(tmp_path: Path) -> Non
 
 
 @needs_operators
-@needs_shared
 def test_a_bad_record_is_one_sentence_that_names_it(tmp_path: Path) -> None:
     path = database(tmp_path / "db", b"text")
     with loaded(reading(path)) as engine, pytest.raises(VmzError, match=r"record 0 of .*/db: not a video") as caught:

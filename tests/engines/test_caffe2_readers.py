@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.engines.real_caffe2 import needs_operators
-from tests.golden import needs_shared, video_path
+from tests.golden import video_path
 from vmz.engines.registry import open_trainer
 from vmz.engines.schedule import Schedule
 from vmz.engines.trainer import ITERATION, POSITION, Build, Trainer, Training
@@ -20,7 +20,7 @@ from vmz.models.registry import Model, build
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
 
-VIDEOS = ("five_frames.mp4", "bikes.mp4", "skeleton.mp4", "portrait.mp4", "h265.mp4")
+VIDEOS = ("five_frames.mp4", "portrait.mp4", "odd_size.avi", "five_frames.mp4", "portrait.mp4")
 READER = {"batch_size": 2, "crop_size": 112, "short_edge": 128, "jitter_scales": [128, 160], "video_res_type": 1}
 OURS = {"length_rgb": 4, "num_decode_threads": 1, "get_record_index": 1, "seed": 3}
 
@@ -61,7 +61,6 @@ def records(trainer: Trainer, devices: int = 1) -> list[list[int]]:
 
 
 @needs_operators
-@needs_shared
 def test_devices_share_each_batch_of_all(videos: Path) -> None:
     with opened(videos, devices=2) as trainer:
         assert [records(trainer, 2) for _ in range(2)] == [[[0, 1], [2, 3]], [[4, 0], [1, 2]]]
@@ -73,7 +72,6 @@ def test_devices_share_each_batch_of_all(videos: Path) -> None:
 
 
 @needs_operators
-@needs_shared
 @pytest.mark.parametrize("devices", [1, 2])
 def test_a_run_goes_on_with_the_videos_that_come_next(videos: Path, devices: int) -> None:
     with opened(videos, devices, shuffle=1) as trainer:
@@ -95,14 +93,12 @@ def test_a_run_goes_on_with_the_videos_that_come_next(videos: Path, devices: int
 
 
 @needs_operators
-@needs_shared
 def test_devices_share_though_the_reader_has_no_seed(videos: Path) -> None:
     with opened(videos, devices=2, seed=0) as one, opened(videos, devices=2, seed=0) as other:
         assert [records(trainer, 2) for trainer in (one, other)] == [[[0, 1], [2, 3]]] * 2
 
 
 @needs_operators
-@needs_shared
 def test_bad_videos_are_left_out_or_stop_the_run(tmp_path: Path) -> None:
     good = video_path("five_frames.mp4").read_bytes()
     path = database(tmp_path / "db", good, b"text", good, good)

@@ -19,7 +19,6 @@ from tests.engines.training_goldens import (
     loss_distance,
     snapshot,
 )
-from tests.golden import needs_shared
 from vmz.engines.trainer import Trainer
 from vmz.models.registry import Model
 from vmz.netdef.protos import OperatorDef
@@ -41,21 +40,18 @@ def check(job: str, iterations: int) -> None:
 
 
 @needs_caffe2
-@needs_shared
 def test_the_first_iteration() -> None:
     check("r2plus1d10", 1)
 
 
 @pytest.mark.slow
 @needs_caffe2
-@needs_shared
 @pytest.mark.parametrize("job", jobs())
 def test_five_iterations(job: str) -> None:
     check(job, ITERATIONS)
 
 
 @needs_caffe2
-@needs_shared
 @pytest.mark.parametrize("job", [jobs()[1], *(pytest.param(job, marks=pytest.mark.slow) for job in jobs()[::2])])
 def test_the_first_iteration_but_for_the_kinks(job: str) -> None:
     """Where rounding decides which ReLU passes, as the original decided: then all is within 1e-4 of the recorded."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.engines.real_caffe2 import needs_caffe2
-from tests.golden import GOLDEN, needs_shared
+from tests.golden import golden_path
 from vmz.engines.caffe2_training_net import ParallelNet, emit
 from vmz.engines.schedule import Schedule
 from vmz.engines.trainer import Training
@@ -25,10 +25,8 @@ from vmz.workflows.training_nets import builder
 
 
 def entries() -> list[dict[str, Any]]:
-    index = GOLDEN / "nets" / "index_tools.json"
-    if not index.is_file():
-        return []
-    return [entry for entry in json.loads(index.read_text()) if entry["file"].startswith("trainnet_")]
+    index = json.loads(golden_path("nets/index_tools.json").read_text())
+    return [entry for entry in index if entry["file"].startswith("trainnet_")]
 
 
 def from_command_line(
@@ -63,10 +61,9 @@ def pairs(shapes: list[tuple[str, tuple[int, ...]]]) -> list[Any]:
 
 
 @needs_caffe2
-@needs_shared
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry["file"][len("trainnet_") : -len(".json.gz")])
 def test_the_nets_of_the_original(entry: dict[str, Any]) -> None:
-    with gzip.open(GOLDEN / "nets" / entry["file"]) as stream:
+    with gzip.open(golden_path(f"nets/{entry['file']}")) as stream:
         golden = json.load(stream)
     found = from_command_line(entry["argv"], entry["role"] == "train", entry["optimize_gradient_memory"])
     assert net_to_json(found.net) == golden["net"]

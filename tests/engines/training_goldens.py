@@ -16,7 +16,7 @@ from typing import Any, Optional
 import numpy as np
 
 from tests.generated_weights import generated_weights, weights_sha256
-from tests.golden import GOLDEN
+from tests.golden import golden_names, golden_path
 from vmz.engines.registry import open_trainer
 from vmz.engines.schedule import Schedule
 from vmz.engines.trainer import MOMENTUM_SUFFIX, Step, Trainer, Training
@@ -36,7 +36,7 @@ Snapshot = dict[str, dict[str, np.ndarray]]
 
 
 def jobs() -> list[str]:
-    return sorted(path.stem for path in (GOLDEN / "train").glob("*.json"))
+    return [Path(name).stem for name in golden_names("train/*.json")]
 
 
 class TrainingGolden:
@@ -44,7 +44,7 @@ class TrainingGolden:
 
     def __init__(self, job: str) -> None:
         self.job = job
-        self.recorded: dict[str, Any] = json.loads((GOLDEN / "train" / f"{job}.json").read_text())
+        self.recorded: dict[str, Any] = json.loads(golden_path(f"train/{job}.json").read_text())
         arguments = self.recorded["build_args"]
         self.clips: int = arguments["batch_size"]
         self.config = ModelConfig.from_mapping(arguments)

@@ -13,8 +13,8 @@ import pytest
 
 from vmz.errors import UsageError, VmzError
 from vmz.features import pickled
-from vmz.features.files import HDF5, NPZ, PICKLE, check_writable, format_of, load_features, save_features
-from vmz.features.table import ArrayTable
+from vmz.features.files import HDF5, NPY, NPZ, PICKLE, check_writable, format_of, load_features, save_features
+from vmz.features.table import ArrayTable, squeezed
 
 FORMATS = [(NPZ, ".npz"), (PICKLE, ".pkl"), pytest.param(HDF5, ".h5")]
 
@@ -44,6 +44,56 @@ def test_round_trip(form: str, ending: str, tmp_path: Path) -> None:
     save_features(path, ArrayTable(arrays()), form)
     assert format_of(path) == form
     assert_same(load_features(path), arrays())
+
+
+@pytest.mark.parametrize("name", ["final_avg", "label", "none"])
+def test_an_npy_is_an_npy(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    save_features(path, ArrayTable({name: arrays()[name]}), format_of(path))
+    assert_same({name: np.load(path, allow_pickle=False)}, {name: arrays()[name]})
+    assert_same(load_features(path), {"features": arrays()[name]})
+
+
+def test_an_npy_holds_one_array(tmp_path: Path) -> None:
+    for refuse in (
+        lambda: check_writable(tmp_path / "a.npy", NPY, ["final_avg", "label"]),
+        lambda: save_features(tmp_path / "a.npy", ArrayTable(arrays()), NPY),
+    ):
+        with pytest.raises(UsageError, match=r"holds one array, but \d blobs .*\(final_avg, label.*\.npz"):
+            refuse()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("form", "ending"), FORMATS)
+def test_a_file_is_read_by_what_it_holds(form: str, ending: str, tmp_path: Path) -> None:
+    """--save_h5=1 takes any name, and a .npy of before is a pickle."""
+    for name in ("a", "a.pkl", "a.npy", "a.npz", "a.1"):
+        save_features(tmp_path / name, ArrayTable(arrays()), form)
+        assert_same(load_features(tmp_path / name), arrays())
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt", "a.mat", "a.PT", "a.parquet", "a.json"])
+def test_names_of_what_we_do_not_write_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is no format of features; choose \.npz, \.npy \(one blob\), \.h5 or \.pkl"):
+        check_writable(tmp_path / name, format_of(name))
+    with pytest.raises(UsageError, match="is not HDF5, which --save_h5=1 writes"):
+        check_writable(tmp_path / name, HDF5)
+    for other in ("a", "a.pkl", "features.v2"):
+        check_writable(tmp_path / other, format_of(other))
+        check_writable(tmp_path / other, HDF5)
+    for other in ("a.npy", "a.npz"):
+        with pytest.raises(UsageError, match="is not HDF5"):
+            check_writable(tmp_path / other, HDF5)
+
+
+def test_squeezed_keeps_rows_and_channels() -> None:
+    for shape, wanted in (
+        ((4, 7, 1, 1, 1), (4, 7)), ((1, 1, 1, 1, 1), (1, 1)), ((4, 7, 1, 5, 5), (4, 7, 5, 5)), ((4,), (4,)),
+        ((4, 1), (4, 1)), ((4, 1, 2, 1, 3), (4, 1, 2, 3)), ((4, 0), (4, 0)),
+    ):  # fmt: skip
+        array = np.arange(np.prod(shape)).reshape(shape)
+        found = squeezed(array)
+        assert found.shape == wanted and np.array_equal(found.ravel(), array.ravel())
 
 
 @pytest.mark.parametrize("largest", [pickled.LARGEST_TEXT, 10])
@@ -118,6 +168,9 @@ def test_a_pickle_of_python_2(tmp_path: Path) -> None:
         ("a.pkl", pickle.dumps({"x": [np.zeros(2), np.zeros(3)]}), "x is no array"),
         ("a.npz", b"PK\x03\x04 nothing more", "not a .npz"),
         ("a.npz", b"", "not a .npz"),
+        ("a.npy", b"\x93NUMPY\x01\x00 nothing more", "not a .npy of an array, or is cut short"),
+        ("a.npy", b"", "not a .npy of an array"),
+        ("a.npy", b"text", "not a .npy of an array"),
     ],
 )
 def test_bad_files(name: str, content: bytes, message: str, tmp_path: Path) -> None:

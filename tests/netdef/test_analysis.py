@@ -4,16 +4,15 @@ import json
 
 import pytest
 
-from tests.golden import GOLDEN, needs_shared
+from tests.golden import golden_path
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.netdef.analysis import ShapeError, infer_shapes, totals
 from vmz.netdef.protos import NetDef, OperatorDef
 
 
-@needs_shared
 def test_flops_params_and_interactions_equal_the_originals_to_the_last_digit() -> None:
-    entries = [e["flops"] for e in json.loads((GOLDEN / "nets" / "index.json").read_text()) if "flops" in e]
+    entries = [e["flops"] for e in json.loads(golden_path("nets/index.json").read_text()) if "flops" in e]
     entries = [e for e in entries if not e["build_args"]["model_name"].startswith(("a_", "av_"))]
     assert len(entries) >= 12
     for entry in entries:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from tests.golden import GOLDEN, needs_shared
+from tests.golden import golden_path
 from vmz.netdef.protos import DATA_TYPES, Argument, NetDef, OperatorDef, TensorProto, TensorProtos
 
 
@@ -14,9 +14,8 @@ def test_wire_format_of_a_record_is_caffe2s() -> None:
     assert record.SerializeToString() == bytes.fromhex("0a07100432036162630a071002220303ac02")
 
 
-@needs_shared
 def test_records_the_original_wrote_survive_a_round_trip() -> None:
-    cases = json.loads((GOLDEN / "reader" / "create_video_db.json").read_text())["cases"]
+    cases = json.loads(golden_path("reader/create_video_db.json").read_text())["cases"]
     seen = 0
     for case in cases.values():
         for _, value in case.get("items_in_cursor_order", []):

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.golden import VIDEOS, needs_shared
+from tests.golden import VIDEOS, needs_shared, video_path
 from tests.ops.corruption import KINDS, variant
 from tests.ops.databases import BASE, write_values
 from tests.ops.operator import needs_library, needs_opencv, opened
@@ -19,7 +19,7 @@ SMALL = ("h265.mp4", "rotate_0.mov", "corrupted.mp4", "arm_wrestling.mp4", "flip
 def damaged(folder, names, count, seed):
     """A database of `count` variants of each video."""
     random = np.random.RandomState(seed)
-    videos = [(VIDEOS / name).read_bytes() for name in names]
+    videos = [video_path(name).read_bytes() for name in names]
     values = [
         variant(KINDS[(i + j) % len(KINDS)], videos[j], videos[(j + 1) % len(videos)], i * len(videos) + j, random)
         for i in range(count)

@@ -1,48 +1,56 @@
 """Each entry of faulty_inputs.json: where the original dies or hands out a stale clip, an error or a counted skip."""
 
+import functools
 import json
 
 import numpy as np
 import pytest
 
-from tests.golden import GOLDEN, needs_shared
+from tests.golden import golden_path, video_path
 from tests.ops.databases import BASE, GOOD, OTHER, SHORT, read, record, write
 from tests.ops.operator import Operator, needs_library, opened
 from vmz.video.reader import REMEDY
 from vmz.video.records import Record
 
-pytestmark = [needs_library, needs_shared]
+pytestmark = needs_library
 
 NO_VIDEO = "record 00001: not a video that can be opened"
 
 
+def held(video, *rest):
+    """A record yet to be made, so that a video which is not here skips its test alone."""
+    return functools.partial(record, video, *rest)
+
+
+def truncated(size):
+    return lambda: record(read(GOOD)[: size or len(read(GOOD)) // 2], 9)
+
+
 def missing(label):
-    return Record(b"", b"/nonexistent/a.mp4", (label,))
+    return lambda: Record(b"", b"/nonexistent/a.mp4", (label,))
 
 
 def good_path(label):
-    from tests.golden import video_path
-
-    return Record(b"", str(video_path(GOOD)).encode(), (label,))
+    return lambda: Record(b"", str(video_path(GOOD)).encode(), (label,))
 
 
 # name: records, arguments, labels of the good ones in order, the error (None: there is none)
 READ = {
     "good_then_short_then_good": (
-        [record(GOOD, 1), record(SHORT, 2), record(OTHER, 3)],
+        [held(GOOD, 1), held(SHORT, 2), held(OTHER, 3)],
         [1, 3],
         "record 00001: 5 frames, but 8 are needed for --clip_length_rgb=8 --sampling_rate_rgb=1",
     ),
-    "short_first": ([record(SHORT, 2), record(GOOD, 1)], [1], "record 00000: 5 frames, but 8"),
+    "short_first": ([held(SHORT, 2), held(GOOD, 1)], [1], "record 00000: 5 frames, but 8"),
     "batch2_good_short": (
-        [record(GOOD, 1), record(SHORT, 2), record(OTHER, 3), record(GOOD, 4)],
+        [held(GOOD, 1), held(SHORT, 2), held(OTHER, 3), held(GOOD, 4)],
         [1, 3, 4],
         "record 00001: 5 frames, but 8",
     ),
-    "corrupted_8x1": ([record("corrupted.mp4", 5)], [5], None),
-    "corrupted_16x1": ([record(GOOD, 1), record("corrupted.mp4", 5)], [1, 5], None),
+    "corrupted_8x1": ([held("corrupted.mp4", 5)], [5], None),
+    "corrupted_16x1": ([held(GOOD, 1), held("corrupted.mp4", 5)], [1, 5], None),
     "corrupted_32": (
-        [record(GOOD, 1), record("corrupted.mp4", 5)],
+        [held(GOOD, 1), held("corrupted.mp4", 5)],
         [1],
         "record 00001: 28 frames (decoding ended there: Invalid data found when processing input), but 32 are needed",
     ),
@@ -56,45 +64,44 @@ READ = {
         [1],
         "record 00000 (/nonexistent/a.mp4): cannot read the file (No such file or directory)",
     ),
-    "empty_bytes": ([record(GOOD, 1), record(b"", 9)], [1], "record 00001: it holds no bytes"),
-    "garbage_100B": ([record(GOOD, 1), record(b"g" * 100, 9)], [1], NO_VIDEO),
-    "garbage_5KB": ([record(GOOD, 1), record(np.random.RandomState(0).bytes(5000), 9)], [1], NO_VIDEO),
-    "truncated_half": ([record(GOOD, 1), record(read(GOOD)[: len(read(GOOD)) // 2], 9)], [1], NO_VIDEO),
-    "truncated_2KB": ([record(GOOD, 1), record(read(GOOD)[:2048], 9)], [1], NO_VIDEO),
-    "video_id_but_decode1_with_startfrm_record": ([record(GOOD, 1, 3, 77)], [1], None),
-    "rotated_90_3frames": ([record("rotate_90.mov", 1)], [1], None),
+    "empty_bytes": ([held(GOOD, 1), held(b"", 9)], [1], "record 00001: it holds no bytes"),
+    "garbage_100B": ([held(GOOD, 1), held(b"g" * 100, 9)], [1], NO_VIDEO),
+    "garbage_5KB": ([held(GOOD, 1), held(np.random.RandomState(0).bytes(5000), 9)], [1], NO_VIDEO),
+    "truncated_half": ([held(GOOD, 1), truncated(None)], [1], NO_VIDEO),
+    "truncated_2KB": ([held(GOOD, 1), truncated(2048)], [1], NO_VIDEO),
+    "video_id_but_decode1_with_startfrm_record": ([held(GOOD, 1, 3, 77)], [1], None),
+    "rotated_90_3frames": ([held("rotate_90.mov", 1)], [1], None),
     "start_beyond_end": (
-        [record(GOOD, 1, 0, 1), record(GOOD, 2, 9999, 2)],
+        [held(GOOD, 1, 0, 1), held(GOOD, 2, 9999, 2)],
         [1],
         "record 00001: 0 frames from its start frame on, but 8 are needed",
     ),
-    "jitter_with_res0": ([record(GOOD, 1)], [1], None),  # train_net writes jitter_scales into every net
-    "start_negative": ([record(GOOD, 1, -5, 1)], [1], None),
+    "jitter_with_res0": ([held(GOOD, 1)], [1], None),  # train_net writes jitter_scales into every net
+    "start_negative": ([held(GOOD, 1, -5, 1)], [1], None),
     "two_frames_short_of_end": (
-        [record(GOOD, 1, 0), record(GOOD, 2, 274)],
+        [held(GOOD, 1, 0), held(GOOD, 2, 274)],
         [1],
         "record 00001: 6 frames from its start frame on, but 8 are needed",
     ),
-    "clip_start_positions_out_of_range": ([record(GOOD, 1)], [], "record 00000: 280 frames, but 408 are needed"),
+    "clip_start_positions_out_of_range": ([held(GOOD, 1)], [], "record 00000: 280 frames, but 408 are needed"),
 }
 
 # name: the record, the error. Neither can be skipped: the whole request is wrong.
 REFUSED = {
-    "no_start_frm_in_record": (record(GOOD), "record 00000 has no start frame, which decode_type=2 needs"),
-    "no_video_id_in_record": (record(GOOD), "record 00000 has no video id, which get_video_id=1 needs"),
-    "multilabel_out_of_range": (record(GOOD, 50), "record 00000 has the labels 50, but num_of_class=10 allows 0 to 9"),
-    "crop_larger_than_scale": (record(GOOD), "scale_h=100 is smaller than crop_size=112"),
-    "short_edge_smaller_than_crop": (record(GOOD), "short_edge=100 must be no smaller than crop_size=112"),
-    "clip2_decode2": (record(GOOD, 0, 0), "clip_per_video=2 needs decode_type=1"),
-    "multilabel_no_num_class": (record(GOOD), "num_of_class must be set"),
-    "crop3_with_random_crop": (record(GOOD), "crop_per_clip=3 needs random_crop=0"),
-    "no_length": (record(GOOD), "length_rgb=0 must be at least 1"),
+    "no_start_frm_in_record": (held(GOOD), "record 00000 has no start frame, which decode_type=2 needs"),
+    "no_video_id_in_record": (held(GOOD), "record 00000 has no video id, which get_video_id=1 needs"),
+    "multilabel_out_of_range": (held(GOOD, 50), "record 00000 has the labels 50, but num_of_class=10 allows 0 to 9"),
+    "crop_larger_than_scale": (held(GOOD), "scale_h=100 is smaller than crop_size=112"),
+    "short_edge_smaller_than_crop": (held(GOOD), "short_edge=100 must be no smaller than crop_size=112"),
+    "clip2_decode2": (held(GOOD, 0, 0), "clip_per_video=2 needs decode_type=1"),
+    "multilabel_no_num_class": (held(GOOD), "num_of_class must be set"),
+    "crop3_with_random_crop": (held(GOOD), "crop_per_clip=3 needs random_crop=0"),
+    "no_length": (held(GOOD), "length_rgb=0 must be at least 1"),
 }
 
 
 def goldens():
-    path = GOLDEN / "reader" / "faulty_inputs.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(golden_path("reader/faulty_inputs.json").read_text())
 
 
 def arguments(name):
@@ -108,7 +115,7 @@ def test_every_entry_is_covered():
 @pytest.mark.parametrize("name", READ)
 def test_a_bad_record_is_an_error(name, tmp_path):
     records, labels, error = READ[name]
-    database = write(tmp_path / "db", records)
+    database = write(tmp_path / "db", [make() for make in records])
     with opened(database, arguments(name)) as operator:
         seen = []
         for _ in range(len(records) + 1):
@@ -138,7 +145,9 @@ def test_a_bad_record_is_skipped_and_counted(name, tmp_path):
         for label in run["label"]
         if len(run["label"]) == 1 and run["valid_pixels"] and run["same_as_previous_run"] != [True]
     }
-    with opened(write(tmp_path / "db", records), {**arguments(name), "on_bad_video": "skip"}) as operator:
+    with opened(
+        write(tmp_path / "db", [make() for make in records]), {**arguments(name), "on_bad_video": "skip"}
+    ) as operator:
         seen = []
         with pytest.raises(RuntimeError, match="EndOfData"):
             while True:
@@ -169,7 +178,7 @@ def test_nothing_to_read_but_bad_records(tmp_path):
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_wrong_request_is_refused(name, tmp_path):
     one, error = REFUSED[name]
-    database = write(tmp_path / "db", [one])
+    database = write(tmp_path / "db", [one()])
     for on_bad_video in ("stop", "skip"):
         with pytest.raises(RuntimeError, match=error):
             Operator(database, {**arguments(name), "on_bad_video": on_bad_video}).run()

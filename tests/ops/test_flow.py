@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.golden import needs_shared, video_path
-from tests.ops.databases import BASE, GOOD, OTHER, SHORT, record, write
+from tests.golden import video_path
+from tests.ops.databases import BASE, ODD, SHORT, TALL, record, write
 from tests.ops.operator import Operator, needs_library, needs_opencv, opened, workspace
 from tests.reader_goldens import FLOW_MEAN, FLOW_SHARE, FLOW_VALUE
 from tests.video.test_images import encoded, picture
@@ -12,7 +12,7 @@ from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import Batch, ClipReader
 from vmz.video.records import Record
 
-pytestmark = [needs_library, needs_opencv, needs_shared]
+pytestmark = [needs_library, needs_opencv]
 
 FLOW = {**BASE, "get_rgb": 0, "get_optical_flow": 1, "length_of": 4, "frame_gap_of": 2}
 IMAGE = {**BASE, "image_as_input": 1, "length_rgb": 1, "decode_type": 0}
@@ -26,7 +26,7 @@ def clean():
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
-    videos = [OTHER, "portrait.mp4", "odd_size.avi", "portrait.mp4"]
+    videos = [ODD, TALL, ODD, TALL]
     return write(tmp_path_factory.mktemp("flow") / "db", [record(v, n, 3, 10 * n) for n, v in enumerate(videos)])
 
 
@@ -98,15 +98,15 @@ def test_random_flow_depends_on_the_seed_only(database):
 
 
 def test_bad_videos_stop_or_are_left_out(tmp_path):
-    cut = video_path(GOOD).read_bytes()[:2000]
-    records = [record("portrait.mp4", 0), record(SHORT, 1), record(cut, 2), record(b"text" * 99, 3), record(OTHER, 4)]
+    cut = video_path(TALL).read_bytes()[:2000]
+    records = [record(TALL, 0), record(SHORT, 1), record(cut, 2), record(b"text" * 99, 3), record(ODD, 4)]
     path = write(tmp_path / "db", records)
     args = {**FLOW, "batch_size": 2, "sampling_rate_of": 2}
     with (
         opened(path, args) as operator,
         pytest.raises(
             RuntimeError,
-            match="record 00001: 5 frames, but 9 are needed for --clip_length_of=4 --sampling_rate_of=2 --frame_gap_of=2;",
+            match="5 frames, but 9 are needed for --clip_length_of=4 --sampling_rate_of=2 --frame_gap_of=2;",
         ),
     ):
         operator.run()

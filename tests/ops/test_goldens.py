@@ -19,7 +19,7 @@ LARGE = {
     "nasa_13013.mp4": 4,
 }
 
-pytestmark = [needs_library, needs_opencv, needs_shared]
+pytestmark = [needs_library, needs_opencv]
 
 
 @pytest.mark.parametrize("video", videos())
@@ -28,6 +28,7 @@ def test_clips_are_the_original_ones(video, tmp_path):
     assert counts[IDENTICAL] > 0
 
 
+@needs_shared
 @pytest.mark.slow
 def test_all_goldens_are_identical_or_explained(tmp_path):
     counts = Counter(outcome.verdict for video in videos() for outcome in outcomes(video, tmp_path))

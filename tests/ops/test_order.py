@@ -5,16 +5,15 @@ import functools
 import numpy as np
 import pytest
 
-from tests.golden import needs_shared
-from tests.ops.databases import BASE, GOOD, OTHER, record, write
+from tests.ops.databases import BASE, ODD, TALL, record, write
 from tests.ops.operator import Operator, core, needs_library, opened, workspace
 from tests.sharding import AUGMENTED, check_shards
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import ClipReader
 
-pytestmark = [needs_library, needs_shared]
+pytestmark = needs_library
 
-VIDEOS = [GOOD, OTHER, "portrait.mp4", "odd_size.avi", "skeleton.mp4"]
+VIDEOS = [TALL, ODD, TALL, ODD, TALL]
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +73,7 @@ def test_going_on_after_plain_reading(database):
 
 
 def test_the_position_counts_what_was_left_out(tmp_path):
-    path = write(tmp_path / "db", [record(b"bad" if n in (1, 3) else GOOD, n) for n in range(5)])
+    path = write(tmp_path / "db", [record(b"bad" if n in (1, 3) else TALL, n) for n in range(5)])
     skip = {"on_bad_video": "skip", "batch_size": 2}
     records, clips, position = read(path, 3, **skip)
     assert records == [0, 2, 4, 0, 2, 4] and position == 10

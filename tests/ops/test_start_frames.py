@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from tests.golden import GOLDEN, needs_shared
+from tests.golden import golden_path
 from tests.ops.databases import read, record, write
 from tests.ops.operator import needs_library, opened
 
-pytestmark = [needs_library, needs_shared]
+pytestmark = needs_library
 
 FRAME = {
     "batch_size": 1,
@@ -25,8 +25,7 @@ FRAME = {
 
 
 def goldens():
-    path = GOLDEN / "reader" / "start_frame_map.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(golden_path("reader/start_frame_map.json").read_text())
 
 
 def first_frames(database, count, **changes):

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from tests.golden import needs_shared
-from tests.ops.databases import BASE, GOOD, OTHER, SHORT, record, value, write
+from tests.ops.databases import BASE, ODD, SHORT, TALL, record, value, write
 from tests.ops.operator import Operator, core, needs_library, opened, workspace
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import ClipReader
 
-pytestmark = [needs_library, needs_shared]
+pytestmark = needs_library
 
 TRAINING = {**BASE, "decode_type": 0, "random_crop": 1, "random_mirror": 1, "seed": 5}
 
@@ -23,7 +22,7 @@ def clean():
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
     """Seven records; the labels are their places, the ids ten times those."""
-    videos = [GOOD, OTHER, "h265.mp4", GOOD, "odd_size.avi", "portrait.mp4", OTHER]
+    videos = [TALL, ODD, TALL, TALL, ODD, TALL, ODD]
     records = [record(video, place, 2, 10 * place) for place, video in enumerate(videos)]
     return write(tmp_path_factory.mktemp("op") / "db", records)
 
@@ -97,7 +96,7 @@ def test_a_seed_decides_and_threads_do_not(database):
 
 
 def test_random_draws_cover_their_ranges(tmp_path):
-    path = write(tmp_path / "db", [record("portrait.mp4")])
+    path = write(tmp_path / "db", [record(TALL)])
     args = {**TRAINING, "length_rgb": 1, "video_res_type": 1, "short_edge": 115, "batch_size": 40}
     with opened(path, {**args, "decode_type": 1}) as operator:  # always frame 0: what differs is crop and mirror
         first = {clip.tobytes() for batch in passes(operator, 10) for clip in batch["data"]}
@@ -122,7 +121,7 @@ def test_random_starts_where_few_frames_are_left_are_drawn_by_number(tmp_path):
 
 
 def test_many_labels(tmp_path):
-    one = record(GOOD)
+    one = record(TALL)
     path = write(tmp_path / "db", [type(one)(b"", one.video, (1, 4)), type(one)(b"", one.video, (0,))])
     args = {**BASE, "batch_size": 2, "clip_per_video": 2, "do_multi_label": 1, "num_of_class": 6}
     with opened(path, args) as operator:
@@ -181,7 +180,7 @@ def test_operators_of_several_devices_share_a_reader(database):
 
 @pytest.mark.parametrize("net_type", ["simple", "dag", "async_scheduling"])
 def test_errors_come_through_every_kind_of_net(net_type, tmp_path):
-    path = write(tmp_path / "db", [record(GOOD), record(SHORT)])
+    path = write(tmp_path / "db", [record(TALL), record(SHORT)])
     with opened(path, BASE, net_type=net_type) as operator:
         operator.run()
         for _ in range(2):
@@ -197,7 +196,7 @@ def test_no_prefetch(database):
 
 
 def test_a_reader_opened_again_under_the_net(database, tmp_path):
-    other = write(tmp_path / "db", [record(OTHER, 50), record(OTHER, 51)])
+    other = write(tmp_path / "db", [record(ODD, 50), record(ODD, 51)])
     with opened(database, {**BASE, "batch_size": 7}) as operator:
         operator.run()
         operator.open(other)
@@ -269,7 +268,7 @@ def test_shapes_are_inferred(database):
 def test_records_with_their_tensors_in_another_order(tmp_path):
     from tests.ops.databases import shuffled_tensors, write_values
 
-    one = record(GOOD, 4, None, 9)
+    one = record(TALL, 4, None, 9)
     path = write_values(tmp_path / "db", [value(one), shuffled_tensors(one)])
     with opened(path, {**BASE, "batch_size": 2, "get_video_id": 1}) as operator:
         batch = operator.run()

@@ -8,7 +8,7 @@ from typing import Any, Optional
 import numpy as np
 
 from vmz.intervals import clustered, wilson
-from vmz.metrics import in_top_k, multi_label, per_class
+from vmz.metrics import in_top_k, multi_label, per_class, video_figures
 from vmz.report.evaluation import Scored
 from vmz.report.thumbnails import jpeg
 
@@ -78,15 +78,16 @@ def results(given: Scored, clips: int = 10, healthy: bool = False) -> dict[str, 
             if not np.isnan(value)
         ]
     else:
-        right = [int(in_top_k(given.scores, given.labels, k).sum()) for k in (1, min(5, classes))]
+        right = round(videos * video_figures(given.scores, given.labels, 5)["video@1"])
         of_clips = (in_top_k(given.scores, given.labels, 1) * (clips - 3)).tolist()
-        figures = {"clip@1": sum(of_clips) / videos / clips, "video@1": right[0] / videos, "video@5": right[1] / videos}
+        figures = {"clip@1": sum(of_clips) / videos / clips, **video_figures(given.scores, given.labels, 5)}
         entries = [vars(entry) for entry in per_class(given.scores, given.labels)]
         intervals = {
             "clip@1": clustered(of_clips, clips),
-            "video@1": wilson(right[0], videos),
-            "video@5": wilson(right[1], videos),
+            "video@1": wilson(right, videos),
         }
+        if classes > 5:
+            intervals["video@5"] = wilson(round(videos * figures["video@5"]), videos)
     return {
         "figures": figures,
         "intervals": intervals,

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.golden import needs_shared, video_path
+from tests.golden import video_path
 from tests.odd_videos import KINDS, made
 from vmz.report import thumbnails
 from vmz.report.thumbnails import WIDTH, jpeg, thumbnail
@@ -59,7 +59,6 @@ def test_what_is_no_video_has_no_picture() -> None:
     assert thumbnail("/nowhere.mp4") is None
 
 
-@needs_shared
 @pytest.mark.parametrize("name", ["h265.mp4", "corrupted.mp4", "portrait.mp4", "odd_size.avi", "rotate_90.mov"])
 def test_real_videos(name: str) -> None:
     picture = thumbnail(str(video_path(name)))

@@ -82,7 +82,11 @@ def assert_both_early(line: str, entries: list[dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_test_net(engine: str, database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = [f"--output={tmp_path / 'r.json'}", f"--report={tmp_path / 'r.html'}", f"--save_scores={tmp_path / 's.npz'}"]
+    files = [
+        f"--output={tmp_path / 'r.json'}",
+        f"--report={tmp_path / 'r.html'}",
+        f"--save_scores={tmp_path / 's.npz'}",
+    ]
     flags = [*NETWORK, f"--engine={engine}", f"--test_data={database}", "--random_weights=1", "--clip_per_video=2"]
     assert tool("test_net")(*flags, *files) == 0
     shown = capsys.readouterr()
@@ -131,7 +135,9 @@ EARLY_ENTRIES = [
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_training(engine: str, database: Path, foreign: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_training(
+    engine: str, database: Path, foreign: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     flags = [*NETWORK, f"--engine={engine}", "--batch_size=2", "--epoch_size=4", "--test_clip_per_video=2"]
     flags += ["--test_batch_size=4", f"--file_store_path={tmp_path}", f"--report={tmp_path / 't.html'}"]
     data = [f"--train_data={database}", f"--test_data={database}", "--num_epochs=2", f"--output={tmp_path / 't.json'}"]

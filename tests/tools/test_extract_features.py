@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ import pytest
 
 from tests.e2e import TOOLS, flags, load_job, run_tool, write_weights
 from tests.engines.real_caffe2 import ENGINES
-from tests.golden import GOLDEN, needs_shared, video_path
+from tests.golden import golden_path, video_path
 from tests.processes import ONE_THREAD, kill, run_processes, start_processes
 from tests.small_videos import BAD, video
 from vmz.features.files import load_features
@@ -28,11 +27,10 @@ SMALL = [
 ]  # fmt: skip
 
 
-@needs_shared
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_golden_job(engine: str, tmp_path: Path) -> None:
     job = load_job("extract_r2plus1d18_startframe")
-    golden = np.load(GOLDEN / "e2e" / "extract_r2plus1d18_startframe.npz")
+    golden = np.load(golden_path("e2e/extract_r2plus1d18_startframe.npz"))
     with DatabaseWriter(tmp_path / "db") as writer:
         for number, (name, label) in enumerate(zip(job["videos"], job["labels"])):
             content, start = video_path(name).read_bytes(), job["start_frm"][number]
@@ -79,7 +77,7 @@ def assert_same(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_all_formats_and_two_processes_hold_the_same(engine: str, seven: Path, tmp_path: Path) -> None:
-    endings = [".npz", ".pkl", *([".h5"] if importlib.util.find_spec("h5py") else [])]
+    endings = [".npz", ".pkl", ".h5"]
     found = {}
     for ending in [*endings, ".2.npz"]:
         path = tmp_path / f"out{ending}"
@@ -162,7 +160,8 @@ def test_memory_does_not_grow_with_the_clips(tmp_path: Path) -> None:
     """The blob kept is 0.5 MB a clip: 380 clips more, were they held, would be 190 MB."""
     content = video(tmp_path / "a.mp4", 1)
     script = (
-        "import resource, runpy, sys; sys.argv = sys.argv[1:]\n"
+        "import os, resource, runpy, sys; sys.argv = sys.argv[1:]\n"
+        "sys.path.insert(0, os.path.dirname(sys.argv[0]))\n"
         "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
         "finally: print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )

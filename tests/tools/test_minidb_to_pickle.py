@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from tests.e2e import run_tool, write_database
-from tests.golden import needs_shared
 from vmz.checkpoints.files import load
 from vmz.checkpoints.mdl import save_mdl
 from vmz.checkpoints.seeded import seeded_weights
@@ -50,7 +49,6 @@ def test_there_and_back(checkpoint: Path, tmp_path: Path) -> None:
             np.testing.assert_array_equal(array, load(checkpoint)[name])
 
 
-@needs_shared
 def test_test_net_takes_either(checkpoint: Path, tmp_path: Path) -> None:
     database = write_database(tmp_path / "db", ["five_frames.mp4", "portrait.mp4"], [[0], [1]])
     pickled = tmp_path / "r2d.pkl"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e import run_tool
-from tests.golden import GOLDEN, needs_shared
+from tests.golden import golden_path
 
 
 def print_net(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -17,11 +17,10 @@ def print_net(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def golden_entries() -> list[dict[str, Any]]:
-    entries = json.loads((GOLDEN / "nets" / "index.json").read_text())
+    entries = json.loads(golden_path("nets/index.json").read_text())
     return [e for e in entries if not e["config"]["build_args"]["model_name"].startswith(("a_", "av_"))]
 
 
-@needs_shared
 def test_every_golden_net_of_the_video_family_is_identical(tmp_path: Path) -> None:
     entries = [entry for entry in golden_entries() if "file" in entry]
     configs = tmp_path / "configs.json"
@@ -31,7 +30,7 @@ def test_every_golden_net_of_the_video_family_is_identical(tmp_path: Path) -> No
     lines = answer.stdout.splitlines()
     different = []
     for entry, line in zip(entries, lines):
-        golden = json.loads(gzip.decompress((GOLDEN / "nets" / entry["file"]).read_bytes()))
+        golden = json.loads(gzip.decompress(golden_path(f"nets/{entry['file']}").read_bytes()))
         # As text, so that 1 and 1.0 differ.
         if json.dumps(json.loads(line), sort_keys=True) != json.dumps(golden, sort_keys=True):
             different.append(entry["id"])
@@ -39,7 +38,6 @@ def test_every_golden_net_of_the_video_family_is_identical(tmp_path: Path) -> No
     assert different == []
 
 
-@needs_shared
 def test_what_the_original_asserts_against_is_refused_by_name(tmp_path: Path) -> None:
     refused = [e["config"] for e in golden_entries() if e.get("raises", "").startswith("AssertionError")]
     configs = tmp_path / "configs.json"

@@ -12,7 +12,8 @@ import pytest
 
 from tests.e2e import flags, load_job, run_tool, write_database, write_weights
 from tests.engines.real_caffe2 import ENGINES
-from tests.golden import GOLDEN, needs_shared, video_path
+from tests.golden import golden_path, video_path
+from tests.small_videos import video as small_video
 from vmz.checkpoints.pickles import save_pickle
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
@@ -40,7 +41,7 @@ def check_job(name: str, tmp_path: Path, engine: str, **changes: object) -> None
     )
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.splitlines()[-2:] == job["printed"]
-    golden, ours = np.load(GOLDEN / "e2e" / f"{name}.npz"), np.load(scores)
+    golden, ours = np.load(golden_path(f"e2e/{name}.npz")), np.load(scores)
     kind = "prob" if "prob" in golden else "softmax"
     assert ours["label"].tolist() == golden["label"].tolist()
     for row, largest in enumerate(np.abs(ours[kind] - golden[kind]).max(axis=1)):
@@ -54,14 +55,12 @@ def check_job(name: str, tmp_path: Path, engine: str, **changes: object) -> None
     assert [str(value) for value in figures.values()] == printed
 
 
-@needs_shared
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", ["r2plus1d10_multilabel"])
 def test_golden_job(name: str, engine: str, tmp_path: Path) -> None:
     check_job(name, tmp_path, engine)
 
 
-@needs_shared
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
@@ -108,12 +107,12 @@ def records(path: Path, *contents: bytes) -> Path:
 
 @pytest.fixture(scope="module")
 def small_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five short videos, so that no batch size of 2 or 3 divides them."""
-    names = ["five_frames.mp4", "portrait.mp4", "h265.mp4", "odd_size.avi", "skeleton.mp4"]
-    return records(tmp_path_factory.mktemp("lmdb") / "db", *(video_path(name).read_bytes() for name in names))
+    """Five short videos, so that no batch size of 2 or 3 divides them; their frame rates differ."""
+    folder = tmp_path_factory.mktemp("lmdb")
+    golden = [video_path(name).read_bytes() for name in ("five_frames.mp4", "portrait.mp4", "odd_size.avi")]
+    return records(folder / "db", *golden, *(small_video(folder / f"{rate}.mp4", rate, rate) for rate in (15, 30)))
 
 
-@needs_shared
 def test_each_video_counts_once_whatever_the_batch(small_weights: Path, small_database: Path, tmp_path: Path) -> None:
     found = []
     for batch in (1, 2, 3):
@@ -132,7 +131,6 @@ def test_each_video_counts_once_whatever_the_batch(small_weights: Path, small_da
         assert other["label"].tolist() == found[0]["label"].tolist()
 
 
-@needs_shared
 def test_bad_videos_stop_or_are_left_out_and_listed(small_weights: Path, tmp_path: Path) -> None:
     good = video_path("five_frames.mp4").read_bytes()
     database = records(tmp_path / "db", good, b"this is a text file\n" * 50, good, good[: len(good) // 8], good)
@@ -148,7 +146,6 @@ def test_bad_videos_stop_or_are_left_out_and_listed(small_weights: Path, tmp_pat
     assert result["videos"] == 3 and [bad["key"] for bad in result["skipped"]] == ["1", "3"]
 
 
-@needs_shared
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_page_names_and_the_time_of_each_part(
     engine: str, small_weights: Path, small_database: Path, tmp_path: Path
@@ -173,7 +170,6 @@ def test_a_page_names_and_the_time_of_each_part(
     assert results["data"]["records"] == 5 and results["data"]["duplicates"] == []
 
 
-@needs_shared
 def test_requests_that_could_only_fail_at_the_end_fail_at_once(small_database: Path, tmp_path: Path) -> None:
     arguments = [*SMALL, f"--test_data={small_database}", "--random_weights=1"]
     names = tmp_path / "names.txt"
@@ -188,7 +184,6 @@ def test_requests_that_could_only_fail_at_the_end_fail_at_once(small_database: P
         assert answer.returncode == 2 and said in answer.stderr and len(answer.stderr.splitlines()) == 1
 
 
-@needs_shared
 @pytest.mark.parametrize(
     ("video", "named"),
     [
@@ -202,7 +197,7 @@ def test_a_bad_video_is_one_sentence(video: str, named: str, small_weights: Path
     contents = {
         "text": b"no video at all\n" * 100,
         "short": video_path("five_frames.mp4").read_bytes(),
-        "audio": (GOLDEN / "av" / "reader" / "tone.m4a").read_bytes(),
+        "audio": golden_path("av/reader/tone.m4a").read_bytes(),
         "empty": b"",
     }[video]
     database = records(tmp_path / "db", contents)
@@ -214,7 +209,6 @@ def test_a_bad_video_is_one_sentence(video: str, named: str, small_weights: Path
     assert named in answer.stderr and "Traceback" not in answer.stderr
 
 
-@needs_shared
 def test_a_truncated_record_and_a_foreign_lmdb_are_named(small_weights: Path, tmp_path: Path) -> None:
     foreign, broken = tmp_path / "foreign", tmp_path / "broken"
     for path, value in ((foreign, b"\xff\xfe not a record"), (broken, None)):
@@ -239,7 +233,6 @@ class Payload:
         return os.system, ("touch payload_ran",)
 
 
-@needs_shared
 def test_a_malicious_pickle_does_not_run(small_database: Path, tmp_path: Path) -> None:
     path = tmp_path / "evil.pkl"
     path.write_bytes(pickle.dumps({"blobs": {"conv1_w": Payload()}}))
@@ -249,7 +242,6 @@ def test_a_malicious_pickle_does_not_run(small_database: Path, tmp_path: Path) -
     assert not Path("payload_ran").exists()
 
 
-@needs_shared
 def test_weights_of_another_network_or_another_head_are_refused(
     small_database: Path, small_weights: Path, tmp_path: Path
 ) -> None:
@@ -264,7 +256,6 @@ def test_weights_of_another_network_or_another_head_are_refused(
     assert answer.returncode == 1 and "7 labels" in answer.stderr and "--num_labels=9" in answer.stderr
 
 
-@needs_shared
 def test_labels_beyond_num_labels_are_named(small_database: Path, tmp_path: Path) -> None:
     weights = save(tmp_path / "r2d3.pkl", ModelConfig("r2d", 10, num_labels=3, clip_length=4))
     arguments = [flag for flag in SMALL if "num_labels" not in flag]
@@ -292,7 +283,6 @@ def test_wrong_requests(arguments: list[str], status: int, named: str) -> None:
     assert named in answer.stderr and len(answer.stderr.splitlines()) == 1
 
 
-@needs_shared
 def test_no_weights_and_no_file(small_database: Path) -> None:
     data = f"--test_data={small_database}"
     answer = run_tool("test_net.py", *SMALL, data)

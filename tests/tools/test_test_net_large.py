@@ -11,7 +11,7 @@ import pytest
 from tests.e2e import flags, load_job, run_tool, write_database
 from tests.engines.real_caffe2 import ENGINES
 from tests.generated_weights import generated_weights
-from tests.golden import GOLDEN, SHARED, needs_shared
+from tests.golden import SHARED, golden_path, needs_shared
 from tests.small_videos import database
 from tests.tools.test_test_net import check_job
 from tests.workflows.test_options import TRAPS
@@ -62,7 +62,7 @@ def test_columns_that_the_original_left_unwritten(engine: str, tmp_path: Path) -
         opened.load(model.param_init_net, prediction, weights, keep=["softmax"])
         opened.feed("data", clip)
         opened.run()
-        golden = np.load(GOLDEN / "e2e" / "large_ipcsn50_conv256_3crop.npz")["softmax"][5]
+        golden = np.load(golden_path("e2e/large_ipcsn50_conv256_3crop.npz"))["softmax"][5]
         assert np.abs(opened.fetch("softmax")[0] - golden).max() <= 2e-8
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import pytest
@@ -18,8 +19,9 @@ from tests.e2e import TOOLS, run_tool
 from tests.engines.real_caffe2 import ENGINES
 from tests.motion import TINY_NETWORK, write_motion_database
 from tests.processes import run_processes
+from tests.report.test_training import rows_of_epochs
 from vmz.checkpoints.files import load_about
-from vmz.checkpoints.mdl import load_mdl
+from vmz.checkpoints.mdl import load_mdl, load_mdl_about
 from vmz.checkpoints.pickles import load_pickle, save_pickle
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.models.config import ModelConfig
@@ -47,20 +49,22 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_two_epochs_and_what_they_leave(engine: str, database: Path, tmp_path: Path) -> None:
+    """Epochs of 5 iterations with a point every 2: the last one of an epoch is short."""
     output, page = tmp_path / "result.json", tmp_path / "page.html"
     more = [f"--test_data={database}", f"--output={output}", f"--report={page}", f"--engine={engine}"]
-    answer = run_tool("train_net.py", *flags(database, tmp_path, *more))
+    answer = run_tool("train_net.py", *flags(database, tmp_path, *more, "--epoch_size=10"))
     assert answer.returncode == 0, answer.stderr
     result = json.loads(output.read_text())
-    assert [entry["iteration"] for entry in result["epochs"]] == [4, 8]
-    assert [point["iteration"] for point in result["points"]] == [2, 4, 6, 8]
+    assert [entry["iteration"] for entry in result["epochs"]] == [5, 10]
+    assert [point["iteration"] for point in result["points"]] == [2, 4, 5, 6, 8, 10]
+    assert [point["clips"] for point in result["points"]] == [4, 4, 2, 2, 4, 4]
     assert all(0 < point["loss"] < 40 and 0 <= point["accuracy"] <= 1 for point in result["points"])
     assert all(0 <= entry["figures"]["video@1"] <= 1 and entry["test_videos"] == 8 for entry in result["epochs"])
     assert answer.stdout.splitlines()[-1] == f"wrote {tmp_path / 'run_2.pkl'}"
-    assert "<svg" in page.read_text()
+    check_all_places_agree(result, answer, page.read_text())
 
     state, weights = load_mdl(tmp_path / "run_2.mdl"), load_pickle(tmp_path / "run_2.pkl")
-    assert int(state["optimizer_iteration"][0]) == 8
+    assert int(state["optimizer_iteration"][0]) == 10
     assert np.array_equal(state["conv1_w"], weights["conv1_w"])
     assert state["conv1_w_momentum"].shape == weights["conv1_w"].shape
     about = load_about(tmp_path / "run_2.pkl")
@@ -77,9 +81,36 @@ def test_two_epochs_and_what_they_leave(engine: str, database: Path, tmp_path: P
         assert json.loads(again.read_text())["figures"] == result["epochs"][-1]["figures"]
 
 
+def check_all_places_agree(result: dict[str, Any], answer: subprocess.CompletedProcess[str], page: str) -> None:
+    """The JSON, its points, the log's line of an epoch, the last progress line before it and the page's table."""
+    rows = rows_of_epochs(page)
+    for entry, row in zip(result["epochs"], rows):
+        points = [point for point in result["points"] if point["epoch"] == entry["epoch"]]
+        clips = sum(point["clips"] for point in points)
+        assert clips == entry["clips"] == 10
+        for name in ("loss", "accuracy"):
+            assert sum(point[name] * point["clips"] for point in points) / clips == pytest.approx(
+                entry[name], rel=1e-12
+            )
+        loss, accuracy = f"{entry['loss']:.4f}", f"{entry['accuracy']:.4f}"
+        assert f"epoch {entry['epoch']}/2, loss {loss}, accuracy {accuracy}, rate 0.01" in answer.stdout
+        assert row[0] == str(entry["epoch"]) and row[2] == loss and row[3] == f"{100 * entry['accuracy']:.2f}\u00a0%"
+        assert row[5] == f"{100 * entry['figures']['video@1']:.2f}\u00a0%"
+    assert len(rows) == 2
+    notes = re.findall(r"4/5 iterations.*loss (\S+) \(epoch (\S+)\), accuracy \S+ \(epoch \S+\)", answer.stderr)
+    first = [point for point in result["points"] if point["iteration"] in (2, 4)]
+    assert notes[0] == (f"{first[1]['loss']:.4f}", f"{(first[0]['loss'] + first[1]['loss']) / 2:.4f}")
+
+
 def final_state(folder: Path) -> dict[str, bytes]:
     state = load_mdl(folder / "run_2.mdl")
     return {name: array.tobytes() for name, array in state.items()}
+
+
+def means(folder: Path) -> list[tuple[float, float, float]]:
+    """Of the epochs, as the last checkpoint's history tells them."""
+    epochs = load_mdl_about(folder / "run_2.mdl")["run"]["history"]["epochs"]
+    return [(entry["loss"], entry["accuracy"], entry["clips"]) for entry in epochs]
 
 
 def run_until(folder: Path, delay: Optional[float], *arguments: str) -> float:
@@ -109,6 +140,7 @@ def check_kills(database: Path, folder: Path, kills: int) -> None:
         assert again.returncode == 0, again.stderr
         resumed += "going on from" in again.stdout
         assert final_state(victim) == final_state(folder / "alone")
+        assert means(victim) == means(folder / "alone")
         assert not list(victim.glob(".run_*")), "what a killed run left half-written is cleared away"
     assert resumed == kills
 

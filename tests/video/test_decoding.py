@@ -1,10 +1,9 @@
 import pytest
 
-from tests.golden import needs_shared, video_path
+from tests.golden import video_path
 from vmz.video.decoding import DecodingError, Video, _BestEffortClock
 
 
-@needs_shared
 def test_what_the_container_states():
     with Video(str(video_path("arm_wrestling.mp4"))) as video:
         assert (video.width, video.height, video.duration, video.frames) == (340, 256, 143360, 280)
@@ -14,20 +13,17 @@ def test_what_the_container_states():
         assert video.packets() == 310
 
 
-@needs_shared
 def test_rotation_is_ignored():
     with Video(str(video_path("rotate_90.mov"))) as video:
         assert [(frame.width, frame.height) for frame, _ in video.read()] == [(568, 320)] * 3
 
 
-@needs_shared
 def test_an_error_in_the_middle_ends_the_video_and_is_told():
     with Video(str(video_path("corrupted.mp4"))) as video:
         assert sum(1 for _ in video.read()) == 28
         assert "Invalid data" in video.ended_by
 
 
-@needs_shared
 def test_the_format_is_told_from_the_content_not_from_the_name(tmp_path):
     (tmp_path / "video.txt").write_bytes(video_path("h265.mp4").read_bytes())
     with Video(str(tmp_path / "video.txt")) as video:

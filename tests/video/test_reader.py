@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.golden import GOLDEN, needs_shared, video_path
+from tests.golden import golden_path, video_path
 from tests.sharding import AUGMENTED, check_shards
 from vmz.errors import UsageError, VmzError
 from vmz.video.arguments import VideoInputArgs
@@ -384,10 +384,9 @@ def content_of(entry):
     return entry if isinstance(entry, bytes) else video_path(entry).read_bytes()
 
 
-@needs_shared
 @pytest.mark.parametrize("name", FAULTS)
 def test_faulty_inputs_end_in_a_sentence(name, tmp_path):
-    golden = json.loads((GOLDEN / "reader" / "faulty_inputs.json").read_text())
+    golden = json.loads(golden_path("reader/faulty_inputs.json").read_text())
     assert set(golden) == set(FAULTS)
     entries, held, message = FAULTS[name]
     arguments = {**BASE, "scale_h": 128, **golden[name]["args"], "wrap_around": 0}

@@ -5,11 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from tests.golden import GOLDEN, needs_shared, video_path
+from tests.golden import golden_path, video_path
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
 
-MAP = GOLDEN / "reader" / "start_frame_map.json"
 FRAME = {
     "batch_size": 1,
     "length_rgb": 1,
@@ -21,11 +20,9 @@ FRAME = {
     "random_mirror": 0,
 }
 
-pytestmark = needs_shared
-
 
 def first_frames():
-    return json.loads(MAP.read_text()) if MAP.exists() else {}
+    return json.loads(golden_path("reader/start_frame_map.json").read_text())
 
 
 def every_frame(path, count):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests import odd_videos
-from tests.golden import needs_shared, video_path
+from tests.golden import video_path
 from vmz.errors import UsageError
 from vmz.video.arguments import UNIFORM, VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
@@ -80,7 +80,6 @@ def test_windows_that_overlap(stride: str, more: dict[str, object], tmp_path: Pa
     check_against_clips(source, windows, args)
 
 
-@needs_shared
 @pytest.mark.parametrize("name", ["arm_wrestling.mp4", "flipping_a_pancake.mkv"])
 def test_real_videos(name: str) -> None:
     source, args = str(video_path(name)), arguments(length_rgb=8, sampling_rate_rgb=2)

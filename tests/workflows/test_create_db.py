@@ -6,7 +6,7 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from tests.golden import GOLDEN, needs_shared, video_path
+from tests.golden import golden_path, video_path
 from tests.small_videos import broken_in_the_middle, cut_off, encoded, rotated
 from vmz.errors import UsageError
 from vmz.video.database import VideoDatabase
@@ -34,11 +34,9 @@ def items(path):
 
 
 def golden_cases():
-    path = GOLDEN / "reader" / "create_video_db.json"
-    return json.loads(path.read_text()) if path.exists() else {"cases": {"absent": {}}}
+    return json.loads(golden_path("reader/create_video_db.json").read_text())
 
 
-@needs_shared
 @pytest.mark.parametrize("name", golden_cases()["cases"])
 def test_golden_databases_are_equal_byte_for_byte(name, tmp_path, monkeypatch):
     golden = golden_cases()
@@ -78,20 +76,20 @@ def test_paths_start_frames_and_ids_are_stored(tmp_path):
 @pytest.mark.parametrize(
     ("text", "flags", "message"),
     [
-        ("video,label\na.mp4,1\n", (), "no column org_video"),
+        ("clip,number\na.mp4,1\n", (), "no column org_video"),
         ("org_video,label\na.mp4,1\n", ("--use_video_id=1",), "no column video_id (for --use_video_id=1)"),
         (
             "org_video,label\na.mp4,1\nz.mp4,1\n",
             (),
             "1 of the 2 videos of list.csv cannot be found: first z.mp4 (line 3)",
         ),
-        ("org_video,label\na.mp4,dog\n", (), "line 2 of list.csv has label 'dog', which must be an integer"),
+        ("org_video,label\na.mp4,1\nb.mp4,dog\n", (), "numbers as well as names: 1 on line 2, 'dog' on line 3"),
         ("org_video,label\na.mp4,1.5\n", (), "label '1.5'"),
         ("org_video,label\na.mp4,4294967296\n", (), "does not fit in 32 bits"),
         ("org_video,label\na.mp4\n", (), "line 2 of list.csv has no label"),
         ("org_video,label\n,1\n", (), "names no video"),
         ("org_video,label\n", (), "has no rows"),
-        ("", (), "no column org_video"),
+        ("", (), "the list list.csv is empty"),
         ("org_video,label\na.mp4,1\n", ("--num_epochs=2",), "--use_list=1"),
         ("org_video,label\na.mp4,1\n", ("--seed=-1",), "--seed=-1"),
         ("org_video,label\na.mp4,1\n", ("--list_file=none.csv",), "cannot read the list none.csv"),
@@ -126,7 +124,6 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path, monkeypatch):
     assert set(tmp_path.iterdir()) == before
 
 
-@needs_shared
 def test_check_reports_bad_short_and_odd_videos(tmp_path):
     (tmp_path / "text.mp4").write_text("not a video\n" * 100)
     rows = [tmp_path / "text.mp4", *map(video_path, ("corrupted.mp4", "h265.mp4", "portrait.mp4", "portrait.mp4"))]
@@ -187,3 +184,32 @@ def test_check_names_videos_that_end_early_and_rotations(tmp_path):
         "1 video carries a rotation in the metadata, and the frames are read as stored, not turned: "
         "turned.mp4 (90 degrees)"
     )
+
+
+def test_names_of_classes_are_numbered_and_kept_beside_the_database(tmp_path):
+    write_list(tmp_path, "b.mp4 zumba\na.mp4 archery\n")
+    flags = ("--list_file=list.csv", "--shuffle=0")
+    done = run(*flags, "--output_file=db", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "2 classes, numbered in alphabetical order: 0 archery, 1 zumba",
+        "2 records, 58 bytes, in db",
+        "names of the labels: db.classes.txt; give it as --classes with the other lists of this data",
+    ]
+    assert (tmp_path / "db.classes.txt").read_text() == "archery\nzumba\n"
+    with VideoDatabase(tmp_path / "db") as database:
+        assert [record.labels for record in database] == [(1,), (0,)]
+    (tmp_path / "classes.json").write_text('{"zumba": 0, "yoga": 1, "archery": 2}')
+    done = run(*flags, "--output_file=other", "--classes=classes.json", cwd=tmp_path)
+    assert done.stdout.startswith("3 classes, numbered in the order of --classes=classes.json: 0 zumba, 1 yoga, 2 arc")
+    with VideoDatabase(tmp_path / "other") as database:
+        assert [record.labels for record in database] == [(0,), (2,)]
+    (tmp_path / "twice.csv").write_text("name\nzumba\narchery\nzumba\n")
+    done = run(*flags, "--output_file=third", "--classes=twice.csv", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--classes=twice.csv names the class 'zumba' twice" in done.stderr
+    (tmp_path / "third.classes.txt").write_text("mine\n")
+    done = run(*flags, "--output_file=third", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "third.classes.txt exists already, with other names" in done.stderr
+    assert (tmp_path / "third.classes.txt").read_text() == "mine\n" and not (tmp_path / "third").exists()

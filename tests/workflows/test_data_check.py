@@ -218,7 +218,9 @@ def test_videos_that_carry_a_rotation_are_counted_and_named(tmp_path: Path) -> N
     report = check(path)
     assert report.rotated == [f"record {number} of {path}: 90 degrees" for number in (1, 2)]
     [warning] = [line for line in report.warnings if "rotation" in line]
-    assert warning.startswith("2 videos carry a rotation in the metadata, and the frames are read as stored, not turned")
+    assert warning.startswith(
+        "2 videos carry a rotation in the metadata, and the frames are read as stored, not turned"
+    )
     assert "(of 3 looked at): record 1 of" in warning
     assert report.short_sides == check(database(tmp_path / "plain", (ONE, 1), (TWO, 1), (THREE, 2))).short_sides
 
@@ -237,3 +239,22 @@ def test_the_wrong_use_local_file_is_refused(held: str, tmp_path: Path) -> None:
     path = database(tmp_path / "db", (b"v/a.mp4" if held == "paths" else ONE, 1))
     with pytest.raises(UsageError, match=f"holds {'paths of' if held == 'paths' else 'the bytes of'} videos"):
         check(path, f"--use_local_file={int(held == 'bytes')}")
+
+
+def test_names_in_the_list_are_numbered_as_the_database_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = database(tmp_path / "db", (ONE, 1), (TWO, 0))
+    (tmp_path / "one.mp4").write_bytes(ONE)
+    (tmp_path / "two.mp4").write_bytes(TWO)
+    (tmp_path / "val.txt").write_text(f"{tmp_path}/one.mp4 archery\n{tmp_path}/two.mp4 zumba\n")
+    flag = f"--list={tmp_path / 'val.txt'}"
+    report = check(path, flag)  # alphabetical: archery is 0, but 1 in the database
+    assert report.listed is not None and len(report.listed.relabelled) == 2
+    print_warnings(report)
+    assert "val.txt: its classes are numbered in alphabetical order" in capsys.readouterr().err
+    (tmp_path / "names.txt").write_text("zumba\narchery\n")
+    report = check(path, flag, f"--label_names={tmp_path / 'names.txt'}")
+    assert report.listed is not None and not report.listed.relabelled
+    (tmp_path / "names.txt").rename(tmp_path / "db.classes.txt")  # where create_video_db.py keeps them
+    report = check(path, flag)
+    assert report.listed is not None and not report.listed.relabelled
+    assert report.list_numbering == f"in the order of {tmp_path / 'db.classes.txt'}"

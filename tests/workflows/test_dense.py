@@ -13,7 +13,7 @@ from tests.features.test_files import python2_pickle
 from vmz.errors import UsageError, VmzError
 from vmz.features.files import format_of, save_features
 from vmz.features.table import ArrayTable
-from vmz.workflows.dense import aggregate_files, feature_files, fuse
+from vmz.workflows.dense import DensePrediction, aggregate_files, feature_files, figures_text, fuse
 
 
 def clips(seed: int = 0, count: int = 40, videos: int = 6, classes: int = 7) -> dict[str, np.ndarray]:
@@ -57,6 +57,10 @@ def test_the_mean_over_a_videos_clips_in_all_files(most: int, tmp_path: Path) ->
     figures = found.figures()
     assert figures["video@1"] == np.mean(ranked[:, 0] == found.labels)
     assert figures["video@5"] == np.mean((ranked[:, :5] == found.labels[:, None]).any(axis=1))
+    few = DensePrediction(found.ids, found.scores[:, :3], found.labels % 3, found.clips, found.right_clips).figures()
+    assert list(few) == ["clip@1", "video@1", "video@3"]
+    assert figures_text(few, 3).endswith(", video@3: 1.0 (always: the network has 3 classes)")
+    assert "always" not in figures_text(figures, 7)
     if not most:
         assert figures["clip@1"] == np.mean(arrays["softmax"].argmax(axis=1) == arrays["label"])
 
@@ -78,6 +82,18 @@ def test_a_file_of_2018(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(python2_pickle().replace(b"\x03\x00\x00\x00\x01", b"\x01\x00\x00\x00\x01"))
     found = aggregate_files([tmp_path / "a.pkl"])
     assert found.ids.tolist() == [7, 8] and found.labels.tolist() == [1, 1] and found.figures()["video@1"] == 0
+
+
+def test_scores_with_axes_of_1_and_without_are_alike(tmp_path: Path) -> None:
+    """As extract_features writes them with --keep_axes=1 and 0; a .npy has no labels, and says so."""
+    arrays = clips()
+    maps = {**arrays, "softmax": arrays["softmax"].reshape(40, 7, 1, 1, 1), "label": arrays["label"].reshape(40, 1)}
+    one = aggregate_files(feature_files(write(tmp_path / "a", arrays, ".npz"), "input_dir"))
+    two = aggregate_files(feature_files(write(tmp_path / "b", maps, ".npz"), "input_dir"))
+    assert np.array_equal(one.scores, two.scores) and one.figures() == two.figures()
+    np.save(tmp_path / "a" / "softmax.npy", arrays["softmax"])
+    with pytest.raises(VmzError, match=r"softmax\.npy has no softmax and no label and no video_id, but features"):
+        aggregate_files(feature_files(tmp_path / "a", "input_dir"))
 
 
 def test_files_come_by_number_and_unfinished_ones_are_refused(tmp_path: Path) -> None:

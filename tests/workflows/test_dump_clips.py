@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.engines.real_caffe2 import without_caffe2
-from tests.golden import needs_shared, video_path
+from tests.golden import video_path
 from tests.reader_goldens import FLOW_MEAN, cases_of
 from vmz.video import flow
 from vmz.video.database import DatabaseWriter
@@ -15,8 +15,6 @@ from vmz.video.records import Record
 from vmz.workflows.dump_clips import flow_to_pixels, to_pixels
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "dump_clips.py"
-
-pytestmark = needs_shared
 
 
 def run(*flags, cwd):

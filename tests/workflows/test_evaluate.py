@@ -8,26 +8,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.engines.real_caffe2 import ENGINES
 from tests.generated_weights import generated_weights
-from tests.golden import GOLDEN, needs_shared
+from tests.golden import golden_path
 from tests.small_videos import database
 from vmz.checkpoints.pickles import save_pickle
 from vmz.netdef.json_form import net_to_json
+from vmz.report.evaluation import Scored, page
 from vmz.video.reader import BadVideo
+from vmz.workflows.aggregate import aggregate_files
 from vmz.workflows.command import Parser
 from vmz.workflows.evaluate import evaluate, evaluate_weights, in_order
 from vmz.workflows.evaluate import test_model as build_test_model
 from vmz.workflows.flags import FLAGS
 from vmz.workflows.options import add_flags
-from vmz.workflows.scores import Scores, merge
+from vmz.workflows.scores import Scores, merge, named_lines, score_arrays
 
 
-@needs_shared
 @pytest.mark.parametrize("name", ["r2plus1d18", "irCSN152", "mc3_ml", "ipCSN50_conv3crop"])
 def test_the_net_of_test_net_is_the_originals_reader_and_all(name: str) -> None:
-    index = json.loads((GOLDEN / "nets" / "index_tools.json").read_text())
+    index = json.loads(golden_path("nets/index_tools.json").read_text())
     argv = next(e["argv"] for e in index if e["name"] == name and e["num_gpus"] == 0)
-    golden = json.loads(gzip.decompress((GOLDEN / "nets" / f"testnet_{name}_gpu0.json.gz").read_bytes()))
+    golden = json.loads(gzip.decompress(golden_path(f"nets/testnet_{name}_gpu0.json.gz").read_bytes()))
     parser = Parser("test")
     add_flags(parser, "all", list(FLAGS))
     model = build_test_model(parser.parse_args(argv))
@@ -52,6 +54,31 @@ def test_weights_at_hand_and_in_a_file_give_the_same(tmp_path: Path) -> None:
     assert held.checkpoint is None and filed.checkpoint is not None
     assert held.figures == filed.figures and held.scores.records == [0, 1, 2]
     assert np.array_equal(np.stack(held.scores.videos), np.stack(filed.scores.videos))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_last_accuracy_of_three_classes_is_video_3(engine: str, tmp_path: Path) -> None:
+    """--top_k=5: what a run, its page and its kept scores say of it."""
+    parser = Parser("test")
+    add_flags(parser, "all", list(FLAGS))
+    small = ["--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.1", "--clip_length_rgb=4", "--num_gpus=0"]
+    path = database(tmp_path, 3)
+    options = parser.parse_args(
+        [*small, f"--test_data={path}", "--num_labels=3", "--clip_per_video=2", f"--engine={engine}"]
+    )
+    vars(options).update(allow_partial_load=0, random_weights=1, save_scores=str(tmp_path / "scores.npz"), output=None)
+    found = evaluate(options)
+    assert list(found.figures) == ["clip@1", "video@1", "video@3"] and list(found.intervals) == ["clip@1", "video@1"]
+    assert found.closing_lines().splitlines()[0].endswith(", top3: 1.0")
+    always = "video@3  100.00%, always: the network has 3 classes"
+    assert found.named_lines().splitlines()[-1] == always
+    html = page(
+        found.to_json(), Scored(found.scores.keys, np.stack(found.scores.videos), np.stack(found.scores.labels))
+    )
+    assert "Always 100\u00a0%: there are 3 classes." in html and "video@5" not in html
+    np.savez(tmp_path / "scores.npz", **score_arrays(found.scores, vars(options)))
+    again = aggregate_files([tmp_path / "scores.npz"])
+    assert again.figures == found.figures and named_lines(again.figures, again.scores, 0).splitlines()[-1] == always
 
 
 def test_scores_of_several_processes_are_put_in_database_order() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from vmz.checkpoints.foreign import content_type, refuse_foreign
 from vmz.checkpoints.matching import is_training_state
 from vmz.checkpoints.mdl import load_mdl, load_mdl_about, save_mdl
 from vmz.checkpoints.pickles import load_pickle, load_pickle_about, save_pickle
@@ -18,9 +19,13 @@ _ENDINGS = {".pkl": "pickle", ".pickle": "pickle", ".mdl": "minidb", ".minidb": 
 
 
 def file_type(path: Union[str, Path], db_type: Optional[str] = None) -> str:
-    """ "pickle" or "minidb": `db_type`, or what the file's ending tells. UsageError when neither does."""
-    kind = db_type or _ENDINGS.get(Path(path).suffix.lower())
+    """ "pickle" or "minidb": `db_type`, or inferred from the file's extension, or else from what is in it.
+
+    UsageError when none of them tells.
+    """
+    kind = db_type or _ENDINGS.get(Path(path).suffix.lower()) or content_type(path)
     if kind not in DB_TYPES:
+        refuse_foreign(path)
         raise UsageError(
             f"unknown format of the checkpoint {path}: its name ends neither in .pkl nor in .mdl; say which it is with "
             f"--db_type={' or '.join(DB_TYPES)}"
@@ -29,13 +34,28 @@ def file_type(path: Union[str, Path], db_type: Optional[str] = None) -> str:
 
 
 def load(path: Union[str, Path], db_type: Optional[str] = None) -> dict[str, np.ndarray]:
-    """The blobs of a checkpoint: {name without scope: array as stored}. Errors: load_pickle's and load_mdl's."""
-    return (load_pickle if file_type(path, db_type) == "pickle" else load_mdl)(path)
+    """The blobs of a checkpoint: {name without scope: array as stored}.
+
+    Raises UsageError for a file of another program or of the other format, and what load_pickle and load_mdl raise.
+    """
+    return (load_pickle if _readable_type(path, db_type) == "pickle" else load_mdl)(path)
 
 
 def load_about(path: Union[str, Path], db_type: Optional[str] = None) -> dict[str, Any]:
     """What a checkpoint says about itself (labels, protocol, metrics), {} where it says nothing."""
-    return (load_pickle_about if file_type(path, db_type) == "pickle" else load_mdl_about)(path)
+    return (load_pickle_about if _readable_type(path, db_type) == "pickle" else load_mdl_about)(path)
+
+
+def _readable_type(path: Union[str, Path], db_type: Optional[str]) -> str:
+    """The format to read a file in. UsageError where its content is plainly of another."""
+    refuse_foreign(path)
+    kind, found = file_type(path, db_type), content_type(path)
+    if found is not None and found != kind:
+        says = f"--db_type={db_type}" if db_type else f"its extension, {Path(path).suffix},"
+        raise UsageError(
+            f"{path} is not a checkpoint of type {kind}, as {says} says, but a {found}; give --db_type={found}"
+        )
+    return kind
 
 
 def save(

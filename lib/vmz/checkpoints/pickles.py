@@ -15,6 +15,7 @@ from typing import IO, Any, Callable, NoReturn, Optional, Union
 
 import numpy as np
 
+from vmz.checkpoints.foreign import CONVERT
 from vmz.errors import UsageError, VmzError
 from vmz.files import atomic_write
 
@@ -247,6 +248,10 @@ class _ArrayUnpickler(pickle.Unpickler):
         try:
             return _Name(_NAMES[module][name])
         except KeyError:
+            if module.partition(".")[0] == "torch":
+                raise VmzError(
+                    f"it holds objects of PyTorch ({module}.{name}), but a checkpoint here holds arrays; {CONVERT}"
+                ) from None
             raise VmzError(
                 f"it asks for {module}.{name}, but a checkpoint needs nothing but arrays; do not load files from "
                 "sources you do not trust with other tools"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from vmz.engines.caffe2_faults import Faults
+from vmz.engines.caffe2_here import NoCaffe2Error
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.builder import device_option
 from vmz.netdef.protos import CPU, CUDA, NetDef
@@ -35,10 +35,7 @@ def import_caffe2() -> Any:
     try:
         from caffe2.python import workspace
     except ImportError as error:
-        raise UsageError(
-            f"engine caffe2 is not available in Python {sys.version_info[0]}.{sys.version_info[1]} here ({error}); "
-            "make setup-caffe2 makes .venv-caffe2, which has it; or use --engine=pytorch"
-        ) from error
+        raise NoCaffe2Error(str(error)) from error
     workspace.GlobalInit(["caffe2", "--caffe2_log_level=3"])
     return workspace
 

@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from typing import Optional
 
+from vmz.engines.caffe2_here import check_caffe2
 from vmz.engines.engine import Engine
 from vmz.engines.trainer import Trainer
 from vmz.errors import UsageError
 
 ENGINES = ("pytorch", "caffe2")
+VARIABLE = "VMZ_ENGINE"
+
+
+def chosen_engine() -> Optional[str]:
+    """The engine that the environment variable VMZ_ENGINE names, None where it is not set. UsageError for another."""
+    name = os.environ.get(VARIABLE, "").strip()
+    if name and name not in ENGINES:
+        raise UsageError(
+            f"the environment variable {VARIABLE} is {name!r}; choose from: {', '.join(ENGINES)}, or unset it"
+        )
+    return name or None
+
+
+def default_engine() -> str:
+    """What tools take without --engine: VMZ_ENGINE's, or else PyTorch. Raises UsageError as `chosen_engine`."""
+    return chosen_engine() or ENGINES[0]
+
+
+def check_engine(name: str) -> None:
+    """Raise UsageError where this Python cannot have the engine: told before the work, and before a slow import."""
+    if name == "caffe2":
+        check_caffe2()
 
 
 def open_engine(name: str = "pytorch", device: str = "cpu") -> Engine:

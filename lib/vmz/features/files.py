@@ -1,10 +1,10 @@
-"""Feature files of every format, told apart by their endings."""
+"""Feature files of every format: written by their ending, read by what they hold."""
 
 from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Union
 
@@ -13,14 +13,23 @@ import numpy as np
 from vmz.checkpoints.pickles import load_array_lists
 from vmz.errors import UsageError, VmzError
 from vmz.features.hdf5 import check_h5py, read_hdf5, write_hdf5
-from vmz.features.npz import write_npz
+from vmz.features.npz import check_one_array, write_npy, write_npz
 from vmz.features.pickled import write_pickle
 from vmz.features.table import Table
 from vmz.files import atomic_write
 
-PICKLE, NPZ, HDF5 = "pickle", "npz", "hdf5"
-ENDINGS = {".pkl": PICKLE, ".pickle": PICKLE, ".npz": NPZ, ".h5": HDF5, ".hdf5": HDF5}
-_WRITERS: dict[str, Callable[[IO[bytes], Table], None]] = {PICKLE: write_pickle, NPZ: write_npz, HDF5: write_hdf5}
+PICKLE, NPZ, NPY, HDF5 = "pickle", "npz", "npy", "hdf5"
+ENDINGS = {".pkl": PICKLE, ".pickle": PICKLE, ".npz": NPZ, ".npy": NPY, ".h5": HDF5, ".hdf5": HDF5}
+# Endings of what we do not write: a pickle by such a name would be taken for something else.
+FOREIGN = (".csv", ".tsv", ".txt", ".json", ".mat", ".pt", ".pth", ".parquet", ".feather", ".arrow", ".zip", ".gz")
+SINGLE = "features"  # what the array of a .npy, which has no name, is called when it is read
+_WRITERS: dict[str, Callable[[IO[bytes], Table], None]] = {
+    PICKLE: write_pickle,
+    NPZ: write_npz,
+    NPY: write_npy,
+    HDF5: write_hdf5,
+}
+_BEGINNINGS = {b"PK": NPZ, b"\x93NUMPY": NPY, b"\x89HDF\r\n\x1a\n": HDF5, b"\x80": PICKLE}
 
 
 def format_of(path: Union[str, Path]) -> str:
@@ -28,8 +37,19 @@ def format_of(path: Union[str, Path]) -> str:
     return ENDINGS.get(Path(path).suffix.lower(), PICKLE)
 
 
-def check_writable(path: Union[str, Path], form: str) -> None:
-    """Raise UsageError, before the work, where a file could not be written after it."""
+def check_writable(path: Union[str, Path], form: str, names: Sequence[str] = ()) -> None:
+    """Raise UsageError, before the work, where a file could not be written after it.
+
+    form: the format to write; names: of the arrays to be.
+    """
+    ending = Path(path).suffix.lower()
+    if ending in FOREIGN or (form == HDF5 and ENDINGS.get(ending) in (NPZ, NPY)):
+        what = "is not HDF5, which --save_h5=1 writes" if form == HDF5 else "is no format of features"
+        raise UsageError(
+            f"cannot write {path}: {ending} {what}; choose .npz, .npy (one blob), .h5 or .pkl (the original's)"
+        )
+    if form == NPY and names:
+        check_one_array(names)
     if form == HDF5:
         check_h5py()
     folder = Path(path).absolute().parent
@@ -46,20 +66,31 @@ def save_features(path: Union[str, Path], table: Table, form: str) -> None:
 
 
 def load_features(path: Union[str, Path]) -> dict[str, np.ndarray]:
-    """The arrays of a feature file by name: of ours, and of the original's of 2018.
+    """The arrays of a feature file by name: of ours, and of the original's of 2018. That of a .npy is SINGLE.
 
     Raises UsageError when it is not there, VmzError when it is damaged or holds something else than arrays.
     """
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"no such feature file: {path}; give one that extract_features.py wrote")
-    form = format_of(path)
+    form = _format_inside(path)
     if form == PICKLE:
         return load_array_lists(path)
     if form == HDF5:
         return read_hdf5(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return {SINGLE: found}
+        with found as archive:
             return {name: archive[name] for name in archive.files}
     except (ValueError, OSError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
-        raise VmzError(f"{path} is not a .npz of arrays, or is cut short ({error})") from error
+        what = "a .npy of an array" if form == NPY else "a .npz of arrays"
+        raise VmzError(f"{path} is not {what}, or is cut short ({error})") from error
+
+
+def _format_inside(path: Path) -> str:
+    """The format that a file begins like, whatever its name (--save_h5=1 takes any); else that of its ending."""
+    with path.open("rb") as stream:
+        start = stream.read(max(map(len, _BEGINNINGS)))
+    return next((form for beginning, form in _BEGINNINGS.items() if start.startswith(beginning)), format_of(path))

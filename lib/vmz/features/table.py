@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -45,6 +45,22 @@ class ArrayTable:
         rows = rows_at_a_time(array.dtype, array.shape)
         for start in range(0, len(array), rows):
             yield array[start : start + rows]
+
+
+class Columns:
+    """Some arrays of a Table."""
+
+    def __init__(self, table: Table, names: Sequence[str]) -> None:
+        self._names = list(names)
+        self.dtype, self.shape, self.chunks = table.dtype, table.shape, table.chunks
+
+    def names(self) -> list[str]:
+        return self._names
+
+
+def squeezed(array: np.ndarray) -> np.ndarray:
+    """Without the axes of 1 behind the first two, which are rows and channels: (T, C, 1, 1, 1) becomes (T, C)."""
+    return array.reshape(*array.shape[:2], *(extent for extent in array.shape[2:] if extent != 1))
 
 
 def row_bytes(dtype: np.dtype, shape: tuple[int, ...]) -> int:

@@ -1,7 +1,7 @@
 """Curves as data that a template draws: paths in a box of 1000 x 1000, ticks in percent, and the values behind them.
 
-A long run has more points than a screen has columns: they are gathered into bins, drawn as their mean within the band
-from their least to their greatest.
+A long run has more points than a screen has columns: they are gathered into bins, drawn as their (weighted) mean within
+the band from their least to their greatest.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Series:
     x: Sequence[float]
     y: Sequence[float]
     dots: bool = False  # few points that count each: marked
+    weights: Optional[Sequence[float]] = None  # what each counts in the mean of several; None: all as much
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ def _draw(one: Series, first: float, last: float, up: Callable[[np.ndarray], np.
         _, starts = np.unique(bins, return_index=True)
         counts = np.diff(np.append(starts, len(x)))
         share = np.add.reduceat(share, starts) / counts
-        middle = np.add.reduceat(y, starts) / counts
+        weights = np.ones(len(y)) if one.weights is None else np.asarray(one.weights, np.float64)[finite]
+        middle = np.add.reduceat(weights * y, starts) / np.add.reduceat(weights, starts)
         least, greatest = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
     line = _path(share, up(middle))
     band = ""

@@ -12,6 +12,7 @@ from typing import Any, Callable, Optional
 import numpy as np
 
 from vmz.intervals import Interval, wilson
+from vmz.metrics import rank_of
 from vmz.report.confusion import Matrix, Pair, matrix, pairs
 from vmz.report.curves import Plot, Series, plot
 from vmz.report.page import render
@@ -177,10 +178,15 @@ def _figures(results: Mapping[str, Any]) -> list[Figure]:
             value=figure,
             interval=tuple(intervals[name]) if name in intervals else None,
             published=published.get(name),
-            about=about.get(name) or f"Video metric: its class among the first {name.partition('@')[2]}.",
+            about=about.get(name) or _about_top_k(rank_of(name), results["options"]["num_labels"]),
         )
         for name, figure in results["figures"].items()
     ]
+
+
+def _about_top_k(k: int, classes: int) -> str:
+    always = f" Always 100\u00a0%: there are {classes} classes." if k >= classes else ""
+    return f"Video metric: its class among the first {k}.{always}"
 
 
 def _class_rows(results: Mapping[str, Any], confused: Sequence[Pair]) -> list[ClassRow]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from vmz.errors import UsageError
-from vmz.metrics import WATCHED
+from vmz.metrics import watched
 from vmz.report.curves import Plot, Series, plot
 from vmz.report.page import render
 from vmz.report.page import write as write_page
 
 # (title, what it means, [(key of the history, name of the curve, few points that count each)], scale begins at 0)
 PLOTS: tuple[tuple[str, str, tuple[tuple[str, str, bool], ...], bool], ...] = (
-    ("Loss", "mean of the batch", (("loss", "training", False),), False),
+    ("Loss", "mean over the clips since the point before", (("loss", "training", False),), False),
     (
         "Accuracy",
         "share right at rank 1, of clips and of videos",
@@ -45,26 +45,32 @@ def write(
     history: Sequence[Mapping[str, Any]],
     settings: Mapping[str, Any],
     environment: Mapping[str, Any],
+    epochs: Sequence[Mapping[str, Any]] = (),
+    best: Optional[Mapping[str, Any]] = None,
     remarks: Sequence[str] = (),
 ) -> None:
     """Write the page of a training to `path`, whole or not at all; it may be written anew after every epoch.
 
     history: entries in the order they happened, each {"iteration": int, "epoch": int or float, ...} with any of
-    "learning_rate" (as used), "loss", "accuracy" (clip@1 of the batch, 0 to 1), "clips_per_second" (all devices), and,
-    at an epoch's end, the test's "clip@1" and "video@1", or "mAP". What is missing or None is not drawn; values that
-    are not finite are counted and said. Where a run went back (it resumed from an earlier checkpoint), the later
-    entries count.
+    "learning_rate" (as used), "loss", "accuracy" (clip@1, 0 to 1) and "clips_per_second" (all devices), which are means
+    over "clips" clips (1 where it is not said), and, at an epoch's end, the test's "clip@1" and "video@1", or "mAP".
+    What is missing or None is not drawn; values that are not finite are counted and said. Where a run went back (it
+    resumed from an earlier checkpoint), the later entries count.
     settings: flags and whatever else identifies the run; "title" names the page. environment: versions and devices.
-    remarks: lines to show above the curves.
+    epochs: the run's own account of its epochs, as train_net's --output holds it: {"epoch": int, ...} with the same
+    figures of the whole epoch, and the test's in "figures". best: the one of them that was kept as the best. remarks:
+    lines to show above the curves.
     Raises UsageError for a history without entries or an entry without iteration, VmzError where it cannot be written.
     """
-    write_page(path, page(history, settings, environment, remarks))
+    write_page(path, page(history, settings, environment, epochs, best, remarks))
 
 
 def page(
     history: Sequence[Mapping[str, Any]],
     settings: Mapping[str, Any],
     environment: Mapping[str, Any],
+    epochs: Sequence[Mapping[str, Any]] = (),
+    best: Optional[Mapping[str, Any]] = None,
     remarks: Sequence[str] = (),
 ) -> str:
     """The HTML that `write` writes."""
@@ -77,11 +83,11 @@ def page(
         kind="Training",
         plots=plots,
         warnings=[*_warnings(plots, dropped), *remarks],
-        epochs=(epochs := _epochs(entries)),
-        columns={key: name for key, name in EPOCH_COLUMNS.items() if any(key in row for row in epochs)},
+        epochs=(rows := _rows(epochs)),
+        columns={key: name for key, name in EPOCH_COLUMNS.items() if any(key in row for row in rows)},
         shares=SHARES,
         last=entries[-1],
-        best=_best(entries),
+        best=_best(best),
         settings={name: entry for name, entry in settings.items() if name != "title"},
         environment=environment,
     )
@@ -113,10 +119,19 @@ def _plot(
 ) -> Union[Plot, None]:
     series = []
     for key, name, dots in curves:
-        found = [(entry["iteration"], float(entry[key])) for entry in entries if entry.get(key) is not None]
-        if any(math.isfinite(value) for _, value in found):
-            series.append(Series(name, [x for x, _ in found], [y for _, y in found], dots))
+        found = [entry for entry in entries if entry.get(key) is not None]
+        values = [float(entry[key]) for entry in found]
+        if any(map(math.isfinite, values)):
+            weights = [_weight(key, entry) for entry in found]
+            series.append(Series(name, [entry["iteration"] for entry in found], values, dots, weights))
     return plot(title, note, series, zero) if series else None
+
+
+def _weight(key: str, entry: Mapping[str, Any]) -> float:
+    """What an entry counts in the mean of several: its clips, or for a speed its seconds."""
+    clips = float(entry.get("clips", 1))
+    speed = entry[key] if key == "clips_per_second" else 1.0
+    return clips / speed if speed > 0 else clips
 
 
 def _warnings(plots: Sequence[Plot], dropped: int) -> list[str]:
@@ -131,33 +146,25 @@ def _warnings(plots: Sequence[Plot], dropped: int) -> list[str]:
     return found
 
 
-def _epochs(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row an epoch: the means of its training figures, and the last of the others."""
-    rows: dict[int, dict[str, list[float]]] = {}
-    for entry in entries:
-        if entry.get("epoch") is None:
-            continue
-        row = rows.setdefault(int(entry["epoch"]), {})
-        for key in EPOCH_COLUMNS:
-            if entry.get(key) is not None and math.isfinite(entry[key]):
-                row.setdefault(key, []).append(float(entry[key]))
-    last = ("learning_rate", *TESTED)
+def _rows(epochs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row an epoch: the figures that it has, nothing worked out anew."""
+    flat = [{**entry, **entry.get("figures", {})} for entry in epochs]
     return [
-        {
-            "epoch": epoch,
-            **{key: found[-1] if key in last else sum(found) / len(found) for key, found in row.items()},
-        }
-        for epoch, row in rows.items()
+        {"epoch": entry["epoch"], **{key: entry[key] for key in EPOCH_COLUMNS if _is_finite(entry.get(key))}}
+        for entry in flat
     ]
 
 
-def _best(entries: Sequence[Mapping[str, Any]]) -> Union[dict[str, Any], None]:
-    """The first of the best tests: the figure's name and value, the iteration and the epoch."""
-    tested = [(name, entry) for entry in entries for name in WATCHED if entry.get(name) is not None]
-    if not tested:
+def _is_finite(value: Optional[float]) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _best(best: Optional[Mapping[str, Any]]) -> Optional[dict[str, Any]]:
+    """The best test: the figure's name and value, the iteration and the epoch."""
+    if best is None:
         return None
-    name, entry = max(tested, key=lambda pair: float(pair[1][pair[0]]))
-    return {"name": name, "value": entry[name], "iteration": entry["iteration"], "epoch": entry.get("epoch")}
+    name = watched(best["figures"])[0]
+    return {"name": name, "value": best["figures"][name], "iteration": best["iteration"], "epoch": best["epoch"]}
 
 
 def _title(settings: Mapping[str, Any]) -> str:

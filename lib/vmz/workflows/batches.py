@@ -20,8 +20,8 @@ from vmz.video.arguments import VideoInputArgs
 from vmz.video.faults import BadVideo, EndedEarly
 from vmz.workflows.net_reader import open_reader
 
-RECORD_INDEX = "record_index"
-OPTIONAL_OUTPUTS = ("video_id", "start_frame", RECORD_INDEX)  # of VideoInput, in its order: get_<name> asks for each
+RECORD_INDEX, VIDEO_ID = "record_index", "video_id"
+OPTIONAL_OUTPUTS = (VIDEO_ID, "start_frame", RECORD_INDEX)  # of VideoInput, in its order: get_<name> asks for each
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,13 @@ class ScoredBatch:
     """Videos and what the net gave for each of their clips and crops, those of a video next to each other.
 
     records: int64 (videos,), places in the database. labels: int32 (rows,), or 0/1 (rows, classes) when multi-label.
-    clips: float32 (rows, classes).
+    clips: float32 (rows, classes). video_ids: int64 (rows,) where the reader was asked for them.
     """
 
     records: np.ndarray
     labels: np.ndarray
     clips: np.ndarray
+    video_ids: Optional[np.ndarray] = None
 
 
 class Batches(ABC):
@@ -81,12 +82,13 @@ class WholeBatches(Batches):
     @staticmethod
     def blobs(model: Model) -> list[str]:
         """What is fetched after each run."""
-        return [model.prediction, model.blob("label"), model.blob(RECORD_INDEX)]
+        ids = [blob for op in model.net.op if op.type == "VideoInput" for blob in op.output if blob.endswith(VIDEO_ID)]
+        return [model.prediction, model.blob("label"), model.blob(RECORD_INDEX), *ids]
 
     def next_batch(self) -> ScoredBatch:
         self._engine.run()
-        clips, labels, records = (self._engine.fetch(blob) for blob in self.blobs(self._model))
-        return ScoredBatch(records, labels, clips)
+        clips, labels, records, *ids = (self._engine.fetch(blob) for blob in self.blobs(self._model))
+        return ScoredBatch(records, labels, clips, *ids)
 
     @property
     def skipped(self) -> list[BadVideo]:
@@ -132,7 +134,7 @@ class SlicedBatches(Batches):
                 self._engine.feed(self._model.blob("label"), batch.label[part])
             self._engine.run()
             clips.append(self._engine.fetch(self._model.prediction))
-        return ScoredBatch(batch.record_index, batch.label, np.concatenate(clips))
+        return ScoredBatch(batch.record_index, batch.label, np.concatenate(clips), batch.video_id)
 
     @property
     def skipped(self) -> list[BadVideo]:

@@ -3,39 +3,178 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import Callable, NoReturn, Optional
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Callable, NoReturn, Optional
 
+from vmz.engines.caffe2_here import NoCaffe2Error
 from vmz.errors import UsageError, VmzError
 from vmz.video.faults import printable
 from vmz.workflows import distributed
+from vmz.workflows.original_flags import ORIGINAL_FLAGS
 
 Main = Callable[[Sequence[str]], int]
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one sentence (no usage dump), with --debug on every tool."""
+    """An ArgumentParser whose errors are one sentence (no usage dump), with --debug on every tool.
 
-    def __init__(self, description: str, **keywords: object) -> None:
+    Flags may be abbreviated, as in the original; a value may begin with one dash. What is mistyped gets a suggestion.
+    """
+
+    def __init__(self, description: str, **keywords: Any) -> None:
         super().__init__(
             description=description,
             usage="%(prog)s [--flag=value ...]",  # the list below says it better than forty brackets
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-            allow_abbrev=False,
-            **keywords,  # type: ignore[arg-type]
+            allow_abbrev=False,  # done here, so that an abbreviation of the original's stays unique
+            **keywords,
         )
+        self._former: dict[str, dict[str, Optional[str]]] = {}  # {flag: {today's flag: value, None for its own}}
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As ArgumentParser.parse_args. Raises UsageError."""
+        options, rest = self.parse_known_args(args, namespace)
+        if rest:
+            raise self._refused(self._chosen(options)._unknown(rest))
+        return options
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As ArgumentParser.parse_known_args: (namespace, arguments that are not this parser's). Raises UsageError."""
+        return super().parse_known_args(self._spelled_out(list(sys.argv[1:] if args is None else args)), namespace)
+
+    def given(self, argv: Sequence[str]) -> set[str]:
+        """The names (dest) of the flags that `argv` holds, abbreviated or not. Raises UsageError as parse_args."""
+        return set(self.given_values(argv))
+
+    def given_values(self, argv: Sequence[str]) -> dict[str, Any]:
+        """{name (dest): value} of the flags that `argv` holds; a flag at its default counts, --help does nothing."""
+        tokens = [token for token in self._spelled_out(list(argv)) if token not in ("-h", "--help")]
+        with self._without_defaults():
+            return dict(vars(super().parse_known_args(tokens)[0]))
+
+    def add_former_name(self, old: str, new: str, help: str, **also: str) -> None:
+        """Take `old` for `new`, an earlier name of it, which set the flags `also` as well."""
+        self.add_argument(f"--{old}", default=argparse.SUPPRESS, metavar="FILE", help=help)
+        self._former[f"--{old}"] = {f"--{new}": None, **{f"--{name}": value for name, value in also.items()}}
+
     def error(self, message: str) -> NoReturn:
-        error = UsageError(f"{message}; see {self.prog} --help")
+        raise self._refused(f"{message.replace('argument --', '--', 1)}; see {self.prog} --help")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            name = action.option_strings[0] if action.option_strings else action.metavar or action.dest
+            raise self._refused(
+                f"unknown {name} {str(value)!r}; {_meant(str(value), known)}choose from: {', '.join(known)}"
+            )
+
+    def _refused(self, message: str) -> UsageError:
+        error = UsageError(message)
         error.told = distributed.rank() > 0  # the first of several processes has the same command line
-        raise error
+        return error
+
+    @contextmanager
+    def _without_defaults(self) -> Iterator[None]:
+        kept = [(action, action.default, action.required) for action in self._actions]
+        defaults, self._defaults = self._defaults, {}
+        try:
+            for action in self._actions:
+                action.default, action.required = argparse.SUPPRESS, False
+            yield
+        finally:
+            self._defaults = defaults
+            for action, default, required in kept:
+                action.default, action.required = default, required
+
+    def _spelled_out(self, argv: list[str]) -> list[str]:
+        """Flags in full and by today's names, each value joined to its flag by "=", for it may begin with a dash."""
+        found: list[str] = []
+        flag, several = "", False  # the flag whose value comes next, and whether more than one may come
+        for place, token in enumerate(argv):
+            if token == "--" or (self._subparsers is not None and not token.startswith("-")):
+                found += argv[place:]  # positional arguments, or those of a command
+                break
+            if token.startswith("--"):
+                name, equals, value = token.partition("=")
+                name = self._full_name(name)
+                found.append(name + equals + value)
+                action = self._option_string_actions.get(name)
+                several = isinstance(action, argparse._ExtendAction)
+                flag = name if action is not None and not equals and (several or action.nargs is None) else ""
+            elif flag and token not in self._option_string_actions:
+                if found[-1] == flag:
+                    found.pop()
+                found.append(f"{flag}={token}")
+                flag = flag if several else ""
+            else:
+                found.append(token)
+                flag = ""
+        return self._renamed(found)
+
+    def _renamed(self, tokens: list[str]) -> list[str]:
+        values = dict(token.split("=", 1) for token in tokens if "=" in token)
+        found = []
+        for token in tokens:
+            old, equals, value = token.partition("=")
+            if old not in self._former or not equals:
+                found.append(token)
+                continue
+            meant = {name: now or value for name, now in self._former[old].items()}
+            for name, now in meant.items():
+                if values.get(name, now) != now:
+                    means = " ".join(f"{name}={now}" for name, now in meant.items())
+                    raise self._refused(
+                        f"{token} means {means}, but {name}={values[name]} is given too; give one of them"
+                    )
+            found += [f"{name}={now}" for name, now in meant.items()]
+        return found
+
+    def _full_name(self, name: str) -> str:
+        if name in self._option_string_actions:
+            return name
+        found = [option for option in self._option_string_actions if option.startswith(name)]
+        known = ORIGINAL_FLAGS.get(os.path.splitext(self.prog)[0], ())
+        originals = [option for option in found if option.lstrip("-") in known]
+        if len(found) > 1 and len(originals) != 1:
+            raise self._refused(f"{name} is ambiguous: it may be {_either(sorted(found))}")
+        return (originals or found or [name])[0]
+
+    def _chosen(self, options: argparse.Namespace) -> Parser:
+        """The parser of the command that was given, where there are commands."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                command = action.choices[getattr(options, action.dest)]
+                return command if isinstance(command, Parser) else self
+        return self
+
+    def _unknown(self, rest: Sequence[str]) -> str:
+        first = rest[0]
+        if not first.startswith("-") or first == "-":
+            return f"unexpected argument {first!r}: a flag begins with --; see {self.prog} --help"
+        name = first.partition("=")[0]
+        plain = "--" + name.lstrip("-").replace("-", "_")
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        return f"unknown flag {name}; {_meant(plain, options)}see {self.prog} --help"
 
 
-def shown(error: Exception) -> str:
+def _meant(text: str, known: Sequence[str]) -> str:
+    """ "did you mean ...? " where something known is close, "" elsewhere."""
+    by_case = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(text.lower(), list(by_case), n=1, cutoff=0.7)
+    return f"did you mean {by_case[close[0]]}? " if close else ""
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def shown(error: object) -> str:
     """The message as text that any terminal shows: never bytes of a video."""
     return "\n".join(map(printable, str(error).split("\n")))
 
@@ -46,14 +185,16 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None) -> int:
     An error is printed as one sentence on stderr; `--debug` among the arguments shows its traceback instead.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in arguments
+    debug = any(argument.startswith("--deb") and "--debug".startswith(argument) for argument in arguments)
     try:
         return main(arguments)
     except VmzError as error:
         if debug:
             raise
         if not error.told:
-            print(f"error: {shown(error)}", file=sys.stderr)
+            command = [sys.argv[0], *arguments]
+            told = error.for_command(command) if isinstance(error, NoCaffe2Error) else str(error)
+            print(f"error: {shown(told)}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

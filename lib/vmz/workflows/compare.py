@@ -18,12 +18,12 @@ from typing import Any, Optional
 
 import numpy as np
 
+from vmz.engines.caffe2_here import CAFFE2_PYTHON
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.protos import NetDef
 
 LIBRARY = Path(__file__).resolve().parents[2]
-CAFFE2_PYTHON = LIBRARY.parent / ".venv-caffe2" / "bin" / "python"
 
 
 @dataclass(frozen=True)

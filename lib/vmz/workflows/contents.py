@@ -11,7 +11,7 @@ from typing import Optional
 from vmz.progress import progress
 from vmz.video.database import VideoDatabase
 from vmz.video.records import RecordError, key_text
-from vmz.workflows.create_db import ListedVideo
+from vmz.workflows.video_lists import ListedVideo
 
 END_BYTES = 1 << 16  # two videos of one length that begin and end alike over so much are taken for the same one
 Identity = tuple[object, ...]
@@ -118,7 +118,16 @@ def labels_of(database: VideoDatabase, record: Held) -> tuple[int, ...]:
     return record.labels if record.labels is not None else database[record.index].labels
 
 
-def _content(length: int, ends: bytes) -> Identity:
+def file_content(path: str) -> tuple[int, bytes]:
+    """What tells a file's content from another's: its length, and a hash of both its ends. Raises OSError."""
+    with open(path, "rb") as stream:
+        start = stream.read(END_BYTES)
+        length = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, length - END_BYTES))
+        return _content(length, start + stream.read(END_BYTES))
+
+
+def _content(length: int, ends: bytes) -> tuple[int, bytes]:
     return length, hashlib.blake2b(ends, digest_size=16).digest()
 
 
@@ -136,11 +145,7 @@ def _file_identities(rows: Sequence[ListedVideo]) -> tuple[str, list[tuple[Liste
     found: list[tuple[ListedVideo, Identity]] = []
     for row in rows:
         try:
-            with open(row.video, "rb") as stream:
-                start = stream.read(END_BYTES)
-                length = stream.seek(0, os.SEEK_END)
-                stream.seek(max(0, length - END_BYTES))
-                found.append((row, _content(length, start + stream.read(END_BYTES))))
+            found.append((row, file_content(row.video)))
         except (OSError, ValueError):
             continue
     return "content", found

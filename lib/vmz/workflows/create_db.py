@@ -1,8 +1,7 @@
-"""From a CSV list of videos to an LMDB of them, as the original create_video_db.py makes it, with checks before."""
+"""From a list of videos to an LMDB of them, as the original create_video_db.py makes it, with checks before."""
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,24 +11,15 @@ from typing import Optional, Union
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
+from vmz.files import atomic_write
 from vmz.progress import progress
 from vmz.video.database import DatabaseWriter
 from vmz.video.faults import Origin
 from vmz.video.records import Record
+from vmz.workflows.label_names import read_class_order, read_names
+from vmz.workflows.video_lists import ListedVideo, VideoList, check_files, read_video_list
 
 MAX_RECORD_BYTES = (1 << 31) - (1 << 16)  # protobuf messages end at 2 GB
-_INT32, _INT64 = 31, 63  # value bits
-
-
-@dataclass(frozen=True)
-class ListedVideo:
-    """A row of the list. `line` is its line in the file."""
-
-    video: str
-    labels: tuple[int, ...]
-    start_frame: Optional[int]
-    video_id: Optional[int]
-    line: int
 
 
 @dataclass(frozen=True)
@@ -57,82 +47,40 @@ class DatabaseOptions:
             raise UsageError("--use_start_frame=1 would store a video once per start frame; it needs --use_list=1")
 
 
-def read_list(path: Union[str, Path], options: DatabaseOptions) -> list[ListedVideo]:
-    """Rows of a CSV, as read_rows, of videos that all exist. Raises UsageError for one that does not too."""
-    videos = read_rows(path, options)
-    _check_files(path, videos)
-    return videos
+def classes_file(database: Union[str, Path]) -> Path:
+    """Where the names of a database's labels are kept, one a line in their order, if they are known."""
+    return Path(f"{os.path.normpath(database)}.classes.txt")
 
 
-def read_rows(path: Union[str, Path], options: DatabaseOptions) -> list[ListedVideo]:
-    """Rows of a CSV with the columns org_video and label, and start_frm and video_id where the options use them.
+def check_classes_file(videos: VideoList, database: Union[str, Path]) -> None:
+    """UsageError where the file that `write_classes` makes is there already with other names."""
+    path = classes_file(database)
+    if videos.classes and path.exists() and tuple(read_names(path, "the file")) != videos.classes:
+        raise UsageError(f"{path} exists already, with other names; remove it or choose another --output_file")
 
-    Several labels stand in one field, parted by spaces or semicolons. Paths are relative to the working directory.
-    Raises UsageError for a missing column, video or value, naming the line.
+
+def write_classes(videos: VideoList, database: Union[str, Path]) -> Path:
+    """Keep the names of the labels beside the database; returns where."""
+    path = classes_file(database)
+    with atomic_write(path, "w") as stream:
+        stream.writelines(f"{name}\n" for name in videos.classes)
+    return path
+
+
+def read_list(path: Union[str, Path], options: DatabaseOptions, classes: Optional[Path] = None) -> VideoList:
+    """The list for a database, of videos that all exist. classes: a file with the names of the labels in their order.
+
+    Paths are relative to the working directory. Raises UsageError as read_video_list, read_names and check_files.
     """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, skipinitialspace=True)
-            _check_columns(path, [name.strip() for name in reader.fieldnames or []], options)
-            reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
-            videos = [_row(path, reader.line_num, row, options) for row in reader]
-    except OSError as error:
-        raise UsageError(f"cannot read the list {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"the list {path} is not a CSV text file: {error}") from error
-    if not videos:
-        raise UsageError(f"the list {path} has no rows; give one row a video below the column names")
-    return videos
-
-
-def _check_columns(path: Union[str, Path], columns: Sequence[str], options: DatabaseOptions) -> None:
-    wanted = {
-        "org_video": "",
-        "label": "",
-        **({"start_frm": " (for --use_start_frame=1)"} if options.use_start_frame else {}),
-        **({"video_id": " (for --use_video_id=1)"} if options.use_video_id else {}),
-    }
-    missing = [name + why for name, why in wanted.items() if name not in columns]
-    if missing:
-        raise UsageError(
-            f"the list {path} has no column {', '.join(missing)}; its first line names {', '.join(columns)}"
-        )
-
-
-def _row(path: Union[str, Path], line: int, row: dict[str, str], options: DatabaseOptions) -> ListedVideo:
-    where = f"line {line} of {path}"
-    video = (row["org_video"] or "").strip()
-    if not video:
-        raise UsageError(f"{where} names no video in column org_video")
-    labels = (row["label"] or "").replace(";", " ").replace(",", " ").split()
-    if not labels:
-        raise UsageError(f"{where} has no label; give an integer, or several parted by ';'")
-    return ListedVideo(
-        video=video,
-        labels=tuple(_integer(where, "label", label, _INT32) for label in labels),
-        start_frame=_integer(where, "start_frm", row["start_frm"], _INT32) if options.use_start_frame else None,
-        video_id=_integer(where, "video_id", row["video_id"], _INT64) if options.use_video_id else None,
-        line=line,
+    found = read_video_list(
+        path,
+        start_frames=options.use_start_frame,
+        video_ids=options.use_video_id,
+        classes=read_class_order(classes, "--classes") if classes is not None else (),
+        classes_from=f"--classes={classes}",
     )
-
-
-def _integer(where: str, column: str, text: Optional[str], bits: int) -> int:
-    try:
-        value = int(text or "")
-    except ValueError as error:
-        raise UsageError(f"{where} has {column} {text or ''!r}, which must be an integer") from error
-    if not -(1 << bits) <= value < 1 << bits:
-        raise UsageError(f"{where} has {column} {value}, which does not fit in {bits + 1} bits")
-    return value
-
-
-def _check_files(path: Union[str, Path], videos: Sequence[ListedVideo]) -> None:
-    missing = [video for video in videos if not os.path.isfile(video.video)]
-    if missing:
-        raise UsageError(
-            f"{len(missing)} of the {len(videos)} videos of {path} cannot be found: first {missing[0].video} "
-            f"(line {missing[0].line}); paths are relative to the working directory {os.getcwd()}"
-        )
+    check_files(found)
+    return found
 
 
 def write_database(

@@ -21,8 +21,10 @@ from vmz.video.reader import check_holds
 from vmz.video.records import RecordError
 from vmz.workflows.check_videos import rotation_line
 from vmz.workflows.contents import Held, ListAccount, against_list, duplicates, held, labels_of
-from vmz.workflows.create_db import DatabaseOptions, read_rows
+from vmz.workflows.create_db import classes_file
+from vmz.workflows.label_names import read_class_order
 from vmz.workflows.published import published_row
+from vmz.workflows.video_lists import VideoList, read_video_list
 
 SAMPLED_VIDEOS = 200  # headers that are looked at
 RATE_TOLERANCE = 0.05  # 29.97 is 30
@@ -58,6 +60,7 @@ class DataReport:
     contradictions: list[list[str]]  # groups of duplicates whose labels differ
     listed: Optional[ListAccount]
     recipe: Recipe
+    list_numbering: str = ""  # how --list's names of classes became numbers
     rotated: list[str] = field(default_factory=list)  # of the sampled videos, those that carry a rotation
     warnings: list[str] = field(default_factory=list)
 
@@ -86,9 +89,9 @@ def recipe(options: argparse.Namespace) -> Recipe:
 def check_data(options: argparse.Namespace, sampled: int = SAMPLED_VIDEOS) -> DataReport:
     """Look through the database of --test_data, and at the headers of `sampled` of its videos, evenly spread.
 
-    --list: the CSV that the database should hold. Raises what read_rows and VideoDatabase raise.
+    --list: the list that the database should hold. Raises what read_video_list and VideoDatabase raise.
     """
-    rows = read_rows(options.list, DatabaseOptions()) if options.list else None
+    rows = _listed(options) if options.list else None
     with VideoDatabase(options.test_data) as database:
         check_holds(database, bool(options.use_local_file))
         records = held(database, bool(options.use_local_file))
@@ -104,6 +107,7 @@ def check_data(options: argparse.Namespace, sampled: int = SAMPLED_VIDEOS) -> Da
             ],
             listed=None if rows is None else against_list(options.list, rows, database, records),
             recipe=recipe(options),
+            list_numbering="" if rows is None else rows.numbering,
             **_statistics(database, records, sampled),
         )
         paths = {record.key: record.path for record in records}
@@ -118,8 +122,21 @@ def check_data(options: argparse.Namespace, sampled: int = SAMPLED_VIDEOS) -> Da
     return report
 
 
+def _listed(options: argparse.Namespace) -> VideoList:
+    """--list, its classes numbered by the file beside the database, or else in the order of --label_names."""
+    beside = classes_file(options.test_data)
+    if beside.is_file():
+        return read_video_list(options.list, classes=read_class_order(beside, "the file"), classes_from=str(beside))
+    if options.label_names:
+        names, flag = read_class_order(options.label_names, "--label_names"), f"--label_names={options.label_names}"
+        return read_video_list(options.list, classes=names, classes_from=flag)
+    return read_video_list(options.list)
+
+
 def print_warnings(report: DataReport) -> None:
-    """One line each on stderr."""
+    """One line each on stderr, and how the classes of the list were numbered."""
+    if report.listed is not None and report.list_numbering:
+        print(f"{report.listed.path}: its classes are numbered {report.list_numbering}", file=sys.stderr)
     for line in report.warnings:
         print(f"warning: {line}", file=sys.stderr)
 

@@ -16,6 +16,8 @@ from typing import Callable, Optional
 
 from vmz.errors import UsageError
 from vmz.files import atomic_write, read_text
+from vmz.tables import check_columns, named_fields, split_rows, text_lines
+from vmz.workflows.label_names import read_class_order
 
 
 @dataclass(frozen=True)
@@ -122,18 +124,20 @@ def kinetics(source: Source) -> OfficialList:
 
 def _kinetics_rows(path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
     wanted = ("label", "youtube_id", "time_start", "time_end")
-    numbered = list(_lines(path))
-    reader = csv.DictReader((line for _, line in numbered), skipinitialspace=True)
-    missing = [name for name in wanted if name not in (reader.fieldnames or ())]
+    rows = split_rows(f"the list {path}", text_lines(read_text(path, f"the list {path}")))
+    first, columns = next(rows, (1, []))
+    check_columns(str(path), first, columns)
+    missing = [name for name in wanted if name not in columns]
     if missing:
         raise UsageError(
             f"{path} has no column {', '.join(missing)}; a list of Kinetics starts with {','.join(wanted)}, and only "
             "those of the training and validation videos have labels"
         )
-    for (where, line), row in zip(numbered[1:], reader):
-        if any(not (row[name] or "").strip() for name in wanted):
-            raise UsageError(f"{where}: {line!r} lacks a value of {', '.join(wanted)}")
-        yield where, {name: row[name].strip() for name in wanted}
+    for line, row in named_fields(str(path), columns, rows):
+        where = f"line {line} of {path}"
+        if not all(row[name] for name in wanted):
+            raise UsageError(f"{where}: {dict(row)} lacks a value of {', '.join(wanted)}")
+        yield where, {name: str(row[name]) for name in wanted}
 
 
 def sports1m(source: Source) -> OfficialList:
@@ -161,8 +165,8 @@ DATASETS: dict[str, Callable[[Source], OfficialList]] = {
 
 
 def read_classes(path: Optional[Path]) -> tuple[str, ...]:
-    """Names of labels, one a line, in their order; () without a file."""
-    return tuple(line for _, line in _lines(path)) if path is not None else ()
+    """Names of labels in their order, from a file that read_names takes; () without a file. UsageError for a double."""
+    return tuple(read_class_order(path, "--classes")) if path is not None else ()
 
 
 def find_videos(entries: Sequence[Entry], folder: Path) -> tuple[list[tuple[Path, Entry]], list[Entry]]:
@@ -217,7 +221,7 @@ def write_lines(path: Path, lines: Sequence[str]) -> None:
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """("line N of PATH", text) of the lines that are not empty. UsageError for a file that cannot be read as text."""
     text = read_text(path, f"the list {path}")
-    lines = [(f"line {number} of {path}", line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    lines = [(f"line {number} of {path}", line.strip()) for number, line in enumerate(text_lines(text), 1)]
     if not any(line for _, line in lines):
         raise UsageError(f"the list {path} is empty")
     yield from ((where, line) for where, line in lines if line)

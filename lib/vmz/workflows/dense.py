@@ -17,6 +17,7 @@ from vmz import metrics
 from vmz.errors import UsageError, VmzError
 from vmz.features.files import ENDINGS, load_features
 from vmz.progress import progress
+from vmz.workflows.scores import ALWAYS_RIGHT
 
 NEEDED = ("softmax", "label", "video_id")
 TOP_K = 5
@@ -37,14 +38,15 @@ class DensePrediction:
     right_clips: int
 
     def figures(self) -> dict[str, float]:
-        """clip@1, video@1 and video@5 (or of as many classes as there are)."""
-        return {"clip@1": self.right_clips / int(self.clips.sum()), **video_figures(self.scores, self.labels)}
+        """clip@1, video@1 and video@5 (or of as many classes as there are, by that name)."""
+        own = metrics.video_figures(self.scores, self.labels, TOP_K)
+        return {"clip@1": self.right_clips / int(self.clips.sum()), **own}
 
 
-def video_figures(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """video@1 and video@5 of scores (videos, classes)."""
-    k = min(TOP_K, scores.shape[1])
-    return {f"video@{n}": float(metrics.in_top_k(scores, labels, n).mean()) for n in dict.fromkeys((1, k))}
+def figures_text(figures: Mapping[str, float], classes: int) -> str:
+    """The figures on one line. video@k of k classes says nothing of the network, which is said."""
+    sure = {name: f" ({ALWAYS_RIGHT.format(classes)})" for name in figures if metrics.rank_of(name) >= classes}
+    return ", ".join(f"{name}: {value}{sure.get(name, '')}" for name, value in figures.items())
 
 
 def feature_files(folder: Union[str, Path, None], flag: str, count: Optional[int] = None) -> list[Path]:

@@ -130,7 +130,8 @@ def _evaluate(
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     names = read_label_names(options.label_names, options.num_labels) if options.label_names else None
     with distributed.joined():
-        reader = {"get_record_index": 1, "on_bad_video": options.on_bad_video, **share_of_one_pass()}
+        ids = {"get_video_id": 1} if options.get_video_id else {}
+        reader = {"get_record_index": 1, **ids, "on_bad_video": options.on_bad_video, **share_of_one_pass()}
         model = test_model(options, bool(options.crop_per_inference), **reader)
         cost = check_fits(model)
         with VideoDatabase(options.test_data) as database:
@@ -282,6 +283,8 @@ def score_videos(batches: Batches, keys: list[str], options: argparse.Namespace)
             clips = batch.clips.reshape(count, rows, -1)
             scores.add(clips, labels, names, options.aggregation, keep=bool(options.save_scores))
             scores.records.extend(int(record) for record in batch.records)
+            if batch.video_ids is not None:
+                scores.video_ids.extend(int(number) for number in batch.video_ids[::rows])
             progress.update(count, note=_running(scores, options))
     return scores
 

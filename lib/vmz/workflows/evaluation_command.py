@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vmz.engines.registry import check_engine
 from vmz.files import atomic_write, write_json
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import closing_line
@@ -54,6 +55,7 @@ def evaluation_parser(description: str, **defaults: Any) -> Parser:
 def run_evaluation(parser: Parser, argv: Sequence[str]) -> int:
     """Parse, evaluate (in several processes where the flags say so), write and print; the exit status."""
     options = parse(parser, argv)
+    check_engine(options.engine)
     check_outputs(options)
     status = launch(options, argv)
     if status is not None:
@@ -86,7 +88,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
         print(f"{evaluation.options['load_model_path']}: {evaluation.checkpoint.summary()}")
     if evaluation.options["print_per_class_metrics"]:
         print("\n".join(class_lines(evaluation.per_class, evaluation.label_names)))
-    print(f"{evaluation.videos} videos, {evaluation.clips_per_video} clips each, {evaluation.seconds['run']:.1f} s")
+    spent = f"{evaluation.seconds['run']:.1f} s on {evaluation.environment['engine']}"
+    print(f"{evaluation.videos} videos, {evaluation.clips_per_video} clips each, {spent}")
     if evaluation.skipped:
         print(f"{len(evaluation.skipped)} videos left out:")
         for bad in evaluation.skipped:

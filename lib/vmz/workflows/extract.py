@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,9 +21,9 @@ from vmz.checkpoints import matching
 from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
-from vmz.features.files import HDF5, check_writable, format_of, save_features
+from vmz.features.files import HDF5, check_writable, format_of, load_features, save_features
 from vmz.features.parts import Parts, PartWriter
-from vmz.features.table import Table
+from vmz.features.table import ArrayTable, Table, squeezed
 from vmz.files import write_json
 from vmz.models.registry import Model
 from vmz.progress import Progress
@@ -43,16 +42,20 @@ from vmz.workflows.evaluate import (
     share_of_one_pass,
     test_model,
 )
+from vmz.workflows.extraction_settings import claim, finished_account, settings, write_account
 from vmz.workflows.options import device_name, video_input_arguments
 
-SETTINGS, SKIPPED, ENDED_EARLY = "settings.json", "skipped.json", "ended_early.json"
+SKIPPED, ENDED_EARLY = "skipped.json", "ended_early.json"
 OF_LABELS = {"label", "label_float", "loss", "accuracy"}  # blobs that depend on the labels
-WHERE = ("output_path", "device", "num_gpus", "gpus", "num_decode_threads", "display_iter", "debug", "resume", "zoo")
+UNUSED = ("stride_seconds",)
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """What became of a run. shapes: of the arrays in the file; accuracy: of the sanity check, None without it."""
+    """What became of a run. shapes: of the arrays in the file; accuracy: of the sanity check, None without it.
+
+    was_there: whether an earlier run of the same settings had done it all.
+    """
 
     path: str
     shapes: Mapping[str, tuple[int, ...]]
@@ -63,16 +66,19 @@ class Extraction:
     accuracy: Optional[float]
     checkpoint: Optional[matching.Report]
     seconds: float
+    was_there: bool = False
 
 
 def extract(options: argparse.Namespace) -> Optional[Extraction]:
     """Do what `options` (of extract_features) say, together with the other processes of torchrun's run.
 
     Returns the account of it, None on the others than the first process. Raises UsageError for a wrong request,
-    VmzError for data or weights that are; what was extracted till then is kept for the next run.
+    VmzError for data or weights that are; what was extracted till then is kept for the next run. A finished file of the
+    same settings is not made again, one of other settings not replaced, unless by --resume=0.
     """
     started = time.perf_counter()
-    names, form = feature_names(options), output_format(options)
+    names = feature_names(options)
+    form = output_format(options, names)
     if not options.test_data:
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     with distributed.joined():
@@ -82,15 +88,18 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
         check_features(model, names)
         check_fits(model)
         weights, report = load_weights(model, options)
-        work = work_folder(options.output_path)
-        first = None
-        if not distributed.rank():
-            claim(work, {**settings(options), "processes": distributed.world_size()}, bool(options.resume))
-        distributed.share(None)
-        folder = work / str(distributed.rank())
         with VideoDatabase(options.test_data) as database:
             check_holds(database, bool(options.use_local_file))
             keys = [key_text(key) for key in database.keys]
+        work = work_folder(options.output_path)
+        wanted = {**settings(options, weights, form, UNUSED), "keep_axes": _keeps_axes(options)}
+        first = None if distributed.rank() else _finished(options, wanted)
+        if distributed.share(first is not None):
+            return first
+        if not distributed.rank():
+            claim(work, {**wanted, "processes": distributed.world_size()}, bool(options.resume))
+        distributed.share(None)
+        folder = work / str(distributed.rank())
         parts = distributed.gather(_fill(folder, model, names, weights, keys, options))
         if parts is not None:
             rows = options.clip_per_video * options.crop_per_clip
@@ -108,8 +117,55 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
                 checkpoint=report,
                 seconds=time.perf_counter() - started,
             )
+            write_account(options.output_path, {"settings": wanted, **_account(first)})
             shutil.rmtree(work)
         return first
+
+
+def _account(found: Extraction) -> dict[str, Any]:
+    """What is kept beside the file."""
+    return {
+        "videos": found.videos,
+        "shapes": {name: list(shape) for name, shape in found.shapes.items()},
+        "skipped": [vars(bad) for bad in found.skipped],
+        "ended_early": [vars(video) for video in found.ended_early],
+        "accuracy": found.accuracy,
+    }
+
+
+def _finished(options: argparse.Namespace, wanted: Mapping[str, Any]) -> Optional[Extraction]:
+    """The account of an earlier run that has done all this; None where there is something to do."""
+    path = options.output_path
+    if not options.resume or work_folder(path).exists():
+        return None
+    account = finished_account(path, wanted)
+    if account is None:
+        return None
+    if account["skipped"] and options.on_bad_video == "stop":
+        raise UsageError(
+            f"{path} is of a finished run that left out {len(account['skipped'])} videos (--on_bad_video=skip); give "
+            "that flag again, or --resume=0 to extract anew"
+        )
+    accuracy = account["accuracy"]
+    if options.sanity_check and accuracy is None:
+        accuracy = clip_accuracy(ArrayTable(load_features(path)))
+    return Extraction(
+        path=path,
+        shapes={name: tuple(shape) for name, shape in account["shapes"].items()},
+        videos=account["videos"],
+        resumed=account["videos"],
+        skipped=[BadVideo(**entry) for entry in account["skipped"]],
+        ended_early=[EndedEarly(**entry) for entry in account.get("ended_early", ())],
+        accuracy=accuracy if options.sanity_check else None,
+        checkpoint=None,
+        seconds=0.0,
+        was_there=True,
+    )
+
+
+def _keeps_axes(options: argparse.Namespace) -> int:
+    """Whether axes of 1 stay: here they do, as in the original's files, unless they are asked to go."""
+    return 1 if options.keep_axes is None else int(options.keep_axes)
 
 
 def feature_names(options: argparse.Namespace) -> list[str]:
@@ -125,12 +181,12 @@ def feature_names(options: argparse.Namespace) -> list[str]:
     return names
 
 
-def output_format(options: argparse.Namespace) -> str:
-    """Of --output_path. Raises UsageError, before the work, where it could not be written after it."""
+def output_format(options: argparse.Namespace, names: Sequence[str]) -> str:
+    """Of --output_path. Raises UsageError, before the work, where `names` could not be written to it after it."""
     if not options.output_path:
-        raise UsageError("--output_path is not given; name the file to write: .npz, .h5 or .pkl")
+        raise UsageError("--output_path is not given; name the file to write: .npz, .npy, .h5 or .pkl")
     form = HDF5 if options.save_h5 else format_of(options.output_path)
-    check_writable(options.output_path, form)
+    check_writable(options.output_path, form, names)
     return form
 
 
@@ -148,17 +204,6 @@ def check_features(model: Model, names: Sequence[str]) -> None:
                 f"--features has {name}, which {model.config.model_name} does not compute; among its {len(blobs)} "
                 f"blobs are {', '.join(like)} (tools/print_net.py shows them all)"
             )
-
-
-def settings(options: argparse.Namespace) -> dict[str, Any]:
-    """All that the features depend on, to tell whether an unfinished run can go on."""
-    found = {name: value for name, value in vars(options).items() if name not in WHERE}
-    for name in ("test_data", "load_model_path"):
-        path = found.get(name)
-        if path and os.path.exists(path):
-            data = os.path.join(path, "data.mdb") if os.path.isdir(path) else path
-            found[name] = [os.path.realpath(path), os.path.getsize(data)]
-    return dict(json.loads(json.dumps(found)))
 
 
 def work_folder(output: str) -> Path:
@@ -206,28 +251,6 @@ def _reader_arguments(options: argparse.Namespace, names: Sequence[str]) -> dict
     }
 
 
-def claim(work: Path, wanted: Mapping[str, Any], resume: bool) -> None:
-    """Make the work folder, or go on with one of the same settings. Raises UsageError where they are others."""
-    if work.exists() and not resume:
-        shutil.rmtree(work)
-    work.mkdir(exist_ok=True)
-    path = work / SETTINGS
-    if path.exists():
-        try:
-            before = json.loads(path.read_text())
-        except ValueError as error:
-            raise VmzError(f"{path} is damaged; start afresh with --resume=0") from error
-        other = sorted(name for name in {*before, *wanted} if before.get(name) != wanted.get(name))
-        if other:
-            name = other[0]
-            raise UsageError(
-                f"{work} holds an unfinished run with other settings ({name}: {before.get(name)}, now "
-                f"{wanted.get(name)}); go on with those, or start afresh with --resume=0"
-            )
-        return
-    write_json(path, dict(wanted))
-
-
 def _fill(
     folder: Path, model: Model, names: Sequence[str], weights: Weights, keys: Sequence[str], options: argparse.Namespace
 ) -> tuple[int, list[BadVideo], list[EndedEarly]]:
@@ -261,6 +284,8 @@ def _fill(
                 batches += 1
                 records = engine.fetch(model.blob(RECORD_INDEX))
                 arrays = {name: _fetch(engine, name, blob) for name, blob in zip(stored, blobs)}
+                if not _keeps_axes(options):
+                    arrays = {name: squeezed(array) for name, array in arrays.items()}
                 skipped.update(engine.skipped)
                 ended.update(engine.ended_early)
                 writer.append(records, arrays)

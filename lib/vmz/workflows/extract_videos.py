@@ -6,8 +6,6 @@ A video is decoded once from its start to its end, and what the net gives goes t
 from __future__ import annotations
 
 import argparse
-import glob
-import json
 import os
 import shutil
 import sys
@@ -25,8 +23,11 @@ from vmz.checkpoints import matching
 from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
-from vmz.features.files import HDF5, NPZ, PICKLE, check_writable, save_features
+from vmz.features.files import ENDINGS as FILE_ENDINGS
+from vmz.features.files import FOREIGN, HDF5, NPY, NPZ, PICKLE, check_writable, save_features
+from vmz.features.npz import check_one_array
 from vmz.features.parts import Parts, PartWriter
+from vmz.features.table import Columns, Table, squeezed
 from vmz.files import write_json
 from vmz.models.registry import Model, build
 from vmz.progress import Progress
@@ -37,20 +38,29 @@ from vmz.video.faults import EndedEarly, printable
 from vmz.video.windows import Window, WindowReader
 from vmz.workflows import distributed
 from vmz.workflows.evaluate import check_fits, load_weights
-from vmz.workflows.extract import check_features, claim, settings
+from vmz.workflows.extract import check_features
+from vmz.workflows.extraction_settings import claim, read_account, settings
+from vmz.workflows.named_videos import find_videos
 from vmz.workflows.options import device_name, model_config, video_input_arguments
+from vmz.workflows.video_index import INDEX, earlier_entries, entry_of, merged, reusable
 
-INDEX, WORK = "index.json", ".parts"
+WORK, NOTE = ".parts", ".done.json"
+UNUSED = (
+    "test_data", "batch_size", "clip_per_video", "decode_type", "get_video_id", "get_start_frame", "num_iterations",
+    "use_local_file", "original_start_faults", "clip_length_of", "sampling_rate_of", "frame_gap_of",
+    "do_flow_aggregation", "flow_data_type",
+)  # fmt: skip
 TIMES = ("start_frame", "start_seconds", "end_seconds")
-ENDINGS = {NPZ: ".npz", PICKLE: ".pkl", HDF5: ".h5"}
+ENDINGS = {NPZ: ".npz", NPY: ".npy", PICKLE: ".pkl", HDF5: ".h5"}
 
 
 @dataclass(frozen=True)
 class VideoExtraction:
-    """What became of a run: the index file, and its entries, one a video."""
+    """What became of a run: the index file, and its entries of this run's videos; `resumed` of them were there."""
 
     index: str
     videos: list[dict[str, Any]]
+    resumed: int
     checkpoint: Optional[matching.Report]
     seconds: float
 
@@ -65,10 +75,13 @@ def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
 
     Each takes every so-many-th video. Returns the account of it, None on the others than the first process. Raises
     UsageError for a wrong request, VmzError for a video that gives no clip, unless on_bad_video=skip. Videos that are
-    finished are kept for the next run.
+    finished are kept for the next run. Those that a finished run of the same settings has left in the folder are not
+    done again, unless by --resume=0; a folder of other settings is refused.
     """
     started = time.perf_counter()
     names, stride, form = _feature_names(options), _stride(options), HDF5 if options.save_h5 else options.video_format
+    if form == NPY:
+        check_one_array(names)
     paths = find_videos(options.videos)
     folder = _output_folder(options, form)
     args = VideoInputArgs.from_mapping({**video_input_arguments(options), "clip_per_video": 1, "decode_type": 0})
@@ -78,25 +91,26 @@ def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
         check_features(model, names)
         check_fits(model)
         weights, report = load_weights(model, options)
-        work = folder / WORK
-        if not distributed.rank():
-            claim(work, settings(options), bool(options.resume))
-        distributed.share(None)
-        mine = paths[distributed.rank() :: distributed.world_size()]
-        with open_engine(options.engine, device_name(options)) as engine:
-            blobs = [model.blob(name) for name in names]
-            engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=blobs)
-            run = _Run(engine, model, names, args, stride, form, folder, options)
-            entries = run.all(mine)
+        wanted = {**settings(options, weights, form, UNUSED), "keep_axes": int(bool(options.keep_axes))}
+        earlier, done = distributed.share(None if distributed.rank() else _begin(folder, wanted, paths, options))
+        mine = [path for path in paths if path not in done][distributed.rank() :: distributed.world_size()]
+        entries: list[dict[str, Any]] = []
+        if len(done) < len(paths):
+            with open_engine(options.engine, device_name(options)) as engine:
+                blobs = [model.blob(name) for name in names]
+                engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=blobs)
+                entries = _Run(engine, model, names, args, stride, form, folder, options).all(mine)
         parts = distributed.gather(entries)
         if parts is None:
             return None
-        found = {entry["path"]: entry for part in parts for entry in part}
+        found = {**done, **{entry["path"]: entry for part in parts for entry in part}}
         ordered = [found[path] for path in paths]
-        about = {"stride_seconds": float(stride), "features": names, "settings": settings(options)}
-        write_json(folder / INDEX, {"videos": ordered, "ended_early": list(map(vars, ended_early(ordered))), **about})
-        shutil.rmtree(work)
-        return VideoExtraction(str(folder / INDEX), ordered, report, time.perf_counter() - started)
+        about = {"stride_seconds": float(stride), "features": names, "settings": wanted}
+        videos = merged(ordered, earlier)
+        about["ended_early"] = list(map(vars, ended_early(videos)))
+        write_json(folder / INDEX, {"videos": videos, **about})
+        shutil.rmtree(folder / WORK, ignore_errors=True)
+        return VideoExtraction(str(folder / INDEX), ordered, len(done), report, time.perf_counter() - started)
 
 
 def ended_early(entries: Sequence[Mapping[str, Any]]) -> list[EndedEarly]:
@@ -108,17 +122,22 @@ def ended_early(entries: Sequence[Mapping[str, Any]]) -> list[EndedEarly]:
     ]
 
 
-def find_videos(pattern: str) -> list[str]:
-    """The files that --videos means, in order. Raises UsageError for none, and for two of one name."""
-    paths = sorted(path for path in glob.glob(os.path.expanduser(pattern), recursive=True) if os.path.isfile(path))
-    if not paths:
-        raise UsageError(f"--videos={pattern} matches no file; give a pattern in quotes, as 'folder/*.mp4'")
-    seen: dict[str, str] = {}
-    for path in paths:
-        other = seen.setdefault(os.path.basename(path), path)
-        if other != path:
-            raise UsageError(f"--videos has {other} and {path}, of one name; extract them into different folders")
-    return paths
+def _begin(
+    folder: Path, wanted: Mapping[str, Any], paths: Sequence[str], options: argparse.Namespace
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    """The entries of earlier runs that stay in the index, and those among them of videos that need not be done again.
+
+    The work folder is there for the others: what a stopped run has finished counts as there too.
+    """
+    resume, work = bool(options.resume), folder / WORK
+    earlier = earlier_entries(folder, wanted, paths, resume)
+    keep_skipped = options.on_bad_video == "skip"
+    done = reusable(earlier, folder, paths, keep_skipped) if resume else {}
+    if len(done) < len(paths):
+        claim(work, wanted, resume)
+        notes = [read_account(note) for note in work.glob(f"*{NOTE}")]
+        done.update(reusable(notes, folder, [path for path in paths if path not in done], keep_skipped))
+    return earlier, done
 
 
 class _Run:
@@ -139,17 +158,13 @@ class _Run:
         self._stride, self._form, self._folder, self._options = stride, form, folder, options
 
     def all(self, paths: Sequence[str]) -> list[dict[str, Any]]:
-        """The index entries of these videos, extracted now or by an earlier run."""
-        entries = {path: entry for path in paths if (entry := self._entry_of_earlier_run(path)) is not None}
-        left = [path for path in paths if path not in entries]
-        clips = {path: int(self._seconds(path) / self._stride) + 1 for path in left}
+        """The index entries of these videos."""
+        clips = {path: int(self._seconds(path) / self._stride) + 1 for path in paths}
         rank, world = distributed.rank(), distributed.world_size()
         title = f"extract_features, process 1 of {world}" if world > 1 else "extract_features"
         with Progress(sum(clips.values()), "clips", title, sys.stderr, quiet=rank > 0) as shown:
-            left_over = _TimeLeft(sum(clips.values()))
-            for path in left:
-                entries[path] = self._video(path, shown, left_over)
-        return [entries[path] for path in paths]
+            left = _TimeLeft(sum(clips.values()))
+            return [self._video(path, shown, left) for path in paths]
 
     def _seconds(self, path: str) -> float:
         """How long a video says it is. Opening all of them first finds those that cannot be, before hours of work."""
@@ -167,7 +182,7 @@ class _Run:
         shutil.rmtree(part, ignore_errors=True)  # a video begins anew: decoding cannot be taken up in its midst
         reader = WindowReader(path, self._args, self._stride)
         columns, rows = [*self._names, *TIMES], self._args.crop_per_clip
-        entry: dict[str, Any] = {"path": path, "bytes": os.path.getsize(path)}
+        entry = entry_of(path)
         try:
             with PartWriter(part, columns, rows) as writer:
                 for windows in _ahead(reader, self._options.batch_size):
@@ -177,10 +192,8 @@ class _Run:
                     left.done += len(windows)
                     shown.update(len(windows), note=f"{name}, {left}")
             table = Parts([part], columns, rows)
-            file = name + ENDINGS[self._form]
-            save_features(self._folder / file, table, self._form)
             entry.update(
-                file=file,
+                self._save(name, table),
                 clips=len(table.records),
                 frames=reader.frames,
                 seconds=reader.seconds,
@@ -192,8 +205,19 @@ class _Run:
                 raise VmzError(f"{path}: {error}; leave such videos out with --on_bad_video=skip") from error
             entry["skipped"] = str(error)
         shutil.rmtree(part, ignore_errors=True)
-        write_json(self._folder / WORK / f"{name}.json", entry)
+        write_json(self._folder / WORK / f"{name}{NOTE}", entry)
         return entry
+
+    def _save(self, name: str, table: Table) -> dict[str, str]:
+        """Write the features of a video; its files' names. A .npy has no room for the times: they go beside it."""
+        file = name + ENDINGS[self._form]
+        if self._form != NPY:
+            save_features(self._folder / file, table, self._form)
+            return {"file": file}
+        times = f"{name}.times.npz"
+        save_features(self._folder / times, Columns(table, TIMES), NPZ)
+        save_features(self._folder / file, Columns(table, self._names), NPY)
+        return {"file": file, "times": times}
 
     def _arrays(self, windows: Sequence[Window]) -> dict[str, np.ndarray]:
         data = np.concatenate([window.clip for window in windows])
@@ -205,18 +229,12 @@ class _Run:
         for name, array in found.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise VmzError(f"blob {name} has values that are not finite; are the weights those of this network?")
+        if not self._options.keep_axes:
+            found = {name: squeezed(array) for name, array in found.items()}
         for name, dtype in zip(TIMES, (np.int64, np.float64, np.float64)):
             values = np.array([getattr(window, name) for window in windows], dtype)
             found[name] = np.repeat(values, self._args.crop_per_clip)
         return found
-
-    def _entry_of_earlier_run(self, path: str) -> Optional[dict[str, Any]]:
-        note = self._folder / WORK / f"{os.path.basename(path)}.json"
-        if not note.exists():
-            return None
-        entry = dict(json.loads(note.read_text()))
-        same = entry["path"] == path and entry["bytes"] == os.path.getsize(path)
-        return entry if same and ("file" not in entry or (self._folder / entry["file"]).exists()) else None
 
 
 class _TimeLeft:
@@ -271,6 +289,11 @@ def _output_folder(options: argparse.Namespace, form: str) -> Path:
     folder = Path(options.output_path)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output_path={folder} is a file; with --videos it takes a folder")
-    check_writable(folder / INDEX if folder.exists() else folder, form)
+    if folder.suffix.lower() in (*FILE_ENDINGS, *FOREIGN) and not folder.exists():
+        raise UsageError(
+            f"--output_path={folder} is the name of a file; with --videos it takes a folder, and --video_format={form} "
+            "says what the files in it are"
+        )
+    check_writable(folder / f"features{ENDINGS[form]}" if folder.exists() else folder, form)
     folder.mkdir(exist_ok=True)
     return folder

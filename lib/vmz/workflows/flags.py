@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from vmz.checkpoints.files import DB_TYPES
-from vmz.engines.registry import ENGINES
+from vmz.engines.registry import ENGINES, default_engine
 from vmz.engines.schedule import POLICIES
 from vmz.engines.trainer import PRECISIONS
 
@@ -25,6 +25,11 @@ class Flag:
     default: Any
     help: str
     choices: Optional[tuple[Any, ...]] = None
+    default_now: Optional[Callable[[], Any]] = None  # where the default depends on the environment
+
+    def effective_default(self) -> Any:
+        """The default here and now. Raises UsageError where the environment asks for what there is not."""
+        return self.default if self.default_now is None else self.default_now()
 
 
 def positive(text: str) -> int:
@@ -56,6 +61,8 @@ def device(text: str) -> str:
         raise argparse.ArgumentTypeError(f"unknown device {text!r}; the devices are auto, cpu, cuda and cuda:N")
     return text
 
+
+TOP_K_HELP = "k of the accuracy in the top k; at most the number of classes, and named for what it is"
 
 MODEL_FLAGS = {
     "model_name": Flag(str, "r2plus1d", "network"),
@@ -125,7 +132,14 @@ READER_FLAGS = {
 }
 
 ENGINE_FLAGS = {
-    "engine": Flag(str, "pytorch", "what runs the net; caffe2 needs .venv-caffe2 (make setup-caffe2)", ENGINES),
+    "engine": Flag(
+        str,
+        "pytorch",
+        "what runs the net; caffe2 needs .venv-caffe2 (make setup-caffe2). The environment variable VMZ_ENGINE sets "
+        "the default",
+        ENGINES,
+        default_engine,
+    ),
     "device": Flag(device, "auto", "auto (the first GPU, or else the CPU), cpu, cuda or cuda:N"),
     "num_gpus": Flag(
         not_negative,
@@ -141,12 +155,13 @@ TEST_FLAGS = {
     "load_model_path": Flag(str, None, "weights: a .pkl, of the zoo for one, or a .mdl of training"),
     "db_type": Flag(str, None, "format of --load_model_path; not given: its ending tells", DB_TYPES),
     "num_iter": Flag(not_negative, 0, "stop after so many batches; 0: the whole database, each video once"),
-    "top_k": Flag(positive, 5, "k of the accuracy in the top k"),
+    "top_k": Flag(positive, 5, TOP_K_HELP),
     "aggregation": Flag(int, 0, "a video's score over its clips: 0 their mean, 1 their maximum", (0, 1)),
     "crop_per_inference": Flag(
         not_negative, 0, "clips and crops that go through the net at a time, to bound its memory; 0: a whole batch"
     ),
     "print_per_class_metrics": Flag(switch, 0, "also a line for each class"),
+    "get_video_id": Flag(switch, 0, "1: the records hold video ids, which --save_scores keeps too"),
     "display_iter": Flag(positive, 10, "batches between two progress lines in a log (a terminal gets a bar)"),
 }
 
@@ -219,12 +234,17 @@ BEYOND_FLAGS = {
     "clip_gradient": Flag(float, 0.0, "largest L2 norm of the whole gradient; 0: any"),
     "deterministic": Flag(switch, 0, "1: only kernels that give the same result each time (on a GPU; slower)"),
     "channels_last": Flag(switch, 0, "1: clips and weights lie channels last in memory, which is mostly faster"),
-    "early_stop": Flag(not_negative, 0, "stop when video@1 (mAP) did not rise for so many epochs; 0: never"),
+    "early_stop": Flag(
+        not_negative,
+        0,
+        "stop when the evaluation was no better for so many epochs: neither video@1 nor, at the same video@1, clip@1 "
+        "rose (with --multi_label=1 mAP, then mAUC); 0: never",
+    ),
     "test_clip_per_video": Flag(positive, 10, "clips a video in the evaluation after an epoch"),
     "test_batch_size": Flag(positive, 6, "videos a batch in the evaluation after an epoch"),
     "test_num_iter": Flag(not_negative, 0, "stop that evaluation after so many batches (the original: 100); 0: all"),
     "test_every": Flag(positive, 1, "epochs from one evaluation to the next; the last epoch always has one"),
-    "top_k": Flag(positive, 5, "k of the accuracy in the top k"),
+    "top_k": Flag(positive, 5, TOP_K_HELP),
     "report": Flag(str, None, "an HTML page of the run's curves, written anew after every epoch"),
     "tensorboard": Flag(str, None, "folder for TensorBoard's files (needs the package tensorboard)"),
 }
@@ -233,7 +253,9 @@ BEYOND_FLAGS = {
 EXTRACT_FLAGS = {
     "features": Flag(str, "final_avg", "blobs to extract, as final_avg,softmax,label,video_id,start_frame"),
     "output_path": Flag(
-        str, None, "file to write: .npz, .h5 or .hdf5, else the original's pickle (a folder with --videos)"
+        str,
+        None,
+        "file to write: .npz, .npy (one blob), .h5 or .hdf5, else the original's pickle (a folder with --videos)",
     ),
     "save_h5": Flag(switch, 0, "1: HDF5, whatever the ending of --output_path"),
     "num_iterations": Flag(int, -1, "stop after so many batches; -1: the whole database, the short last batch too"),
@@ -255,6 +277,12 @@ REPORT_FLAGS = {
     "label_names": Flag(str, None, "names of the classes: one a line in the order of the labels, or .csv or .json"),
     "list": Flag(str, None, "the CSV that --test_data should hold: videos that it lacks are named"),
     "check_data": Flag(switch, 1, "0: do not look at --test_data for duplicates, frame rates and sizes beforehand"),
+}
+
+# Flags of the original's training that change nothing here, and why: whoever gives one is told.
+NO_EFFECT = {
+    **dict.fromkeys(("audio_weight", "visual_weight", "av_weight"), "gradient blending needs audio, not here yet"),
+    "cudnn_workspace_limit_mb": "it is for Caffe2 on a GPU",
 }
 
 METAVARS: dict[Any, str] = {str: "NAME", device: "NAME", float: "X", switch: "0|1"}

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
 from vmz.errors import UsageError
 from vmz.files import read_text
+from vmz.tables import check_columns, named_fields, split_rows, text_lines
 
 _LABEL_COLUMNS = ("label", "id", "index", "class", "class_id", "label_id", "number")
 _NAME_COLUMNS = ("name", "class_name", "label_name", "text", "category")
 
 
 def read_label_names(path: Union[str, Path], num_labels: int) -> list[str]:
-    """The name of each label from 0 to num_labels - 1.
-
-    Text: a name a line, in the order of the labels. .csv: a label and a name a row, under column names or without, or
-    names alone. .json: a list of names, {name: label} or {label: name}. Raises UsageError for a file that cannot be
-    read and for too few, too many or doubled names.
-    """
-    path = Path(path)
-    text = read_text(path, f"--label_names={path}")
-    readers = {".csv": _from_csv, ".json": _from_json}
-    names = readers.get(path.suffix.lower(), _from_lines)(path, text)
+    """The name of each label from 0 to num_labels - 1, as `read_names`. UsageError for too few and too many."""
+    names = read_names(path, "--label_names")
     if len(names) != num_labels:
         raise UsageError(
             f"--label_names={path} names {len(names)} classes, but --num_labels={num_labels}; are they of this network?"
@@ -33,47 +27,110 @@ def read_label_names(path: Union[str, Path], num_labels: int) -> list[str]:
     return names
 
 
-def _from_lines(path: Path, text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
+def read_names(path: Union[str, Path], flag: str) -> list[str]:
+    """The names of the classes in the order of their labels, from the file that `flag` names.
+
+    Text: a name a line, also with numbers before them (from 0 or 1 on). .csv: a label and a name a row, under column
+    names or without, or names alone. JSON: a list of names, or of {name, id}, {name: label} or {label: name}. Raises
+    UsageError for a file that cannot be read or that does not name each label once.
+    """
+    path = Path(path)
+    what = f"{flag}={path}"
+    text = read_text(path, what)
+    if path.suffix.lower() == ".json" or _is_json(text):
+        names = _from_json(what, text)
+    else:
+        names = (_from_csv if path.suffix.lower() == ".csv" else _from_lines)(what, text)
+    if not names:
+        raise UsageError(f"{what} names 0 classes; give one a line, in the order of the labels")
+    return names
 
 
-def _from_json(path: Path, text: str) -> list[str]:
+def read_class_order(path: Union[str, Path], flag: str) -> list[str]:
+    """As `read_names`, for names that are to become numbers. UsageError for one that is there twice, too."""
+    names = read_names(path, flag)
+    if len(set(names)) < len(names):
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise UsageError(f"{flag}={path} names the class {doubled!r} twice; which number is it?")
+    return names
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), (list, dict))
+    except ValueError:
+        return False
+
+
+def _from_lines(what: str, text: str) -> list[str]:
+    lines = [line.strip() for line in text_lines(text) if line.strip()]
+    numbered = [re.fullmatch(r"([0-9]+)[\s,:]\s*(\S.*)", line) for line in lines]
+    found = [(int(match[1]), match[2]) for match in numbered if match is not None]
+    if len(found) == len(lines) > 1:
+        first = min(number for number, _ in found)
+        if first in (0, 1) and sorted(number - first for number, _ in found) == list(range(len(found))):
+            return [name for _, name in sorted(found)]
+    return lines
+
+
+def _from_json(what: str, text: str) -> list[str]:
     try:
         found: Any = json.loads(text)
     except ValueError as error:
-        raise UsageError(f"--label_names={path} is not JSON: {error}") from error
-    if isinstance(found, list) and all(isinstance(name, str) for name in found):
+        raise UsageError(f"{what} is not JSON: {error}") from error
+    if isinstance(found, Mapping) and len(found) == 1 and isinstance(next(iter(found.values())), (list, dict)):
+        found = next(iter(found.values()))  # {"classes": [...]}
+    if isinstance(found, list) and all(isinstance(entry, str) for entry in found):
         return list(found)
+    if isinstance(found, list) and found and all(isinstance(entry, Mapping) for entry in found):
+        label = next((key for key in _LABEL_COLUMNS if all(key in entry for entry in found)), None)
+        name = next((key for key in (*_NAME_COLUMNS, "label") if all(key in entry for entry in found)), None)
+        if name is not None and (label is None or label == name):
+            return [str(entry[name]) for entry in found]
+        if name is not None:
+            return _in_order(what, {_label(entry[label]): str(entry[name]) for entry in found}, len(found))
     if isinstance(found, Mapping):
         by_label = {_label(label): str(name).strip('"') for name, label in found.items()}
         if None in by_label or len(by_label) < len(found):
             by_label = {_label(label): str(name) for label, name in found.items()}
-        return _in_order(path, by_label, len(found))
-    raise UsageError(f"--label_names={path} must hold a list of names, {{name: label}} or {{label: name}}")
+        return _in_order(what, by_label, len(found))
+    raise UsageError(f"{what} must hold a list of names, {{name: label}} or {{label: name}}")
 
 
-def _from_csv(path: Path, text: str) -> list[str]:
-    try:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(), skipinitialspace=True) if row]
-    except csv.Error as error:
-        raise UsageError(f"--label_names={path} is not a CSV: {error}") from error
+def _from_csv(what: str, text: str) -> list[str]:
+    numbered = list(split_rows(what, text_lines(text)))
+    rows = [row for _, row in numbered]
     if not rows:
         return []
     columns = [cell.lower() for cell in rows[0]]
     label = next((columns.index(name) for name in _LABEL_COLUMNS if name in columns), None)
     name = next((columns.index(name) for name in _NAME_COLUMNS if name in columns), None)
     if name is not None:
+        check_columns(what, numbered[0][0], columns)
+        deque(named_fields(what, columns, numbered[1:]), maxlen=0)  # refuses rows of more fields
         rows = rows[1:]
     else:
         label, name = _guess_columns(rows)
         if label is not None and _label(rows[0][label]) is None:
             rows = rows[1:]  # column names that we do not know
+    _check_widths(what, numbered)
     try:
         if label is None:
             return [row[name] for row in rows]
-        return _in_order(path, {_label(row[label]): row[name] for row in rows}, len(rows))
+        return _in_order(what, {_label(row[label]): row[name] for row in rows}, len(rows))
     except IndexError:
-        raise UsageError(f"--label_names={path} has a row with too few columns") from None
+        raise UsageError(f"{what} has a row with too few columns") from None
+
+
+def _check_widths(what: str, numbered: Sequence[tuple[int, Sequence[str]]]) -> None:
+    """UsageError for a row with more fields than the first, which would lose the end of a name."""
+    width = len(numbered[0][1])
+    longer = next(((line, row) for line, row in numbered if any(row[width:])), None)
+    if longer is not None:
+        line, row = longer
+        raise UsageError(
+            f"line {line} of {what} has {len(row)} fields, but its first {width}; commas in names need quotes"
+        )
 
 
 def _guess_columns(rows: Sequence[Sequence[str]]) -> tuple[Optional[int], int]:
@@ -85,9 +142,9 @@ def _guess_columns(rows: Sequence[Sequence[str]]) -> tuple[Optional[int], int]:
     return None, 0
 
 
-def _in_order(path: Path, by_label: Mapping[Optional[int], str], rows: int) -> list[str]:
+def _in_order(what: str, by_label: Mapping[Optional[int], str], rows: int) -> list[str]:
     if len(by_label) != rows or set(by_label) != set(range(rows)):
-        raise UsageError(f"--label_names={path} must name each label from 0 to {rows - 1} once")
+        raise UsageError(f"{what} must name each label from 0 to {rows - 1} once")
     return [by_label[label] for label in range(rows)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Optional
 
 from vmz import zoo
@@ -19,6 +19,7 @@ from vmz.workflows.flags import (
     FLAGS,
     METAVARS,
     MODEL_FLAGS,
+    NO_EFFECT,
     TRAIN_DEFAULTS,
     TRAIN_FLAGS,
     TRAIN_READER_FLAGS,
@@ -39,7 +40,7 @@ def add_flags(
         group.add_argument(
             f"--{name}",
             type=flag.kind,
-            default=defaults.get(name, flag.default),
+            default=defaults.get(name, flag.effective_default()),
             help=flag.help,
             choices=flag.choices,
             metavar=None if flag.choices else METAVARS.get(flag.kind, "N"),
@@ -59,6 +60,12 @@ def train_parser(description: str) -> Parser:
     add_flags(parser, "data", TRAIN_READER_FLAGS, **TRAIN_DEFAULTS)
     add_flags(parser, "engine", list(ENGINE_FLAGS))
     add_flags(parser, "training", list(TRAIN_FLAGS), TRAIN_FLAGS)
+    parser.add_former_name(
+        "pretrained_model",
+        "load_model_path",
+        "weights to initialise the network with: the name that --load_model_path with --is_checkpoint=0 had before",
+        is_checkpoint="0",
+    )
     add_flags(parser, "checkpoint", list(CHECKPOINT_FLAGS))
     add_flags(parser, "names", ["label_names"])
     add_flags(parser, "not in the original", list(BEYOND_FLAGS), BEYOND_FLAGS)
@@ -67,18 +74,19 @@ def train_parser(description: str) -> Parser:
 
 def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     """Parse, with the flags of --zoo as defaults where the parser takes them."""
-    first = Parser("", add_help=False)
-    add_zoo_flag(first)
-    try:
-        name = first.parse_known_args(list(argv))[0].zoo
-    except UsageError:
-        name = None  # the full parser says it better
-    if name is not None and any(action.dest == "zoo" for action in parser._actions):
-        given = {text.split("=")[0].lstrip("-") for text in argv if text.startswith("--")}
+    given = parser.given_values(argv)
+    if given.get("zoo") is not None:
         known = {action.dest for action in parser._actions}
-        flags = zoo.flags(zoo.find(name), given)
+        flags = zoo.flags(zoo.find(given["zoo"]), set(given))
         parser.set_defaults(**{flag: value for flag, value in flags.items() if flag in known})
     return parser.parse_args(list(argv))
+
+
+def without_effect(given: Collection[str], engine: str) -> list[str]:
+    """A line for each given flag of the original that changes nothing here."""
+    names = [name for name in NO_EFFECT if name in given]
+    unused = [name for name in names if engine != "caffe2" or name != "cudnn_workspace_limit_mb"]
+    return [f"--{name} has no effect: {NO_EFFECT[name]}" for name in unused]
 
 
 def model_config(options: argparse.Namespace, **changes: Any) -> ModelConfig:

@@ -13,6 +13,8 @@ from vmz import metrics
 from vmz.errors import VmzError
 from vmz.intervals import Interval, clustered, wilson
 
+ALWAYS_RIGHT = "always: the network has {} classes"  # of video@k with that many classes
+
 
 @dataclass
 class Scores:
@@ -20,7 +22,7 @@ class Scores:
 
     videos: float32 (videos, classes); labels: int32 (videos,), or 0/1 (videos, classes) when multi-label;
     records, keys: the videos' places and keys in the database. right: clips of each video that have its label at rank 1
-    (not multi-label); right_clips of all_clips have it.
+    (not multi-label); right_clips of all_clips have it. video_ids: those of the records, where they were asked for.
     """
 
     videos: list[np.ndarray] = field(default_factory=list)
@@ -31,6 +33,7 @@ class Scores:
     right: list[int] = field(default_factory=list)
     right_clips: int = 0
     all_clips: int = 0
+    video_ids: list[int] = field(default_factory=list)
 
     def add(self, clips: np.ndarray, labels: np.ndarray, keys: Sequence[str], aggregation: int, keep: bool) -> None:
         """Count videos by their clips' scores, float32 (videos, clips, classes); `keep` those of the clips too.
@@ -69,11 +72,15 @@ def merge(parts: Sequence[Scores]) -> Scores:
         right=[parts[part].right[row] for _, part, row in places if parts[part].right],
         right_clips=sum(scores.right_clips for scores in parts),
         all_clips=sum(scores.all_clips for scores in parts),
+        video_ids=[parts[part].video_ids[row] for _, part, row in places if parts[part].video_ids],
     )
 
 
 def summarise(scores: Scores, top_k: int, multi_label: bool) -> tuple[dict[str, float], list[Mapping[str, Any]]]:
-    """The figures by name ("clip@1", "video@1", "video@5", or "mAUC", "mAP", ...), and one entry a class."""
+    """The figures by name ("clip@1", "video@1", "video@5", or "mAUC", "mAP", ...), and one entry a class.
+
+    Of fewer classes than `top_k` the last accuracy is video@classes, by that name.
+    """
     videos, labels = np.stack(scores.videos), np.stack(scores.labels)
     if multi_label:
         found = metrics.multi_label(videos, labels)
@@ -84,17 +91,13 @@ def summarise(scores: Scores, top_k: int, multi_label: bool) -> tuple[dict[str, 
             if not np.isnan(value)
         ]
         return figures, list(classes)
-    figures = {
-        "clip@1": scores.right_clips / scores.all_clips,
-        "video@1": float(metrics.in_top_k(videos, labels, 1).mean()),
-        f"video@{top_k}": float(metrics.in_top_k(videos, labels, top_k).mean()),
-    }
+    figures = {"clip@1": scores.right_clips / scores.all_clips, **metrics.video_figures(videos, labels, top_k)}
     counted = metrics.per_class(videos, labels)
     return figures, [{"label": c.label, "videos": c.videos, "correct": c.correct} for c in counted]
 
 
 def score_arrays(scores: Scores, options: Mapping[str, Any], paths: Sequence[str] = ()) -> dict[str, np.ndarray]:
-    """What --save_scores writes: softmax or prob (clips, classes), label and key a clip, in database order.
+    """What --save_scores writes: softmax or prob (clips, classes), label, key (and video_id) a clip, in database order.
 
     Also the run's aggregation and the path of its database, which tell what the figures were and whose the keys are.
     paths: of the videos, "" where one is not known; written too where one is.
@@ -107,17 +110,21 @@ def score_arrays(scores: Scores, options: Mapping[str, Any], paths: Sequence[str
         **({"path": np.repeat(np.array(paths), rows)} if any(paths) else {}),
         "aggregation": np.array(options["aggregation"]),
         "database": np.array(os.path.realpath(options["test_data"])),
+        **({"video_id": np.repeat(np.array(scores.video_ids, np.int64), rows)} if scores.video_ids else {}),
     }
 
 
 def intervals(figures: Mapping[str, float], scores: Scores) -> dict[str, Interval]:
-    """95 % intervals of the accuracies: over videos, of clip@1 too, whose clips come in videos."""
+    """95 % intervals of the accuracies: over videos, of clip@1 too, whose clips come in videos.
+
+    video@k of k classes has none: it is 1 whatever the network.
+    """
     if "clip@1" not in figures or not scores.right:
         return {}
-    count = len(scores.right)
+    count, classes = len(scores.right), len(scores.videos[0])
     found = {"clip@1": clustered(scores.right, scores.all_clips // count)}
     for name, value in figures.items():
-        if name.startswith("video@"):
+        if name.startswith("video@") and metrics.rank_of(name) < classes:
             found[name] = wilson(round(value * count), count)
     return found
 
@@ -125,11 +132,15 @@ def intervals(figures: Mapping[str, float], scores: Scores) -> dict[str, Interva
 def named_lines(figures: Mapping[str, float], scores: Scores, aggregation: int) -> str:
     """What each accuracy is an accuracy of, and how well it is known: one line each."""
     how = ("mean", "maximum")[aggregation]
-    lines = []
-    for name, (low, high) in intervals(figures, scores).items():
+    found, lines = intervals(figures, scores), []
+    for name in figures if found else ():
         clips = scores.all_clips // len(scores.right)
         of = f"each of {scores.all_clips} clips" if name == "clip@1" else f"{how} of each video's {clips} clips"
-        lines.append(f"{name:8} {figures[name]:7.2%} (95 % interval {100 * low:.1f} to {100 * high:.1f}), {of}")
+        if name in found:
+            low, high = found[name]
+            lines.append(f"{name:8} {figures[name]:7.2%} (95 % interval {100 * low:.1f} to {100 * high:.1f}), {of}")
+        else:
+            lines.append(f"{name:8} {figures[name]:7.2%}, {ALWAYS_RIGHT.format(len(scores.videos[0]))}")
     return "\n".join(lines)
 
 

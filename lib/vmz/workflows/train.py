@@ -20,6 +20,7 @@ from vmz.checkpoints.files import file_type, load, load_about
 from vmz.engines.registry import open_trainer
 from vmz.engines.trainer import Step, Trainer, Training
 from vmz.errors import UsageError, VmzError
+from vmz.metrics import watched
 from vmz.models.registry import Model, build
 from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
@@ -66,12 +67,14 @@ class Trained:
         }
 
     def text(self) -> str:
-        lines = [] if not self.history.epochs else [epoch_line(self.history.epochs[-1], self.plan.epochs)]
+        lines = [f"trained on {self.environment['engine']}, device {self.environment['device']}"]
+        lines += [] if not self.history.epochs else [epoch_line(self.history.epochs[-1], self.plan.epochs)]
         best = self.history.best()
         if best is not None:
             lines.append(f"best: epoch {best['epoch']}, {figures_text(best['figures'])}")
         if self.stopped_early:
-            lines.append(f"stopped early: no better epoch among the last {self.options['early_stop']}")
+            names = " and ".join(watched(best["figures"]) if best else ())
+            lines.append(f"stopped early: {names} did not rise in the last {self.options['early_stop']} epochs")
         lines.extend(self.history.fault_lines())
         return "\n".join([*lines, *(f"wrote {path}" for path in self.files)])
 
@@ -179,7 +182,7 @@ class _Run:
         self.trainer.set_state(state)
         self.iteration = saved.iteration
         if saved.run:
-            self.history = History(**saved.run["history"])
+            self.history = History.restored(saved.run["history"])
         if self.is_first:
             print(f"going on from {saved.path}, after iteration {saved.iteration} of {self.plan.iterations}")
 
@@ -229,16 +232,17 @@ class _Run:
             raise
 
     def _note(self, step: Step) -> str:
+        """The last point, and in brackets the mean of the epoch so far, which at its end is that of its line."""
         point = self.history.points[-1] if self.history.points else None
-        loss, accuracy = (step.loss, step.accuracy) if point is None else (point["loss"], point["accuracy"])
-        parts = [f"loss {loss:.4f}"]
-        if accuracy is not None:
-            parts.append(f"accuracy {accuracy:.3f}")
+        now, epoch = point or {"loss": step.loss, "accuracy": step.accuracy}, self.history.means("epoch", step)
+        names = ["loss", "accuracy"] if step.accuracy is not None else ["loss"]
+        parts = [f"{name} {now[name]:.4f} (epoch {epoch[name]:.4f})" for name in names]
         parts.append(f"rate {step.learning_rate:.4g}")
         if point is not None:
             parts.append(f"{point['clips_per_second']:.1f} clips/s")
-            if self.options.profiling:
-                parts.extend(f"{name} {spent:.1f} s" for name, spent in point["seconds"].items())
+            if self.options.profiling and "iterations" in point:
+                each = {name: spent / point["iterations"] for name, spent in point["seconds"].items()}
+                parts.extend(f"{name} {spent:.3g} s an iteration" for name, spent in each.items())
         return ", ".join(parts)
 
     def _save_between(self, stop: StopRequest) -> None:
@@ -277,7 +281,9 @@ class _Run:
     def _after_epoch(self, epoch: int) -> bool:
         """Evaluate, export the weights; whether to stop early. Repeated when a run dies in it and is resumed."""
         options = self.options
-        entry: dict[str, Any] = self.history.epochs[-1] if self.history.epochs else {"epoch": epoch}
+        if not self.history.epochs:  # resumed from a checkpoint of the original's, which tells nothing of the run
+            self.history.epochs.append({"epoch": epoch, "iteration": self.iteration})
+        entry = self.history.epochs[-1]
         weights = self.trainer.weights()
         done = self.checkpoints.path(epoch, "pkl")
         if distributed.any_rank(self.is_first and done.exists()):  # written after the evaluation of an earlier run
@@ -296,7 +302,8 @@ class _Run:
             self.board.add_epoch(entry)
             print(epoch_line(entry, self.plan.epochs), flush=True)
             self._write_report()
-        no_better = best is not None and epoch - best["epoch"] >= options.early_stop
+        risen = self.history.last_rise()
+        no_better = risen is not None and epoch - risen >= options.early_stop
         return distributed.any_rank(self.is_first and bool(options.early_stop) and no_better)
 
     def _about(self, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -304,7 +311,7 @@ class _Run:
         return {"labels": self.labels, "protocol": protocol, "metrics": dict(entry)}
 
     def _write_report(self) -> None:
-        if not self.options.report:
+        if not self.options.report or not self.history.entries():
             return
         from vmz.report import training as page
 
@@ -313,6 +320,8 @@ class _Run:
             self.history.entries(),
             vars(self.options),
             environment(self.options),
+            self.history.epochs,
+            self.history.best(),
             self.history.fault_lines(),
         )
 
@@ -369,6 +378,7 @@ def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:
         "clip_per_video": options.test_clip_per_video,
         "crop_per_clip": 1,
         "crop_per_inference": 0,
+        "get_video_id": 0,
         "num_iter": options.test_num_iter,
         "aggregation": 0,
         "save_scores": None,

@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 from vmz.errors import UsageError
 
-POINT_VALUES = ("loss", "accuracy", "learning_rate", "clips_per_second")
+VALUES = ("loss", "accuracy", "learning_rate", "clips_per_second")
 
 
 class Board:
@@ -24,15 +24,20 @@ class Board:
             self._writer = SummaryWriter(folder)
 
     def add_point(self, point: Mapping[str, Any]) -> None:
+        self._add_means("train", point)
+
+    def _add_means(self, group: str, entry: Mapping[str, Any]) -> None:
         if self._writer is not None:
-            for name in POINT_VALUES:
-                if point[name] is not None:
-                    self._writer.add_scalar(f"train/{name}", point[name], point["iteration"])
+            for name in VALUES:
+                if entry.get(name) is not None:
+                    self._writer.add_scalar(f"{group}/{name}", entry[name], entry["iteration"])
 
     def add_epoch(self, entry: Mapping[str, Any]) -> None:
+        """The means of a whole epoch, as the log's line of it has them, and the figures of its evaluation."""
+        self._add_means("epoch", entry)
         if self._writer is not None:
             for name, value in entry.get("figures", {}).items():
-                self._writer.add_scalar(f"test/{name}", value, entry.get("iteration", 0))
+                self._writer.add_scalar(f"test/{name}", value, entry["iteration"])
             self._writer.flush()
 
     def __enter__(self) -> Board:

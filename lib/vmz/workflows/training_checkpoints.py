@@ -17,7 +17,8 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.checkpoints.mdl import load_mdl, load_mdl_about, save_mdl
+from vmz.checkpoints.files import load, load_about
+from vmz.checkpoints.mdl import save_mdl
 from vmz.checkpoints.pickles import save_pickle
 from vmz.engines.trainer import ITERATION, MOMENTUM_SUFFIX, POSITION
 from vmz.errors import UsageError, VmzError
@@ -113,7 +114,7 @@ def read(path: Path, iterations_per_epoch: int) -> Saved:
 
     Raises UsageError when the file is not there, VmzError when it is damaged or is no checkpoint of a training.
     """
-    state, run = load_mdl(path), load_mdl_about(path).get("run", {})
+    state, run = load(path, "minidb"), load_about(path, "minidb").get("run", {})
     if not any(name.endswith(MOMENTUM_SUFFIX) for name in state):
         raise VmzError(
             f"{path} holds weights without momenta, so that training cannot go on from it; --is_checkpoint=0 "

@@ -1,13 +1,17 @@
-"""What a training run has to tell: means over iterations and epochs, figures of evaluations, which epoch is best."""
+"""What a training run has to tell: means over iterations and epochs, figures of evaluations, which epoch is best.
+
+Every mean that the log, the page, the JSON and TensorBoard show of training is made here, in `History`.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from vmz.engines.trainer import Step
-from vmz.metrics import WATCHED
+from vmz.metrics import watched
 from vmz.video.faults import BadVideo, EndedEarly, bounded, closing_line, counted
 
 
@@ -15,9 +19,10 @@ from vmz.video.faults import BadVideo, EndedEarly, bounded, closing_line, counte
 class History:
     """What a run has to tell, all of it JSON. It is saved in every checkpoint.
 
-    points: means over display_iter iterations. epochs: means over an epoch, and the figures of its evaluation.
-    sums: of the iterations of the epoch under way, and of the point under way. faults: {"skipped" or "ended_early":
-    {"train" or "test": {key of the record: what is reported of it}}}, each video once.
+    points: means over display_iter iterations, or the fewer that are left of an epoch. epochs: means over an epoch, and
+    the figures of its evaluation. sums: of the iterations of the epoch under way, and of the point under way. A mean is
+    one over clips, and each entry says of how many, so that the points of an epoch give its own. faults: {"skipped" or
+    "ended_early": {"train" or "test": {key of the record: what is reported of it}}}, each video once.
     """
 
     points: list[dict[str, Any]] = field(default_factory=list)
@@ -25,6 +30,16 @@ class History:
     sums: dict[str, dict[str, float]] = field(default_factory=lambda: {"epoch": {}, "point": {}})
 
     faults: dict[str, dict[str, dict[str, dict[str, Any]]]] = field(default_factory=dict)
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> History:
+        """The history of a checkpoint. In one of before, sums were of iterations, which all had as many clips."""
+        history = cls(**saved)
+        for sums in history.sums.values():
+            if "accuracy" in sums:
+                clips = sums["clips"] / sums["iterations"]
+                sums.update(losses=clips * sums.pop("loss"), right=clips * sums.pop("accuracy"))
+        return history
 
     def note(self, data: str, skipped: Iterable[BadVideo], ended_early: Iterable[EndedEarly]) -> None:
         """Keep what readers report of the videos of `data`, "train" or "test"."""
@@ -53,24 +68,33 @@ class History:
         return lines
 
     def add(self, step: Step, seconds: float) -> None:
+        values = {"iterations": 1, "clips": step.samples, "seconds": seconds}
+        values.update(losses=step.samples * step.loss, right=step.samples * (step.accuracy or 0.0))
+        values.update({f"{part}_seconds": spent for part, spent in step.seconds.items()})
         for sums in self.sums.values():
-            values = {"iterations": 1, "loss": step.loss, "accuracy": step.accuracy or 0.0, "seconds": seconds}
-            values["clips"] = step.samples
-            values.update({f"{part}_seconds": spent for part, spent in step.seconds.items()})
             for name, value in values.items():
                 sums[name] = sums.get(name, 0) + value
 
+    def means(self, which: str, step: Step) -> dict[str, Any]:
+        """loss, accuracy (None where there is none) and clips_per_second of the epoch or the point under way."""
+        sums = self.sums[which]
+        return {
+            "loss": sums["losses"] / sums["clips"],
+            "accuracy": None if step.accuracy is None else sums["right"] / sums["clips"],
+            "clips_per_second": sums["clips"] / max(sums["seconds"], 1e-9),
+        }
+
     def take(self, which: str, step: Step, epoch: int) -> dict[str, Any]:
-        """The means of what was added since the last call, as an entry of `points` or `epochs`."""
-        sums, self.sums[which] = self.sums[which], {}
-        iterations = sums["iterations"]
+        """What was added since the last call, as an entry of `points` or `epochs`."""
+        means, sums = self.means(which, step), self.sums[which]
+        self.sums[which] = {}
         return {
             "epoch": epoch,
             "iteration": step.iteration,
             "learning_rate": step.learning_rate,
-            "loss": sums["loss"] / iterations,
-            "accuracy": None if step.accuracy is None else sums["accuracy"] / iterations,
-            "clips_per_second": sums["clips"] / max(sums["seconds"], 1e-9),
+            **means,
+            "iterations": sums["iterations"],
+            "clips": sums["clips"],
             "seconds": {name[: -len("_seconds")]: value for name, value in sums.items() if name.endswith("_seconds")},
         }
 
@@ -84,14 +108,27 @@ class History:
         return sorted([*self.points, *tested], key=lambda entry: int(entry["iteration"]))
 
     def best(self) -> Optional[dict[str, Any]]:
-        """The epoch whose evaluation was best so far, the first one of equals."""
-        watched = [entry for entry in self.epochs if watched_figure(entry) is not None]
-        return max(watched, key=lambda entry: (watched_figure(entry), -entry["epoch"]), default=None)
+        """The epoch whose evaluation was best so far; of equals that of the lower training loss, then the first one."""
+        tested = self._tested()
+        return max(tested, key=lambda entry: (_rank(entry), _rank_of_loss(entry), -entry["epoch"]), default=None)
+
+    def last_rise(self) -> Optional[int]:
+        """The epoch whose evaluation was the last to be better than all before it; the training loss has no say."""
+        first = max(self._tested(), key=lambda entry: (_rank(entry), -entry["epoch"]), default=None)
+        return None if first is None else int(first["epoch"])
+
+    def _tested(self) -> list[dict[str, Any]]:
+        return [entry for entry in self.epochs if watched(entry.get("figures", {}))]
 
 
-def watched_figure(entry: Mapping[str, Any]) -> Optional[float]:
-    """The figure of an epoch's evaluation that decides which epoch is best."""
-    return next((entry["figures"][name] for name in WATCHED if name in entry.get("figures", {})), None)
+def _rank(entry: Mapping[str, Any]) -> list[float]:
+    """The figures of an epoch's evaluation that decide which epoch is best; one that is not a number is the worst."""
+    values = [entry["figures"][name] for name in watched(entry["figures"])]
+    return [-math.inf if value is None or math.isnan(value) else value for value in values]
+
+
+def _rank_of_loss(entry: Mapping[str, Any]) -> float:
+    return -float(entry.get("loss", math.inf))
 
 
 def figures_text(figures: Mapping[str, float]) -> str:

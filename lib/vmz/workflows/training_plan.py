@@ -94,6 +94,7 @@ def describe(plan: Plan, model: Model, options: argparse.Namespace, videos: int)
         "params_m": cost.params_m,
         "operators": len(model.net.op),
         "parameter_blobs": len(model.params),
+        "engine": options.engine,
         "devices": plan.devices,
         "accumulation_steps": options.accumulation_steps,
         "batch_size_per_device": plan.batch_size,
@@ -135,6 +136,7 @@ def text(plan: dict[str, Any]) -> str:
         f"network    {plan['network']}, {plan['labels']} labels, clips {clip} (C,T,H,W)",
         f"           {plan['gmacs_per_clip']:.2f} G multiply-adds a clip, {plan['params_m']:.2f} M parameters, "
         f"{plan['operators']} operators",
+        f"engine     {plan['engine']}",
         f"iteration  {plan['clips_per_iteration']} clips: {plan['batch_size_per_device']} on each of "
         f"{plan['devices']} devices"
         + (f" ({plan['accumulation_steps']} of them by accumulation)" if plan["accumulation_steps"] > 1 else ""),

@@ -7,7 +7,6 @@ import pytest
 
 from tests.engines.golden_nets import golden_net
 from tests.generated_weights import generated_weights
-from tests.golden import needs_shared
 from vmz.engines.torch_engine.engine import TorchEngine
 
 workspace = pytest.importorskip("caffe2.python.workspace")
@@ -26,7 +25,6 @@ NETS = {
 }
 
 
-@needs_shared
 @pytest.mark.parametrize("optimize", [True, False])
 @pytest.mark.parametrize("file", NETS)
 def test_every_blob(file: str, optimize: bool) -> None:

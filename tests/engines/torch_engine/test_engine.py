@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.engines.small_nets import clip, net, normalised, op
-from tests.golden import VIDEOS, needs_shared
+from tests.golden import video_path
 from vmz.engines.torch_engine.engine import TorchEngine, checked_device
 from vmz.errors import UsageError, VmzError
 from vmz.video.database import DatabaseWriter
@@ -135,7 +135,7 @@ def test_unknown_operators_are_refused_when_loading(engine: TorchEngine) -> None
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "lmdb"
     with DatabaseWriter(path) as writer:
-        videos = [(VIDEOS / "bikes.mp4").read_bytes(), b"no video", (VIDEOS / "nasa_13013.mp4").read_bytes()]
+        videos = [video_path("portrait.mp4").read_bytes(), b"no video", video_path("odd_size.avi").read_bytes()]
         for number, video in enumerate(videos):
             writer.write(Record(str(number).encode(), video, (number,), None, 10 + number))
     return path
@@ -153,7 +153,6 @@ def reading(database: Path, **arguments: object) -> tuple[object, object]:
     )
 
 
-@needs_shared
 def test_a_net_with_a_reader(engine: TorchEngine, database: Path) -> None:
     engine.load(*reading(database), seed=1)
     seen, scores = [], []
@@ -174,7 +173,6 @@ def test_a_net_with_a_reader(engine: TorchEngine, database: Path) -> None:
     assert np.abs(scores[0] - scores[1]).max() > 0
 
 
-@needs_shared
 def test_wrong_readers(engine: TorchEngine, database: Path) -> None:
     init, main = reading(database)
     with pytest.raises(VmzError, match=r"operator VideoInput .* reads db, which no CreateDB"):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from tests.engines.golden_nets import golden_net
 from tests.engines.small_nets import clip, net, normalised, op
-from tests.golden import GOLDEN, needs_shared
+from tests.golden import golden_names
 from vmz.engines.torch_engine import import_net
 from vmz.engines.torch_engine.importer import input_blobs
 from vmz.errors import VmzError
@@ -114,8 +114,7 @@ def test_dropout() -> None:
         import_net(test, outputs=["mask"])
 
 
-@needs_shared
-@pytest.mark.parametrize("file", sorted(path.name[:-8] for path in (GOLDEN / "nets").glob("*.json.gz")))
+@pytest.mark.parametrize("file", [name[len("nets/") : -len(".json.gz")] for name in golden_names("nets/*.json.gz")])
 def test_every_golden_net_imports(file: str) -> None:
     """All operators and arguments of all nets are known, forward; train nets are taken up to their losses."""
     golden = golden_net(file)
@@ -128,7 +127,6 @@ def test_every_golden_net_imports(file: str) -> None:
     assert set(module.state_dict()) == set(values)
 
 
-@needs_shared
 def test_a_golden_runs_the_same_twice() -> None:
     golden = golden_net("net_009_r2df_10_test_patched")
     module = import_net(golden.net, golden.init_net, outputs=["softmax"], seed=3)

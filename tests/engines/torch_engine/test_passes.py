@@ -11,7 +11,6 @@ from torch.fx import GraphModule
 from tests.engines.golden_nets import golden_net
 from tests.engines.small_nets import clip, net, normalised, op
 from tests.generated_weights import generated_weights
-from tests.golden import needs_shared
 from vmz.engines.torch_engine import import_net, passes
 from vmz.engines.torch_engine.passes import has_fused_convolutions, optimize
 
@@ -130,7 +129,6 @@ NETS = {
 }
 
 
-@needs_shared
 @pytest.mark.parametrize("file", NETS)
 def test_golden_nets_keep_their_scores(file: str, fused: bool) -> None:
     golden = golden_net(file)

@@ -14,12 +14,10 @@ from tests.engines.training_goldens import (
     loss_distance,
     snapshot,
 )
-from tests.golden import needs_shared
 
 JOBS = ("mc3_10_multilabel", "r2plus1d10", "ircsn26_pool1")
 
 
-@needs_shared
 @pytest.mark.parametrize("job", [JOBS[0], *(pytest.param(job, marks=pytest.mark.slow) for job in JOBS[1:])])
 def test_the_first_iteration_but_for_the_kinks(job: str) -> None:
     """Where rounding decides which ReLU passes, as the original decided: then all is within 1e-4 of the recorded."""
@@ -34,7 +32,6 @@ def test_the_first_iteration_but_for_the_kinks(job: str) -> None:
         assert largest <= 1e-4, (kind, blob)
 
 
-@needs_shared
 @pytest.mark.slow
 @pytest.mark.parametrize("job", JOBS)
 def test_five_iterations(job: str) -> None:

@@ -1,0 +1,41 @@
+"""What every run of the tests begins and ends with.
+
+It begins where scripts find their own modules, and without the settings of the person who runs it. It ends with how
+many of the original's recordings it was held against.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import golden
+
+_KEY = "goldens"
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))  # where a script of tools/ looks first
+os.environ.pop("VMZ_ENGINE", None)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)  # a process of pytest-xdist
+    if output is not None:
+        output[_KEY] = sorted(golden.used)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    golden.used.update(getattr(node, "workeroutput", {}).get(_KEY, []))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if golden.used:
+        counts = Counter(name.partition("/")[0] for name in golden.used)
+        what = ", ".join(f"{count} of {folder}/" for folder, count in sorted(counts.items()))
+        where = f"and {golden.GOLDEN}" if golden.GOLDEN.is_dir() else f"(no more of them at {golden.GOLDEN})"
+        terminalreporter.write_line(f"recordings of the original read: {what}; from tests/goldens {where}")

@@ -1,0 +1,137 @@
+"""The folder in which the documents' blocks are run: what they name, made small.
+
+It stands for the clone (its tools and scripts are in it) and for the reader's own files: lists, videos, databases,
+checkpoints, scores, features. A file that a new block names is added in `prepare`. The checkpoint of a command with
+`--zoo NAME --load_model_path FILE` is made for the network of NAME.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tests.docs.blocks import ROOT, Block
+from tests.motion import CLASSES, make_videos
+from vmz import zoo
+from vmz.checkpoints.files import save
+from vmz.checkpoints.pickles import load_pickle, save_pickle
+from vmz.checkpoints.seeded import seeded_weights
+from vmz.features.files import save_features
+from vmz.features.table import ArrayTable
+from vmz.models.config import ModelConfig
+from vmz.models.registry import build
+from vmz.video.database import DatabaseWriter
+from vmz.video.records import Record
+from vmz.workflows.command import Parser
+from vmz.workflows.flags import MODEL_FLAGS, READER_FLAGS
+from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse
+from vmz.workflows.scores import Scores, score_arrays
+
+CLONE = ("tools", "data", "scripts", "models_zoo")
+DEMO_WEIGHTS = ROOT / "models_zoo" / "demo" / "motion_r2plus1d_10.pkl"
+VIDEOS = 4
+
+
+def prepare(folder: Path) -> Path:
+    """Fill `folder`; a second or two."""
+    for name in CLONE:
+        (folder / name).symlink_to(ROOT / name)
+    for name in ("videos", "films"):
+        (folder / name).mkdir()
+    rows: list[tuple[str, int]] = []
+    for number, motion in enumerate(CLASSES[:VIDEOS]):
+        path = folder / "videos" / f"{motion}.mp4"
+        path.write_bytes(make_videos.make_video(motion, (1, 0, number)))
+        shutil.copy(path, folder / "films")
+        rows.append((f"videos/{path.name}", number))
+    for name in ("list.csv", "val.csv"):
+        with open(folder / name, "w", newline="") as stream:
+            csv.writer(stream).writerows([("org_video", "label"), *rows])
+    (folder / "classes.txt").write_text("".join(f"class {label}\n" for label in range(400)))
+    with DatabaseWriter(folder / "val_lmdb") as writer:
+        for path, label in rows:
+            writer.write(Record(b"%05d" % label, (folder / path).read_bytes(), (label,)))
+    shutil.copytree(folder / "val_lmdb", folder / "train_lmdb")
+    weights = load_pickle(DEMO_WEIGHTS)
+    save(folder / "r2plus1d_8.mdl", weights)
+    save(folder / "r2plus1d_8.pkl", weights)
+    save(
+        folder / "flow.pkl",
+        network_weights(
+            ModelConfig(model_depth=10, channel_multiplier=0.1, num_labels=8, num_channels=2, clip_length=8)
+        ),
+    )
+    write_scores(folder)
+    write_dense(folder)
+    return folder
+
+
+def network_weights(config: ModelConfig) -> dict[str, np.ndarray]:
+    model = build(config)
+    return seeded_weights([*model.params, *model.computed_params])
+
+
+def write_scores(folder: Path) -> None:
+    """scores.npz, and three shards of another run, as --save_scores keeps them."""
+    random = np.random.RandomState(0)
+    for number, name in enumerate(["scores", "shard_0", "shard_1", "shard_2"]):
+        scores = Scores()
+        keys = [f"{number}_{video}" for video in range(4)]
+        scores.add(
+            random.rand(4, 3, 8).astype(np.float32), random.randint(0, 8, 4).astype(np.int32), keys, 0, keep=True
+        )
+        options = {"multi_label": 0, "aggregation": 0, "test_data": "val_lmdb"}
+        np.savez(folder / f"{name}.npz", **score_arrays(scores, options))
+
+
+def write_dense(folder: Path) -> None:
+    """rgb/ and flow/: the softmax of clips of the same three videos."""
+    random = np.random.RandomState(0)
+    video = np.arange(12) // 4
+    for stream in ("rgb", "flow"):
+        (folder / stream).mkdir()
+        arrays = {"softmax": random.rand(12, 8).astype(np.float32), "label": video.astype(np.int32), "video_id": video}
+        save_features(folder / stream / "features_0.npz", ArrayTable(arrays), "npz")
+
+
+def add_published_weights(folder: Path, block: Block) -> None:
+    """The checkpoint of each command with --zoo: generated weights of that network, under the name that it gives."""
+    for command in block.commands():
+        name, file = (re.search(rf"--{flag}[= ](\S+)", command) for flag in ("zoo", "load_model_path"))
+        if name is not None and file is not None and not (folder / file[1]).exists():
+            zoo.find(name[1])
+            save_pickle(folder / file[1], network_weights(model_config(zoo_options(f"--zoo={name[1]}"))))
+
+
+def zoo_options(*argv: str) -> argparse.Namespace:
+    parser = Parser("")
+    add_zoo_flag(parser)
+    add_flags(parser, "network", list(MODEL_FLAGS))
+    add_flags(parser, "data", list(READER_FLAGS))
+    return parse(parser, argv)
+
+
+def remove_outputs(folder: Path, block: Block) -> None:
+    """What the block itself creates and another one expects: a tool would not write over it."""
+    for output in re.findall(r"--(?:output_file|output_path|save_model_path)[= ](\S+)", block.text):
+        path = folder / output
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def interpreter(block: Block) -> str:
+    """The Python of the environment that the block is for; of the second one only where it is."""
+    return str(ROOT / ".venv-caffe2" / "bin" / "python") if block.on_caffe2 else sys.executable
+
+
+def arguments(block: Block) -> Sequence[str]:
+    """What runs it, in the folder."""
+    if block.language == "python":
+        return [interpreter(block), "-c", block.text]
+    return ["bash", "-euo", "pipefail", "-c", block.text]
