@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.engines.real_caffe2 import ENGINES, HAS_OPERATORS
+from tests.golden import SHARED
 from tests.small_videos import BAD, SMALL_READER, broken_in_the_middle, cut_off, encoded, silent_sound, video
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.protos import DATA_TYPES, TensorProtos
@@ -278,6 +279,22 @@ def test_videos_that_end_early_are_reported_once(engine, tmp_path):
             for _ in range(4):
                 reader.next_batch()
             assert list(map(str, reader.ended_early)) == ended
+
+
+@pytest.mark.skipif(not (SHARED / "cases").is_dir(), reason="no ../shared/cases")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_cases(engine, tmp_path):
+    """A damaged packet ends a video after 18 frames; an edit list and times that begin late end none."""
+    early = {"bad_packet_middle.mp4": 18}
+    names = [*early, "trim_editlist.mp4", "start3.mp4", "ts_restart.ts", "plain.mp4", "rotated90.mp4"]
+    with DatabaseWriter(tmp_path / "db") as writer:
+        for number, name in enumerate(names):
+            content = (SHARED / "cases" / name).read_bytes()
+            writer.write(Record(b"%d" % number, content, (number,)), Origin(name, number + 2, "list.csv"))
+    args = small(clip_per_video=3, decode_type=1, batch_size=len(names))
+    with open_reader(str(tmp_path / "db"), args, engine) as reader:
+        assert reader.next_batch().label[::3].tolist() == list(range(len(names)))
+        assert {video.path: video.frames for video in reader.ended_early} == early
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -261,6 +261,10 @@ def score_videos(batches: Batches, keys: list[str], options: argparse.Namespace)
     Of several processes each runs every so-many-th batch, and the first one shows how far it has come.
     """
     scores = Scores()
+
+    def named(key: str) -> str:
+        return described(options.test_data, key, bool(options.use_local_file))
+
     rows = options.clip_per_video * options.crop_per_clip
     rank, world = distributed.rank(), distributed.world_size()
     mine = sum(place // options.batch_size % world == rank for place in range(len(keys)))
@@ -281,7 +285,7 @@ def score_videos(batches: Batches, keys: list[str], options: argparse.Namespace)
                 labels = labels[:, 0]
                 check_labels(labels, names, options)
             clips = batch.clips.reshape(count, rows, -1)
-            scores.add(clips, labels, names, options.aggregation, keep=bool(options.save_scores))
+            scores.add(clips, labels, names, options.aggregation, bool(options.save_scores), named)
             scores.records.extend(int(record) for record in batch.records)
             if batch.video_ids is not None:
                 scores.video_ids.extend(int(number) for number in batch.video_ids[::rows])
@@ -296,11 +300,16 @@ def check_labels(labels: np.ndarray, keys: Sequence[str], options: argparse.Name
             raise foreign_label(options.test_data, key, int(label), options)
 
 
+def described(path: str, key: str, use_local_file: bool) -> str:
+    """A record of the database at `path` in full, as VideoDatabase.describe has it."""
+    with VideoDatabase(path) as database:
+        [place] = database.paths([key], use_local_file)
+        return database.describe(key, place or None)
+
+
 def foreign_label(path: str, key: str, label: int, options: argparse.Namespace) -> VmzError:
     """The error of a record whose label the network lacks."""
-    with VideoDatabase(path) as database:
-        index = next(place for place, one in enumerate(database.keys) if key_text(one) == key)
-        name = database.describe(key, database[index].path if options.use_local_file else None)
+    name = described(path, key, bool(options.use_local_file))
     return VmzError(
         f"{name} has label {label}, but --num_labels={options.num_labels} allows 0 to {options.num_labels - 1}; is "
         "this the database of another data set?"
