@@ -116,13 +116,13 @@ def test_labels_that_the_network_lacks(
     assert tool("test_net")(*common) == 1
     assert f"error: record 3 of {foreign} {FOREIGN}" in capsys.readouterr().err
     for multi_label in (0, 1):
-        out = [f"--output_path={tmp_path / 'f.npz'}", "--decode_type=1", f"--multi_label={multi_label}"]
+        out = [f"--output_path={tmp_path / f'{multi_label}.npz'}", "--decode_type=1", f"--multi_label={multi_label}"]
         feature = "softmax" if not multi_label else "prob"
         assert tool("extract_features")(*common, *out, f"--features=final_avg,{feature}") == 0
         assert_both_early(ended_line(capsys.readouterr().out), EARLY_ENTRIES)
-        features = load_features(tmp_path / "f.npz")
+        features = load_features(tmp_path / f"{multi_label}.npz")
         assert len(features["final_avg"]) == 8 and features[feature].shape == (8, 5)
-    assert tool("extract_features")(*common, *out[:2], "--features=softmax,label", "--sanity_check=1") == 1
+    assert tool("extract_features")(*common, *out[:2], "--features=softmax,label", "--sanity_check=1", "--resume=0") == 1
     assert "record 3 of" in (message := capsys.readouterr().err) and "has label 9, which is none of the 5" in message
     assert tool("extract_features")(*common, *out, "--features=prob,label", "--resume=0") == 1
     assert "record 3 of" in (message := capsys.readouterr().err) and "num_of_class=5 allows 0 to 4" in message
