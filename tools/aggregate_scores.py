@@ -28,12 +28,16 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--top_k", type=positive, default=5, metavar="N", help=TOP_K_HELP)
     parser.add_argument("--print_per_class_metrics", type=switch, default=0, help="also a line for each class")
-    parser.add_argument("--label_names", metavar="FILE", help="names of the classes, as test_net.py takes them")
+    parser.add_argument(
+        "--label_names",
+        metavar="FILE",
+        help="names of the classes, as test_net.py takes them; by default those that it knew",
+    )
     parser.add_argument("--output", metavar="FILE", help="results as JSON")
     options = parser.parse_args(list(argv))
     check_outputs(options)
     found = aggregate_files(options.scores, options.aggregation, options.top_k)
-    names = read_label_names(options.label_names, found.classes) if options.label_names else None
+    names = read_label_names(options.label_names, found.classes) if options.label_names else found.label_names
     if options.output:
         write_json(options.output, found.to_json())
     if options.print_per_class_metrics:

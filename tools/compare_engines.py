@@ -25,11 +25,13 @@ from vmz.workflows.compare import BlobDifference, Job, blobs_to_compare, compute
 from vmz.workflows.evaluate import check_fits, check_labels, load_weights
 from vmz.workflows.flags import CHECKPOINT_FLAGS, MODEL_FLAGS, READER_FLAGS, positive
 from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse, video_input_arguments
+from vmz.workflows.settings import FEATURES
+from vmz.workflows.settings_report import announce
 
 
 def main(argv: Sequence[str]) -> int:
     parser = Parser(__doc__)
-    add_zoo_flag(parser)
+    add_zoo_flag(parser, FEATURES)
     add_flags(parser, "network", list(MODEL_FLAGS))
     add_flags(parser, "clips, of --test_data", list(READER_FLAGS), batch_size=1, clip_per_video=1)
     add_flags(parser, "weights", ["load_model_path", "db_type", *CHECKPOINT_FLAGS, "seed"])
@@ -38,7 +40,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--caffe2_python", type=Path, metavar="FILE", help="a Python with Caffe2, if this one has none")
     parser.add_argument("--output", metavar="FILE", help="every blob's differences as JSON")
     parser.add_argument("--html", metavar="FILE", help="a picture of them")
-    options = parse(parser, argv)
+    options = parse(parser, argv, FEATURES)
+    announce(options)
     model = build(model_config(options, batch_size=-1), use_cudnn=bool(options.use_cudnn))
     check_fits(model)
     job, ended = make_job(model, options)

@@ -13,12 +13,16 @@ from vmz.video.faults import closing_line
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dump_clips import Dump, override, read_clips, write_contact_sheet, write_npz
 from vmz.workflows.flags import READER_FLAGS, not_negative, switch
-from vmz.workflows.options import add_flags, parse, video_input_arguments
+from vmz.workflows.options import add_flags, add_zoo_flag, parse, require_checkpoint, video_input_arguments
+from vmz.workflows.settings import TESTING
+from vmz.workflows.settings_report import announce
 
 
 def parser() -> Parser:
     flags = Parser(__doc__)
     names = [*READER_FLAGS, "crop_size", "clip_length_rgb", "multi_label", "num_labels", "engine", "seed"]
+    add_zoo_flag(flags, TESTING)
+    add_flags(flags, "checkpoint, for its settings", ["load_model_path", "db_type"])
     add_flags(flags, "reader", names, clip_length_rgb=8)
     flags.add_argument(
         "--decode_type",
@@ -40,6 +44,8 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     options = parse(parser(), argv)
+    require_checkpoint(options)
+    announce(options)
     if not options.test_data:
         raise UsageError("--test_data is missing: give an LMDB of videos, as create_video_db.py makes it")
     arguments = {

@@ -25,11 +25,13 @@ from vmz.workflows.flags import (
 )
 from vmz.workflows.launch import launch
 from vmz.workflows.options import add_flags, add_zoo_flag, parse
+from vmz.workflows.settings import FEATURES
+from vmz.workflows.settings_report import announce
 
 
 def main(argv: Sequence[str]) -> int:
     parser = Parser(__doc__)
-    add_zoo_flag(parser)
+    add_zoo_flag(parser, FEATURES)
     add_flags(parser, "network", list(MODEL_FLAGS), **EXTRACT_DEFAULTS)
     add_flags(parser, "data", list(READER_FLAGS), **EXTRACT_DEFAULTS)
     add_flags(parser, "engine", list(ENGINE_FLAGS))
@@ -64,11 +66,12 @@ def main(argv: Sequence[str]) -> int:
         "settings; 0: extract all anew, in place of what is there",
     )
     ours.add_argument("--random_weights", type=switch, default=0, help="1: an untrained network, no file needed")
-    options = parse(parser, argv)
+    options = parse(parser, argv, FEATURES)
     check_engine(options.engine)
     status = launch(options, argv)
     if status is not None:
         return status
+    announce(options)
     if options.videos:
         found = extract_videos(options)
         if found is not None:

@@ -16,12 +16,15 @@ from vmz.models.registry import TEST_NET_NAME, build
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.describe import model_from_golden, model_to_json, table
 from vmz.workflows.flags import MODEL_FLAGS, switch
-from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse
+from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse, require_checkpoint
+from vmz.workflows.settings import FEATURES
+from vmz.workflows.settings_report import announce
 
 
 def main(argv: Sequence[str]) -> int:
     parser = Parser(__doc__)
-    add_zoo_flag(parser)
+    add_zoo_flag(parser, FEATURES)
+    add_flags(parser, "checkpoint", ["load_model_path", "db_type"])
     add_flags(parser, "network", [*MODEL_FLAGS, "input_type", "clip_length_of", "flow_data_type"])
     parser.add_argument(
         "--is_test", type=switch, default=1, help="1: the testing net, 0: the training net (forward part)"
@@ -31,7 +34,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--config", metavar="FILE", help="JSON: a {build_args, is_test, net_name}, or a list; '-': stdin"
     )
-    options = parse(parser, argv)
+    options = parse(parser, argv, FEATURES)
+    require_checkpoint(options)
+    announce(options)
     if options.config is not None:
         return print_configs(read_configs(options.config), options.json)
     model = build(model_config(options), bool(options.is_test), options.net_name, use_cudnn=bool(options.use_cudnn))

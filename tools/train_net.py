@@ -13,6 +13,7 @@ from vmz.workflows import distributed, training_plan
 from vmz.workflows.command import run_tool
 from vmz.workflows.launch import launch
 from vmz.workflows.options import parse, train_parser, without_effect
+from vmz.workflows.settings_report import announce
 from vmz.workflows.train import dry_run, train
 
 
@@ -25,6 +26,7 @@ def main(argv: Sequence[str]) -> int:
         for line in without_effect(parser.given(argv), options.engine):
             print(line, file=sys.stderr)
     if options.dry_run:
+        announce(options)
         result = dry_run(options)
         print(training_plan.text(result))
     else:
@@ -32,6 +34,7 @@ def main(argv: Sequence[str]) -> int:
         status = launch(options, argv) if options.engine == "pytorch" else None
         if status is not None:
             return status
+        announce(options)
         trained = train(options)
         result = trained.to_json()
         if trained.is_first:

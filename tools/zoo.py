@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Optional
 
@@ -99,12 +99,25 @@ def page(row: zoo.ZooRow) -> str:
         )
         facts.append(("measured elsewhere", outside))
     facts += [("remark", remark) for remark in row.remarks]
-    flags = [
-        f"  --{flag}={value}" if value is not None else f"  --{flag}: not published, give it yourself"
-        for flag, value in row.flags.items()
+    published, fast = (zoo.protocol_flags(row, protocol) for protocol in zoo.PROTOCOLS)
+    lines = [
+        row.name,
+        *(f"  {key:<18} {value}" for key, value in facts),
+        f"flags that --zoo {row.name} sets in testing (--protocol=published):",
+        *flag_lines(published),
     ]
-    lines = [row.name, *(f"  {key:<18} {value}" for key, value in facts), f"flags that --zoo {row.name} sets:", *flags]
+    other = {flag: value for flag, value in fast.items() if published.get(flag) != value}
+    other.update({flag: 0 for flag in published if flag not in fast})
+    if other:
+        lines += ["and with --protocol=fast, the default of tools that do not test, instead:", *flag_lines(other)]
     return "\n".join(lines)
+
+
+def flag_lines(flags: Mapping[str, Any]) -> list[str]:
+    return [
+        f"  --{flag}={value}" if value is not None else f"  --{flag}: not published, give it yourself"
+        for flag, value in flags.items()
+    ]
 
 
 def protocol(name: Optional[str]) -> str:

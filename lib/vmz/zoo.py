@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Optional, Union
+from urllib.parse import unquote
 
 from vmz.errors import UsageError, VmzError
 
 FlagValue = Union[str, int, float]
+PUBLISHED, FAST = PROTOCOLS = ("published", "fast")
+TEN_CENTRE_CROPS = {"clip_per_video": 10, "crop_per_clip": 1, "aggregation": 0}
 
 # A clone first; then where a wheel's data files go.
 MANIFEST_PLACES = (
@@ -120,17 +123,44 @@ def select(model_name: Optional[str] = None, data: Optional[str] = None) -> tupl
     return tuple(chosen)
 
 
-def flags(row: ZooRow, given: Collection[str] = ()) -> dict[str, FlagValue]:
-    """Test-time flags of a row: one centre crop of the input the table prints.
+def row_of_file(path: Union[str, Path]) -> Optional[ZooRow]:
+    """The row whose file has the name of `path`, whatever the case; None for a file that was not published."""
+    name = unquote(Path(path).name).lower()  # some browsers store the %20 of two published names as a space
+    return next((row for row in rows() if row.file is not None and unquote(row.file).lower() == name), None)
 
-    `given` are flags that the user states; a value which was never published must be among them, since a default in
-    its place would score another network in silence. Raises UsageError naming the flags that are missing.
+
+def flags(row: ZooRow, given: Collection[str] = ()) -> dict[str, FlagValue]:
+    """The network of a row and the input that the table prints.
+
+    `given` are flags that the user states. Raises UsageError naming those that were not published and are not given.
     """
-    unknown = [flag for flag, value in row.flags.items() if value is None and flag not in given]
+    refuse_unpublished(row, given)
+    return {flag: value for flag, value in row.flags.items() if value is not None}
+
+
+def protocol_flags(row: ZooRow, protocol: str = PUBLISHED) -> dict[str, Optional[FlagValue]]:
+    """Flags of test_net for a row, None for a value that was not published.
+
+    protocol: PUBLISHED, the test that the published figures come from, as far as test_net can run it (ten clips, one
+    centre crop where no other is published); FAST, ten clips and one centre crop of the size that the table prints.
+    """
+    return {**row.flags, **TEN_CENTRE_CROPS, **(published_test(row) if protocol == PUBLISHED else {})}
+
+
+def published_test(row: ZooRow) -> dict[str, FlagValue]:
+    """The flags of the test that its figures come from, as far as they were published, on top of the row's own."""
+    return dict(manifest()["protocols"][row.protocol]["flags"]) if row.protocol is not None else {}
+
+
+def refuse_unpublished(row: ZooRow, known: Collection[str]) -> None:
+    """Raise UsageError naming the flags of a row that were never published and are not `known` from elsewhere.
+
+    A default in their place would score another network in silence.
+    """
+    unknown = [flag for flag, value in row.flags.items() if value is None and flag not in known]
     if unknown:
         options = ", ".join(f"--{flag}" for flag in unknown)
         raise UsageError(f"{row.name}: its {', '.join(unknown)} was not published; give {options} as well")
-    return {flag: value for flag, value in row.flags.items() if value is not None}
 
 
 def _row(entry: Mapping[str, Any]) -> ZooRow:

@@ -8,11 +8,12 @@ from vmz.workflows.command import Parser
 from vmz.workflows.flags import FLAGS
 from vmz.workflows.options import add_flags, add_zoo_flag, parse
 from vmz.workflows.published import published_account, published_row
+from vmz.workflows.settings import TESTING
 
 
 def options(*argv: str) -> Any:
     parser = Parser("test")
-    add_zoo_flag(parser)
+    add_zoo_flag(parser, TESTING)
     add_flags(parser, "all", list(FLAGS))
     return parse(parser, argv)
 
@@ -31,6 +32,8 @@ def test_what_differs_is_named() -> None:
 
 def test_one_crop_of_a_model_published_with_thirty_views_differs() -> None:
     account = published_account(options("--zoo=ir_csn_152_ft_kinetics_from_ig65m"))
+    assert account is not None and account["differences"] == []  # --zoo is the published protocol
+    account = published_account(options("--zoo=ir_csn_152_ft_kinetics_from_ig65m", "--protocol=fast"))
     assert account is not None and account["protocol"] == "30_views_convolutional"
     assert "--crop_per_clip=1 in place of 3" in account["differences"]
 

@@ -9,7 +9,7 @@ import pytest
 from vmz.errors import UsageError
 from vmz.workflows.options import parse, train_parser
 from vmz.workflows.train import dry_run
-from vmz.workflows.training_plan import make_plan, text
+from vmz.workflows.training_plan import fit_batch, make_plan, text
 
 KINETICS = [  # scripts/train_r2plus1d_kinetics.sh of the original
     "--model_name=r2plus1d", "--model_depth=18", "--clip_length_rgb=8", "--batch_size=32", "--base_learning_rate=0.01",
@@ -64,6 +64,34 @@ def test_warm_up_and_cosine() -> None:
 def test_refuses(flag: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         make_plan(options(flag), devices=1)
+
+
+def test_an_epoch_of_one_pass_over_the_data() -> None:
+    one_pass = options("--epoch_size=0", "--batch_size=32", "--train_data=lmdb")
+    assert make_plan(one_pass, devices=2, videos=1000).iterations_per_epoch == 15
+    with pytest.raises(UsageError, match=r"one pass over the 50 videos of lmdb, is smaller .* give --batch_size=25 or"):
+        make_plan(one_pass, devices=2, videos=50)
+    with pytest.raises(UsageError, match="means one pass over the training videos, but --train_data=lmdb holds none"):
+        make_plan(one_pass, devices=2)
+
+
+def test_a_batch_that_one_pass_over_little_data_fills(capsys: pytest.CaptureFixture[str]) -> None:
+    for flags, devices, batch in (
+        (["--zoo=r2plus1d_d18_l8"], 2, 25), (["--zoo=r2plus1d_d18_l8"], 1, 32), (["--epoch_size=0"], 2, 32),
+        (["--zoo=r2plus1d_d18_l8", "--batch_size=32"], 2, 32), (["--zoo=r2plus1d_d18_l8", "--epoch_size=9"], 2, 32),
+    ):  # fmt: skip
+        found = options(*flags)
+        fit_batch(found, devices, 50)
+        assert found.batch_size == batch, flags
+    assert capsys.readouterr().err.count("--batch_size=25 in place of 32") == 1
+
+
+def test_a_dry_run_of_a_published_model_needs_no_data_either() -> None:
+    plan = dry_run(options("--zoo=r2plus1d_d18_l8", "--step_epoch=10", "--num_epochs=20"))
+    assert (plan["batch_size_per_device"], plan["labels"], plan["clip"]) == (32, 400, [3, 8, 112, 112])
+    assert plan["epoch_size"] is plan["iterations"] is plan["training_pflops"] is None
+    assert [entry["from_epoch"] for entry in plan["learning_rates"]] == [1, 11]
+    assert "epoch      one pass over --train_data, which is not there; 20 epochs" in text(plan)
 
 
 def test_dry_run_needs_no_data() -> None:

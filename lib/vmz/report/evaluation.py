@@ -112,6 +112,7 @@ def page(
         reasons=Counter(bad["reason"] for bad in results["skipped"]).most_common(),
         time=_time(results),
         warnings=_warnings(results),
+        sources=_sources(results),
     )
 
 
@@ -277,6 +278,26 @@ def _time(results: Mapping[str, Any]) -> Optional[dict[str, Any]]:
     }
 
 
+def _sources(results: Mapping[str, Any]) -> dict[str, str]:
+    """{where settings come from: those settings}, {} where all are the command line's and defaults."""
+    settings = results.get("settings") or {}
+    found: dict[str, list[str]] = {}
+    for flag, entry in settings.get("sources", {}).items():
+        found.setdefault(entry["source"], []).append(f"{flag}={entry['value']}")
+    if not set(found) - {"command line", "default"}:
+        return {}
+    names = {
+        "command line": "Command line",
+        "--zoo": f"--zoo={settings['published_model']}, {settings['protocol']} protocol",
+        "checkpoint": "Training of the checkpoint",
+        "published file": f"{settings['published_model']}, whose file name the checkpoint has, {settings['protocol']} "
+        "protocol",
+        "blobs": "Blobs of the checkpoint",
+        "default": "Defaults",
+    }
+    return {text: ", ".join(found[source]) for source, text in names.items() if source in found}
+
+
 def _warnings(results: Mapping[str, Any]) -> list[str]:
     """What to know before believing a figure."""
     found = []
@@ -299,6 +320,9 @@ def _warnings(results: Mapping[str, Any]) -> list[str]:
         )
     for line in (results.get("data") or {}).get("warnings", []):
         found.append(line[:1].upper() + line[1:] + ("" if line.endswith("?") else "."))
+    settings = results.get("settings") or {}
+    if settings.get("differences") and not published:
+        found.append(f"Not {settings['reference']}: {', '.join(settings['differences'])}.")
     if published.get("figures") and published["differences"]:
         found.append(
             f"Not the protocol of the published figures of {published['display_name']}: "

@@ -22,7 +22,8 @@ KINDS = ("softmax", "prob")
 class SavedScores:
     """One file. clips: float32 (videos, clips, classes); labels: int32 (videos,), or 0/1 (videos, classes).
 
-    aggregation and database are those of the run, None in files of before they were written down.
+    aggregation and database are those of the run, None in files of before they were written down; label_names are the
+    run's names of the classes, where it knew them.
     """
 
     path: str
@@ -32,6 +33,7 @@ class SavedScores:
     keys: list[str]
     aggregation: Optional[int]
     database: Optional[str]
+    label_names: Optional[tuple[str, ...]] = None
 
     @property
     def layout(self) -> str:
@@ -52,6 +54,7 @@ class Aggregate:
     aggregation: int
     top_k: int
     files: Sequence[str]
+    label_names: Optional[Sequence[str]] = None
 
     def to_json(self) -> dict[str, Any]:
         """All but the scores, under the names of test_net's --output."""
@@ -87,7 +90,9 @@ def aggregate_files(paths: Sequence[Union[str, Path]], aggregation: Optional[int
     figures, per_class = summarise(scores, top_k, parts[0].multi_label)
     _, clips, classes = parts[0].clips.shape
     files = [part.path for part in parts]
-    return Aggregate(figures, per_class, scores, clips, classes, aggregation, top_k, files)
+    names = {part.label_names for part in parts}
+    known = names.pop() if len(names) == 1 else None
+    return Aggregate(figures, per_class, scores, clips, classes, aggregation, top_k, files, known)
 
 
 def read_scores(path: Union[str, Path]) -> SavedScores:
@@ -124,6 +129,7 @@ def read_scores(path: Union[str, Path]) -> SavedScores:
         keys=keys,
         aggregation=int(arrays["aggregation"]) if "aggregation" in arrays else None,
         database=str(arrays["database"]) if "database" in arrays else None,
+        label_names=tuple(map(str, arrays["label_names"])) if "label_names" in arrays else None,
     )
 
 

@@ -33,7 +33,7 @@ from vmz.workflows import distributed
 from vmz.workflows.batches import OPTIONAL_OUTPUTS, Batches, SlicedBatches, WholeBatches
 from vmz.workflows.data_check import DataReport, check_data, print_warnings
 from vmz.workflows.label_names import read_label_names
-from vmz.workflows.options import device_name, model_config, video_input_arguments
+from vmz.workflows.options import device_name, model_config, resolution_of, video_input_arguments
 from vmz.workflows.published import published_account
 from vmz.workflows.scores import Scores, figures_line, intervals, merge, named_lines, summarise
 
@@ -57,6 +57,7 @@ class Evaluation:
     data: Optional[DataReport] = None
     published: Optional[Mapping[str, Any]] = None
     label_names: Optional[Sequence[str]] = None
+    settings: Optional[Mapping[str, Any]] = None  # where they come from: Resolution.to_json
 
     @property
     def intervals(self) -> dict[str, Interval]:
@@ -98,6 +99,8 @@ class Evaluation:
                 "mismatched": list(report.mismatched),
             },
             "published": self.published,
+            "settings": self.settings,
+            "label_names": None if self.label_names is None else list(self.label_names),
             "data": None if self.data is None else self.data.to_json(),
             "seconds": dict(self.seconds),
             "options": dict(self.options),
@@ -128,7 +131,7 @@ def _evaluate(
     started = time.perf_counter()
     if not options.test_data:
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
-    names = read_label_names(options.label_names, options.num_labels) if options.label_names else None
+    names = _label_names(options)
     with distributed.joined():
         ids = {"get_video_id": 1} if options.get_video_id else {}
         reader = {"get_record_index": 1, **ids, "on_bad_video": options.on_bad_video, **share_of_one_pass()}
@@ -211,7 +214,16 @@ def _result(
         options={name: value for name, value in vars(options).items() if name != "debug"},
         environment=environment(options),
         published=published_account(options),
+        settings=None if (resolution := resolution_of(options)) is None else resolution.to_json(),
     )
+
+
+def _label_names(options: argparse.Namespace) -> Optional[Sequence[str]]:
+    """Of --label_names, or else those that the checkpoint holds."""
+    if options.label_names:
+        return read_label_names(options.label_names, options.num_labels)
+    resolution = resolution_of(options)
+    return resolution.labels if resolution is not None else None
 
 
 def test_model(options: argparse.Namespace, sliced: bool = False, **reader: Any) -> Model:

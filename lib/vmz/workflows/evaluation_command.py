@@ -27,6 +27,8 @@ from vmz.workflows.flags import (
 from vmz.workflows.launch import launch
 from vmz.workflows.options import add_flags, add_zoo_flag, parse
 from vmz.workflows.scores import class_lines, score_arrays
+from vmz.workflows.settings import TESTING
+from vmz.workflows.settings_report import announce
 
 SCORED_FROM = "scored from the frames before"
 
@@ -34,7 +36,7 @@ SCORED_FROM = "scored from the frames before"
 def evaluation_parser(description: str, **defaults: Any) -> Parser:
     """The parser of an evaluation; `defaults` are those that a tool has of its own."""
     parser = Parser(description)
-    add_zoo_flag(parser)
+    add_zoo_flag(parser, TESTING)
     add_flags(parser, "network", list(MODEL_FLAGS), **defaults)
     add_flags(parser, "data", list(READER_FLAGS), **defaults)
     add_flags(parser, "engine", list(ENGINE_FLAGS), **defaults)
@@ -60,6 +62,7 @@ def run_evaluation(parser: Parser, argv: Sequence[str]) -> int:
     status = launch(options, argv)
     if status is not None:
         return status
+    announce(options)
     evaluation = evaluate(options)
     if distributed.rank() == 0:
         write_files(evaluation)
@@ -74,6 +77,8 @@ def write_files(evaluation: Evaluation) -> None:
         with VideoDatabase(options["test_data"]) as database:
             paths = database.paths(evaluation.scores.keys, bool(options["use_local_file"]))
         arrays = score_arrays(evaluation.scores, options, paths)
+        if evaluation.label_names is not None:
+            arrays["label_names"] = np.array(evaluation.label_names)
         with atomic_write(options["save_scores"]) as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     if options["output"]:

@@ -177,9 +177,10 @@ TRAIN_FLAGS = {
     "train_data": Flag(str, None, "LMDB of training videos, as create_video_db.py makes it"),
     "batch_size": Flag(positive, 32, "clips a batch *of each device*; 8 devices see 8 times as many an iteration"),
     "epoch_size": Flag(
-        positive,
+        not_negative,
         110000,
-        "clips that make an epoch (rounded down to whole iterations): a count, not a pass over the LMDB",
+        "clips that make an epoch (rounded down to whole iterations), however many the LMDB holds; "
+        "0: one pass over the LMDB, the default with --zoo",
     ),
     "num_epochs": Flag(positive, 50, "epochs in all, those before a resumed checkpoint included"),
     "base_learning_rate": Flag(float, 0.003, "learning rate of one device; the rate used is this times the devices"),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Optional
 
 from vmz import zoo
-from vmz.errors import UsageError
+from vmz.checkpoints.files import file_type
+from vmz.errors import UsageError, VmzError
 from vmz.models.config import ModelConfig
 from vmz.video.arguments import FLOW_CHANNELS
 from vmz.workflows import distributed
@@ -25,6 +28,7 @@ from vmz.workflows.flags import (
     TRAIN_READER_FLAGS,
     Flag,
 )
+from vmz.workflows.settings import TESTING, TRAINING, Resolution, Use, resolve
 
 # Arguments of VideoInput that the original has not: written only where they are not 0, for its nets have no such ones.
 BEYOND_THE_ORIGINAL = ("max_frames", "autorotate", "original_start_faults")
@@ -47,9 +51,17 @@ def add_flags(
         )
 
 
-def add_zoo_flag(parser: Parser) -> None:
-    """--zoo NAME: take the flags of a published model; flags given beside it win."""
+def add_zoo_flag(parser: Parser, use: Optional[Use] = None) -> None:
+    """--zoo NAME, and --protocol for a tool that tests (`use` says how): flags given beside them win."""
     parser.add_argument("--zoo", metavar="NAME", help="a published model (tools/zoo.py list): sets its flags")
+    if use is not None:
+        parser.add_argument(
+            "--protocol",
+            choices=zoo.PROTOCOLS,
+            help="of a published model (--zoo, or a checkpoint with its file name). published: the test that its "
+            "figures come from, fully convolutional and with three crops for CSN; fast: one centre crop of the size "
+            f"that the table prints. Default here: {use.protocol}",
+        )
 
 
 def train_parser(description: str) -> Parser:
@@ -72,14 +84,52 @@ def train_parser(description: str) -> Parser:
     return parser
 
 
-def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
-    """Parse, with the flags of --zoo as defaults where the parser takes them."""
+class Options(argparse.Namespace):
+    """Parsed flags. `resolved`, where each setting comes from, is a slot: vars(options) holds the flags alone."""
+
+    __slots__ = ("resolved",)
+    resolved: Resolution
+
+
+def parse(parser: Parser, argv: Sequence[str], use: Optional[Use] = None) -> Options:
+    """Parse; what is not given by hand comes from --zoo and from the checkpoint (see `settings.resolve`).
+
+    use: what the tool takes from them; by default what training does where the parser has --is_checkpoint, else what
+    testing does.
+    """
+    if use is None:
+        use = TRAINING if any(action.dest == "is_checkpoint" for action in parser._actions) else TESTING
     given = parser.given_values(argv)
-    if given.get("zoo") is not None:
-        known = {action.dest for action in parser._actions}
-        flags = zoo.flags(zoo.find(given["zoo"]), set(given))
-        parser.set_defaults(**{flag: value for flag, value in flags.items() if flag in known})
-    return parser.parse_args(list(argv))
+    defaults = vars(parser.parse_args(list(argv)))
+    defaults.update({flag: parser.get_default(flag) for flag in given})
+    try:
+        resolution = resolve(given, defaults, _use(use, {**defaults, **given}))
+    except VmzError as error:
+        error.told = error.told or distributed.rank() > 0  # the first of several processes has the same command line
+        raise
+    options = Options(**{**defaults, **resolution.values(), **given})
+    options.resolved = resolution
+    return options
+
+
+def _use(use: Use, flags: Mapping[str, Any]) -> Use:
+    """`use`, or none of the checkpoint where it is a training's own, which goes on with the flags that it is given."""
+    if use is not TRAINING or not flags.get("load_model_path") or not flags.get("is_checkpoint"):
+        return use
+    resumes = file_type(flags["load_model_path"], flags.get("db_type")) == "minidb"
+    return replace(use, takes=frozenset(), from_zoo=use.from_zoo | use.takes) if resumes else use
+
+
+def require_checkpoint(options: argparse.Namespace) -> None:
+    """Raise UsageError for a --load_model_path that is not there, in a tool that takes its settings and no weights."""
+    path = options.load_model_path
+    if path and not os.path.isfile(path):
+        raise UsageError(f"--load_model_path={path}: there is no such file")
+
+
+def resolution_of(options: argparse.Namespace) -> Optional[Resolution]:
+    """Where the settings of parsed options come from; None of options made by hand."""
+    return getattr(options, "resolved", None)
 
 
 def without_effect(given: Collection[str], engine: str) -> list[str]:

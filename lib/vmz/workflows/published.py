@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any, Optional
 
 from vmz import zoo
-from vmz.errors import UsageError
 
 # What decides a score; the rest of a published model's flags say what the network is.
 _PROTOCOL_FLAGS = (
@@ -20,14 +18,7 @@ def published_row(options: argparse.Namespace) -> Optional[zoo.ZooRow]:
     """The published model of --zoo, or whose file --load_model_path has the name of; None for a model of one's own."""
     if getattr(options, "zoo", None):
         return zoo.find(options.zoo)
-    if options.load_model_path:
-        name = os.path.basename(options.load_model_path)
-        try:
-            row = zoo.find(name)
-        except UsageError:
-            return None
-        return row if row.file and row.file.lower() == name.lower() else None
-    return None
+    return zoo.row_of_file(options.load_model_path) if options.load_model_path else None
 
 
 def published_account(options: argparse.Namespace) -> Optional[dict[str, Any]]:
@@ -38,8 +29,7 @@ def published_account(options: argparse.Namespace) -> Optional[dict[str, Any]]:
     row = published_row(options)
     if row is None:
         return None
-    protocol = zoo.manifest()["protocols"].get(row.protocol, {"flags": {}})
-    wanted = {**row.flags, **protocol["flags"]}
+    wanted = {**row.flags, **zoo.published_test(row)}
     differences = [
         f"--{flag}={getattr(options, flag)} in place of {wanted[flag]}"
         for flag in _PROTOCOL_FLAGS

@@ -28,7 +28,8 @@ from vmz.video.records import key_text
 from vmz.workflows import distributed, training_plan
 from vmz.workflows.evaluate import Evaluation, environment, evaluate_weights, foreign_label
 from vmz.workflows.label_names import read_label_names
-from vmz.workflows.options import device_names, model_config
+from vmz.workflows.options import device_names, model_config, resolution_of
+from vmz.workflows.own_checkpoints import evaluation_protocol
 from vmz.workflows.signals import StopRequest
 from vmz.workflows.training_board import Board
 from vmz.workflows.training_checkpoints import BEST, LATEST, Checkpoints, Saved, placed, read
@@ -48,6 +49,7 @@ class Trained:
     options: Mapping[str, Any]
     environment: Mapping[str, str]
     is_first: bool = True
+    settings: Optional[Mapping[str, Any]] = None  # where they come from: Resolution.to_json
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -62,6 +64,7 @@ class Trained:
                 "ended_early": [vars(video) for video in self.history.ended_early("test")],
             },
             "files": [str(path) for path in self.files],
+            "settings": self.settings,
             "options": dict(self.options),
             "environment": dict(self.environment),
         }
@@ -81,11 +84,11 @@ class Trained:
 
 def dry_run(options: argparse.Namespace) -> dict[str, Any]:
     """The plan of a run: nets are built, sizes worked out, no data needed."""
-    videos = 0
-    if options.train_data and Path(options.train_data).exists():
-        with VideoDatabase(options.train_data) as database:
-            videos = len(database)
-    plan = make_plan(options, len(device_names(options)) * distributed.world_size())
+    videos = _videos(options) if options.train_data and Path(options.train_data).exists() else 0
+    devices = len(device_names(options)) * distributed.world_size()
+    training_plan.fit_batch(options, devices, videos)
+    a_pass = videos or options.batch_size * devices * options.accumulation_steps * training_plan.UNKNOWN_PASS
+    plan = make_plan(options, devices, a_pass)
     return training_plan.describe(plan, _forward_net(options), options, videos)
 
 
@@ -98,10 +101,19 @@ def train(options: argparse.Namespace) -> Trained:
     if not options.train_data:
         raise UsageError("--train_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     devices = device_names(options)
-    plan = make_plan(options, len(devices) * distributed.world_size())
+    videos = 0 if options.epoch_size else _videos(options)
+    training_plan.fit_batch(options, len(devices) * distributed.world_size(), videos)
+    plan = make_plan(options, len(devices) * distributed.world_size(), videos)
+    if videos and not distributed.rank():
+        print(training_plan.one_pass(plan, videos), flush=True)
     training_plan.describe(plan, _forward_net(options), options, 0)  # refuses clips that the layers do not fit
     with distributed.joined(), open_trainer(options.engine, devices) as trainer:
         return _Run(options, plan, trainer).complete()
+
+
+def _videos(options: argparse.Namespace) -> int:
+    with VideoDatabase(options.train_data) as database:
+        return len(database)
 
 
 def _forward_net(options: argparse.Namespace) -> Model:
@@ -143,6 +155,7 @@ class _Run:
             options={name: value for name, value in vars(self.options).items() if name != "debug"},
             environment=environment(self.options),
             is_first=self.is_first,
+            settings=None if (resolution := resolution_of(self.options)) is None else resolution.to_json(),
         )
 
     def _saved(self) -> Optional[Saved]:
@@ -274,7 +287,7 @@ class _Run:
             "history": vars(self.history),
             "options": {name: value for name, value in vars(self.options).items() if name != "debug"},
         }
-        path = self.checkpoints.save(part, test_network(self.options), state, run)
+        path = self.checkpoints.save(part, test_network(self.options), state, {"run": run, "labels": self.labels})
         if part != LATEST:
             self.files.append(path)
 
@@ -375,18 +388,15 @@ def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:
     """The flags of test_net for the evaluation after an epoch."""
     changes: dict[str, Any] = {
         "batch_size": options.test_batch_size,
-        "clip_per_video": options.test_clip_per_video,
-        "crop_per_clip": 1,
         "crop_per_inference": 0,
         "get_video_id": 0,
         "num_iter": options.test_num_iter,
-        "aggregation": 0,
         "save_scores": None,
         "load_model_path": None,
         "list": None,
         "check_data": 0,
     }
-    return argparse.Namespace(**{**vars(options), **changes})
+    return argparse.Namespace(**{**evaluation_protocol(vars(options)), **changes})
 
 
 def test_network(options: argparse.Namespace) -> Model:

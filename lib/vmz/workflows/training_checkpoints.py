@@ -86,8 +86,11 @@ class Checkpoints:
         saved = [read(path, iterations_per_epoch) for path in paths]
         return max(saved, key=lambda one: one.iteration, default=None)
 
-    def save(self, part: object, model: Model, state: Mapping[str, np.ndarray], run: Mapping[str, Any]) -> Path:
-        """Write a .mdl: a Caffe2 predictor export of the network for testing, `model`, and all of `state`."""
+    def save(self, part: object, model: Model, state: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> Path:
+        """Write a .mdl: a Caffe2 predictor export of the network for testing, `model`, and all of `state`.
+
+        about: under "run" what the run goes on from, beside what is known of the weights.
+        """
         path = self.path(part)
         save_mdl(
             path,
@@ -96,7 +99,7 @@ class Checkpoints:
             scope=model.scope,
             inputs=(model.blob("data"), model.blob("label")),
             outputs=(model.prediction,),
-            about={"run": run},
+            about=about,
         )
         if part != LATEST:
             self.path(LATEST).unlink(missing_ok=True)  # it is older now

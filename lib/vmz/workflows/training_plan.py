@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,14 @@ from vmz.engines.schedule import Schedule
 from vmz.errors import UsageError
 from vmz.models.registry import Model
 from vmz.netdef.analysis import infer_shapes, param_shapes
+from vmz.workflows import distributed
 from vmz.workflows.evaluate import check_fits
+from vmz.workflows.options import resolution_of
+from vmz.workflows.settings import DEFAULT
 
 FLOAT_BYTES = 4
+_OF_AN_EPOCH = ("epoch_size", "iterations_per_epoch", "iterations", "training_pflops")
+UNKNOWN_PASS = 1000  # iterations of a pass over data that is not there, for a plan that leaves them out
 
 
 @dataclass(frozen=True)
@@ -48,20 +54,30 @@ class Plan:
         return found
 
 
-def make_plan(options: argparse.Namespace, devices: int) -> Plan:
-    """The plan of `options` (of train_net) on so many devices, all processes together.
+def make_plan(options: argparse.Namespace, devices: int, videos: int = 0) -> Plan:
+    """The plan of `options` (of train_net) on so many devices, all processes together, for an LMDB of so many videos.
 
     Counts as the original does: an epoch is epoch_size clips, rounded down to whole iterations of batch_size clips on
     each device; the rate is base_learning_rate times the devices, and falls every step_epoch epochs.
-    Raises UsageError for what leaves nothing to do.
+    Raises UsageError for what leaves nothing to do, and for an epoch of one pass over `videos` that are not known (0).
     """
     devices *= options.accumulation_steps
     clips = options.batch_size * devices
-    per_epoch = options.epoch_size // clips
-    if not per_epoch:
+    if not options.epoch_size and not videos:
         raise UsageError(
-            f"--epoch_size={options.epoch_size} is smaller than one iteration of {clips} clips (--batch_size="
-            f"{options.batch_size} on {devices} devices); give a larger epoch or a smaller batch"
+            "--epoch_size=0 means one pass over the training videos, but --train_data="
+            f"{options.train_data} holds none; give --train_data, or a number of clips as --epoch_size"
+        )
+    per_epoch = (options.epoch_size or videos) // clips
+    if not per_epoch:
+        meaning, advice = "", "give a larger epoch or a smaller batch"
+        if not options.epoch_size:
+            meaning = f", one pass over the {videos} videos of {options.train_data},"
+            advice = f"give --batch_size={videos // devices} or less" if videos >= devices else "use fewer devices"
+            advice += ", or a number of clips as --epoch_size"
+        raise UsageError(
+            f"--epoch_size={options.epoch_size}{meaning} is smaller than one iteration of {clips} clips (--batch_size="
+            f"{options.batch_size} on {devices} devices); {advice}"
         )
     if options.base_learning_rate < 0 or options.weight_decay < 0 or options.clip_gradient < 0:
         raise UsageError("--base_learning_rate, --weight_decay and --clip_gradient must not be negative")
@@ -78,15 +94,42 @@ def make_plan(options: argparse.Namespace, devices: int) -> Plan:
     return Plan(devices, options.batch_size, per_epoch, options.num_epochs, schedule)
 
 
+def fit_batch(options: argparse.Namespace, devices: int, videos: int) -> None:
+    """With --zoo and no --batch_size: a batch that one pass over `videos` fills at least once, said on stderr."""
+    resolution = resolution_of(options)
+    if options.epoch_size or resolution is None or resolution.settings["batch_size"].source != DEFAULT:
+        return
+    fits = videos // (devices * options.accumulation_steps)
+    if 0 < fits < options.batch_size and options.zoo:
+        if not distributed.rank():
+            print(
+                f"note: --batch_size={fits} in place of {options.batch_size}: there are {videos} training videos on "
+                f"{devices * options.accumulation_steps} devices",
+                file=sys.stderr,
+            )
+        options.batch_size = fits
+
+
+def one_pass(plan: Plan, videos: int) -> str:
+    """What an epoch of --epoch_size=0 comes to."""
+    rest = videos - plan.epoch_size
+    left = f"; the {rest} videos left over begin the next epoch" if rest else ""
+    return (
+        f"an epoch is one pass over the {videos} videos: {plan.iterations_per_epoch} iterations of "
+        f"{plan.clips_per_iteration} clips{left}"
+    )
+
+
 def describe(plan: Plan, model: Model, options: argparse.Namespace, videos: int) -> dict[str, Any]:
     """The plan as data, for --dry_run: the network, its memory on one device, iterations and rates.
 
     model: the training network without a reader. videos: in the training LMDB, 0 where it is not known.
+    What follows from the length of an epoch is None where that is one pass over videos that are not known.
     Raises UsageError when the layers do not fit the clip.
     """
     cost = check_fits(model)
     activations, parameters = memory(model, options.batch_size)
-    return {
+    found = {
         "network": f"{model.config.model_name}-{model.config.model_depth}",
         "labels": model.config.num_labels,
         "clip": list(model.clip_shape),
@@ -109,6 +152,8 @@ def describe(plan: Plan, model: Model, options: argparse.Namespace, videos: int)
         "memory_gib": {"parameters": parameters / 2**30, "activations": activations / 2**30},
         "training_pflops": 3 * 2 * cost.gmacs * plan.epoch_size * plan.epochs / 1e6,
     }
+    unknown = not videos and not options.epoch_size
+    return {**found, **dict.fromkeys(_OF_AN_EPOCH)} if unknown else found
 
 
 def memory(model: Model, clips: int) -> tuple[int, int]:
@@ -140,13 +185,16 @@ def text(plan: dict[str, Any]) -> str:
         f"iteration  {plan['clips_per_iteration']} clips: {plan['batch_size_per_device']} on each of "
         f"{plan['devices']} devices"
         + (f" ({plan['accumulation_steps']} of them by accumulation)" if plan["accumulation_steps"] > 1 else ""),
-        f"epoch      {plan['iterations_per_epoch']} iterations, {plan['epoch_size']} clips; "
+        f"epoch      one pass over --train_data, which is not there; {plan['epochs']} epochs"
+        if plan["epoch_size"] is None
+        else f"epoch      {plan['iterations_per_epoch']} iterations, {plan['epoch_size']} clips; "
         f"{plan['epochs']} epochs are {plan['iterations']} iterations",
         f"rate       {rates}" + (f", and {more} more" if more > 0 else ""),
         f"memory     about {gib['activations']:.2f} GiB of activations and {gib['parameters']:.2f} GiB of parameters, "
         "gradients and momenta on a device, in float32",
-        f"work       {plan['training_pflops']:.1f} PFLOP, backward passes counted twice a forward one",
     ]
+    if plan["training_pflops"] is not None:
+        lines.append(f"work       {plan['training_pflops']:.1f} PFLOP, backward passes counted twice a forward one")
     if plan["passes_over_the_data"] is not None:
         lines.append(f"data       {plan['videos']} videos, each seen {plan['passes_over_the_data']:.1f} times")
     return "\n".join(lines)

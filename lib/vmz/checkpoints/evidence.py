@@ -1,0 +1,218 @@
+"""What the blobs of a checkpoint say about its network: settings that can be read off names and shapes.
+
+Weights may be loaded into another network than the one that they were trained in: 2-D weights are inflated to 3-D ones
+(see `matching`). So a fact says which values of a setting fit the blobs, and which one to take where nothing else is
+known.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Callable, Optional
+
+from vmz.checkpoints.matching import FIRST_CONVOLUTIONS, Shape, is_training_state
+from vmz.models.blocks import Convolution, depthwise, factorised, full, pointwise_then_depthwise
+from vmz.models.families import (
+    BLOCKS_PER_STAGE,
+    BOTTLENECK_WIDTHS,
+    C3D,
+    DEEP_CHANNELS,
+    FAMILIES,
+    SHALLOW_CHANNELS,
+    WHOLE_CLIP,
+    Family,
+)
+
+_CONVOLUTION = re.compile(r"comp_(\d+)_conv_(\d+)(_middle)?_w")
+_TRUNK = re.compile(r"(conv|comp_|shortcut_|fc[67]_|pred_logit).*")
+_CLASSIFIER = re.compile(r"last_out_L(\d+)")
+_FLOW_OF_CHANNELS = {2: 0, 5: 3}  # channels that only optical flow has -> --flow_data_type
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One setting as the blobs have it.
+
+    flag: its name. value: what to take where nothing else says it. known: whether there is such a value. accepts:
+    whether the blobs fit a network with another value. blob: the one that shows it. says: the values, in words.
+    """
+
+    flag: str
+    value: Any
+    accepts: Callable[[Any], bool]
+    blob: str
+    says: str
+    known: bool = True
+
+
+def facts(blobs: Mapping[str, Any]) -> list[Fact]:
+    """The facts that {name without scope: array or anything with a shape} shows, none for blobs of an unknown network.
+
+    The more basic ones come first: a wrong network or depth makes the rest meaningless.
+    """
+    shapes = {name: tuple(blob.shape) for name, blob in blobs.items() if not is_training_state(name)}
+    first = next((name for name in FIRST_CONVOLUTIONS if name in shapes), None)
+    if first is None or len(shapes[first]) < 4:
+        return []
+    trunk = [_one_of("model_name", C3D, (C3D,), first)] if first == "conv1a_w" else _Residual(shapes).facts()
+    if not trunk:
+        return []
+    return [*trunk, *_channels(first, shapes[first]), *_head(shapes)]
+
+
+class _Residual:
+    """The blobs of one of the fourteen residual networks."""
+
+    def __init__(self, shapes: Mapping[str, Shape]) -> None:
+        self.shapes = shapes
+        self.blocks: dict[int, dict[int, Shape]] = {}
+        self.middles: list[Shape] = []
+        for name, shape in shapes.items():
+            found = _CONVOLUTION.fullmatch(name)
+            if found and found[3]:
+                self.middles.append(shape)
+            elif found:
+                self.blocks.setdefault(int(found[1]), {})[int(found[2])] = shape
+        self.stem: Shape = shapes.get("conv1_w", ())
+        first = self.blocks.get(0, {})
+        self.bottleneck = len(first) > 2
+        self.last = f"comp_{max(self.blocks, default=0)}_conv_{max(first, default=0)}_w"
+
+    def facts(self) -> list[Fact]:
+        if sorted(self.blocks) != list(range(len(self.blocks))) or not self.blocks:
+            return []  # part of a network
+        fitting = {name: depths for name, family in FAMILIES.items() if (depths := self._fitting_depths(family))}
+        if not fitting:
+            return []
+        exact = [name for name in fitting if self._fits(FAMILIES[name], fitting[name][0], inflated=False)]
+        exact.sort(key=lambda name: FAMILIES[name].stem_frames == WHOLE_CLIP)  # of any clip length: the last guess
+        name = exact[0] if exact else None
+        depths = sorted({depth for some in fitting.values() for depth in some})
+        depth = fitting[name][0] if name else depths[0]
+        blob = "conv1_middle_w" if "conv1_middle_w" in self.shapes else _name_of(self.blocks[0])
+        found = [_one_of("model_name", name, tuple(fitting), blob, known=name is not None)]
+        found.append(_one_of("model_depth", depth, depths, self.last))
+        return [*found, *self._first_layer(name), *self._widths(depth)]
+
+    def _fitting_depths(self, family: Family) -> list[int]:
+        """Depths at which a family has these blobs, weights perhaps inflated."""
+        if family.convolution is not self._convolution() or family.factorised_stem != ("conv1_middle_w" in self.shapes):
+            return []
+        return [
+            depth
+            for depth in BLOCKS_PER_STAGE
+            if depth in family.depths
+            and sum(BLOCKS_PER_STAGE[depth]) == len(self.blocks)
+            and (depth in family.bottlenecks) == self.bottleneck
+            and self._fits(family, depth, inflated=True)
+        ]
+
+    def _convolution(self) -> Convolution:
+        if self.middles:
+            return factorised if self.middles[0][-1] == 3 else pointwise_then_depthwise
+        inside = list(self.blocks[0].values())[1 if self.bottleneck else 0]
+        return depthwise if self.bottleneck and inside[1] == 1 and inside[-1] == 3 else full
+
+    def _fits(self, family: Family, depth: int, inflated: bool) -> bool:
+        """Whether the temporal sizes are a family's, or can be inflated to them."""
+        stem = _frames(self.stem)
+        accepted = (3, 5) if family.stem_frames is None else (family.stem_frames,)
+        if family.stem_frames != WHOLE_CLIP and stem not in accepted and not (inflated and stem in (None, 1)):
+            return False
+        if family.stem_frames == WHOLE_CLIP and stem is None and not inflated:
+            return False
+        number = 0
+        for stage, blocks in zip((2, 3, 4, 5), BLOCKS_PER_STAGE[depth]):
+            wanted = 3 if family.three_d(stage) else 1
+            for _ in range(blocks):
+                sizes = [_frames(shape) for shape in self.blocks[number].values()]
+                frames = None if None in sizes else max(size for size in sizes if size is not None)
+                if frames != wanted and not (inflated and frames in (None, 1)):
+                    return False
+                number += 1
+        return True
+
+    def _first_layer(self, name: Optional[str]) -> list[Fact]:
+        """The temporal size of the first layer; a single frame may be inflated to any."""
+        frames = _frames(self.stem)
+        if name is None or frames in (None, 1):
+            return []
+        if FAMILIES[name].stem_frames is None:
+            return [_one_of("conv1_temporal_kernel", frames, (frames,), "conv1_w")]
+        if FAMILIES[name].stem_frames == WHOLE_CLIP:
+            flow = self.stem[1] in _FLOW_OF_CHANNELS
+            return [_one_of("clip_length_of" if flow else "clip_length_rgb", frames, (frames,), "conv1_w")]
+        return []
+
+    def _widths(self, depth: int) -> list[Fact]:
+        """channel_multiplier from what the stages give, bottleneck_multiplier from the insides of their blocks."""
+        deep = self.bottleneck and depth > 34
+        ends = [sum(BLOCKS_PER_STAGE[depth][: stage + 1]) - 1 for stage in range(4)]
+        outs = [self.blocks[end][max(self.blocks[end])][0] for end in ends]
+        plain = DEEP_CHANNELS if deep else SHALLOW_CHANNELS
+        found = _multiplier("channel_multiplier", plain, outs, self.last)
+        if not found or not self.bottleneck:
+            return found
+        widths = [int(found[0].value * width) for width in BOTTLENECK_WIDTHS]
+        inside = [self.blocks[end][min(self.blocks[end])][0] for end in ends]
+        return [*found, *_multiplier("bottleneck_multiplier", widths, inside, "comp_0_conv_1_w")]
+
+
+def _frames(shape: Shape) -> Optional[int]:
+    """The temporal size of a 3-D kernel, None of a 2-D one."""
+    return shape[2] if len(shape) == 5 else None
+
+
+def _name_of(block: Mapping[int, Shape]) -> str:
+    kernel = next((place for place, shape in sorted(block.items()) if shape[-1] > 1), min(block))
+    return f"comp_0_conv_{kernel}_w"
+
+
+def _multiplier(flag: str, plain: Sequence[int], seen: Sequence[int], blob: str) -> list[Fact]:
+    """The shortest decimal fraction that makes `seen` channels of `plain` ones; none where there is no such number."""
+
+    def accepts(value: Any) -> bool:
+        return all(int(value * one) == channels for one, channels in zip(plain, seen))
+
+    least = max(channels / one for one, channels in zip(plain, seen))
+    for digits in range(9):
+        value = math.ceil(least * 10**digits - 1e-9) / 10**digits
+        if accepts(value):
+            return [Fact(flag, value, accepts, blob, f"{value:g}")]
+    return []
+
+
+def _channels(first: str, shape: Shape) -> list[Fact]:
+    found = [_one_of("num_channels", shape[1], (shape[1],), first)]
+    if shape[1] in _FLOW_OF_CHANNELS:
+        kind = _FLOW_OF_CHANNELS[shape[1]]
+        found.append(Fact("input_type", 1, lambda value: True, first, "1"))
+        found.append(Fact("flow_data_type", kind, lambda value: True, first, str(kind)))
+    return found
+
+
+def _head(shapes: Mapping[str, Shape]) -> list[Fact]:
+    """Labels, and whether a video has several of them, from the classifier, where there is exactly one."""
+    names = [name[:-2] for name in shapes if name.endswith("_w") and not _TRUNK.fullmatch(name)]
+    heads = [name for name in names if f"{name}_b" in shapes and len(shapes[f"{name}_b"]) == 1]
+    if len(heads) != 1:
+        return []
+    (head,) = heads
+    labels, blob = shapes[f"{head}_b"][0], f"{head}_w"
+    usual = _CLASSIFIER.fullmatch(head)
+    own_name = None if usual and int(usual[1]) == labels else head
+    several = int("pred_logit_w" in shapes)
+    shown = "pred_logit_w" if several else blob
+    return [
+        _one_of("num_labels", labels, (labels,), blob),
+        Fact("pred_layer_name", own_name, lambda value: value in (own_name, head), blob, own_name or head),
+        _one_of("multi_label", several, (several,), shown),
+    ]
+
+
+def _one_of(flag: str, value: Any, accepted: Collection[Any], blob: str, known: bool = True) -> Fact:
+    says = " or ".join(map(str, accepted))
+    return Fact(flag, value, lambda other: other in accepted, blob, says, known)
