@@ -94,7 +94,7 @@ def silent_sound() -> bytes:
 
 
 def rotated(content: bytes) -> bytes:
-    """An MP4 whose metadata ask players to turn it by 90 degrees, counterclockwise: a display matrix in its track header."""
+    """An MP4 whose metadata ask players to turn it by 90 degrees, in the display matrix of its track."""
     start = content.index(b"tkhd") + 44
     matrix = struct.pack(">9i", 0, -(1 << 16), 0, 1 << 16, 0, 0, 0, 0, 1 << 30)
     return content[:start] + matrix + content[start + len(matrix) :]

@@ -122,7 +122,8 @@ def test_labels_that_the_network_lacks(
         assert_both_early(ended_line(capsys.readouterr().out), EARLY_ENTRIES)
         features = load_features(tmp_path / f"{multi_label}.npz")
         assert len(features["final_avg"]) == 8 and features[feature].shape == (8, 5)
-    assert tool("extract_features")(*common, *out[:2], "--features=softmax,label", "--sanity_check=1", "--resume=0") == 1
+    checked = tool("extract_features")(*common, *out[:2], "--features=softmax,label", "--sanity_check=1", "--resume=0")
+    assert checked == 1
     assert "record 3 of" in (message := capsys.readouterr().err) and "has label 9, which is none of the 5" in message
     assert tool("extract_features")(*common, *out, "--features=prob,label", "--resume=0") == 1
     assert "record 3 of" in (message := capsys.readouterr().err) and "num_of_class=5 allows 0 to 4" in message
