@@ -69,8 +69,8 @@ def test_the_same_figures_and_class_names(engine: str, database: Path, names: Pa
     result = json.loads(output.read_text())
     assert result["figures"] == figures and result["label_names"] == CLASSES
     assert f"class 0 {CLASSES[0]}: " in shown.stdout
-    assert "settings from the training of run_best.pkl: model_name=r3d model_depth=10" in shown.stderr
-    assert f"class names from the checkpoint: {CLASSES[0]}, " in shown.stderr and "warning" not in shown.stderr
+    assert "settings from the training of run_best.pkl: model_name=r3d model_depth=10" in shown.stdout
+    assert f"class names from the checkpoint: {CLASSES[0]}, " in shown.stdout and "warning" not in shown.stderr
     assert result["settings"]["sources"]["scale_h"] == {"value": 120, "source": "checkpoint"}
     features = run_tool(
         "extract_features.py", f"--load_model_path={tmp_path / 'run_1.mdl'}", f"--test_data={database}",
@@ -112,7 +112,7 @@ def test_fine_tuning_takes_the_network_from_the_checkpoint(engine: str, database
         f"--file_store_path={tmp_path}", "--save_model_name=tuned", f"--output={output}",
     )  # fmt: skip
     assert tuned.returncode == 0, tuned.stderr
-    assert "settings from the training of run_best.pkl: model_name=r3d model_depth=10" in tuned.stderr
+    assert "settings from the training of run_best.pkl: model_name=r3d model_depth=10" in tuned.stdout
     options: dict[str, Any] = json.loads(output.read_text())["options"]
     assert (options["conv1_temporal_kernel"], options["clip_length_rgb"], options["num_labels"]) == (5, 4, 9)
     about = load_about(tmp_path / "tuned_1.pkl")

@@ -214,7 +214,8 @@ class _Run:
                 self.iteration = step.iteration
                 begun, seconds = time.perf_counter(), time.perf_counter() - begun
                 self.history.add(step, seconds)
-                if step.iteration % self.options.display_iter == 0 or step.iteration == last:
+                done = step.iteration - last + per_epoch  # of this epoch: points and progress lines go together
+                if done % self.options.display_iter == 0 or step.iteration == last:
                     self.history.points.append(self.history.take("point", step, epoch))
                     self.board.add_point(self.history.points[-1])
                 progress.update(note=self._note(step))
