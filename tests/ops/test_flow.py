@@ -119,7 +119,9 @@ def test_bad_videos_stop_or_are_left_out(tmp_path):
         assert np.array_equal(operator.run()["flow"], batch["flow"])
     with (
         opened(path, {**args, "get_rgb": 1, "sampling_rate_rgb": 3}) as operator,
-        pytest.raises(RuntimeError, match="but 22 are needed for --clip_length_rgb=8 --sampling_rate_rgb=3 --clip_length_of=4"),
+        pytest.raises(
+            RuntimeError, match="but 22 are needed for --clip_length_rgb=8 --sampling_rate_rgb=3 --clip_length_of=4"
+        ),
     ):
         operator.run()
 
