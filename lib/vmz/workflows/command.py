@@ -14,6 +14,7 @@ from typing import Any, Callable, NoReturn, Optional
 
 from vmz.engines.caffe2_here import NoCaffe2Error
 from vmz.errors import UsageError, VmzError
+from vmz.video.faults import printable
 from vmz.workflows import distributed
 from vmz.workflows.original_flags import ORIGINAL_FLAGS
 
@@ -45,8 +46,12 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As ArgumentParser.parse_known_args: (namespace, arguments that are not this parser's). Raises UsageError."""
+        """(namespace, arguments that are left over). Raises UsageError, for unknown flags too."""
         return super().parse_known_args(self._spelled_out(list(sys.argv[1:] if args is None else args)), namespace)
+
+    def add_subparsers(self, **keywords: Any) -> Any:
+        """As ArgumentParser.add_subparsers; the commands' messages say `prog command`, without the usage."""
+        return super().add_subparsers(**{"prog": self.prog, **keywords})
 
     def given(self, argv: Sequence[str]) -> set[str]:
         """The names (dest) of the flags that `argv` holds, abbreviated or not. Raises UsageError as parse_args."""
@@ -103,8 +108,10 @@ class Parser(argparse.ArgumentParser):
                 name = self._full_name(name)
                 found.append(name + equals + value)
                 action = self._option_string_actions.get(name)
+                if action is None:  # before argparse misses a required flag that is only mistyped
+                    raise self._refused(self._unknown([token]))
                 several = isinstance(action, argparse._ExtendAction)
-                flag = name if action is not None and not equals and (several or action.nargs is None) else ""
+                flag = name if not equals and (several or action.nargs is None) else ""
             elif flag and token not in self._option_string_actions:
                 if found[-1] == flag:
                     found.pop()
@@ -162,14 +169,23 @@ class Parser(argparse.ArgumentParser):
 
 
 def _meant(text: str, known: Sequence[str]) -> str:
-    """ "did you mean ...? " where something known is close, "" elsewhere."""
-    by_case = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(text.lower(), list(by_case), n=1, cutoff=0.7)
-    return f"did you mean {by_case[close[0]]}? " if close else ""
+    """ "did you mean ...? " where something known, or the beginning of it, is close, "" elsewhere."""
+
+    def closeness(name: str) -> float:
+        begun = difflib.SequenceMatcher(None, text.lower(), name.lower()[: len(text)]).ratio()
+        return max(difflib.SequenceMatcher(None, text.lower(), name.lower()).ratio(), 0.95 * begun)
+
+    close = max(known, key=closeness, default="")
+    return f"did you mean {close}? " if close and closeness(close) >= 0.75 else ""
 
 
 def _either(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def shown(error: object) -> str:
+    """The message as text that any terminal shows: never bytes of a video."""
+    return "\n".join(map(printable, str(error).split("\n")))
 
 
 def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = False) -> int:
@@ -193,7 +209,7 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = F
         if not error.told:
             command = [sys.argv[0], *arguments]
             told = error.for_command(command) if isinstance(error, NoCaffe2Error) else str(error)
-            print(f"error: {told}", file=sys.stderr)
+            print(f"error: {shown(told)}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -205,7 +221,7 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = F
         if debug:
             raise
         print(
-            f"error: {type(error).__name__}: {error}; a fault of VMZ: run again with --debug to see where",
+            f"error: {type(error).__name__}: {shown(error)}; a fault of VMZ: run again with --debug to see where",
             file=sys.stderr,
         )
         return 1

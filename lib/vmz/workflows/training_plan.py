@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +94,7 @@ def make_plan(options: argparse.Namespace, devices: int, videos: int = 0) -> Pla
 
 
 def fit_batch(options: argparse.Namespace, devices: int, videos: int) -> None:
-    """With --zoo and no --batch_size: a batch that one pass over `videos` fills at least once, said on stderr."""
+    """With --zoo and no --batch_size: a batch that one pass over `videos` fills, and a line that says so."""
     resolution = resolution_of(options)
     if options.epoch_size or resolution is None or resolution.settings["batch_size"].source != DEFAULT:
         return
@@ -105,7 +104,7 @@ def fit_batch(options: argparse.Namespace, devices: int, videos: int) -> None:
             print(
                 f"note: --batch_size={fits} in place of {options.batch_size}: there are {videos} training videos on "
                 f"{devices * options.accumulation_steps} devices",
-                file=sys.stderr,
+                flush=True,
             )
         options.batch_size = fits
 
