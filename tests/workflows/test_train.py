@@ -27,7 +27,9 @@ def run(
     """Train for some epochs whose evaluations give `figures`."""
     given = iter(figures)
     monkeypatch.setattr(
-        training, "evaluate_weights", lambda options, weights: SimpleNamespace(figures=next(given), videos=8)
+        training,
+        "evaluate_weights",
+        lambda options, weights: SimpleNamespace(figures=next(given), videos=8, skipped=[], ended_early=[]),
     )
     options = parse(
         train_parser("test"),

@@ -10,13 +10,24 @@ from typing import Any, Optional
 import numpy as np
 
 from vmz.engines import caffe2_training_net
+from vmz.engines.caffe2_faults import Faults
 from vmz.engines.caffe2_readers import Readers
 from vmz.engines.caffe2_workspace import Workspace, parse_device, seed_ops
-from vmz.engines.trainer import ITERATION, MOMENTUM_SUFFIX, POSITION, RANDOM_STATE, Build, Step, Trainer, Training
+from vmz.engines.trainer import (
+    ITERATION,
+    MOMENTUM_SUFFIX,
+    POSITION,
+    RANDOM_STATE,
+    Build,
+    Step,
+    Trainer,
+    Training,
+    check_classes,
+)
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.builder import device_option
 from vmz.netdef.protos import CPU, CUDA, NetDef
-from vmz.video.reader import BadVideo
+from vmz.video.faults import BadVideo, EndedEarly
 
 
 class Caffe2Trainer(Trainer):
@@ -79,6 +90,8 @@ class Caffe2Trainer(Trainer):
             self._create()
         if self._readers:
             self._workspace.run(f"{nets.net.name}_readers")
+            for number in range(len(nets.scopes)):
+                check_classes(self._of_device(number, "label"), self._readers.classes)
         read = time.perf_counter()
         try:
             self._workspace.run(nets.net.name)
@@ -141,7 +154,11 @@ class Caffe2Trainer(Trainer):
 
     @property
     def skipped(self) -> list[BadVideo]:
-        return self._readers.skipped(self._workspace)
+        return self._workspace.skipped
+
+    @property
+    def ended_early(self) -> list[EndedEarly]:
+        return self._workspace.ended_early
 
     def close(self) -> None:
         if self._nets is not None:
@@ -152,7 +169,8 @@ class Caffe2Trainer(Trainer):
     def _create(self) -> None:
         """Make the net: with its readers where they are to start, and dropout drawing from the iteration on."""
         nets = self._loaded()
-        reading, net = self._readers.split(nets.net)
+        self._workspace.faults = Faults(nets.init_net)
+        reading, net = self._readers.split(nets.net, self._workspace.faults)
         read = {blob for op in reading.op for blob in op.output}
         missing = [blob for blob in net.external_input if blob not in read and not self._workspace.has(blob)]
         if missing:

@@ -11,7 +11,7 @@ from typing import Any, Callable, Optional, Protocol
 import numpy as np
 
 from vmz.engines.schedule import Schedule
-from vmz.errors import UsageError
+from vmz.errors import UsageError, VmzError
 
 MOMENTUM_SUFFIX = "_momentum"
 ITERATION = "optimizer_iteration"  # int64 (1,): Caffe2's own name of the iteration count
@@ -87,6 +87,18 @@ class Step:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
+def check_classes(labels: np.ndarray, classes: int) -> None:
+    """Raise VmzError for a label that is none of the classes: a GPU would end the process. classes: 0 for any."""
+    wrong = labels[(labels < 0) | (labels >= classes)] if classes else labels[:0]
+    if len(wrong):
+        raise VmzError(f"label {int(wrong[0])} is none of the {classes} classes, 0 to {classes - 1}")
+
+
+def classes_of(arguments: Mapping[str, Any]) -> int:
+    """Classes that a VideoInput's single labels may be of, by its arguments; 0 where they do not say."""
+    return 0 if arguments.get("do_multi_label", 0) else int(arguments.get("num_of_class", 0))
+
+
 class Trainer(ABC):
     """Trains one network on the devices it was opened for. Blobs are named without scope, as in checkpoints."""
 
@@ -129,7 +141,12 @@ class Trainer(ABC):
     @property
     @abstractmethod
     def skipped(self) -> list[Any]:
-        """The records that the readers left out so far, as vmz.video.reader.BadVideo."""
+        """The records that the readers left out so far, as vmz.video.faults.BadVideo."""
+
+    @property
+    @abstractmethod
+    def ended_early(self) -> list[Any]:
+        """The videos so far whose reading stopped before their end, as vmz.video.faults.EndedEarly."""
 
     @abstractmethod
     def close(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Callable, NoReturn, Optional
 
 from vmz.engines.caffe2_here import NoCaffe2Error
 from vmz.errors import UsageError, VmzError
+from vmz.video.faults import printable
 from vmz.workflows import distributed
 from vmz.workflows.original_flags import ORIGINAL_FLAGS
 
@@ -183,6 +184,11 @@ def _either(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
+def shown(error: object) -> str:
+    """The message as text that any terminal shows: never bytes of a video."""
+    return "\n".join(map(printable, str(error).split("\n")))
+
+
 def run_tool(main: Main, argv: Optional[Sequence[str]] = None) -> int:
     """Call `main(argv)` and return the exit status: its own, 1 for a failure, 2 for wrong usage, 130 when interrupted.
 
@@ -198,7 +204,7 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None) -> int:
         if not error.told:
             command = [sys.argv[0], *arguments]
             told = error.for_command(command) if isinstance(error, NoCaffe2Error) else str(error)
-            print(f"error: {told}", file=sys.stderr)
+            print(f"error: {shown(told)}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -210,7 +216,7 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None) -> int:
         if debug:
             raise
         print(
-            f"error: {type(error).__name__}: {error}; a fault of VMZ: run again with --debug to see where",
+            f"error: {type(error).__name__}: {shown(error)}; a fault of VMZ: run again with --debug to see where",
             file=sys.stderr,
         )
         return 1

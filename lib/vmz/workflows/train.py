@@ -26,7 +26,7 @@ from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
 from vmz.video.records import key_text
 from vmz.workflows import distributed, training_plan
-from vmz.workflows.evaluate import Evaluation, environment, evaluate_weights
+from vmz.workflows.evaluate import Evaluation, environment, evaluate_weights, foreign_label
 from vmz.workflows.label_names import read_label_names
 from vmz.workflows.options import device_names, model_config, resolution_of
 from vmz.workflows.own_checkpoints import evaluation_protocol
@@ -57,6 +57,12 @@ class Trained:
             "points": self.history.points,
             "best": self.history.best(),
             "stopped_early": self.stopped_early,
+            "skipped": [vars(bad) for bad in self.history.skipped("train")],
+            "ended_early": [vars(video) for video in self.history.ended_early("train")],
+            "test": {
+                "skipped": [vars(bad) for bad in self.history.skipped("test")],
+                "ended_early": [vars(video) for video in self.history.ended_early("test")],
+            },
             "files": [str(path) for path in self.files],
             "settings": self.settings,
             "options": dict(self.options),
@@ -72,6 +78,7 @@ class Trained:
         if self.stopped_early:
             names = " and ".join(watched(best["figures"]) if best else ())
             lines.append(f"stopped early: {names} did not rise in the last {self.options['early_stop']} epochs")
+        lines.extend(self.history.fault_lines())
         return "\n".join([*lines, *(f"wrote {path}" for path in self.files)])
 
 
@@ -216,11 +223,19 @@ class _Run:
                     entry = self.history.take("epoch", step, epoch)
                 else:
                     self._save_between(stop)
+        self._note_faults(entry)
         self.history.epochs.append(entry)
         stopped_early = self._finish(epoch)
         if self.iteration < self.plan.iterations and distributed.any_rank(stop.requested):
             stop.leave(self.iteration)
         return stopped_early
+
+    def _note_faults(self, entry: dict[str, Any]) -> None:
+        """What the readers of all processes report, each video once, and its number so far in the epoch's entry."""
+        for part in distributed.gather((self.trainer.skipped, self.trainer.ended_early)) or []:
+            self.history.note("train", *part)
+        for name, found in (("skipped", self.history.skipped), ("ended_early", self.history.ended_early)):
+            entry[name] = len(found("train"))
 
     def _step(self) -> Step:
         try:
@@ -291,6 +306,7 @@ class _Run:
             result: Evaluation = evaluate_weights(evaluation_options(options), weights)
             entry["figures"] = dict(result.figures)
             entry["test_videos"] = result.videos
+            self.history.note("test", result.skipped, result.ended_early)
         best = self.history.best()
         if self.is_first:
             about = self._about(entry)
@@ -320,6 +336,7 @@ class _Run:
             environment(self.options),
             self.history.epochs,
             self.history.best(),
+            self.history.fault_lines(),
         )
 
 
@@ -365,11 +382,7 @@ def refuse_foreign_labels(options: argparse.Namespace, error: Exception) -> None
         for record in database:
             for label in record.labels:
                 if not 0 <= label < options.num_labels:
-                    raise VmzError(
-                        f"record {key_text(record.key)} of {options.train_data} has label {label}, but --num_labels="
-                        f"{options.num_labels} allows 0 to {options.num_labels - 1}; is this the database of another "
-                        "data set?"
-                    ) from error
+                    raise foreign_label(options.train_data, key_text(record.key), label, options) from error
 
 
 def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:

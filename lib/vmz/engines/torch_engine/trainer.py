@@ -298,6 +298,10 @@ class TorchTrainer(Trainer):
     def skipped(self) -> list[Any]:
         return [] if self._batches is None else self._batches.skipped
 
+    @property
+    def ended_early(self) -> list[Any]:
+        return [] if self._batches is None else self._batches.ended_early
+
     def close(self) -> None:
         self._close_batches()
         self._drop()
