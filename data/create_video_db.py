@@ -13,7 +13,7 @@ from pathlib import Path
 import _find_vmz  # noqa: F401
 
 from vmz.errors import UsageError, VmzError
-from vmz.workflows.check_videos import check_videos, summary, write_report
+from vmz.workflows.check_videos import check_videos, closing_lines, summary, write_report
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.create_db import DatabaseOptions, check_classes_file, read_list, write_classes, write_database
 
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
         checks = check_videos([video.video for video in videos], flags.min_frames, os.cpu_count() or 1)
         report = flags.report or f"{flags.output_file or flags.list_file}.check.csv"
         write_report(checks, report)
-        print(f"{summary(checks)}; see {report}")
+        print("\n".join([f"{summary(checks)}; see {report}", *closing_lines(checks)]))
         bad = {check.video: check.remark for check in checks if check.status == "bad"}
         if bad and flags.on_bad_video == "stop":
             video, remark = next(iter(bad.items()))
@@ -87,7 +87,7 @@ def main(argv: Sequence[str]) -> int:
             )
         videos = [video for video in videos if video.video not in bad]
     if flags.output_file:
-        records, size = write_database(videos, flags.output_file, options)
+        records, size = write_database(videos, flags.output_file, options, flags.list_file)
         print(f"{records} records, {size} bytes, in {flags.output_file}")
         if listed.classes:
             classes = write_classes(listed, flags.output_file)

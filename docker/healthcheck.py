@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The image's health check: a video written here goes through an LMDB, the reader and a small network.
 
-On the engine that VMZ_ENGINE names, as test_net runs it. Prints one line and exits 0; any failure is an exception.
-Seconds, CPU only; the line counts the CUDA devices that torch sees.
+On the engine that VMZ_ENGINE names, as test_net runs it without --engine. Prints one line and exits 0; any failure is
+an exception. Seconds, CPU only; the line counts the CUDA devices that torch sees.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def flags(folder: Path) -> list[str]:
     clips = f"--clip_length_rgb={FRAMES} --sampling_rate_rgb=1 --clip_per_video=1 --batch_size=1 --check_data=0"
     files = [f"--load_model_path={WEIGHTS}", f"--test_data={folder / 'lmdb'}"]
     files += [f"--save_scores={folder / 'scores.npz'}", f"--output={folder / 'results.json'}"]
-    return [f"--engine={ENGINE}", "--num_gpus=0", *network.split(), *clips.split(), *files]
+    return ["--num_gpus=0", *network.split(), *clips.split(), *files]
 
 
 def main() -> None:

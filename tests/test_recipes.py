@@ -362,3 +362,20 @@ def test_databases_of_a_small_ucf101(tmp_path: Path, capfd: pytest.CaptureFixtur
     with pytest.raises(VmzError, match=r"dataset_list.py ended with status 2; the recipe stops there"):
         recipe.main(["run", "create_ucf101", f"--data_dir={tmp_path}"])
     assert "1 of the 1 videos" in capfd.readouterr().err
+
+
+def test_the_environment_chooses_the_engine_of_every_step(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = next(name for name, row in RECIPES.items() if any("train_net" in step["run"] for step in row["commands"]))
+    given = ["run", name, "--data_dir=/nowhere", "--gpus=0,1", "--dry_run"]
+    monkeypatch.setenv("VMZ_ENGINE", "caffe2")
+    recipe.main(given)
+    told = capsys.readouterr().out
+    assert "--engine=caffe2" in told and "torch.distributed" not in told  # Caffe2 takes several GPUs itself
+    recipe.main([*given, "--engine=pytorch"])
+    told = capsys.readouterr().out
+    assert "--engine=pytorch" in told and "torch.distributed" in told
+    monkeypatch.setenv("VMZ_ENGINE", "x")
+    with pytest.raises(UsageError, match="VMZ_ENGINE is 'x'"):
+        recipe.main(given)

@@ -18,10 +18,11 @@ from vmz.models.registry import Model, build
 from vmz.report.comparison import page
 from vmz.report.page import write
 from vmz.video.arguments import VideoInputArgs
+from vmz.video.faults import EndedEarly, closing_line
 from vmz.video.reader import ClipReader
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.compare import BlobDifference, Job, blobs_to_compare, compute, differences, first_beyond
-from vmz.workflows.evaluate import check_fits, load_weights
+from vmz.workflows.evaluate import check_fits, check_labels, load_weights
 from vmz.workflows.flags import CHECKPOINT_FLAGS, MODEL_FLAGS, READER_FLAGS, positive
 from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse, video_input_arguments
 from vmz.workflows.settings import FEATURES
@@ -43,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     announce(options)
     model = build(model_config(options, batch_size=-1), use_cudnn=bool(options.use_cudnn))
     check_fits(model)
-    job = make_job(model, options)
+    job, ended = make_job(model, options)
     values, seconds = {}, {}
     for engine in ("caffe2", "pytorch"):
         started = time.perf_counter()
@@ -52,12 +53,14 @@ def main(argv: Sequence[str]) -> int:
     found = differences(model.net, values["caffe2"], values["pytorch"])
     print(table(found, options.tolerance))
     print(", ".join(f"{engine} {took:.1f} s" for engine, took in seconds.items()))
-    write_files(found, options)
+    if ended:
+        print(closing_line(ended, "its clips are of the frames before"))
+    write_files(found, options, ended)
     return verdict(found, options.tolerance)
 
 
-def make_job(model: Model, options: argparse.Namespace) -> Job:
-    """Weights of the checkpoint or from the seed, clips of the database or random."""
+def make_job(model: Model, options: argparse.Namespace) -> tuple[Job, list[EndedEarly]]:
+    """Weights of the checkpoint or from the seed, clips of the database or random; which videos ended early."""
     wanted = [*model.params, *model.computed_params]
     if options.load_model_path:
         options.random_weights = 0
@@ -66,16 +69,27 @@ def make_job(model: Model, options: argparse.Namespace) -> Job:
     else:
         weights = seeded_weights(wanted, options.seed)
     if options.test_data:
-        with ClipReader(options.test_data, VideoInputArgs.from_mapping(video_input_arguments(options))) as reader:
-            batch = reader.next_batch()
-        data, label = batch.flow if batch.data is None else batch.data, batch.label
+        data, label, ended = read_batch(options)
     else:
+        ended = []
         random = np.random.RandomState(options.seed)
         data = random.randn(options.clips, *model.clip_shape).astype(np.float32)
         shape = (options.clips, options.num_labels) if options.multi_label else (options.clips,)
         label = random.randint(0, 2 if options.multi_label else options.num_labels, shape).astype(np.int32)
     inputs = {model.blob("data"): data, model.blob("label"): label}
-    return Job(model.param_init_net, model.net, weights, inputs, blobs_to_compare(model.net), options.seed)
+    return Job(model.param_init_net, model.net, weights, inputs, blobs_to_compare(model.net), options.seed), ended
+
+
+def read_batch(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, list[EndedEarly]]:
+    """The first batch of --test_data: clips, labels, and which of its videos ended early."""
+    with ClipReader(options.test_data, VideoInputArgs.from_mapping(video_input_arguments(options))) as reader:
+        batch = reader.next_batch()
+        ended = reader.ended_early
+    if not options.multi_label:
+        check_labels(batch.label[:: len(batch.label) // len(batch.keys)], batch.keys, options)
+    data = batch.flow if batch.data is None else batch.data
+    assert data is not None
+    return data, batch.label, ended
 
 
 def table(found: list[BlobDifference], tolerance: float) -> str:
@@ -102,12 +116,17 @@ def verdict(found: list[BlobDifference], tolerance: float) -> int:
     return 1
 
 
-def write_files(found: list[BlobDifference], options: argparse.Namespace) -> None:
+def write_files(found: list[BlobDifference], options: argparse.Namespace, ended: list[EndedEarly]) -> None:
     if options.output:
         entries = [{**vars(entry), "relative": entry.relative} for entry in found]
-        write_json(options.output, {"tolerance": options.tolerance, "blobs": entries})
+        write_json(
+            options.output, {"tolerance": options.tolerance, "blobs": entries, "ended_early": list(map(vars, ended))}
+        )
     if options.html:
-        write(options.html, page(found, options.tolerance, f"{options.model_name} depth {options.model_depth}"))
+        remarks = [closing_line(ended, "its clips are of the frames before")] if ended else []
+        write(
+            options.html, page(found, options.tolerance, f"{options.model_name} depth {options.model_depth}", remarks)
+        )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import _find_vmz  # noqa: F401
 
 from vmz.errors import UsageError
+from vmz.video.faults import closing_line
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dump_clips import Dump, override, read_clips, write_contact_sheet, write_npz
 from vmz.workflows.flags import READER_FLAGS, not_negative, switch
@@ -72,6 +73,8 @@ def print_summary(dump: Dump) -> None:
         print(f"{len(dump.skipped)} bad videos left out:")
         for video in dump.skipped:
             print(f"  {video}")
+    if dump.ended_early:
+        print(closing_line(dump.ended_early, "their clips are of the frames before"))
 
 
 if __name__ == "__main__":

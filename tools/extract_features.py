@@ -10,6 +10,7 @@ import _find_vmz  # noqa: F401
 
 from vmz.engines.registry import check_engine
 from vmz.features.files import HDF5, NPY, NPZ, PICKLE
+from vmz.video.faults import closing_line
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.extract import Extraction, extract
 from vmz.workflows.extract_videos import VideoExtraction, extract_videos
@@ -42,7 +43,8 @@ def main(argv: Sequence[str]) -> int:
         nargs="+",
         action="extend",
         metavar="NAME",
-        help="untrimmed videos instead of --test_data: files, folders, patterns ('folder/*.mp4') or lists (.csv, .txt)",
+        help="untrimmed videos instead of --test_data: files, folders, patterns ('folder/*.mp4') or lists (.csv, "
+        ".txt); RGB clips only",
     )
     ours.add_argument("--stride_seconds", type=float, default=1.0, help="from one clip of such a video to the next")
     ours.add_argument(
@@ -91,6 +93,8 @@ def print_extraction(extraction: Extraction, weights: str, engine: str) -> None:
         print(f"{len(extraction.skipped)} videos left out:")
         for bad in extraction.skipped:
             print(f"  {bad}")
+    if extraction.ended_early:
+        print(closing_line(extraction.ended_early, "their features are of the frames before"))
     for name, shape in extraction.shapes.items():
         print(f"{name}: {' x '.join(map(str, shape))}")
     if extraction.was_there:
@@ -112,12 +116,13 @@ def print_videos(found: VideoExtraction, weights: str, engine: str) -> None:
             print(f"{entry['path']} left out: {entry['skipped']}")
         else:
             early = f", decoding ended early: {entry['ended_by']}" if entry["ended_by"] else ""
-            mended = entry.get("times_mended", 0)
-            places = (
-                f", its times began again or leapt in {mended} place{'s' * (mended > 1)}: mended by frame durations"
-            )
-            times = places if mended else ""
+            times = ""
+            if mended := entry.get("times_mended"):
+                places = f"{mended} place{'s' * (mended > 1)}"
+                times = f", its times began again or leapt in {places}: mended by frame durations"
             print(f"{entry['file']}: {entry['clips']} clips of {entry['seconds']:.1f} s{early}{times}")
+    if found.ended_early:
+        print(closing_line(found.ended_early, "their features are of the frames before", f"{found.index} lists them"))
     if found.resumed == len(found.videos):
         print(
             f"nothing to do: {found.resumed} videos are there, with the same settings, listed in {found.index} "
@@ -130,4 +135,4 @@ def print_videos(found: VideoExtraction, weights: str, engine: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_tool(main))
+    sys.exit(run_tool(main, several=True))

@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     )
     options = parse(parser, argv, FEATURES)
     require_checkpoint(options)
-    announce(options)
+    announce(options, sys.stderr)
     if options.config is not None:
         return print_configs(read_configs(options.config), options.json)
     model = build(model_config(options), bool(options.is_test), options.net_name, use_cudnn=bool(options.use_cudnn))

@@ -116,7 +116,8 @@ std::vector<std::string> output_names(const VideoInputArgs& args) {
       {args.get_start_frame, "start_frame"},
       {args.get_record_index, "record_index"},
       {args.get_position, "position"},
-      {args.get_skipped, "skipped"}};
+      {args.get_skipped, "skipped"},
+      {args.get_ended_early, "ended_early"}};
   for (const auto& output : optional) {
     if (output.first) {
       names.emplace_back(output.second);
@@ -260,6 +261,18 @@ caffe2::Tensor skipped_tensor(const std::vector<BadVideo>& skipped) {
   return tensor;
 }
 
+caffe2::Tensor ended_early_tensor(const std::vector<EndedEarly>& ended) {
+  caffe2::Tensor tensor = new_tensor({static_cast<int64_t>(ended.size()), 4}, caffe2::TypeMeta::Make<std::string>());
+  auto* text = tensor.mutable_data<std::string>();
+  for (const EndedEarly& video : ended) {
+    *text++ = video.key;
+    *text++ = video.path;
+    *text++ = video.frames < 0 ? "" : std::to_string(video.frames);
+    *text++ = video.reason;
+  }
+  return tensor;
+}
+
 namespace {
 
 // The shapes of full batches, for Caffe2's shape inference. A wrong operator is left for its constructor to refuse.
@@ -291,9 +304,11 @@ std::vector<caffe2::TensorShape> infer_shapes(
   if (args.get_position) {
     add({1}, caffe2::TensorProto_DataType_INT64);
   }
-  if (args.get_skipped) {
-    add({0, 3}, caffe2::TensorProto_DataType_STRING);
-    shapes.back().set_unknown_shape(true);
+  for (const int64_t columns : {args.get_skipped ? 3 : 0, args.get_ended_early ? 4 : 0}) {
+    if (columns) {
+      add({0, columns}, caffe2::TensorProto_DataType_STRING);
+      shapes.back().set_unknown_shape(true);
+    }
   }
   return shapes;
 }
@@ -309,7 +324,7 @@ REGISTER_CPU_OPERATOR(VideoInput, VideoInputOpCPU);
 
 OPERATOR_SCHEMA(VideoInput)
     .NumInputs(1)
-    .NumOutputs(1, 8)
+    .NumOutputs(1, 9)
     .TensorInferenceFunction(vmz::infer_shapes)
     .SetDoc("Reads a batch of clips from a database of videos. See ops/README.md of VMZ.");
 

@@ -26,6 +26,9 @@ std::vector<caffe2::Tensor> output_tensors(
 // String tensor (records, 3): key, path (empty where the database holds the bytes) and reason.
 caffe2::Tensor skipped_tensor(const std::vector<BadVideo>& skipped);
 
+// String tensor (videos, 4): key, path, frames read (empty where they were not counted) and reason.
+caffe2::Tensor ended_early_tensor(const std::vector<EndedEarly>& ended);
+
 // Decodes a batch ahead of the net, in the thread of PrefetchOperator, and with CUDA copies it to the device there too.
 //
 // PrefetchOperator prints exceptions and swallows them. Here they are kept and thrown by the run that would have got
@@ -59,12 +62,18 @@ class VideoInputOp final : public caffe2::PrefetchOperator<Context> {
     if (args_.get_skipped) {
       skipped_ = skipped_tensor(reader_->skipped());
     }
+    if (args_.get_ended_early) {
+      ended_early_ = ended_early_tensor(reader_->ended_early());
+    }
     return true;
   }
 
   bool CopyPrefetched() override {
     if (args_.get_skipped) {  // tells of the record that is the error, too
-      put_out(this->OutputSize() - 1, caffe2::CPU, skipped_);
+      put_out(this->OutputSize() - 1 - args_.get_ended_early, caffe2::CPU, skipped_);
+    }
+    if (args_.get_ended_early) {
+      put_out(this->OutputSize() - 1, caffe2::CPU, ended_early_);
     }
     if (error_) {
       std::rethrow_exception(error_);
@@ -104,7 +113,7 @@ class VideoInputOp final : public caffe2::PrefetchOperator<Context> {
   const VideoInputArgs args_;
   std::unique_ptr<BatchReader> reader_;
   std::vector<caffe2::Tensor> batch_, on_device_;
-  caffe2::Tensor skipped_;
+  caffe2::Tensor skipped_, ended_early_;
   std::exception_ptr error_;
 };
 

@@ -54,7 +54,8 @@ struct VideoInputArgs {
   int64_t first_position = 0;         // videos of this reader's own stream to pass over before the first one
   int get_record_index = 0;           // an output: the place of each video in the database
   int get_position = 0;               // an output: the first_position of a reader that is to go on after this batch
-  int get_skipped = 0;                // a last output: the records that gave no clips
+  int get_skipped = 0;                // an output: the records that gave no clips
+  int get_ended_early = 0;            // a last output: the videos whose reading stopped before their end
   int64_t max_frames = 0;             // frames read of a video at most, from its start; 0: all. The original: 10000
   int autorotate = 0;                 // 1: turn the frames as the video's metadata ask; the original does not
   int original_start_faults = 0;      // 1: find start frames, draw random clips by what the stream states, as it does
@@ -139,6 +140,7 @@ void for_each_argument(Args& args, Visit&& visit) {
   visit("get_record_index", args.get_record_index);
   visit("get_position", args.get_position);
   visit("get_skipped", args.get_skipped);
+  visit("get_ended_early", args.get_ended_early);
   visit("max_frames", args.max_frames);
   visit("autorotate", args.autorotate);
   visit("original_start_faults", args.original_start_faults);

@@ -56,17 +56,17 @@ std::string frames_found(int64_t found, const Video& video) {
 std::string frames_wanted(int64_t needed, const VideoInputArgs& args) {
   std::string text = std::to_string(needed) + " are needed for";
   const auto add = [&text](const char* name, int value) {
-    text += std::string(" ") + name + "=" + std::to_string(value);
+    text += std::string(" --") + name + "=" + std::to_string(value);
   };
   if (args.get_rgb) {
-    add("length_rgb", args.length_rgb);
+    add("clip_length_rgb", args.length_rgb);
     add("sampling_rate_rgb", args.sampling_rate_rgb);
     if (args.random_sampling_rate > 0) {
       add("random_sampling_rate", args.random_sampling_rate);
     }
   }
   if (args.get_optical_flow) {
-    add("length_of", args.length_of);
+    add("clip_length_of", args.length_of);
     add("sampling_rate_of", args.sampling_rate_of);
     add("frame_gap_of", args.frame_gap_of);
   }
@@ -136,8 +136,9 @@ class ClipReader {
   }
 
   // Clips at frame numbers, chosen for a video of `expected` frames, decoded from its start. Returns the true number of
-  // frames if it is another one and other clips would have been chosen for it, else kRead.
-  int64_t by_number(int64_t expected, int64_t start_frame) {
+  // frames if it is another one and other clips would have been chosen for it, else kRead. `ended`: how reading ended,
+  // if before the video's end.
+  int64_t by_number(int64_t expected, int64_t start_frame, Ending* ended) {
     const int64_t limit = this->limit();
     expected = std::min(expected, limit);
     const std::vector<int64_t> starts = starts_for(expected, start_frame);
@@ -146,6 +147,9 @@ class ClipReader {
     const bool uniform = args_.clips() > 1 && args_.clip_start_positions.empty();
     const int64_t wanted = uniform ? needed_ : last + needed_;
     const int64_t found = write(starts, uniform ? limit : std::min(wanted, limit), kAnyTime);
+    if (!ending_.reason.empty()) {
+      *ended = ending_;
+    }
     if (found >= wanted) {
       return uniform && found != expected ? found : kRead;
     }
@@ -162,7 +166,7 @@ class ClipReader {
     }
     throw BadRecord(
         frames_found(found, video_) + read + ", but " + frames_wanted(wanted, args_) +
-        (wanted > needed_ ? " (" + std::to_string(needed_) + " from frame " + std::to_string(last) + " on)" : ""));
+        (wanted > needed_ ? " (and " + std::to_string(needed_) + " from frame " + std::to_string(last) + " on)" : ""));
   }
 
  private:
@@ -207,6 +211,7 @@ class ClipReader {
     while (read < stop && !(cancelled_ != nullptr && cancelled_->load())) {
       const AVFrame* frame = video_.next();
       if (frame == nullptr) {
+        ending_ = video_.ending();
         break;
       }
       const int64_t shown = frame->best_effort_timestamp;
@@ -263,6 +268,7 @@ class ClipReader {
   Scaler scaler_;
   Turner turner_;
   std::vector<Crop> crops_;
+  Ending ending_;
 };
 
 constexpr int64_t ClipReader::kAnyTime;
@@ -307,7 +313,8 @@ Reading read_clips(
     return Reading();
   }
   const Orientation orientation = args.autorotate ? orientation_of(source, cancelled) : Orientation();
-  const auto reading = [](const Video& video) { return Reading{video.ended_by(), video.orientation().rotation}; };
+  Ending ended;
+  const auto reading = [&ended](const Video& video) { return Reading{ended, video.orientation().rotation}; };
   int64_t expected;
   {
     Video video(source, cancelled);
@@ -323,7 +330,7 @@ Reading read_clips(
       if (expected == 0 && args.clips() > 1 && args.clip_start_positions.empty()) {
         expected = Video(source, cancelled).timeline().frames();
       }
-      expected = reader.by_number(expected, start_frame);
+      expected = reader.by_number(expected, start_frame, &ended);
     } else {
       expected = reader.by_packets(start_frame);
     }
@@ -334,7 +341,8 @@ Reading read_clips(
   // The container misstated the number of frames on which the clips depend, or its packets do not tell which is where.
   for (int attempt = 0; attempt < 2; ++attempt) {
     Video video(source, cancelled);
-    expected = ClipReader(video, args, draws, orientation, cancelled, out, flow).by_number(expected, start_frame);
+    ClipReader reader(video, args, draws, orientation, cancelled, out, flow);
+    expected = reader.by_number(expected, start_frame, &ended);
     if (expected == kRead) {
       return reading(video);
     }

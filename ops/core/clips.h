@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <string>
 
 #include "core/arguments.h"
 #include "core/decoding.h"
@@ -12,8 +11,8 @@ namespace vmz {
 
 // What is to be known of a video that gave its clips.
 struct Reading {
-  std::string ended_by;  // the error by which decoding ended before the video did, or nothing
-  int rotation = 0;      // degrees, counterclockwise, by which its metadata ask players to turn it
+  Ending ended;      // how reading ended, if before the video's end; clips that lie before that say nothing of it
+  int rotation = 0;  // degrees, counterclockwise, by which its metadata ask players to turn it
 };
 
 // Decodes a video, or with image_as_input an image, and writes its clips, normalised, to `out`: (clips * crops, 3,

@@ -4,6 +4,7 @@
 #include <new>
 #include <vector>
 
+#include "core/cut_off.h"
 #include "core/errors.h"
 
 namespace vmz {
@@ -127,6 +128,7 @@ int64_t Video::frames() const {
 }
 
 bool Video::seek(int64_t timestamp) {
+  frames_read_ = -1;
   if (av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) < 0) {
     return false;
   }
@@ -195,6 +197,11 @@ const AVFrame* Video::decode() {
         orientation_ = orientation_of_frame(*frame_, *stream_);
         met_a_frame_ = true;
       }
+      frames_read_ += frames_read_ >= 0;
+      if (frame_->best_effort_timestamp != AV_NOPTS_VALUE) {
+        last_time_ = last_time_ == AV_NOPTS_VALUE ? frame_->best_effort_timestamp
+                                                  : std::max(last_time_, frame_->best_effort_timestamp);
+      }
       return frame_.get();
     }
     if (status != AVERROR(EAGAIN)) {
@@ -207,6 +214,33 @@ const AVFrame* Video::decode() {
       return nullptr;
     }
   }
+}
+
+Ending Video::ending() const {
+  if (!ended_by_.empty()) {
+    return {frames_read_, ended_by_};
+  }
+  if (is_cut_off(*input_) && lacks_frames()) {
+    return {frames_read_, "the file is cut off"};
+  }
+  return {};
+}
+
+// Whether fewer frames came than are stated. MP4 may state more than it shows (edit lists), so time counts.
+bool Video::lacks_frames() const {
+  const bool fewer = frames_read_ < frames();
+  if (frames() > 0 && std::string(format()).compare(0, 3, "mov") != 0) {
+    return fewer;
+  }
+  const double base = av_q2d(stream_->time_base);
+  const double rate = stream_->avg_frame_rate.den > 0 ? av_q2d(stream_->avg_frame_rate) : 0;
+  const int64_t start = stream_->start_time == AV_NOPTS_VALUE ? 0 : stream_->start_time;
+  const double last = last_time_ == AV_NOPTS_VALUE ? 0 : static_cast<double>(last_time_ - start) * base;
+  double seconds = static_cast<double>(duration()) * base;
+  if (seconds == 0 && format_->duration > 0) {
+    seconds = static_cast<double>(format_->duration) / AV_TIME_BASE;
+  }
+  return rate > 0 && last + 1.5 / rate < seconds && (fewer || frames() == 0);
 }
 
 bool Video::feed() {

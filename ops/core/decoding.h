@@ -20,6 +20,13 @@ struct VideoSource {
   std::string path;
 };
 
+// Why reading stopped before a video's end; no reason: it did not. frames: read from the video's start, -1 where they
+// were not counted.
+struct Ending {
+  int64_t frames = -1;
+  std::string reason;
+};
+
 // The first video stream of a file, cover pictures passed over. One thread at a time.
 class Video {
  public:
@@ -74,7 +81,12 @@ class Video {
     return ended_by_;
   }
 
+  // How reading ended, if before the video's end: by an error, or because the file is cut off. To be asked when next()
+  // has returned null.
+  Ending ending() const;
+
  private:
+  bool lacks_frames() const;
   bool feed();  // one packet more into the decoder; false when there is none
   bool read_packet();  // the next one of the stream into packet_; false when there is none
   const AVFrame* decode();
@@ -88,6 +100,8 @@ class Video {
   bool has_packet_ = false;  // one that was read ahead
   bool drained_ = false;
   bool met_a_frame_ = false;
+  int64_t frames_read_ = 0;  // from the start; -1 once it was sought
+  int64_t last_time_ = AV_NOPTS_VALUE;
   Orientation orientation_;
   // After seek_to_frame: the timestamps that the frames must have from the key frame on, and where reading stands.
   std::vector<int64_t> times_;

@@ -6,7 +6,8 @@
 
 namespace vmz {
 
-// The request itself is wrong: an argument, or a database that lacks what the arguments ask of it. Never skipped.
+// The request itself is wrong: an argument, or a database that lacks what the arguments ask of it. Never skipped. About
+// a record the message begins with "record" and its key.
 struct RequestError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

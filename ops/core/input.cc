@@ -10,11 +10,29 @@
 #include <new>
 
 #include "core/errors.h"
+#include "core/text.h"
 
 namespace vmz {
 namespace {
 
 constexpr int kBufferBytes = 1 << 16;
+
+// For a path that cannot be read: where it was looked for, unless the path itself says.
+std::string where_it_looked(const std::string& path) {
+  if (!path.empty() && path[0] == '/') {
+    return "";
+  }
+  char folder[4096] = "";
+  if (::getcwd(folder, sizeof(folder)) == nullptr) {
+    return "";
+  }
+  return std::string(": looked for ") + shown_path(std::string(folder) + "/" + path) +
+      "; a relative path starts at the working directory, so run the tool in the folder that the list was made for";
+}
+
+std::string cannot_read(const std::string& path, const char* reason) {
+  return std::string("cannot read the file (") + reason + ")" + where_it_looked(path);
+}
 
 }  // namespace
 
@@ -28,17 +46,17 @@ Input::Input(const char* bytes, size_t size, const std::atomic<bool>* cancelled)
 
 Input::Input(const std::string& path, const std::atomic<bool>* cancelled) : cancelled_(cancelled) {
   if (path.find('\0') != std::string::npos) {
-    throw BadRecord("cannot read the file (its path holds a null byte)");
+    throw BadRecord("cannot read the file (embedded null byte)");
   }
   file_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // O_NONBLOCK: a pipe must not make us wait for ever
   if (file_ < 0) {
-    throw BadRecord(std::string("cannot read the file (") + std::strerror(errno) + ")");
+    throw BadRecord(cannot_read(path, std::strerror(errno)));
   }
   struct stat status = {};
   const bool regular = ::fstat(file_, &status) == 0 && S_ISREG(status.st_mode);
   if (!regular) {
     ::close(file_);
-    throw BadRecord("cannot read the file (it is not a regular file)");
+    throw BadRecord(cannot_read(path, "it is not a regular file"));
   }
   size_ = status.st_size;
   try {
@@ -65,6 +83,19 @@ void Input::open_io() {
     av_free(buffer);
     throw std::bad_alloc();
   }
+}
+
+size_t Input::read_at(int64_t at, uint8_t* out, size_t count) const {
+  if (at < 0 || at >= size_) {
+    return 0;
+  }
+  count = static_cast<size_t>(std::min<int64_t>(size_ - at, static_cast<int64_t>(count)));
+  if (bytes_ != nullptr) {
+    std::memcpy(out, bytes_ + at, count);
+    return count;
+  }
+  const ssize_t got = ::pread(file_, out, count, at);
+  return got > 0 ? static_cast<size_t>(got) : 0;
 }
 
 int Input::read(void* self, uint8_t* out, int size) {

@@ -21,6 +21,12 @@ class Input {
   Input(const Input&) = delete;
   Input& operator=(const Input&) = delete;
 
+  int64_t size() const {
+    return size_;
+  }
+  // Bytes from `at` on, whatever FFmpeg reads; returns how many there were.
+  size_t read_at(int64_t at, uint8_t* out, size_t count) const;
+
   AVIOContext* io() const {
     return io_.get();
   }

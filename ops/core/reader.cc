@@ -13,31 +13,19 @@
 #include "core/errors.h"
 #include "core/random.h"
 #include "core/record.h"
+#include "core/text.h"
 
 namespace vmz {
 namespace {
 
 constexpr size_t kAlignment = 64;  // a cache line, and what Caffe2 gives its tensors
-constexpr const char* kRemedy = "; leave such videos out with on_bad_video=skip";
+constexpr const char* kRemedy =
+    "; leave such videos out with --on_bad_video=skip, or check the list with create_video_db.py --check";
+constexpr size_t kMaxPathBytes = 4096;
 
 uint64_t entropy() {
   std::random_device device;
   return (uint64_t{device()} << 32) | device();
-}
-
-// Keys are bytes: what could not be printed is written as hexadecimal numbers.
-std::string printable(const std::string& bytes) {
-  static const char* digits = "0123456789abcdef";
-  std::string text;
-  for (const char letter : bytes) {
-    const auto byte = static_cast<unsigned char>(letter);
-    if (byte >= 32 && byte < 127) {
-      text += letter;
-    } else {
-      text += std::string("\\x") + digits[byte >> 4] + digits[byte & 15];
-    }
-  }
-  return text;
 }
 
 const VideoInputArgs& checked(const VideoInputArgs& args) {
@@ -46,31 +34,86 @@ const VideoInputArgs& checked(const VideoInputArgs& args) {
 }
 
 // What the arguments ask of a record. Its absence is the fault of the whole database, so it is never skipped.
-void check_record(const Record& record, const VideoInputArgs& args, const std::string& key) {
+void check_record(const Record& record, const VideoInputArgs& args) {
   if (args.do_multi_label) {
+    std::string labels;
+    bool fit = true;
     for (const int32_t label : record.labels) {
-      if (label < 0 || label >= args.num_of_class) {
-        throw RequestError(
-            "record " + key + " has the label " + std::to_string(label) + ", but num_of_class=" +
-            std::to_string(args.num_of_class) + " allows 0 to " + std::to_string(args.num_of_class - 1) +
-            "; set the number of classes that the database was made for");
-      }
+      labels += (labels.empty() ? "" : ", ") + std::to_string(label);
+      fit = fit && label >= 0 && label < args.num_of_class;
+    }
+    if (!fit) {
+      throw RequestError(
+          "has the labels " + labels + ", but num_of_class=" + std::to_string(args.num_of_class) + " allows 0 to " +
+          std::to_string(args.num_of_class - 1) + "; set the number of classes that the database was made for");
     }
   }
   if (args.decode_type == kFromStartFrame && !record.has_start_frame) {
-    throw RequestError(
-        "record " + key + " has no start frame, which decode_type=2 needs; make the database with --use_start_frame=1");
+    throw RequestError("has no start frame, which decode_type=2 needs; make it with --use_start_frame=1");
   }
   if (args.get_video_id && !record.has_video_id) {
-    throw RequestError(
-        "record " + key + " has no video id, which get_video_id=1 needs; make the database with --use_video_id=1");
+    throw RequestError("has no video id, which get_video_id=1 needs; make it with --use_video_id=1");
   }
+}
+
+// Whether a record's video is short enough for a path, and has no null byte.
+bool could_be_path(const Record& record) {
+  return record.video_size <= kMaxPathBytes && std::memchr(record.video, 0, record.video_size) == nullptr;
+}
+
+// One line of text with a folder or a file extension in it: no video begins like this.
+bool reads_as_path(const std::string& video) {
+  const char* blank = " \t\n\r\f\v";
+  const size_t begin = video.find_first_not_of(blank);
+  if (begin == std::string::npos) {
+    return false;
+  }
+  const std::string text = video.substr(begin, video.find_last_not_of(blank) + 1 - begin);
+  if (text[0] == '<' || text[0] == '{' || text[0] == '[') {
+    return false;
+  }
+  for (const char letter : text) {
+    const auto byte = static_cast<unsigned char>(letter);
+    if (byte < 32 || byte == 127) {
+      return false;
+    }
+  }
+  if (text.find('/') != std::string::npos) {
+    return true;
+  }
+  const size_t dot = text.rfind('.');
+  const size_t after = dot == std::string::npos ? 0 : text.size() - dot - 1;
+  return after >= 1 && after <= 5 && std::all_of(text.begin() + static_cast<ptrdiff_t>(dot) + 1, text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+         });
+}
+
+// What to open. Throws BadRecord where the record plainly holds the other of the two, path or bytes.
+VideoSource source_of(const Record& record, const VideoInputArgs& args) {
+  VideoSource source;
+  const bool path = could_be_path(record);
+  if (args.use_local_file) {
+    if (!path) {
+      throw BadRecord("it holds the bytes of a video, not a path; give --use_local_file=0");
+    }
+    source.path.assign(record.video, record.video_size);
+    return source;
+  }
+  if (path) {
+    const std::string text(record.video, record.video_size);
+    if (reads_as_path(text)) {
+      throw BadRecord("it holds a path, " + shown_path(text) + ", not the bytes of a video; give --use_local_file=1");
+    }
+  }
+  source.bytes = record.video;
+  source.size = record.video_size;
+  return source;
 }
 
 }  // namespace
 
 std::string BadVideo::sentence() const {
-  return "record " + key + (path.empty() ? "" : " (" + path + ")") + ": " + reason;
+  return record_name(key, path) + ": " + reason;
 }
 
 void BufferPool::Free::operator()(float* p) const {
@@ -118,7 +161,8 @@ struct BatchReader::Task {
   RawRecord raw;
   VideoClips clips;
   bool is_bad = false;
-  BadVideo bad;
+  BadVideo bad;  // also of a record that is an error of the whole request
+  Ending ended;
   std::promise<void> done;
   std::future<void> ready = done.get_future();
 };
@@ -160,9 +204,17 @@ std::vector<VideoClips> BatchReader::next_batch() {
     const std::shared_ptr<Task> task = pending_.front();
     pending_.pop_front();
     ++position;
-    task->ready.get();
+    try {
+      task->ready.get();
+    } catch (const RequestError&) {
+      note(task->bad, task->raw.index);
+      throw;
+    }
     if (!task->is_bad) {
       bad_in_a_row_ = 0;
+      if (!task->ended.reason.empty() && ended_early_indices_.insert(task->raw.index).second) {
+        ended_early_.push_back({task->bad.key, task->bad.path, task->ended.reason, task->ended.frames});
+      }
       videos.push_back(std::move(task->clips));
       continue;
     }
@@ -222,33 +274,32 @@ void BatchReader::work(Task& task) const {
 }
 
 void BatchReader::read(Task& task) const {
-  const std::string key = printable(task.raw.key);
-  std::string path;
+  BadVideo& named = task.bad;
+  named.key = printable_key(task.raw.key);
   try {
     const Record record = parse_record(task.raw.value.data(), task.raw.value.size());
-    VideoSource source;
-    if (args_.use_local_file) {
-      path.assign(record.video, record.video_size);
-      source.path = path;
-    } else {
-      source.bytes = record.video;
-      source.size = record.video_size;
+    if (args_.use_local_file && could_be_path(record)) {
+      named.path = shown_path(std::string(record.video, record.video_size));
     }
-    check_record(record, args_, key);
+    check_record(record, args_);
+    const VideoSource source = source_of(record, args_);
     task.clips.index = task.raw.index;
     task.clips.labels = record.labels;
     task.clips.start_frame = record.start_frame;
     task.clips.video_id = record.video_id;
     const Random random(seed_, static_cast<uint64_t>(task.raw.turn), static_cast<uint64_t>(task.raw.index));
-    read_clips(
-        source, record.start_frame, args_, random, &cancelled_, task.clips.data.get(), task.clips.flow.get());
+    task.ended = read_clips(source, record.start_frame, args_, random, &cancelled_, task.clips.data.get(),
+                            task.clips.flow.get()).ended;
   } catch (const BadRecord& error) {
     task.is_bad = true;
-    task.bad = {key, path, error.what()};
+    named.reason = printable(error.what());
     task.clips = VideoClips();
+  } catch (const RequestError& error) {
+    named.reason = error.what();
+    throw RequestError(record_name(named.key, named.path) + " " + named.reason);
   } catch (const std::bad_alloc&) {
     throw std::runtime_error(
-        BadVideo{key, path, ""}.sentence() + "not enough memory to decode it; use fewer decoding threads");
+        record_name(named.key, named.path) + ": not enough memory to decode it; use fewer decoding threads");
   }
   std::string().swap(task.raw.value);  // may be megabytes
 }

@@ -41,6 +41,13 @@ struct BadVideo {
   std::string sentence() const;
 };
 
+// A video whose reading stopped before its end, and that gave its clips from what came before. frames: read until then,
+// -1 where they were not counted.
+struct EndedEarly {
+  std::string key, path, reason;
+  int64_t frames = -1;
+};
+
 // Memory for batches, which returns to its pool when the last owner lets go of it.
 class BufferPool : public std::enable_shared_from_this<BufferPool> {
  public:
@@ -102,9 +109,14 @@ class BatchReader {
     return position_;
   }
 
-  // Each record that gave no clips so far, once; with on_bad_video=stop the one that stopped the reader.
+  // Each record that gave no clips so far, once; the last one is that which stopped the reader, if one did.
   const std::vector<BadVideo>& skipped() const {
     return skipped_;
+  }
+
+  // Each video so far that ended early, once.
+  const std::vector<EndedEarly>& ended_early() const {
+    return ended_early_;
   }
 
  private:
@@ -126,7 +138,8 @@ class BatchReader {
   int64_t position_;
   int64_t bad_in_a_row_ = 0;
   std::vector<BadVideo> skipped_;
-  std::unordered_set<int64_t> skipped_indices_;
+  std::vector<EndedEarly> ended_early_;
+  std::unordered_set<int64_t> skipped_indices_, ended_early_indices_;
   std::exception_ptr error_;
   std::atomic<bool> cancelled_{false};
   ThreadPool threads_;  // last: its threads use what stands above

@@ -82,7 +82,7 @@ TEST(a_start_frame_is_met_with_and_without_times) {
       CHECK(frames(made::video(40, container), arguments(kFromStartFrame), start) == wanted);
     }
     CHECK_THROWS(
-        BadRecord, "3 frames from its start frame on, but 4 are needed for length_rgb=4 sampling_rate_rgb=1",
+        BadRecord, "3 frames from its start frame on, but 4 are needed for --clip_length_rgb=4 --sampling_rate_rgb=1",
         frames(made::video(40), arguments(kFromStartFrame), 37));
   }
   VideoInputArgs faults = arguments(kFromStartFrame);

@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "core/errors.h"
+#include "core/text.h"
 #include "make_video.h"
 #include "record_writer.h"
 
@@ -139,6 +140,54 @@ TEST(a_database_of_bad_records_only) {
   }
 }
 
+TEST(keys_and_paths_are_text) {
+  CHECK_EQUAL(printable_key(std::string("a\0\xc3\xad", 4)), "a\\x00\\xc3\\xad");
+  CHECK_EQUAL(printable("v\xc3\xad\xff\n\xe2\x82.mp4"), "v\xc3\xad\\xff\\x0a\\xe2\\x82.mp4");
+  CHECK_EQUAL(printable("\xc0\x80\xed\xa0\x80\xf5"), "\\xc0\\x80\\xed\\xa0\\x80\\xf5");
+  CHECK_EQUAL(shown_path(std::string(400, 'a')), std::string(300, 'a') + "...");
+  CHECK_EQUAL(record_name("29", "a.mp4"), "record 29 (a.mp4)");
+}
+
+TEST(videos_that_end_early_are_listed_once) {
+  std::string cut = made::video(40, "matroska");
+  cut.resize(cut.size() * 2 / 3);
+  const auto label = wire::int32_tensor({1});
+  VideoInputArgs args = arguments(1, "stop", 1);
+  args.decode_type = kUniform;
+  args.clip_per_video = 3;
+  BatchReader reader(args, list({record(40, 0), wire::string_tensor(cut) + label}, false));
+  for (int batch = 0; batch < 4; ++batch) {
+    CHECK_EQUAL(reader.next().size(), size_t{1});
+  }
+  CHECK_EQUAL(reader.ended_early().size(), size_t{1});
+  const EndedEarly& ended = reader.ended_early()[0];
+  CHECK_EQUAL(ended.key, "key1");
+  CHECK_EQUAL(ended.reason, "the file is cut off");
+  CHECK(ended.frames >= 4 && ended.frames < 40);
+  args.clip_per_video = 1;  // the first frames of each: they say nothing of the rest
+  BatchReader first(args, list({wire::string_tensor(cut) + label}, false));
+  first.next();
+  CHECK(first.ended_early().empty());
+}
+
+TEST(paths_and_bytes_are_told_apart) {
+  const auto label = wire::int32_tensor({1});
+  VideoInputArgs args = arguments(1);
+  CHECK_THROWS(
+      BadVideoError, "key0: it holds a path, a/b.mp4, not the bytes of a video; give --use_local_file=1",
+      BatchReader(args, list({wire::string_tensor("a/b.mp4") + label})).next());
+  CHECK_THROWS(
+      BadVideoError, "not a video that can be opened",
+      BatchReader(args, list({wire::string_tensor("<html>/a</html>") + label})).next());
+  args.use_local_file = 1;
+  CHECK_THROWS(
+      BadVideoError, "key0: it holds the bytes of a video, not a path; give --use_local_file=0",
+      BatchReader(args, list({record(9, 1)})).next());
+  CHECK_THROWS(
+      BadVideoError, "key0 (gone.mp4): cannot read the file (No such file or directory): looked for /",
+      BatchReader(args, list({wire::string_tensor("gone.mp4") + label})).next());
+}
+
 TEST(what_a_whole_database_lacks_is_never_skipped) {
   VideoInputArgs args = arguments(1, "skip");
   args.get_video_id = 1;
@@ -149,8 +198,8 @@ TEST(what_a_whole_database_lacks_is_never_skipped) {
   args = arguments(1, "skip");
   args.do_multi_label = 1;
   args.num_of_class = 10;
-  CHECK_THROWS(RequestError, "has the label 50", BatchReader(args, list({record(9, 50)})).next());
-  CHECK_THROWS(RequestError, "has the label -1", BatchReader(args, list({record(9, -1)})).next());
+  CHECK_THROWS(RequestError, "has the labels 50", BatchReader(args, list({record(9, 50)})).next());
+  CHECK_THROWS(RequestError, "has the labels -1", BatchReader(args, list({record(9, -1)})).next());
   CHECK_THROWS(RequestError, "batch_size=0", BatchReader(arguments(0), list({})));
 }
 

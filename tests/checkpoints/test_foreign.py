@@ -120,6 +120,11 @@ def test_what_the_file_is_and_what_to_do(name: str, tmp_path: Path) -> None:
             assert str(caught.value).startswith(f"{path} is ")
 
 
+def test_addresses() -> None:
+    with pytest.raises(UsageError, match="is an address, not a file; download it first"):
+        load("https://example.com/r2plus1d.pkl")
+
+
 def test_folders(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a folder; give the file of a checkpoint"):
         load(tmp_path)

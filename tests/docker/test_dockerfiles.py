@@ -124,7 +124,17 @@ def test_a_lock_names_each_file_by_its_hash(lock: Path) -> None:
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
 def test_an_image_has_the_run_time_packages_and_no_tests(lock: Path) -> None:
     names = {name.split("==")[0] for name in packages(lock)}
-    assert {"torch", "numpy", "protobuf", "lmdb", "av", "opencv-python-headless", "scikit-learn", "jinja2"} <= names
+    assert {
+        "torch",
+        "numpy",
+        "protobuf",
+        "lmdb",
+        "av",
+        "opencv-python-headless",
+        "h5py",
+        "scikit-learn",
+        "jinja2",
+    } <= names
     assert not names & {"pytest", "pluggy", "iniconfig", "jsonschema", "referencing", "mypy", "ruff", "selenium"}
 
 

@@ -37,6 +37,11 @@ from vmz.workflows.scores import Scores, score_arrays
 CLONE = ("tools", "data", "scripts", "models_zoo")
 DEMO_WEIGHTS = ROOT / "models_zoo" / "demo" / "motion_r2plus1d_10.pkl"
 VIDEOS = 4
+# What train_net writes into a checkpoint of the demo's network, as far as a test takes it.
+PROTOCOL = {
+    **{"model_name": "r2plus1d", "model_depth": 10, "channel_multiplier": 0.1, "num_labels": len(CLASSES)},
+    **{"clip_length_rgb": 8, "sampling_rate_rgb": 1, "video_res_type": 1, "test_clip_per_video": 2},
+}
 
 
 def prepare(folder: Path) -> Path:
@@ -54,12 +59,17 @@ def prepare(folder: Path) -> Path:
     for name in ("list.csv", "val.csv"):
         with open(folder / name, "w", newline="") as stream:
             csv.writer(stream).writerows([("org_video", "label"), *rows])
+    for name in ("train.txt", "val.txt"):
+        lines = (f"videos/{CLASSES[label % VIDEOS]}.mp4 {motion}\n" for label, motion in enumerate(CLASSES))
+        (folder / name).write_text("".join(lines))
     (folder / "classes.txt").write_text("".join(f"class {label}\n" for label in range(400)))
     with DatabaseWriter(folder / "val_lmdb") as writer:
         for path, label in rows:
             writer.write(Record(b"%05d" % label, (folder / path).read_bytes(), (label,)))
     shutil.copytree(folder / "val_lmdb", folder / "train_lmdb")
     weights = load_pickle(DEMO_WEIGHTS)
+    (folder / "runs").mkdir()
+    save(folder / "runs" / "r2plus1d_best.pkl", weights, about={"labels": CLASSES, "protocol": PROTOCOL})
     save(folder / "r2plus1d_8.mdl", weights)
     save(folder / "r2plus1d_8.pkl", weights)
     save(
@@ -107,7 +117,10 @@ def add_published_weights(folder: Path, block: Block) -> None:
         name, file = (re.search(rf"--{flag}[= ](\S+)", command) for flag in ("zoo", "load_model_path"))
         if name is not None and file is not None and not (folder / file[1]).exists():
             zoo.find(name[1])
-            save_pickle(folder / file[1], network_weights(model_config(zoo_options(f"--zoo={name[1]}"))))
+            options = zoo_options(f"--zoo={name[1]}")
+            if options.use_convolutional_pred:  # so it is tested; it was trained with a fully connected classifier
+                options.use_convolutional_pred, options.crop_size = 0, 224
+            save_pickle(folder / file[1], network_weights(model_config(options)))
 
 
 def zoo_options(*argv: str) -> argparse.Namespace:

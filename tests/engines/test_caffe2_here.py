@@ -24,6 +24,7 @@ def test_the_command_that_works_here(tmp_path: Path, monkeypatch: pytest.MonkeyP
     error = NoCaffe2Error("why")
     assert f"{python} has it" in str(error)
     assert error.for_command(command).endswith(f"; run: {python} tools/test_net.py --test_data 'my db' --engine=caffe2")
+    assert error.for_command(["tools/test_net.py"]).endswith(f"; run: {python} tools/test_net.py --engine=caffe2")
     monkeypatch.chdir(tmp_path)
     assert error.for_command(command).endswith(
         "; run: .venv-caffe2/bin/python tools/test_net.py --test_data 'my db' --engine=caffe2"

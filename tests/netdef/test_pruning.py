@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from tests.engines.small_nets import net, normalised, op
-from vmz.netdef.pruning import prune
+from vmz.netdef.pruning import NO_LABEL, prune, split
 
 
 def test_only_what_the_output_needs() -> None:
@@ -34,3 +34,17 @@ def test_from_a_blob_in_the_middle_and_past_a_reader() -> None:
     assert list(prune(main, ["data"], ["c"]).external_input) == ["data", "w"]
     assert list(prune(main, [], ["c"]).external_input) == ["reader", "w"]
     assert [o.type for o in prune(main, ["b"], ["b"]).op] == []
+
+
+def test_a_net_in_two_parts_computes_the_same() -> None:
+    """The softmax stays the one of SoftmaxWithLoss, which has other last digits than Softmax, but sees no labels."""
+    _, main = normalised()
+    first, rest = split(main, ["s/softmax"])
+    assert [o.type for o in first.op] == [*(o.type for o in main.op[:-2]), "ConstantFill", "SoftmaxWithLoss"]
+    fill, softmax = first.op[-2:]
+    assert list(fill.input) == ["s/label"] and list(softmax.input) == ["s/fc", *fill.output]
+    assert [o.type for o in rest.op] == ["SoftmaxWithLoss", "Accuracy"] and "s/label" in rest.external_input
+    assert "s/label" in first.external_input and NO_LABEL not in first.external_input
+    assert list(main.op[-2].input) == ["s/fc", "s/label"]  # as it was
+    whole, nothing = split(main, ["s/loss", "s/accuracy"])
+    assert list(whole.op) == list(main.op) and not nothing.op

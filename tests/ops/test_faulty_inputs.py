@@ -9,6 +9,7 @@ import pytest
 from tests.golden import golden_path, video_path
 from tests.ops.databases import BASE, GOOD, OTHER, SHORT, read, record, write
 from tests.ops.operator import Operator, needs_library, opened
+from vmz.video.reader import REMEDY
 from vmz.video.records import Record
 
 pytestmark = needs_library
@@ -38,7 +39,7 @@ READ = {
     "good_then_short_then_good": (
         [held(GOOD, 1), held(SHORT, 2), held(OTHER, 3)],
         [1, 3],
-        "record 00001: 5 frames, but 8 are needed for length_rgb=8 sampling_rate_rgb=1",
+        "record 00001: 5 frames, but 8 are needed for --clip_length_rgb=8 --sampling_rate_rgb=1",
     ),
     "short_first": ([held(SHORT, 2), held(GOOD, 1)], [1], "record 00000: 5 frames, but 8"),
     "batch2_good_short": (
@@ -89,7 +90,7 @@ READ = {
 REFUSED = {
     "no_start_frm_in_record": (held(GOOD), "record 00000 has no start frame, which decode_type=2 needs"),
     "no_video_id_in_record": (held(GOOD), "record 00000 has no video id, which get_video_id=1 needs"),
-    "multilabel_out_of_range": (held(GOOD, 50), "record 00000 has the label 50, but num_of_class=10 allows 0 to 9"),
+    "multilabel_out_of_range": (held(GOOD, 50), "record 00000 has the labels 50, but num_of_class=10 allows 0 to 9"),
     "crop_larger_than_scale": (held(GOOD), "scale_h=100 is smaller than crop_size=112"),
     "short_edge_smaller_than_crop": (held(GOOD), "short_edge=100 must be no smaller than crop_size=112"),
     "clip2_decode2": (held(GOOD, 0, 0), "clip_per_video=2 needs decode_type=1"),
@@ -127,7 +128,7 @@ def test_a_bad_record_is_an_error(name, tmp_path):
             assert seen == labels and message.startswith("EndOfData")
             return
         assert seen == labels[: len(seen)] and error in message
-        assert message.endswith("leave such videos out with on_bad_video=skip")
+        assert message.endswith(f"; {REMEDY}")
         with pytest.raises(RuntimeError) as again:  # the same until the net is made anew
             operator.run()
         assert str(again.value) == message

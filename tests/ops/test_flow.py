@@ -106,7 +106,7 @@ def test_bad_videos_stop_or_are_left_out(tmp_path):
         opened(path, args) as operator,
         pytest.raises(
             RuntimeError,
-            match="record 00001: 5 frames, but 9 are needed for length_of=4 sampling_rate_of=2 frame_gap_of=2;",
+            match="5 frames, but 9 are needed for --clip_length_of=4 --sampling_rate_of=2 --frame_gap_of=2;",
         ),
     ):
         operator.run()
@@ -119,7 +119,9 @@ def test_bad_videos_stop_or_are_left_out(tmp_path):
         assert np.array_equal(operator.run()["flow"], batch["flow"])
     with (
         opened(path, {**args, "get_rgb": 1, "sampling_rate_rgb": 3}) as operator,
-        pytest.raises(RuntimeError, match="but 22 are needed for length_rgb=8 sampling_rate_rgb=3 length_of=4"),
+        pytest.raises(
+            RuntimeError, match="but 22 are needed for --clip_length_rgb=8 --sampling_rate_rgb=3 --clip_length_of=4"
+        ),
     ):
         operator.run()
 

@@ -69,8 +69,8 @@ def test_the_same_figures_and_class_names(engine: str, database: Path, names: Pa
     result = json.loads(output.read_text())
     assert result["figures"] == figures and result["label_names"] == CLASSES
     assert f"class 0 {CLASSES[0]}: " in shown.stdout
-    assert "settings from the training of run_best.pkl: model_name=r3d model_depth=10" in shown.stderr
-    assert f"class names from the checkpoint: {CLASSES[0]}, " in shown.stderr and "warning" not in shown.stderr
+    assert "settings from the training of run_best.pkl: model_name=r3d model_depth=10" in shown.stdout
+    assert f"class names from the checkpoint: {CLASSES[0]}, " in shown.stdout and "warning" not in shown.stderr
     assert result["settings"]["sources"]["scale_h"] == {"value": 120, "source": "checkpoint"}
     features = run_tool(
         "extract_features.py", f"--load_model_path={tmp_path / 'run_1.mdl'}", f"--test_data={database}",
@@ -99,7 +99,8 @@ def test_figures_that_change_with_the_settings(engine: str, multi_label: Path, t
     figures = run_training(multi_label, tmp_path, f"--engine={engine}", "--multi_label=1")
     checkpoint = tmp_path / "run_best.pkl"
     assert "mAP" in figures and figures_of_test(multi_label, checkpoint, engine) == figures
-    assert figures_of_test(multi_label, checkpoint, engine, "--video_res_type=0") != figures  # they can differ
+    defaults = ["--video_res_type=0", "--sampling_rate_rgb=1", "--clip_per_video=10", "--clip_length_rgb=16"]
+    assert figures_of_test(multi_label, checkpoint, engine, *defaults) != figures  # they can differ
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -112,7 +113,7 @@ def test_fine_tuning_takes_the_network_from_the_checkpoint(engine: str, database
         f"--file_store_path={tmp_path}", "--save_model_name=tuned", f"--output={output}",
     )  # fmt: skip
     assert tuned.returncode == 0, tuned.stderr
-    assert "settings from the training of run_best.pkl: model_name=r3d model_depth=10" in tuned.stderr
+    assert "settings from the training of run_best.pkl: model_name=r3d model_depth=10" in tuned.stdout
     options: dict[str, Any] = json.loads(output.read_text())["options"]
     assert (options["conv1_temporal_kernel"], options["clip_length_rgb"], options["num_labels"]) == (5, 4, 9)
     about = load_about(tmp_path / "tuned_1.pkl")

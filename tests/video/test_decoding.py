@@ -43,7 +43,7 @@ def test_what_is_no_video(content, reason):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    for path, reason in ((tmp_path / "none.mp4", "No such file"), (tmp_path, "directory"), ("a\0b", "null")):
+    for path, reason in ((tmp_path / "none.mp4", "No such file"), (tmp_path, "not a regular file"), ("a\0b", "null")):
         with pytest.raises(DecodingError, match=f"cannot read the file .*{reason}"):
             Video(str(path))
 

@@ -293,13 +293,13 @@ def test_what_the_database_lacks_stops_even_when_skipping(videos, tmp_path):
 def test_paths_taken_for_bytes_and_bytes_for_paths_are_told(videos, tmp_path):
     (tmp_path / "vidéo 1.mp4").write_bytes(videos[0])
     for content, local, message in (
-        (videos[0], 1, "record 00 of .*/db1: it holds the bytes of a video, not a path; set --use_local_file=0"),
-        (str(tmp_path / "vidéo 1.mp4").encode(), 0, r"it holds a path, .*/vidéo 1.mp4, .*; set --use_local_file=1"),
+        (videos[0], 1, "/db1 holds the bytes of videos, not paths; give --use_local_file=0"),
+        (str(tmp_path / "vidéo 1.mp4").encode(), 0, r"/db0 holds paths of videos, .*/vidéo 1.mp4.*; give --use_local_"),
     ):
         path = make(tmp_path / f"db{local}", [content])
         args = VideoInputArgs.from_mapping({**BASE, "use_local_file": local})
-        with ClipReader(path, args) as reader, pytest.raises(BadVideoError, match=message):
-            reader.next_batch()
+        with pytest.raises(UsageError, match=message):
+            ClipReader(path, args)
 
 
 def test_it_reads_a_batch_ahead_and_closing_ends_the_threads(videos, tmp_path):

@@ -103,6 +103,7 @@ def test_given_needs_no_required_flag() -> None:
         (["-model_name", "x"], "unknown flag -model_name; did you mean --model_name?"),
         (["--Model_Depth=3"], "unknown flag --Model_Depth; did you mean --model_depth?"),
         (["--zzz"], "unknown flag --zzz; see "),
+        (["--num_itre=3"], "unknown flag --num_itre; did you mean --num_iterations?"),
         (["lmdb"], "unexpected argument 'lmdb': a flag begins with --"),
         (["--model", "x"], "--model is ambiguous: it may be --model_depth or --model_name"),
         (["--engine=pytroch"], "unknown --engine 'pytroch'; did you mean pytorch? choose from: pytorch, caffe2"),
@@ -128,6 +129,13 @@ def test_the_flags_of_commands_get_suggestions_too() -> None:
         parser.parse_args(["show", "--modl_name=c3d"])
     with pytest.raises(UsageError, match=r"unknown command 'sho'; did you mean show\?"):
         parser.parse_args(["sho"])
+    parser = Parser("Tools.", prog="tool.py")
+    command = parser.add_subparsers(dest="command", required=True).add_parser("run", description="One.")
+    command.add_argument("--data_dir", required=True)
+    with pytest.raises(
+        UsageError, match=r"^unknown flag --data_dirr; did you mean --data_dir\? see tool.py run --help$"
+    ):
+        parser.parse_args(["run", "--data_dirr=3"])
 
 
 def test_a_former_name_is_taken_for_todays() -> None:

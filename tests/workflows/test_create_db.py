@@ -7,6 +7,7 @@ import lmdb
 import pytest
 
 from tests.golden import golden_path, video_path
+from tests.small_videos import broken_in_the_middle, cut_off, encoded, rotated
 from vmz.errors import UsageError
 from vmz.video.database import VideoDatabase
 from vmz.workflows.create_db import DatabaseOptions, read_list, write_database
@@ -130,7 +131,12 @@ def test_check_reports_bad_short_and_odd_videos(tmp_path):
     flags = ("--list_file=list.csv", "--output_file=db", "--check", "--min_frames=16")
     done = run(*flags, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stdout == "4 videos: 1 good, 1 odd, 1 short, 1 bad; see db.check.csv\n"
+    corrupted = video_path("corrupted.mp4")
+    assert done.stdout.splitlines() == [
+        "4 videos: 1 good, 1 odd, 1 short, 1 bad; see db.check.csv",
+        f"1 video ended early (read up to there): {corrupted} after 28 frames: Invalid data found when "
+        "processing input",
+    ]
     assert "1 of 4 videos cannot be read, first" in done.stderr
     assert not (tmp_path / "db").exists()
     report = (tmp_path / "db.check.csv").read_text().splitlines()
@@ -145,6 +151,39 @@ def test_check_reports_bad_short_and_odd_videos(tmp_path):
     assert done.returncode == 0
     with VideoDatabase(tmp_path / "db") as database:
         assert len(database) == 4
+
+
+def test_the_list_is_kept_beside_the_records(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.mp4").write_bytes(name.encode() * 9)
+    (tmp_path / "list.csv").write_text("org_video,label\na.mp4,0\n\nb.mp4,1\nc.mp4,2\n")
+    for flags, name in (((), "bytes"), (("--use_list=1", "--num_epochs=2"), "paths")):
+        assert run("--list_file=list.csv", f"--output_file={name}", *flags, cwd=tmp_path).returncode == 0
+        with VideoDatabase(tmp_path / name) as database:
+            assert len(database.names) == len(database) > 0
+            for record in database:
+                origin = database.names[record.key.decode()]
+                held = record.path if flags else record.video.decode()[0] + ".mp4"
+                assert origin.path == held and origin.list_file == "list.csv"
+                assert origin.line == {"a.mp4": 2, "b.mp4": 4, "c.mp4": 5}[held]
+
+
+def test_check_names_videos_that_end_early_and_rotations(tmp_path):
+    whole = encoded(tmp_path / "whole.mp4", 12)
+    (tmp_path / "broken.mp4").write_bytes(broken_in_the_middle(tmp_path / "broken.mp4"))
+    (tmp_path / "cut.mp4").write_bytes(cut_off(tmp_path / "cut.mp4"))
+    (tmp_path / "turned.mp4").write_bytes(rotated(whole))
+    names = ("whole", "broken", "cut", "turned")
+    (tmp_path / "list.csv").write_text("org_video,label\n" + "".join(f"{name}.mp4,0\n" for name in names))
+    done = run("--list_file=list.csv", "--check", "--min_frames=8", cwd=tmp_path)
+    assert done.returncode == 0
+    _, early, turned = done.stdout.splitlines()
+    assert early.startswith("2 videos ended early (read up to there): broken.mp4 after 10 frames: ")
+    assert "; cut.mp4 after 1" in early and early.endswith("the file is cut off")
+    assert turned == (
+        "1 video carries a rotation in the metadata, and the frames are read as stored, not turned: "
+        "turned.mp4 (90 degrees)"
+    )
 
 
 def test_names_of_classes_are_numbered_and_kept_beside_the_database(tmp_path):

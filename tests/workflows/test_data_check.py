@@ -10,8 +10,10 @@ import av
 import numpy as np
 import pytest
 
+from tests.small_videos import rotated
 from vmz.errors import UsageError
 from vmz.video.database import DatabaseWriter, VideoDatabase
+from vmz.video.faults import Origin
 from vmz.video.records import Record
 from vmz.workflows.command import Parser
 from vmz.workflows.contents import END_BYTES
@@ -211,6 +213,34 @@ def test_a_list_that_cannot_be_read(tmp_path: Path) -> None:
     path = database(tmp_path / "db", (ONE, 0))
     with pytest.raises(UsageError, match="cannot read the list /nowhere"):
         check(path, "--list=/nowhere.csv")
+
+
+def test_videos_that_carry_a_rotation_are_counted_and_named(tmp_path: Path) -> None:
+    path = database(tmp_path / "db", (ONE, 1), (rotated(TWO), 1), (rotated(THREE), 2))
+    report = check(path)
+    assert report.rotated == [f"record {number} of {path}: 90 degrees" for number in (1, 2)]
+    [warning] = [line for line in report.warnings if "rotation" in line]
+    assert warning.startswith(
+        "2 videos carry a rotation in the metadata, and the frames are read as stored, not turned"
+    )
+    assert "(of 3 looked at): record 1 of" in warning
+    assert report.short_sides == check(database(tmp_path / "plain", (ONE, 1), (TWO, 1), (THREE, 2))).short_sides
+
+
+def test_records_are_named_by_their_files(tmp_path: Path) -> None:
+    with DatabaseWriter(tmp_path / "db") as writer:
+        for number, content in enumerate((ONE, ONE, TWO)):
+            writer.write(Record(b"%d" % number, content, (number,)), Origin(f"v/{number}.mp4", 9 - number, "l.csv"))
+    warnings = check(tmp_path / "db").warnings
+    both = "records 0 (v/0.mp4, line 9 of l.csv) and 1 (v/1.mp4, line 8 of l.csv)"
+    assert sum(both in line for line in warnings) == 2  # held twice, and under different labels
+
+
+@pytest.mark.parametrize("held", ["paths", "bytes"])
+def test_the_wrong_use_local_file_is_refused(held: str, tmp_path: Path) -> None:
+    path = database(tmp_path / "db", (b"v/a.mp4" if held == "paths" else ONE, 1))
+    with pytest.raises(UsageError, match=f"holds {'paths of' if held == 'paths' else 'the bytes of'} videos"):
+        check(path, f"--use_local_file={int(held == 'bytes')}")
 
 
 def test_names_in_the_list_are_numbered_as_the_database_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,8 +30,10 @@ class Runs:
         self._main = tool("extract_features.py")
 
     def __call__(self, *more: str) -> str:
-        """What it prints; `more` goes before what is given twice."""
-        given = [*SMALL, f"--videos={self.folder}/*.mp4", f"--output_path={self.out}", f"--engine={self._engine}"]
+        """What it prints. `more` counts where a flag is given twice; other --videos take the place of the folder's."""
+        given = [*SMALL, f"--output_path={self.out}", f"--engine={self._engine}"]
+        if not any(flag.startswith("--videos") for flag in more):
+            given.append(f"--videos={self.folder}/*.mp4")
         assert self._main([*given, *more]) == 0
         return self._capsys.readouterr().out
 

@@ -53,6 +53,11 @@ def test_a_folder_says_how_many_it_has(folder: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == "set: 2 videos; 2 files without a video's suffix left out\n"
 
 
+def test_a_link_that_leads_back_up(folder: Path) -> None:
+    Path("set/deep/up").symlink_to("..")
+    assert find_videos(["set"]) == ["set/c.avi", "set/deep/d.webm"]
+
+
 def test_a_list_of_videos(folder: Path) -> None:
     Path("list.csv").write_text("org_video,label\na.mp4,1\nset/c.avi,2\n")
     assert find_videos(["list.csv"]) == ["a.mp4", "set/c.avi"]

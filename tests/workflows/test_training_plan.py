@@ -111,7 +111,7 @@ def test_a_batch_that_one_pass_over_little_data_fills(capsys: pytest.CaptureFixt
         found = options(*flags)
         fit_batch(found, devices, 50)
         assert found.batch_size == batch, flags
-    assert capsys.readouterr().err.count("--batch_size=25 in place of 32") == 1
+    assert capsys.readouterr().out.count("--batch_size=25 in place of 32") == 1
 
 
 def test_a_dry_run_of_a_published_model_needs_no_data_either() -> None:

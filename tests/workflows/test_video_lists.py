@@ -29,6 +29,7 @@ NUMBERS = {
     "a byte order mark": "\ufefforg_video,label\na.mp4,3\nb.avi,0\n",
     "blank lines and comments": '# videos\n\na.mp4 3\n   \n# more, "quoted\nb.avi 0\n\n',
     "comments above column names": "# made by hand\norg_video,label\n# one\na.mp4,3\nb.avi,0\n",
+    "names beside numbers in other columns": "path,label,label_id\na.mp4,zumba,3\nb.avi,archery,0\n",
     "quotes": '"a.mp4","3"\n"b.avi","0"\n',
     "quotes and spaces": '"a.mp4" 3\n"b.avi" "0"\n',
     "trailing commas": "org_video,label\na.mp4,3,\nb.avi,0,,\n",

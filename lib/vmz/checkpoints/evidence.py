@@ -37,7 +37,7 @@ class Fact:
     """One setting as the blobs have it.
 
     flag: its name. value: what to take where nothing else says it. known: whether there is such a value. accepts:
-    whether the blobs fit a network with another value. blob: the one that shows it. says: the values, in words.
+    whether the blobs fit a network with another value. blob: the one that shows it. says: what it shows.
     """
 
     flag: str
@@ -181,7 +181,7 @@ def _multiplier(flag: str, plain: Sequence[int], seen: Sequence[int], blob: str)
     for digits in range(9):
         value = math.ceil(least * 10**digits - 1e-9) / 10**digits
         if accepts(value):
-            return [Fact(flag, value, accepts, blob, f"{value:g}")]
+            return [Fact(flag, value, accepts, blob, _network(flag, f"{value:g}"))]
     return []
 
 
@@ -189,8 +189,8 @@ def _channels(first: str, shape: Shape) -> list[Fact]:
     found = [_one_of("num_channels", shape[1], (shape[1],), first)]
     if shape[1] in _FLOW_OF_CHANNELS:
         kind = _FLOW_OF_CHANNELS[shape[1]]
-        found.append(Fact("input_type", 1, lambda value: True, first, "1"))
-        found.append(Fact("flow_data_type", kind, lambda value: True, first, str(kind)))
+        found.append(Fact("input_type", 1, lambda value: True, first, ""))
+        found.append(Fact("flow_data_type", kind, lambda value: True, first, ""))
     return found
 
 
@@ -207,12 +207,16 @@ def _head(shapes: Mapping[str, Shape]) -> list[Fact]:
     several = int("pred_logit_w" in shapes)
     shown = "pred_logit_w" if several else blob
     return [
-        _one_of("num_labels", labels, (labels,), blob),
-        Fact("pred_layer_name", own_name, lambda value: value in (own_name, head), blob, own_name or head),
+        Fact("num_labels", labels, lambda value: value == labels, blob, f"is of {labels} labels"),
+        Fact("pred_layer_name", own_name, lambda value: value in (own_name, head), blob, f"is the classifier {head}"),
         _one_of("multi_label", several, (several,), shown),
     ]
 
 
 def _one_of(flag: str, value: Any, accepted: Collection[Any], blob: str, known: bool = True) -> Fact:
-    says = " or ".join(map(str, accepted))
+    says = _network(flag, " or ".join(map(str, accepted)))
     return Fact(flag, value, lambda other: other in accepted, blob, says, known)
+
+
+def _network(flag: str, values: str) -> str:
+    return f"is of a network with --{flag}={values}"

@@ -169,6 +169,8 @@ def refuse_foreign(path: Union[str, Path]) -> None:
     """Raise UsageError where `path` is a file, or a folder, that is plainly no checkpoint of VMZ; what cannot be read,
     or told, passes.
     """
+    if re.match(r"\w+://", str(path)):
+        raise UsageError(f"{path} is an address, not a file; download it first, with curl -L -O")
     path = Path(path)
     if path.is_dir():
         raise UsageError(f"{path} is {_folder(path)}; give the file of a checkpoint, .pkl or .mdl")

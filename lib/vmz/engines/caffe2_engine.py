@@ -8,27 +8,34 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.engines.caffe2_workspace import Workspace, parse_device, placed, report_skipped, seed_ops
+from vmz.engines.caffe2_faults import Faults
+from vmz.engines.caffe2_workspace import Workspace, parse_device, placed, seed_ops
 from vmz.engines.engine import Engine, full_name
 from vmz.errors import UsageError
 from vmz.netdef.protos import NetDef
-from vmz.video.reader import BadVideo
+from vmz.netdef.pruning import split
+from vmz.video.faults import BadVideo, EndedEarly
 
 
 class Caffe2Engine(Engine):
-    """A workspace of Caffe2 to itself; the nets run as they are, op for op, on the device asked for."""
+    """A workspace of Caffe2 to itself; the nets run as they are, op for op, on the device asked for.
+
+    Of a testing net run() computes what `keep` needs (all of it without `keep`), so that labels that are no class do
+    not matter to features; the first fetch of another blob after a run computes the rest.
+    """
 
     def __init__(self, device: str = "cpu") -> None:
         self._workspace = Workspace()
         self._device = parse_device(device)
         self._net: Any = None
         self._parts: dict[str, Any] = {}  # the net in two: what reads, and the rest, so that the time of each is known
+        self._rest: Any = None  # the ops that `keep` does not need
+        self._has_rest = False  # whether they have run since the last run()
         self._seconds: dict[str, float] = {}
         self._created = False
         self._blobs: dict[str, None] = {}
         self._fills: dict[str, None] = {}
         self._computed: dict[str, str] = {}
-        self._skipped: list[str] = []  # blobs that hold what the readers left out
 
     def load(
         self,
@@ -42,12 +49,19 @@ class Caffe2Engine(Engine):
         init_net, net = placed(init_net, self._device), placed(net, self._device)
         for op in [*init_net.op, *net.op]:
             self._blobs.update(dict.fromkeys([*op.input, *op.output]))
-        self._skipped = report_skipped(net)
+        self._workspace.faults = Faults(init_net)
+        for op in net.op:
+            if op.type == "VideoInput":
+                self._workspace.faults.watch(op)
         seed_ops(init_net, seed)
         self._fills = dict.fromkeys(blob for op in init_net.op for blob in op.output)
         self._computed = {blob: op.type for op in net.op for blob in op.output}
         self._workspace.run_once(init_net)
-        self._net, self._parts = net, _parts(net)
+        self._net, self._rest = net, None
+        if keep:
+            self._net, self._rest = split(net, [full_name(name, self._blobs) for name in keep])
+            self._rest.name = f"{net.name}_rest"
+        self._parts = _parts(self._net)
         self._seconds = dict.fromkeys(("read", "net"), 0.0)
         for name, array in (weights or {}).items():
             self._workspace.replace(full_name(name, self._fills), array, self._device)
@@ -71,6 +85,7 @@ class Caffe2Engine(Engine):
             for part in self._parts.values():
                 self._workspace.create(part)
             self._created = True
+        self._has_rest = False
         for kind, part in self._parts.items():
             started = time.perf_counter()
             self._workspace.run(part.name)
@@ -78,6 +93,9 @@ class Caffe2Engine(Engine):
 
     def fetch(self, blob: str) -> np.ndarray:
         name = full_name(blob, self._blobs)
+        if self._created and self._rest is not None and not self._has_rest and _makes(self._rest, name):
+            self._workspace.run_once(self._rest)
+            self._has_rest = True
         if not self._workspace.has(name):
             raise UsageError(f"blob {name} has no value yet; call run before fetch")
         return self._workspace.fetch(name)
@@ -87,7 +105,11 @@ class Caffe2Engine(Engine):
 
     @property
     def skipped(self) -> list[BadVideo]:
-        return self._workspace.skipped(self._skipped)
+        return self._workspace.skipped
+
+    @property
+    def ended_early(self) -> list[EndedEarly]:
+        return self._workspace.ended_early
 
     @property
     def seconds(self) -> Mapping[str, float]:
@@ -96,9 +118,14 @@ class Caffe2Engine(Engine):
     def close(self) -> None:
         if self._net is not None:
             self._workspace.reset()
-        self._net, self._created = None, False
-        for known in (self._blobs, self._fills, self._computed, self._skipped):
+        self._net, self._rest, self._created = None, None, False
+        for known in (self._blobs, self._fills, self._computed):
             known.clear()
+
+
+def _makes(net: Any, blob: str) -> bool:
+    """Whether an op of the net, other than one whose first output was computed already, writes the blob."""
+    return any(blob in (op.output[1:] if op.type == "SoftmaxWithLoss" else op.output) for op in net.op)
 
 
 def _parts(net: Any) -> dict[str, Any]:

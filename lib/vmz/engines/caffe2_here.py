@@ -29,7 +29,8 @@ class NoCaffe2Error(UsageError):
         if not CAFFE2_PYTHON.exists():
             return str(self)
         python = os.path.relpath(CAFFE2_PYTHON) if Path.cwd() == CLONE else str(CAFFE2_PYTHON)
-        return f"{self.what}; run: {shlex.join([python, *command])}"
+        by_flag = any(word.startswith("--e") and "--engine".startswith(word.split("=")[0]) for word in command)
+        return f"{self.what}; run: {shlex.join([python, *command, *([] if by_flag else ['--engine=caffe2'])])}"
 
     def _way_out(self) -> str:
         if CAFFE2_PYTHON.exists():

@@ -6,12 +6,12 @@ from typing import Any, Optional
 
 import numpy as np
 
+from vmz.engines.caffe2_faults import Faults
 from vmz.engines.caffe2_training_net import ParallelNet
 from vmz.engines.caffe2_workspace import Workspace
-from vmz.errors import VmzError
+from vmz.engines.trainer import classes_of, divided
 from vmz.netdef.builder import device_option, get_arguments, make_argument
 from vmz.netdef.protos import CPU, NetDef
-from vmz.video.reader import BadVideo
 
 
 class Readers:
@@ -24,7 +24,7 @@ class Readers:
     def __init__(self, nets: Optional[ParallelNet] = None, seed: int = 0) -> None:
         ops = [op for op in nets.net.op if op.type == "VideoInput"] if nets else []
         self._seed = seed
-        self._skipped = [f"vmz_skipped_{number}" for number in range(len(ops))]
+        self.classes = min((classes_of(get_arguments(op)) for op in ops), default=0)  # of single labels; 0: any
         self._positions = [f"vmz_position_{number}" for number in range(len(ops))]
         self._first = np.array([get_arguments(op).get("first_position", 0) for op in ops], np.int64)
         self._opening = NetDef(name="vmz_readers")
@@ -34,10 +34,11 @@ class Readers:
     def __len__(self) -> int:
         return len(self._first)
 
-    def split(self, net: Any) -> tuple[Any, Any]:
+    def split(self, net: Any, faults: Faults) -> tuple[Any, Any]:
         """The training net in two: its readers, placed where they are to begin, and all the rest.
 
-        Apart, a reader that fails does so before any parameter has changed, and the time of each is known.
+        Apart, a reader that fails does so before any parameter has changed, and the time of each is known. `faults`
+        watches them.
         """
         reading, rest = (NetDef.FromString(net.SerializeToString()) for _ in range(2))
         reading.name = f"{net.name}_readers"
@@ -57,8 +58,8 @@ class Readers:
             if self._first[number]:
                 _set(op, "first_position", int(self._first[number]))
             _set(op, "get_position", 1)
-            _set(op, "get_skipped", 1)
-            op.output.extend([self._positions[number], self._skipped[number]])
+            op.output.append(self._positions[number])
+            faults.watch(op)
         return reading, rest
 
     def start(self, workspace: Workspace) -> None:
@@ -71,19 +72,11 @@ class Readers:
         return np.array([workspace.fetch(blob).item() for blob in self._positions], np.int64)
 
     def move(self, workspace: Workspace, positions: np.ndarray) -> None:
-        """Begin at these positions, in a net yet to be made. VmzError for those of another number of readers."""
-        positions = np.asarray(positions, np.int64).reshape(-1)
-        if len(positions) != len(self):
-            raise VmzError(
-                f"the state is of {len(positions)} devices that read, this run has {len(self)}; go on with as many"
-            )
-        self._first = positions
+        """Begin at these positions, in a net yet to be made; of another number of readers, see `divided`."""
+        given = [int(videos) for videos in np.asarray(positions).reshape(-1)]
+        self._first = np.array(divided(given, len(self)), np.int64)
         self.start(workspace)
         workspace.run_once(self._opening)
-
-    def skipped(self, workspace: Workspace) -> list[BadVideo]:
-        """What all of them left out."""
-        return workspace.skipped(self._skipped)
 
 
 def _set(op: Any, name: str, value: int) -> None:

@@ -10,13 +10,25 @@ from typing import Any, Optional
 import numpy as np
 
 from vmz.engines import caffe2_training_net
+from vmz.engines.caffe2_faults import Faults
 from vmz.engines.caffe2_readers import Readers
 from vmz.engines.caffe2_workspace import Workspace, parse_device, seed_ops
-from vmz.engines.trainer import ITERATION, MOMENTUM_SUFFIX, POSITION, RANDOM_STATE, Build, Step, Trainer, Training
+from vmz.engines.trainer import (
+    FOREIGN,
+    ITERATION,
+    MOMENTUM_SUFFIX,
+    POSITION,
+    Build,
+    Step,
+    Trainer,
+    Training,
+    check_classes,
+    without_scopes,
+)
 from vmz.errors import UsageError, VmzError
-from vmz.netdef.builder import device_option
+from vmz.netdef.builder import device_option, unscoped
 from vmz.netdef.protos import CPU, CUDA, NetDef
-from vmz.video.reader import BadVideo
+from vmz.video.faults import BadVideo, EndedEarly
 
 
 class Caffe2Trainer(Trainer):
@@ -43,10 +55,13 @@ class Caffe2Trainer(Trainer):
         self._created = False
         self._failure = ""
 
+    def check(self, training: Training) -> None:
+        _refuse_what_caffe2_lacks(training, on_gpu=self._devices[0].device_type == CUDA)
+
     def load(
         self, build: Build, training: Training, weights: Optional[Mapping[str, np.ndarray]] = None, seed: int = 0
     ) -> None:
-        _refuse_what_caffe2_lacks(training, on_gpu=self._devices[0].device_type == CUDA)
+        self.check(training)
         self.close()
         ids = [device.device_id for device in self._devices]
         nets = caffe2_training_net.emit(build, ids, self._devices[0].device_type, training)
@@ -56,10 +71,11 @@ class Caffe2Trainer(Trainer):
         self._readers = Readers(nets, seed)
         self._workspace.run_once(init_net)
         self._readers.start(self._workspace)
-        for name in weights or {}:
+        given = without_scopes(weights or {})
+        for name in given:
             if name not in self._parameters():
                 raise VmzError(f"the network has no parameter {name}; are these the weights of another network?")
-        self._give_to_all(weights or {})
+        self._give_to_all(given)
 
     def feed(self, blob: str, array: np.ndarray, device: int = 0) -> None:
         nets = self._loaded()
@@ -79,6 +95,8 @@ class Caffe2Trainer(Trainer):
             self._create()
         if self._readers:
             self._workspace.run(f"{nets.net.name}_readers")
+            for number in range(len(nets.scopes)):
+                check_classes(self._of_device(number, "label"), self._readers.classes)
         read = time.perf_counter()
         self._set_rate()
         try:
@@ -119,12 +137,13 @@ class Caffe2Trainer(Trainer):
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         self._loaded()
+        state = without_scopes(state)
         needed = [*self._parameters(), *self._momenta(), ITERATION, *([POSITION] if self._readers else [])]
         missing = [name for name in needed if name not in state]
         if missing:
             raise VmzError(f"the state lacks blob {missing[0]}; is it of another network, or a file of weights only?")
-        known = {*needed, POSITION, RANDOM_STATE, *(name + MOMENTUM_SUFFIX for name in self._parameters())}
-        unknown = [name for name in state if name not in known]
+        known = {*needed, *(name + MOMENTUM_SUFFIX for name in self._parameters())}
+        unknown = [name for name in state if name not in known and not name.startswith(FOREIGN)]
         if unknown:
             raise VmzError(f"the state holds blob {unknown[0]}, which the network lacks; is it of another network?")
         if self._readers:
@@ -142,7 +161,11 @@ class Caffe2Trainer(Trainer):
 
     @property
     def skipped(self) -> list[BadVideo]:
-        return self._readers.skipped(self._workspace)
+        return self._workspace.skipped
+
+    @property
+    def ended_early(self) -> list[EndedEarly]:
+        return self._workspace.ended_early
 
     def close(self) -> None:
         if self._nets is not None:
@@ -153,7 +176,8 @@ class Caffe2Trainer(Trainer):
     def _create(self) -> None:
         """Make the net: with its readers where they are to start, and dropout drawing from the iteration on."""
         nets = self._loaded()
-        reading, net = self._readers.split(nets.net)
+        self._workspace.faults = Faults(nets.init_net)
+        reading, net = self._readers.split(nets.net, self._workspace.faults)
         read = {blob for op in reading.op for blob in op.output}
         missing = [blob for blob in net.external_input if blob not in read and not self._workspace.has(blob)]
         if missing:
@@ -207,11 +231,11 @@ class Caffe2Trainer(Trainer):
     def _parameters(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the parameters and running statistics by their names, without scope."""
         network = self._loaded().devices[0]
-        return {_short(blob): tuple(shape) for blob, shape in [*network.params, *network.computed_params]}
+        return {unscoped(blob): tuple(shape) for blob, shape in [*network.params, *network.computed_params]}
 
     def _momenta(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the momenta by their names, without scope: a parameter that does not learn has none."""
-        learning = {_short(blob) for blob in self._loaded().param_to_grad}
+        learning = {unscoped(blob) for blob in self._loaded().param_to_grad}
         return {name + MOMENTUM_SUFFIX: shape for name, shape in self._parameters().items() if name in learning}
 
     def _give_to_all(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -247,12 +271,9 @@ def _refuse_what_caffe2_lacks(training: Training, on_gpu: bool) -> None:
         f"--clip_gradient={training.clip_gradient:g}": training.clip_gradient > 0,
         "--freeze_bn=1": training.freeze_bn,
         "--channels_last=1": training.channels_last,
+        "--precise_bn": training.precise_bn,
         "--deterministic=1 on a GPU": training.deterministic and on_gpu,
     }
     for flag, asked in lacking.items():
         if asked:
             raise UsageError(f"{flag} needs --engine=pytorch: Caffe2 trains as the original did")
-
-
-def _short(blob: str) -> str:
-    return blob.rpartition("/")[2]

@@ -9,18 +9,19 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vmz.engines.caffe2_faults import Faults
 from vmz.engines.caffe2_here import NoCaffe2Error
 from vmz.errors import UsageError, VmzError
-from vmz.netdef.builder import device_option, get_arguments, make_argument
+from vmz.netdef.builder import device_option
 from vmz.netdef.protos import CPU, CUDA, NetDef
-from vmz.video.reader import BadVideo, EndOfData
+from vmz.video.faults import BadVideo, EndedEarly, printable
+from vmz.video.reader import REMEDY, BadVideoError, EndOfData
 
 OPS_LIBRARY = Path(__file__).resolve().parents[3] / "build" / "ops" / "libvmz_ops.so"
 _numbers = itertools.count()
@@ -53,12 +54,15 @@ def load_operators() -> Path:
 
 
 class Workspace:
-    """A workspace of Caffe2 to itself. Failures inside Caffe2 are VmzErrors of one sentence."""
+    """A workspace of Caffe2 to itself. Failures inside Caffe2 are VmzErrors of one sentence.
+
+    faults: what the readers of its nets report.
+    """
 
     def __init__(self) -> None:
         self.caffe2 = import_caffe2()
         self._name = f"vmz_{next(_numbers)}"
-        self._databases: list[str] = []
+        self.faults = Faults()
 
     def enter(self) -> None:
         """Make it the current one, for calls into Caffe2 that do not go through this class."""
@@ -67,7 +71,6 @@ class Workspace:
     def run_once(self, net: Any) -> None:
         """Run a net that is not kept: the fills, and the opening of databases."""
         _load_operators_of(net)
-        self._databases.extend(get_arguments(op)["db"] for op in net.op if op.type == "CreateDB")
         self._call(self.caffe2.C.run_net_once, net.SerializeToString())
 
     def create(self, net: Any) -> None:
@@ -99,17 +102,24 @@ class Workspace:
             raise VmzError(f"blob {blob} has shape {tuple(shape)} in the net, not {tuple(np.shape(array))}")
         self.feed(blob, array, device)
 
-    def skipped(self, blobs: Sequence[str]) -> list[BadVideo]:
-        """What the readers left out, from the blobs that `report_skipped` named."""
-        tables = [self.fetch(blob) for blob in blobs if self.has(blob)]
-        rows = [row for table in tables if table.ndim == 2 for row in table]  # else no reader has written it yet
-        return [BadVideo(_text(key), _text(path) or None, _text(reason)) for key, path, reason in rows]
+    @property
+    def skipped(self) -> list[BadVideo]:
+        """What the readers left out so far."""
+        return self.faults.skipped(self._reported)
+
+    @property
+    def ended_early(self) -> list[EndedEarly]:
+        """The videos so far whose reading stopped before their end."""
+        return self.faults.ended_early(self._reported)
+
+    def _reported(self, blob: str) -> Any:
+        return self.fetch(blob) if self.has(blob) else None
 
     def reset(self) -> None:
         """Drop all nets and blobs."""
         self.enter()
         self.caffe2.ResetWorkspace()
-        self._databases.clear()
+        self.faults = Faults()
 
     def _call(self, function: Any, *arguments: Any) -> None:
         """Call into Caffe2 below its Python layer, which prints of every error before it raises it."""
@@ -120,17 +130,13 @@ class Workspace:
             raise self._translated(error) from error
 
     def _translated(self, error: RuntimeError) -> VmzError:
-        """Our error for one of Caffe2's, whose message carries C++ positions and the whole operator.
-
-        The operator names a bad record by its key; which database that is in, only the net knows.
-        """
+        """Our error for one of Caffe2's, whose message carries C++ positions and the whole operator."""
         text = re.sub(r"^\[enforce fail at [^\]]*\]\s*[^.]*\.\s*", "", str(error))
         sentence = text.split("Error from operator")[0].split("\n")[0].strip().rstrip(".")
-        if "EndOfData" in text:
-            return EndOfData(sentence)
-        if sentence.startswith("record ") and self._databases:
-            sentence = f"{', '.join(dict.fromkeys(self._databases))}, {sentence}"
-        return VmzError(sentence or str(error))
+        sentence = printable(self.faults.full(sentence, self._reported) or str(error))
+        if sentence.startswith("EndOfData"):
+            return EndOfData(sentence.partition(": ")[2])
+        return (BadVideoError if sentence.endswith(REMEDY) else VmzError)(sentence)
 
 
 def _load_operators_of(net: Any) -> None:
@@ -167,20 +173,6 @@ def seed_ops(net: Any, seed: int) -> None:
     """Make the random numbers of every op of the net a function of `seed` and the op's place alone."""
     for number, op in enumerate(net.op):
         op.device_option.random_seed = (seed * 100_003 + number) % 2**32 or 1  # 0 would mean: from the clock
-
-
-def report_skipped(net: Any) -> list[str]:
-    """Have the readers of the net list what they leave out, each in one blob more. Returns these blobs."""
-    blobs = []
-    for number, op in enumerate(op for op in net.op if op.type == "VideoInput"):
-        blobs.append(f"vmz_skipped_{number}")
-        op.arg.append(make_argument("get_skipped", 1))
-        op.output.append(blobs[-1])
-    return blobs
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def _is_amd() -> bool:

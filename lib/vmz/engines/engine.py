@@ -56,7 +56,12 @@ class Engine(ABC):
     @property
     @abstractmethod
     def skipped(self) -> list[Any]:
-        """The records that the readers left out so far, as vmz.video.reader.BadVideo."""
+        """The records that the readers left out so far, as vmz.video.faults.BadVideo."""
+
+    @property
+    @abstractmethod
+    def ended_early(self) -> list[Any]:
+        """The videos so far whose reading stopped before their end, as vmz.video.faults.EndedEarly."""
 
     @property
     @abstractmethod

@@ -26,8 +26,11 @@ class Difference(Protocol):
     def relative(self) -> float: ...
 
 
-def page(found: Sequence[Difference], tolerance: float, title: str) -> str:
-    """HTML: `found` in the order of the net, those beyond `tolerance` (of a blob's largest value) marked."""
+def page(found: Sequence[Difference], tolerance: float, title: str, remarks: Sequence[str] = ()) -> str:
+    """HTML: `found` in the order of the net, those beyond `tolerance` (of a blob's largest value) marked.
+
+    remarks: lines to show above.
+    """
     beyond = [entry for entry in found if not entry.relative <= tolerance]
     verdict = (
         f"{len(beyond)} of {len(found)} blobs differ by more than {tolerance:g}; the first is {beyond[0].blob}"
@@ -49,6 +52,7 @@ def page(found: Sequence[Difference], tolerance: float, title: str) -> str:
         kind="Comparison",
         title=f"Caffe2 and PyTorch: {title}",
         verdict=verdict,
+        remarks=remarks,
         rows=rows,
         limit=_place(tolerance),
         tolerance=tolerance,

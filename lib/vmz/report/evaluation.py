@@ -311,6 +311,13 @@ def _warnings(results: Mapping[str, Any]) -> list[str]:
         found.append("Not the whole database: the run stopped after --num_iter batches.")
     if results["skipped"]:
         found.append(f"{len(results['skipped'])} videos could not be read and count nowhere; they are listed below.")
+    ended = results.get("ended_early") or ()
+    if ended:
+        found.append(
+            f"{len(ended)} videos ended early and were scored from the frames before; they are listed below."
+            if len(ended) > 1
+            else "1 video ended early and was scored from the frames before; it is listed below."
+        )
     for line in (results.get("data") or {}).get("warnings", []):
         found.append(line[:1].upper() + line[1:] + ("" if line.endswith("?") else "."))
     settings = results.get("settings") or {}

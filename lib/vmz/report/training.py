@@ -47,6 +47,7 @@ def write(
     environment: Mapping[str, Any],
     epochs: Sequence[Mapping[str, Any]] = (),
     best: Optional[Mapping[str, Any]] = None,
+    remarks: Sequence[str] = (),
 ) -> None:
     """Write the page of a training to `path`, whole or not at all; it may be written anew after every epoch.
 
@@ -57,10 +58,11 @@ def write(
     resumed from an earlier checkpoint), the later entries count.
     settings: flags and whatever else identifies the run; "title" names the page. environment: versions and devices.
     epochs: the run's own account of its epochs, as train_net's --output holds it: {"epoch": int, ...} with the same
-    figures of the whole epoch, and the test's in "figures". best: the one of them that was kept as the best.
+    figures of the whole epoch, and the test's in "figures". best: the one of them that was kept as the best. remarks:
+    lines to show above the curves.
     Raises UsageError for a history without entries or an entry without iteration, VmzError where it cannot be written.
     """
-    write_page(path, page(history, settings, environment, epochs, best))
+    write_page(path, page(history, settings, environment, epochs, best, remarks))
 
 
 def page(
@@ -69,6 +71,7 @@ def page(
     environment: Mapping[str, Any],
     epochs: Sequence[Mapping[str, Any]] = (),
     best: Optional[Mapping[str, Any]] = None,
+    remarks: Sequence[str] = (),
 ) -> str:
     """The HTML that `write` writes."""
     entries, dropped = _in_order(history)
@@ -79,7 +82,7 @@ def page(
         title=title,
         kind="Training",
         plots=plots,
-        warnings=_warnings(plots, dropped),
+        warnings=[*_warnings(plots, dropped), *remarks],
         epochs=(rows := _rows(epochs)),
         columns={key: name for key, name in EPOCH_COLUMNS.items() if any(key in row for row in rows)},
         shares=SHARES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Optional
 
@@ -14,6 +14,7 @@ from vmz.errors import VmzError
 from vmz.video import sampling
 from vmz.video.arguments import FROM_START_FRAME, RANDOM, UNIFORM, VideoInputArgs
 from vmz.video.decoding import DecodingError, SeekError, Source, Video
+from vmz.video.ending import Ending
 from vmz.video.flow import Crop, FlowWriter, cropped
 from vmz.video.images import read_image
 from vmz.video.orientation import UPRIGHT, Orientation
@@ -39,11 +40,12 @@ class Clips:
 class Reading:
     """What is to be known of a video that gave its clips.
 
-    ended_by: the error by which decoding ended before the video did, of which nothing was read then. rotation: degrees,
-    counterclockwise, by which its metadata ask players to turn it; the clips are turned with autorotate=1 only.
+    ended: how reading ended, if before the video's end: the clips are of what came before. Clips that lie before that
+    say nothing of it. rotation: degrees, counterclockwise, by which its metadata ask players to turn it; the clips are
+    turned with autorotate=1 only.
     """
 
-    ended_by: Optional[str] = None
+    ended: Optional[Ending] = None
     rotation: int = 0
 
 
@@ -98,6 +100,7 @@ class _VideoReader:
         self._source, self._start_frame, self._args, self._draws, self._out = source, start_frame, args, draws, out
         self._needed = sampling.frames_needed(args)
         self._orientation = UPRIGHT
+        self._ended: Optional[Ending] = None
         self._draw = draws.start
 
     def read(self) -> Reading:
@@ -106,12 +109,12 @@ class _VideoReader:
         reading, expected = self._first_attempt()
         for _ in range(2):
             if reading is not None:
-                return reading
+                break
             with Video(self._source) as video:
                 reading, expected = self._by_number(video, expected)
         if reading is None:
             raise ClipError("it gives another number of frames each time it is read")
-        return reading
+        return replace(reading, ended=self._ended)
 
     def _first_attempt(self) -> tuple[Optional[Reading], int]:
         """What was read; or None, and the number of frames to go by in the next attempt, by number from the start."""
@@ -167,6 +170,7 @@ class _VideoReader:
         uniform = args.clips > 1 and not args.clip_start_positions
         stop = None if uniform else max(starts) + needed
         found = self._writer(video).write((frame for frame, _ in video.read()), starts, min(stop or limit, limit))
+        self._ended = video.ending or self._ended
         if found >= (stop or needed):
             return (None, found) if uniform and found != expected else (_reading(video), found)
         if found >= needed and args.decode_type == RANDOM and starts != [0]:
@@ -203,7 +207,7 @@ class _VideoReader:
 
 
 def _reading(video: Video) -> Reading:
-    return Reading(video.ended_by, video.rotation)
+    return Reading(rotation=video.rotation)
 
 
 def orientation_of(source: Source) -> Orientation:

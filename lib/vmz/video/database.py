@@ -6,7 +6,8 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Optional, Union
@@ -14,7 +15,9 @@ from typing import Any, Optional, Union
 import lmdb
 
 from vmz.errors import UsageError, VmzError
-from vmz.video.records import Record, RecordError, decode_record, encode_record, video_span
+from vmz.video.faults import Origin, printable, record_name, shown_path
+from vmz.video.names import NamesWriter, read_names
+from vmz.video.records import Record, RecordError, decode_record, encode_record, key_text, video_span
 
 FIRST_MAP_BYTES = 1 << 26  # grows as needed: the map is reserved on the disk on some systems, so no fixed terabyte
 BATCH_BYTES = 1 << 25  # a transaction is written out at this size or at this many records
@@ -51,7 +54,7 @@ class VideoDatabase:
             except RecordError as error:
                 reason = str(error)
         raise VmzError(
-            f"{self.path} is an LMDB of something else than videos (record {self.keys[0]!r}: {reason}); "
+            f"{self.path} is an LMDB of something else than videos (record {key_text(self.keys[0])}: {reason}); "
             "make one of videos with data/create_video_db.py"
         )
 
@@ -80,6 +83,41 @@ class VideoDatabase:
                 return len(video), bytes(video[:size]) + bytes(video[max(0, len(video) - size) :])
         held = self[index].video
         return len(held), held[:size] + held[max(0, len(held) - size) :]
+
+    @cached_property
+    def names(self) -> dict[str, Origin]:
+        """{key: where the record comes from}, as create_video_db.py kept it; empty for databases without it."""
+        with self._environment.begin(buffers=True) as transaction:
+            return read_names(self.path, {key_text(bytes(key)): len(value) for key, value in transaction.cursor()})
+
+    def name(self, index: int, path: Optional[str] = None) -> dict[str, Any]:
+        """What names a record, as fields of vmz.video.faults.BadVideo: key, path, line and list_file.
+
+        path: what the record itself holds, where it holds a path.
+        """
+        return self.named(key_text(self.keys[index]), path)
+
+    def named(self, key: str, path: Optional[str] = None) -> dict[str, Any]:
+        """The same of a record by its key."""
+        origin = self.names.get(key)
+        if origin is None:
+            return {"key": key, "path": None if path is None else shown_path(path)}
+        path = origin.path if path is None else path
+        return {"key": key, "path": shown_path(path), "line": origin.line, "list_file": printable(origin.list_file)}
+
+    def paths(self, keys: Sequence[str], use_local_file: bool) -> list[str]:
+        """The paths of records by their keys, as they can be shown; "" where one is not known.
+
+        use_local_file: the database holds paths.
+        """
+        if not use_local_file:
+            return [shown_path(self.names[key].path) if key in self.names else "" for key in keys]
+        places = {key_text(key): index for index, key in enumerate(self.keys)}
+        return [shown_path(self[places[key]].path) for key in keys]
+
+    def describe(self, key: str, path: Optional[str] = None) -> str:
+        """A record in full: its key, this database, and the file and the line of the list where they are known."""
+        return record_name(**self.named(key, path), database=self.path)
 
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(len(self)))
@@ -114,15 +152,18 @@ class DatabaseWriter:
         try:
             self._temporary = tempfile.mkdtemp(dir=self.path.absolute().parent, prefix=f".{self.path.name}.")
             self._environment = lmdb.open(self._temporary, map_size=FIRST_MAP_BYTES, writemap=False)
+            self._names = NamesWriter(self._temporary)
         except (OSError, lmdb.Error) as error:
             reason = getattr(error, "strerror", None) or error
             raise VmzError(
                 f"cannot write {self.path}: {reason}; choose a folder that exists and is writable"
             ) from error
 
-    def write(self, record: Record) -> int:
-        """Add a record; returns the size of its value in bytes."""
+    def write(self, record: Record, origin: Optional[Origin] = None) -> int:
+        """Add a record; returns the size of its value in bytes. origin: kept beside the records, for messages."""
         value = encode_record(record)
+        if origin is not None:
+            self._names.write(key_text(record.key), len(value), origin)
         self._pending.append((record.key, value))
         self._pending_bytes += len(value)
         self.records += 1
@@ -165,6 +206,7 @@ class DatabaseWriter:
                 self._flush()
                 self._environment.sync(True)
             self._environment.close()
+            self._names.close()
             if kind is None:
                 self._publish()
         finally:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -14,6 +16,8 @@ from av.bitstream import BitStreamFilterContext
 from av.video.frame import PictureType
 
 from vmz.video import orientation
+from vmz.video.ending import CUT_OFF, Ending, is_cut_off
+from vmz.video.faults import shown_path
 from vmz.video.orientation import UPRIGHT, Orientation
 from vmz.video.timeline import PacketTimes, Timeline
 
@@ -47,12 +51,15 @@ class Video:
 
     def __init__(self, source: Source) -> None:
         self.ended_by: Optional[str] = None
+        self.frames_read: Optional[int] = 0  # from the start; None once it was sought
+        self._last_time: Optional[int] = None
+        self._is_over = False
         self.orientation: Orientation = UPRIGHT
         self._file = _open_file(source)
         self._container: Any = None
         try:
             self._container = av.open(self._file, mode="r", metadata_errors="ignore")
-        except (av.FFmpegError, ValueError, UnicodeError) as error:
+        except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
             self.close()
             raise DecodingError(f"not a video that can be opened ({_reason(error)})") from error
         streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
@@ -97,6 +104,7 @@ class Video:
 
     def seek(self, timestamp: int) -> bool:
         """Go to the last key frame at or before `timestamp`. Where that fails, reading goes on from where it is."""
+        self.frames_read = None
         try:
             self._container.seek(timestamp, stream=self._stream, backward=True)
             return True
@@ -172,9 +180,37 @@ class Video:
                     for frame in codec.decode(part):
                         if is_first:
                             self.orientation, is_first = orientation.of_frame(frame), False
+                        self._note(frame.pts)
                         yield frame
-        except av.FFmpegError as error:
+        except (av.FFmpegError, OSError) as error:  # OSError: of the file itself
             self.ended_by = _reason(error)
+        self._is_over = True
+
+    def _note(self, timestamp: Optional[int]) -> None:
+        self.frames_read = None if self.frames_read is None else self.frames_read + 1
+        if timestamp is not None:
+            self._last_time = timestamp if self._last_time is None else max(self._last_time, timestamp)
+
+    @property
+    def ending(self) -> Optional[Ending]:
+        """How reading ended, if before the video's end; None after the true end, and while there is more to read."""
+        if not self._is_over:
+            return None
+        if self.ended_by is not None:
+            return Ending(self.frames_read, self.ended_by)
+        if is_cut_off(self._file) and self._lacks_frames():
+            return Ending(self.frames_read, CUT_OFF)
+        return None
+
+    def _lacks_frames(self) -> bool:
+        """Whether fewer frames came than are stated. MP4 may state more than it shows (edit lists), so time counts."""
+        fewer = self.frames_read is None or self.frames_read < self.frames
+        if self.frames and not self.format.startswith("mov"):
+            return fewer
+        start = self._stream.start_time or 0
+        last = 0.0 if self._last_time is None else float((self._last_time - start) * self.time_base)
+        too_short = bool(self.rate) and last + 1.5 / self.rate < self.seconds
+        return too_short and (fewer or not self.frames)
 
     def close(self) -> None:
         if self._container is not None:
@@ -221,7 +257,11 @@ class _NamelessFile:
     """A file without its name: FFmpeg must tell the format from the content, as it does for bytes, not from `.txt`."""
 
     def __init__(self, path: str) -> None:
-        file = open(path, "rb")  # noqa: SIM115 - closed by whoever holds this
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe must not make us wait for ever
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise ValueError("it is not a regular file")
+        file = open(descriptor, "rb")  # noqa: SIM115 - closed by whoever holds this
         self.read, self.seek, self.tell, self.close = file.read, file.seek, file.tell, file.close
 
 
@@ -250,7 +290,16 @@ def _open_file(source: Source) -> Any:
         return _NamelessFile(source)
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DecodingError(f"cannot read the file ({reason})") from error
+        raise DecodingError(f"cannot read the file ({reason}){_where_it_looked(source)}") from error
+
+
+def _where_it_looked(path: str) -> str:
+    if os.path.isabs(path) or "\0" in path:
+        return ""
+    return (
+        f": looked for {shown_path(os.path.join(os.getcwd(), path))}; a relative path starts at the working directory, "
+        "so run the tool in the folder that the list was made for"
+    )
 
 
 def _reason(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,17 +14,19 @@ from typing import Optional, Union
 
 import numpy as np
 
-from vmz.errors import VmzError
+from vmz.errors import UsageError, VmzError
 from vmz.video.arguments import FROM_START_FRAME, VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
 from vmz.video.database import VideoDatabase
 from vmz.video.decoding import Source
+from vmz.video.faults import BadVideo, EndedEarly, printable, shown_path
 from vmz.video.opencv import opencv
 from vmz.video.order import ReadingOrder
 from vmz.video.records import Record, RecordError, key_text
 
 REMEDY = "leave such videos out with --on_bad_video=skip, or check the list with create_video_db.py --check"
 MAX_PATH_BYTES = 4096
+PROBED_RECORDS = 5  # that show whether a database holds paths or bytes
 
 
 class EndOfData(VmzError):
@@ -32,23 +35,6 @@ class EndOfData(VmzError):
 
 class BadVideoError(VmzError):
     """A record whose clips cannot be read, while on_bad_video=stop."""
-
-
-@dataclass(frozen=True)
-class BadVideo:
-    """A record that gave no clips. `path` is None where the database holds the video's bytes."""
-
-    key: str
-    path: Optional[str]
-    reason: str
-
-    def sentence(self, database: str = "") -> str:
-        """Which record it is, of which database where that is not plain, and what is wrong with it."""
-        of = f" of {database}" if database else ""
-        return f"record {self.key}{of}{f' ({self.path})' if self.path else ''}: {self.reason}"
-
-    def __str__(self) -> str:
-        return self.sentence()
 
 
 @dataclass(frozen=True)
@@ -78,13 +64,15 @@ class _Video:
     record: Optional[Record]
     clips: Clips
     bad: Optional[BadVideo] = None
+    ended: Optional[EndedEarly] = None
 
 
 class ClipReader:
     """Reads batches in database order, or as ReadingOrder has it, at least one batch ahead.
 
     The result depends on the database, the arguments and the seed only: never on the number of threads or on timing.
-    `skipped` lists each record left out so far (on_bad_video=skip), once. `position`: videos of this reader's own
+    `skipped` lists each record left out so far (on_bad_video=skip), once, and `ended_early` each video whose reading
+    stopped before its end and that gave its clips from what came before. `position`: videos of this reader's own
     stream given or left out up to the last batch that was returned, the first_position of a reader that is to go on
     from there. Raises what VideoDatabase raises, and UsageError for wrong arguments.
     """
@@ -95,7 +83,13 @@ class ClipReader:
             opencv()
         self.args = args
         self.skipped: list[BadVideo] = []
+        self.ended_early: list[EndedEarly] = []
         self._database = VideoDatabase(database_path)
+        try:
+            check_holds(self._database, bool(args.use_local_file))
+        except BaseException:
+            self._database.close()
+            raise
         self._seed = args.seed or int.from_bytes(os.urandom(8), "little")
         self._slots = self._new_slots()
         self._order = ReadingOrder(len(self._database), args)
@@ -138,6 +132,8 @@ class ClipReader:
             if video.bad is None:
                 self._bad_in_a_row = 0
                 videos.append(video)
+                if video.ended is not None and all(video.ended.key != one.key for one in self.ended_early):
+                    self.ended_early.append(video.ended)
                 continue
             if self.args.on_bad_video == "stop":
                 raise BadVideoError(f"{video.bad.sentence(self._database.path)}; {REMEDY}")
@@ -184,16 +180,19 @@ class ClipReader:
             source = _source(record, self.args.use_local_file)
             path = source if isinstance(source, str) else None
             random = np.random.default_rng((self._seed, turn, index))
-            read_clips(source, record.start_frame, self.args, random, clips)
+            ended = read_clips(source, record.start_frame, self.args, random, clips).ended
         except (RecordError, ClipError) as error:
-            key = key_text(self._database.keys[index])
-            return _Video(index, None, clips, BadVideo(key, path, str(error)))
-        return _Video(index, Record(record.key, b"", record.labels, record.start_frame, record.video_id), clips)
+            named = self._database.name(index, path)
+            return _Video(index, None, clips, BadVideo(reason=printable(str(error)), **named))
+        early = None if ended is None else EndedEarly(**self._database.name(index, path), **vars(ended))
+        record = Record(record.key, b"", record.labels, record.start_frame, record.video_id)
+        return _Video(index, record, clips, ended=early)
 
     def _check(self, record: Record) -> None:
         """What the arguments ask of a record. Its absence is the database's fault, so it is never skipped."""
-        args, key = self.args, key_text(record.key)
-        where = f"record {key} of {self._database.path}"
+        args = self.args
+        path = record.path if args.use_local_file and could_be_path(record.video) else None
+        where = self._database.describe(key_text(record.key), path)
         if args.do_multi_label and not all(0 <= label < args.num_of_class for label in record.labels):
             raise VmzError(
                 f"{where} has the labels {', '.join(map(str, record.labels))}, but num_of_class={args.num_of_class} "
@@ -261,13 +260,49 @@ def _together(places: list[Optional[np.ndarray]]) -> Optional[np.ndarray]:
     return np.concatenate(clips)
 
 
+def check_holds(database: VideoDatabase, use_local_file: bool) -> None:
+    """Raise UsageError where the first records show that the database holds paths and not bytes, or the other way."""
+    found = []
+    for index in range(min(PROBED_RECORDS, len(database))):
+        try:
+            found.append(database[index].video)
+        except RecordError:
+            continue
+    wrong = [video for video in found if _wrong_kind(video, use_local_file)]
+    if use_local_file and wrong:  # even one: no path is like this
+        raise UsageError(f"{database.path} holds the bytes of videos, not paths; give --use_local_file=0")
+    if found and len(wrong) == len(found):
+        first = shown_path(wrong[0])
+        raise UsageError(
+            f"{database.path} holds paths of videos, not their bytes (the first: {first}); give --use_local_file=1"
+        )
+
+
+def could_be_path(video: bytes) -> bool:
+    """Whether a record's video is short enough for a path, and has no null byte."""
+    return len(video) <= MAX_PATH_BYTES and b"\0" not in video
+
+
+def _wrong_kind(video: bytes, use_local_file: bool) -> str:
+    """What is wrong with a record that holds a path where bytes are asked for, or bytes for a path; else ""."""
+    if use_local_file:
+        return "" if could_be_path(video) else "it holds the bytes of a video, not a path; give --use_local_file=0"
+    if not could_be_path(video) or not _reads_as_path(video):
+        return ""
+    return f"it holds a path, {shown_path(video)}, not the bytes of a video; give --use_local_file=1"
+
+
+def _reads_as_path(video: bytes) -> bool:
+    """One line of text with a folder or a file extension in it: no video begins like this."""
+    text = video.strip()
+    if not text or text[:1] in (b"<", b"{", b"[") or any(byte < 32 or byte == 127 for byte in text):
+        return False
+    return b"/" in text or re.search(rb"\.[A-Za-z0-9]{1,5}$", text) is not None
+
+
 def _source(record: Record, use_local_file: int) -> Source:
     """What to open. Raises ClipError where the record plainly holds the other of the two, path or bytes."""
-    could_be_path = len(record.video) <= MAX_PATH_BYTES and b"\0" not in record.video
-    if use_local_file:
-        if not could_be_path:
-            raise ClipError("it holds the bytes of a video, not a path; set --use_local_file=0")
-        return record.path
-    if could_be_path and os.path.isfile(record.path):
-        raise ClipError(f"it holds a path, {record.path}, not the bytes of a video; set --use_local_file=1")
-    return record.video
+    wrong = _wrong_kind(record.video, bool(use_local_file))
+    if wrong:
+        raise ClipError(wrong)
+    return record.path if use_local_file else record.video

@@ -39,8 +39,8 @@ class Record:
 
 
 def key_text(key: bytes) -> str:
-    """A record's key as people read it: in messages, results and reports."""
-    return key.decode("ascii", "backslashreplace")
+    """A record's key as people read it, in messages, results and reports: other bytes than ASCII text as \\xNN."""
+    return "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in key)
 
 
 def encode_record(record: Record) -> bytes:

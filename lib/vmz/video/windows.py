@@ -66,7 +66,8 @@ class WindowReader:
         try:
             with Video(self._source) as video:
                 yield from self._read(video)
-                self.ended_by, self.rotation = video.ended_by, video.rotation
+                self.ended_by = video.ending.reason if video.ending else None
+                self.rotation = video.rotation
         except DecodingError as error:
             raise ClipError(str(error)) from error
 

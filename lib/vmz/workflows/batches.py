@@ -17,7 +17,7 @@ import numpy as np
 from vmz.engines.engine import Engine
 from vmz.models.registry import Model
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.reader import BadVideo
+from vmz.video.faults import BadVideo, EndedEarly
 from vmz.workflows.net_reader import open_reader
 
 RECORD_INDEX, VIDEO_ID = "record_index", "video_id"
@@ -49,6 +49,11 @@ class Batches(ABC):
     @abstractmethod
     def skipped(self) -> list[BadVideo]:
         """The records left out so far."""
+
+    @property
+    @abstractmethod
+    def ended_early(self) -> list[EndedEarly]:
+        """The videos so far whose reading stopped before their end."""
 
     @property
     @abstractmethod
@@ -88,6 +93,10 @@ class WholeBatches(Batches):
     @property
     def skipped(self) -> list[BadVideo]:
         return list(self._engine.skipped)
+
+    @property
+    def ended_early(self) -> list[EndedEarly]:
+        return list(self._engine.ended_early)
 
     @property
     def seconds(self) -> Mapping[str, float]:
@@ -130,6 +139,10 @@ class SlicedBatches(Batches):
     @property
     def skipped(self) -> list[BadVideo]:
         return list(self._reader.skipped)
+
+    @property
+    def ended_early(self) -> list[EndedEarly]:
+        return list(self._reader.ended_early)
 
     @property
     def seconds(self) -> Mapping[str, float]:

@@ -12,13 +12,18 @@ from typing import Union
 from vmz.files import atomic_write
 from vmz.progress import progress
 from vmz.video.decoding import DecodingError, Video
+from vmz.video.faults import bounded, counted
 
 COLUMNS = ("org_video", "status", "frames", "width", "height", "remark")
 
 
 @dataclass(frozen=True)
 class VideoCheck:
-    """`status` is good, bad (no frame can be read), short (fewer frames than asked for), or odd (read `remark`)."""
+    """`status` is good, bad (no frame can be read), short (fewer frames than asked for), or odd (read `remark`).
+
+    ended_by: why reading stopped before the video's end, "" where it did not. rotation: in degrees, counterclockwise,
+    by which its metadata ask players to turn it.
+    """
 
     video: str
     status: str
@@ -26,6 +31,8 @@ class VideoCheck:
     width: int = 0
     height: int = 0
     remark: str = ""
+    ended_by: str = ""
+    rotation: int = 0
 
 
 def check_video(path: str, min_frames: int) -> VideoCheck:
@@ -40,8 +47,11 @@ def check_video(path: str, min_frames: int) -> VideoCheck:
                 backwards += last is not None and timestamp is not None and timestamp <= last
                 last = timestamp
             remarks = []
-            if video.ended_by:
-                remarks.append(f"decoding ended early: {video.ended_by}")
+            ended_by = video.ending.reason if video.ending else ""
+            if ended_by:
+                remarks.append(f"decoding ended early: {ended_by}")
+            if video.rotation:
+                remarks.append(f"its metadata turn it by {video.rotation} degrees, the reader does not")
             if video.frames and video.frames != count:
                 remarks.append(f"states {video.frames} frames")
             if not video.has_times:
@@ -51,7 +61,8 @@ def check_video(path: str, min_frames: int) -> VideoCheck:
             status = "bad" if not count else "short" if count < min_frames else "odd" if remarks else "good"
             if not count and not remarks:
                 remarks.append("no frame can be decoded")
-            return VideoCheck(path, status, count, video.width, video.height, "; ".join(remarks))
+            size = video.width, video.height
+            return VideoCheck(path, status, count, *size, "; ".join(remarks), ended_by, video.rotation)
     except DecodingError as error:
         return VideoCheck(path, "bad", remark=str(error))
 
@@ -78,3 +89,25 @@ def summary(checks: Sequence[VideoCheck]) -> str:
     """Counts by status in one line."""
     counts = {status: sum(check.status == status for check in checks) for status in ("good", "odd", "short", "bad")}
     return f"{len(checks)} videos: " + ", ".join(f"{count} {status}" for status, count in counts.items())
+
+
+def closing_lines(checks: Sequence[VideoCheck]) -> list[str]:
+    """A line each on the videos that ended early and on those that carry a rotation."""
+    lines = []
+    ended = [check for check in checks if check.ended_by and check.frames]
+    if ended:
+        named = [f"{check.video} after {counted(check.frames, 'frame')}: {check.ended_by}" for check in ended]
+        lines.append(bounded(f"{counted(len(ended), 'video')} ended early (read up to there)", named))
+    turned = [check for check in checks if check.rotation]
+    if turned:
+        named = [f"{check.video} ({check.rotation} degrees)" for check in turned]
+        lines.append(bounded(rotation_line(len(turned)), named))
+    return lines
+
+
+def rotation_line(videos: int) -> str:
+    """What becomes of so many videos that carry a rotation."""
+    verb = "carries" if videos == 1 else "carry"
+    return (
+        f"{counted(videos, 'video')} {verb} a rotation in the metadata, and the frames are read as stored, not turned"
+    )

@@ -9,10 +9,12 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Callable, NoReturn, Optional
 
 from vmz.engines.caffe2_here import NoCaffe2Error
 from vmz.errors import UsageError, VmzError
+from vmz.video.faults import printable
 from vmz.workflows import distributed
 from vmz.workflows.original_flags import ORIGINAL_FLAGS
 
@@ -44,8 +46,12 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As ArgumentParser.parse_known_args: (namespace, arguments that are not this parser's). Raises UsageError."""
+        """(namespace, arguments that are left over). Raises UsageError, for unknown flags too."""
         return super().parse_known_args(self._spelled_out(list(sys.argv[1:] if args is None else args)), namespace)
+
+    def add_subparsers(self, **keywords: Any) -> Any:
+        """As ArgumentParser.add_subparsers; the commands' messages say `prog command`, without the usage."""
+        return super().add_subparsers(**{"prog": self.prog, **keywords})
 
     def given(self, argv: Sequence[str]) -> set[str]:
         """The names (dest) of the flags that `argv` holds, abbreviated or not. Raises UsageError as parse_args."""
@@ -74,9 +80,7 @@ class Parser(argparse.ArgumentParser):
             )
 
     def _refused(self, message: str) -> UsageError:
-        error = UsageError(message)
-        error.told = distributed.rank() > 0  # the first of several processes has the same command line
-        return error
+        return UsageError(message)
 
     @contextmanager
     def _without_defaults(self) -> Iterator[None]:
@@ -104,8 +108,10 @@ class Parser(argparse.ArgumentParser):
                 name = self._full_name(name)
                 found.append(name + equals + value)
                 action = self._option_string_actions.get(name)
+                if action is None:  # before argparse misses a required flag that is only mistyped
+                    raise self._refused(self._unknown([token]))
                 several = isinstance(action, argparse._ExtendAction)
-                flag = name if action is not None and not equals and (several or action.nargs is None) else ""
+                flag = name if not equals and (several or action.nargs is None) else ""
             elif flag and token not in self._option_string_actions:
                 if found[-1] == flag:
                     found.pop()
@@ -163,32 +169,47 @@ class Parser(argparse.ArgumentParser):
 
 
 def _meant(text: str, known: Sequence[str]) -> str:
-    """ "did you mean ...? " where something known is close, "" elsewhere."""
-    by_case = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(text.lower(), list(by_case), n=1, cutoff=0.7)
-    return f"did you mean {by_case[close[0]]}? " if close else ""
+    """ "did you mean ...? " where something known, or the beginning of it, is close, "" elsewhere."""
+
+    def closeness(name: str) -> float:
+        begun = difflib.SequenceMatcher(None, text.lower(), name.lower()[: len(text)]).ratio()
+        return max(difflib.SequenceMatcher(None, text.lower(), name.lower()).ratio(), 0.95 * begun)
+
+    close = max(known, key=closeness, default="")
+    return f"did you mean {close}? " if close and closeness(close) >= 0.75 else ""
 
 
 def _either(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def run_tool(main: Main, argv: Optional[Sequence[str]] = None) -> int:
+def shown(error: object) -> str:
+    """The message as text that any terminal shows: never bytes of a video."""
+    return "\n".join(map(printable, str(error).split("\n")))
+
+
+def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = False) -> int:
     """Call `main(argv)` and return the exit status: its own, 1 for a failure, 2 for wrong usage, 130 when interrupted.
 
+    several: the tool shares its work among the processes that torchrun starts; one that does not refuses them.
     An error is printed as one sentence on stderr; `--debug` among the arguments shows its traceback instead.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = any(argument.startswith("--deb") and "--debug".startswith(argument) for argument in arguments)
     try:
-        return main(arguments)
+        if not several and distributed.world_size() > 1:
+            error = UsageError(f"{Path(sys.argv[0]).name} does its work in one process; start it without torchrun")
+            error.told = distributed.rank() > 0  # they all raise it, and are not joined
+            raise error
+        with distributed.joined():  # of several processes the first to fail says why
+            return main(arguments)
     except VmzError as error:
         if debug:
             raise
         if not error.told:
             command = [sys.argv[0], *arguments]
             told = error.for_command(command) if isinstance(error, NoCaffe2Error) else str(error)
-            print(f"error: {told}", file=sys.stderr)
+            print(f"error: {shown(told)}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -200,7 +221,7 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None) -> int:
         if debug:
             raise
         print(
-            f"error: {type(error).__name__}: {error}; a fault of VMZ: run again with --debug to see where",
+            f"error: {type(error).__name__}: {shown(error)}; a fault of VMZ: run again with --debug to see where",
             file=sys.stderr,
         )
         return 1

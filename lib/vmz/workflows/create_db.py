@@ -14,6 +14,7 @@ from vmz.errors import UsageError, VmzError
 from vmz.files import atomic_write
 from vmz.progress import progress
 from vmz.video.database import DatabaseWriter
+from vmz.video.faults import Origin
 from vmz.video.records import Record
 from vmz.workflows.label_names import read_class_order, read_names
 from vmz.workflows.video_lists import ListedVideo, VideoList, check_files, read_video_list
@@ -83,10 +84,14 @@ def read_list(path: Union[str, Path], options: DatabaseOptions, classes: Optiona
 
 
 def write_database(
-    videos: Sequence[ListedVideo], output: Union[str, Path], options: DatabaseOptions
+    videos: Sequence[ListedVideo],
+    output: Union[str, Path],
+    options: DatabaseOptions,
+    list_file: Union[str, Path, None] = None,
 ) -> tuple[int, int]:
     """Write the records, numbered from 0 in the order drawn; returns (records, bytes of their values).
 
+    list_file: the list that the videos are from, kept with their lines beside the records (see vmz.video.names).
     The same seed gives the order that the original gives after numpy.random.seed(seed). UsageError when `output`
     exists; nothing is left there when writing fails or is interrupted.
     """
@@ -96,7 +101,9 @@ def write_database(
             list(_order(len(videos), options)), len(videos) * options.num_epochs, "videos", f"writing {output}"
         )
         for number, index in enumerate(order):
-            writer.write(_record(number, videos[index], options))
+            video = videos[index]
+            origin = Origin(video.video, video.line, str(list_file)) if list_file else None
+            writer.write(_record(number, video, options), origin)
     return writer.records, writer.bytes
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any, Optional
@@ -16,7 +16,10 @@ from typing import Any, Optional
 from vmz import zoo
 from vmz.video.database import VideoDatabase
 from vmz.video.decoding import DecodingError, Video
+from vmz.video.faults import bounded, record_name
+from vmz.video.reader import check_holds
 from vmz.video.records import RecordError
+from vmz.workflows.check_videos import rotation_line
 from vmz.workflows.contents import Held, ListAccount, against_list, duplicates, held, labels_of
 from vmz.workflows.create_db import classes_file
 from vmz.workflows.label_names import read_class_order
@@ -58,6 +61,7 @@ class DataReport:
     listed: Optional[ListAccount]
     recipe: Recipe
     list_numbering: str = ""  # how --list's names of classes became numbers
+    rotated: list[str] = field(default_factory=list)  # of the sampled videos, those that carry a rotation
     warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -89,6 +93,7 @@ def check_data(options: argparse.Namespace, sampled: int = SAMPLED_VIDEOS) -> Da
     """
     rows = _listed(options) if options.list else None
     with VideoDatabase(options.test_data) as database:
+        check_holds(database, bool(options.use_local_file))
         records = held(database, bool(options.use_local_file))
         groups = duplicates(database, records)
         report = DataReport(
@@ -105,7 +110,15 @@ def check_data(options: argparse.Namespace, sampled: int = SAMPLED_VIDEOS) -> Da
             list_numbering="" if rows is None else rows.numbering,
             **_statistics(database, records, sampled),
         )
-    report.warnings.extend([*_list_warnings(report), *_duplicate_warnings(report), *_recipe_warnings(report)])
+        paths = {record.key: record.path for record in records}
+
+        def named(key: str) -> str:
+            return record_name(**database.named(key, paths.get(key))).partition("record ")[2]
+
+        report.warnings.extend([*_list_warnings(report, named)])
+        if not getattr(options, "autorotate", 0):
+            report.warnings.extend(_rotation_warnings(report))
+        report.warnings.extend([*_duplicate_warnings(report, named), *_recipe_warnings(report)])
     return report
 
 
@@ -134,7 +147,7 @@ def _statistics(database: VideoDatabase, records: Sequence[Held], sampled: int) 
     chosen = [records[int(place * step)] for place in range(min(sampled, len(records)))]
     rates: Counter[str] = Counter()
     sides: Counter[str] = Counter()
-    lengths, unreadable = [], 0
+    lengths, rotated, unreadable = [], [], 0
     for record in chosen:
         try:
             with Video(record.path if record.path is not None else database[record.index].video) as video:
@@ -142,18 +155,27 @@ def _statistics(database: VideoDatabase, records: Sequence[Held], sampled: int) 
                 rates[f"{video.rate:.4g}" if video.rate else "unknown"] += 1
                 if video.frames and video.rate:
                     lengths.append(video.frames / video.rate)
+                next(video.read(), None)  # the first frame carries the rotation
+                if video.rotation:
+                    path = record.path
+                    rotated.append(f"{database.describe(record.key, path)}: {video.rotation} degrees")
         except (DecodingError, RecordError):
             unreadable += 1
     return {
         "sampled": len(chosen),
         "unreadable": unreadable,
+        "rotated": rotated,
         "frame_rates": dict(rates.most_common()),
         "short_sides": dict(sides.most_common()),
         "lengths_s": [round(value, 3) for value in (min(lengths), median(lengths), max(lengths))] if lengths else [],
     }
 
 
-def _list_warnings(report: DataReport) -> list[str]:
+Named = Callable[[str], str]
+"""A record's key with the file and the line of the list, where they are known."""
+
+
+def _list_warnings(report: DataReport, named: Named) -> list[str]:
     account, name = report.listed, report.database
     if account is None:
         return []
@@ -166,10 +188,10 @@ def _list_warnings(report: DataReport) -> list[str]:
             f"{how.get(account.compared_by, '')}: first {video} (line {line}); the figures are of the others"
         )
     if account.extra:
-        found.append(f"{_records(account.extra)} of {name} are not in {account.path}; they count too")
+        found.append(f"{_records(account.extra, named)} of {name} are not in {account.path}; they count too")
     if account.relabelled:
         found.append(
-            f"{_records(account.relabelled)} of {name} have other labels than in {account.path}; "
+            f"{_records(account.relabelled, named)} of {name} have other labels than in {account.path}; "
             "was the database made from another list?"
         )
     if account.unknown and account.compared_by == "content":
@@ -180,16 +202,26 @@ def _list_warnings(report: DataReport) -> list[str]:
     return found
 
 
-def _duplicate_warnings(report: DataReport) -> list[str]:
+def _rotation_warnings(report: DataReport) -> list[str]:
+    if not report.rotated:
+        return []
+    of = f" (of {report.sampled} looked at)"
+    return [bounded(f"{rotation_line(len(report.rotated))}{of}", report.rotated)]
+
+
+def _duplicate_warnings(report: DataReport, named: Named) -> list[str]:
     found = []
     if report.duplicates:
-        surplus, first = sum(len(group) - 1 for group in report.duplicates), " and ".join(report.duplicates[0][:2])
+        surplus, first = (
+            sum(len(group) - 1 for group in report.duplicates),
+            " and ".join(map(named, report.duplicates[0][:2])),
+        )
         found.append(
             f"{len(report.duplicates)} videos are in {report.database} more than once, {surplus} records too many: "
             f"first records {first}; each counts as often as it is there"
         )
     if report.contradictions:
-        first = " and ".join(report.contradictions[0][:2])
+        first = " and ".join(map(named, report.contradictions[0][:2]))
         found.append(
             f"{len(report.contradictions)} videos are in {report.database} under different labels: first records "
             f"{first}; one of them is wrong whatever the network says"
@@ -244,8 +276,8 @@ def _near(value: float, wanted: Optional[float], tolerance: float) -> bool:
     return wanted is None or abs(value - wanted) <= tolerance * wanted
 
 
-def _records(keys: Sequence[str]) -> str:
+def _records(keys: Sequence[str], named: Named) -> str:
     """ "3 records (4, 8, 15)", or what a count by labels says of them."""
     if keys[0].endswith(" records"):
         return keys[0]
-    return f"{len(keys)} records ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+    return f"{len(keys)} records ({', '.join(map(named, keys[:3]))}{', ...' if len(keys) > 3 else ''})"

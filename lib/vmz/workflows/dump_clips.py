@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,24 +16,27 @@ from vmz.files import atomic_write
 from vmz.progress import Progress
 from vmz.video import flow
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.reader import BadVideo, Batch, ClipReader, EndOfData
+from vmz.video.database import VideoDatabase
+from vmz.video.faults import BadVideo, EndedEarly
+from vmz.video.reader import Batch, ClipReader, EndOfData
 from vmz.video.scaling import MEAN, STD
 from vmz.workflows.net_reader import NetReader, open_reader
 
 SHEET_ROWS, SHEET_FRAMES, SHEET_PIXELS = 200, 16, 112  # at most so many clips, frames a clip, and pixels a frame's side
-_CAPTION_PIXELS, _GAP = 150, 2
+_CAPTION_PIXELS, _CAPTION_LETTERS, _GAP = 150, 24, 2
 
 
 @dataclass
 class Dump:
-    """Batches put together. arrays: data float32 (N, 3, T, H, W), flow, label, key (of each row's video), as asked for.
+    """Batches put together. arrays: data float32 (N, 3, T, H, W), flow, label, key and path, as asked for and known.
 
-    `rows` of them belong to each video.
+    key, path: of each row's video. `rows` of them belong to each video.
     """
 
     rows: int = 1
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     skipped: list[BadVideo] = field(default_factory=list)
+    ended_early: list[EndedEarly] = field(default_factory=list)
 
 
 def override(arguments: dict[str, Any], text: str) -> dict[str, Any]:
@@ -63,12 +67,17 @@ def read_clips(
         for batch in _batches(reader, num_batches):
             batches.append(batch)
             shown.update(len(batch.keys))
-        dump.skipped = reader.skipped
+        dump.skipped, dump.ended_early = reader.skipped, reader.ended_early
     for name in ("data", "flow", "label", "video_id", "start_frame"):
         parts = [part for part in (getattr(batch, name) for batch in batches) if part is not None]
         if parts:
             dump.arrays[name] = np.concatenate(parts)
-    dump.arrays["key"] = np.repeat([key for batch in batches for key in batch.keys], args.rows)
+    keys = [key for batch in batches for key in batch.keys]
+    dump.arrays["key"] = np.repeat(keys, args.rows)
+    with VideoDatabase(database) as records:
+        paths = records.paths(keys, bool(args.use_local_file))
+    if any(paths):
+        dump.arrays["path"] = np.repeat(paths, args.rows)
     return dump
 
 
@@ -138,6 +147,8 @@ def _caption(dump: Dump, row: int, shown: np.ndarray) -> str:
     label = arrays["label"][row]
     labels = label if label.ndim == 0 else ", ".join(map(str, np.flatnonzero(label)))
     lines = [f"record {arrays['key'][row]}, clip {row % dump.rows}", f"label {labels}"]
+    if "path" in arrays:
+        lines.insert(1, os.path.basename(arrays["path"][row])[:_CAPTION_LETTERS])
     if "video_id" in arrays:
         lines.append(f"id {arrays['video_id'][row]}")
     if "start_frame" in arrays:

@@ -26,13 +26,14 @@ from vmz.models.registry import Model, build
 from vmz.netdef.analysis import ShapeError, Totals, totals
 from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
-from vmz.video.reader import BadVideo, EndOfData
+from vmz.video.faults import BadVideo, EndedEarly, Fault
+from vmz.video.reader import EndOfData, check_holds
 from vmz.video.records import key_text
 from vmz.workflows import distributed
 from vmz.workflows.batches import OPTIONAL_OUTPUTS, Batches, SlicedBatches, WholeBatches
 from vmz.workflows.data_check import DataReport, check_data, print_warnings
 from vmz.workflows.label_names import read_label_names
-from vmz.workflows.options import device_name, model_config, resolution_of, video_input_arguments
+from vmz.workflows.options import device_name, device_names, model_config, resolution_of, video_input_arguments
 from vmz.workflows.published import published_account
 from vmz.workflows.scores import Scores, figures_line, intervals, merge, named_lines, summarise
 
@@ -47,6 +48,7 @@ class Evaluation:
     videos: int
     clips_per_video: int
     skipped: list[BadVideo]
+    ended_early: list[EndedEarly]
     checkpoint: Optional[matching.Report]
     seconds: Mapping[str, float]
     scores: Scores
@@ -81,7 +83,8 @@ class Evaluation:
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "videos": self.videos,
             "clips_per_video": self.clips_per_video,
-            "skipped": [{"key": bad.key, "path": bad.path, "reason": bad.reason} for bad in self.skipped],
+            "skipped": [vars(bad) for bad in self.skipped],
+            "ended_early": [vars(video) for video in self.ended_early],
             "per_class": self.per_class,
             "gmacs_per_clip": self.totals.gmacs,
             "params_m": self.totals.params_m,
@@ -135,6 +138,7 @@ def _evaluate(
         model = test_model(options, bool(options.crop_per_inference), **reader)
         cost = check_fits(model)
         with VideoDatabase(options.test_data) as database:
+            check_holds(database, bool(options.use_local_file))
             keys = [key_text(key) for key in database.keys]
         weights, report = weights_for(model)
         with open_engine(options.engine, device_name(options)) as engine:  # takes seconds: what is wrong is told before
@@ -144,13 +148,14 @@ def _evaluate(
             loaded = time.perf_counter()
             with _open_batches(engine, model, options, reader) as batches:
                 scores = score_videos(batches, keys, options)
-                skipped, spent = batches.skipped, batches.seconds
-        parts = distributed.gather((scores, skipped))
+                faults, spent = (batches.skipped, batches.ended_early), batches.seconds
+        parts = distributed.gather((scores, *faults))
         mine = None
         if parts is not None:
-            scores, skipped = merge([part[0] for part in parts]), in_order([part[1] for part in parts], keys)
+            scores = merge([part[0] for part in parts])
+            faults = in_order([part[1] for part in parts], keys), in_order([part[2] for part in parts], keys)
             seconds = {"load": loaded - started, "run": time.perf_counter() - loaded, **spent}
-            mine = replace(_result(options, scores, skipped, cost, report, seconds), data=data, label_names=names)
+            mine = replace(_result(options, scores, faults, cost, report, seconds), data=data, label_names=names)
         others = distributed.share(None if mine is None else replace(mine, scores=Scores()))
         return others if mine is None else mine
 
@@ -178,16 +183,16 @@ def share_of_one_pass() -> dict[str, int]:
     return {"wrap_around": 0, **share}
 
 
-def in_order(skipped: Sequence[Sequence[BadVideo]], keys: Sequence[str]) -> list[BadVideo]:
-    """The records that several processes left out, in database order."""
+def in_order(reports: Sequence[Sequence[Fault]], keys: Sequence[str]) -> list[Fault]:
+    """What several processes report of single videos, in database order."""
     places = {key: place for place, key in enumerate(keys)}
-    return sorted((bad for part in skipped for bad in part), key=lambda bad: places[bad.key])
+    return sorted((fault for part in reports for fault in part), key=lambda fault: places[fault.key])
 
 
 def _result(
     options: argparse.Namespace,
     scores: Scores,
-    skipped: list[BadVideo],
+    faults: tuple[list[BadVideo], list[EndedEarly]],
     cost: Totals,
     report: Optional[matching.Report],
     seconds: Mapping[str, float],
@@ -201,7 +206,8 @@ def _result(
         totals=cost,
         videos=len(scores.keys),
         clips_per_video=options.clip_per_video * options.crop_per_clip,
-        skipped=skipped,
+        skipped=faults[0],
+        ended_early=faults[1],
         checkpoint=report,
         seconds=seconds,
         scores=scores,
@@ -257,7 +263,7 @@ def load_weights(model: Model, options: argparse.Namespace) -> tuple[Weights, Op
     weights, report = matching.match(
         load(path, options.db_type), wanted, center_init=bool(options.center_init), bgr2rgb=bool(options.bgr2rgb)
     )
-    matching.check(report, path, allow_partial=bool(options.allow_partial_load))
+    matching.check(report, path, allow_partial=bool(options.allow_partial_load), classifier=model.config.last_layer)
     return weights, report
 
 
@@ -267,6 +273,10 @@ def score_videos(batches: Batches, keys: list[str], options: argparse.Namespace)
     Of several processes each runs every so-many-th batch, and the first one shows how far it has come.
     """
     scores = Scores()
+
+    def named(key: str) -> str:
+        return described(options.test_data, key, bool(options.use_local_file))
+
     rows = options.clip_per_video * options.crop_per_clip
     rank, world = distributed.rank(), distributed.world_size()
     mine = sum(place // options.batch_size % world == rank for place in range(len(keys)))
@@ -285,9 +295,9 @@ def score_videos(batches: Batches, keys: list[str], options: argparse.Namespace)
             names = [keys[record] for record in batch.records]
             if not options.multi_label:
                 labels = labels[:, 0]
-                _check_labels(labels, names, options)
+                check_labels(labels, names, options)
             clips = batch.clips.reshape(count, rows, -1)
-            scores.add(clips, labels, names, options.aggregation, keep=bool(options.save_scores))
+            scores.add(clips, labels, names, options.aggregation, bool(options.save_scores), named)
             scores.records.extend(int(record) for record in batch.records)
             if batch.video_ids is not None:
                 scores.video_ids.extend(int(number) for number in batch.video_ids[::rows])
@@ -295,13 +305,27 @@ def score_videos(batches: Batches, keys: list[str], options: argparse.Namespace)
     return scores
 
 
-def _check_labels(labels: np.ndarray, keys: list[str], options: argparse.Namespace) -> None:
+def check_labels(labels: np.ndarray, keys: Sequence[str], options: argparse.Namespace) -> None:
+    """Raise VmzError, naming the record, for a label that the network lacks. labels: int (videos,) of --test_data."""
     for label, key in zip(labels, keys):
         if not 0 <= label < options.num_labels:
-            raise VmzError(
-                f"record {key} of {options.test_data} has label {label}, but --num_labels={options.num_labels} allows "
-                f"0 to {options.num_labels - 1}; is this the database of another data set?"
-            )
+            raise foreign_label(options.test_data, key, int(label), options)
+
+
+def described(path: str, key: str, use_local_file: bool) -> str:
+    """A record of the database at `path` in full, as VideoDatabase.describe has it."""
+    with VideoDatabase(path) as database:
+        [place] = database.paths([key], use_local_file)
+        return database.describe(key, place or None)
+
+
+def foreign_label(path: str, key: str, label: int, options: argparse.Namespace) -> VmzError:
+    """The error of a record whose label the network lacks."""
+    name = described(path, key, bool(options.use_local_file))
+    return VmzError(
+        f"{name} has label {label}, but --num_labels={options.num_labels} allows 0 to {options.num_labels - 1}; is "
+        "this the database of another data set?"
+    )
 
 
 def _running(scores: Scores, options: argparse.Namespace) -> str:
@@ -316,7 +340,7 @@ def environment(options: argparse.Namespace) -> dict[str, str]:
     return {
         "vmz": __version__,
         "engine": options.engine,
-        "device": device_name(options),
+        "device": ", ".join(device_names(options)),
         "processes": str(distributed.world_size()),
         "torch": str(torch.__version__),
         "numpy": np.__version__,

@@ -9,6 +9,8 @@ import numpy as np
 
 from vmz.engines.registry import check_engine
 from vmz.files import atomic_write, write_json
+from vmz.video.database import VideoDatabase
+from vmz.video.faults import closing_line
 from vmz.workflows import distributed
 from vmz.workflows.command import Parser
 from vmz.workflows.evaluate import Evaluation, evaluate
@@ -28,6 +30,8 @@ from vmz.workflows.scores import class_lines, score_arrays
 from vmz.workflows.settings import TESTING
 from vmz.workflows.settings_report import announce
 
+SCORED_FROM = "scored from the frames before"
+
 
 def evaluation_parser(description: str, **defaults: Any) -> Parser:
     """The parser of an evaluation; `defaults` are those that a tool has of its own."""
@@ -44,7 +48,7 @@ def evaluation_parser(description: str, **defaults: Any) -> Parser:
     ours.add_argument(
         "--save_scores",
         metavar="FILE",
-        help="scores of every clip, label and video key, as .npz; tools/aggregate_scores.py reads it",
+        help="scores of every clip, label, video key and path, as .npz; tools/aggregate_scores.py reads it",
     )
     ours.add_argument("--random_weights", type=switch, default=0, help="1: score an untrained network, no file needed")
     return parser
@@ -70,7 +74,9 @@ def write_files(evaluation: Evaluation) -> None:
     """--output, --save_scores and --report, each written whole or not at all."""
     options = evaluation.options
     if options["save_scores"]:
-        arrays = score_arrays(evaluation.scores, options)
+        with VideoDatabase(options["test_data"]) as database:
+            paths = database.paths(evaluation.scores.keys, bool(options["use_local_file"]))
+        arrays = score_arrays(evaluation.scores, options, paths)
         if evaluation.label_names is not None:
             arrays["label_names"] = np.array(evaluation.label_names)
         with atomic_write(options["save_scores"]) as stream:
@@ -93,6 +99,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
         print(f"{len(evaluation.skipped)} videos left out:")
         for bad in evaluation.skipped:
             print(f"  {bad}")
+    if evaluation.ended_early:
+        print(closing_line(evaluation.ended_early, SCORED_FROM, "--output lists them all"))
     if evaluation.intervals:
         print(evaluation.named_lines())
     print(evaluation.closing_lines())

@@ -13,6 +13,7 @@ from vmz.report.evaluation import Scored, page
 from vmz.report.page import write
 from vmz.report.thumbnails import thumbnail
 from vmz.video.database import VideoDatabase
+from vmz.video.faults import record_place
 from vmz.video.records import RecordError, key_text
 from vmz.workflows.evaluate import Evaluation
 
@@ -46,5 +47,6 @@ def _pictures(database: str, by_path: bool, keys: Sequence[str]) -> Iterator[tup
                 record = records[places[key]]
             except RecordError:
                 continue
-            path = record.path if by_path else ""
-            yield key, thumbnail(path or record.video), path
+            path = record.path if by_path else None
+            named = records.name(places[key], path)
+            yield key, thumbnail(path or record.video), record_place(named)

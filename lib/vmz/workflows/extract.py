@@ -9,10 +9,10 @@ import argparse
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Generic, Optional
 
 import numpy as np
 
@@ -29,7 +29,8 @@ from vmz.models.registry import Model
 from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
-from vmz.video.reader import BadVideo, EndOfData
+from vmz.video.faults import BadVideo, EndedEarly, Fault
+from vmz.video.reader import EndOfData, check_holds
 from vmz.video.records import key_text
 from vmz.workflows import distributed
 from vmz.workflows.batches import RECORD_INDEX
@@ -44,7 +45,8 @@ from vmz.workflows.evaluate import (
 from vmz.workflows.extraction_settings import claim, finished_account, settings, write_account
 from vmz.workflows.options import device_name, video_input_arguments
 
-SKIPPED = "skipped.json"
+SKIPPED, ENDED_EARLY = "skipped.json", "ended_early.json"
+OF_LABELS = {"label", "label_float", "loss", "accuracy"}  # blobs that depend on the labels
 UNUSED = ("stride_seconds",)
 SANITY = {1: ("clip accuracy",), 2: ("AUC", "mAP", "mWAP")}  # figures of --sanity_check, by the original's names
 
@@ -61,6 +63,7 @@ class Extraction:
     videos: int
     resumed: int
     skipped: list[BadVideo]
+    ended_early: list[EndedEarly]
     sanity: Optional[Mapping[str, float]]
     checkpoint: Optional[matching.Report]
     seconds: float
@@ -80,13 +83,14 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
     if not options.test_data:
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     with distributed.joined():
-        reader = _reader_arguments(options)
+        reader = _reader_arguments(options, names)
         VideoInputArgs.from_mapping({**video_input_arguments(options), **reader}).check()
         model = test_model(options, **reader)
         check_features(model, names)
         check_fits(model)
         weights, report = load_weights(model, options)
         with VideoDatabase(options.test_data) as database:
+            check_holds(database, bool(options.use_local_file))
             keys = [key_text(key) for key in database.keys]
         work = work_folder(options.output_path)
         wanted = {**settings(options, weights, form, UNUSED), "keep_axes": _keeps_axes(options)}
@@ -97,8 +101,7 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
             claim(work, {**wanted, "processes": distributed.world_size()}, bool(options.resume))
         distributed.share(None)
         folder = work / str(distributed.rank())
-        resumed, skipped = _fill(folder, model, names, weights, keys, options)
-        parts = distributed.gather((resumed, skipped))
+        parts = distributed.gather(_fill(folder, model, names, weights, keys, options))
         if parts is not None:
             rows = options.clip_per_video * options.crop_per_clip
             folders = [work / str(rank) for rank in range(distributed.world_size())]
@@ -110,7 +113,8 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
                 videos=len(table.records),
                 resumed=sum(part[0] for part in parts),
                 skipped=in_order([part[1] for part in parts], keys),
-                sanity=sanity_figures(table, options.sanity_check),
+                ended_early=in_order([part[2] for part in parts], keys),
+                sanity=_sanity_check(table, rows, options),
                 checkpoint=report,
                 seconds=time.perf_counter() - started,
             )
@@ -125,6 +129,7 @@ def _account(found: Extraction) -> dict[str, Any]:
         "videos": found.videos,
         "shapes": {name: list(shape) for name, shape in found.shapes.items()},
         "skipped": [vars(bad) for bad in found.skipped],
+        "ended_early": [vars(video) for video in found.ended_early],
         "sanity": found.sanity,
     }
 
@@ -153,6 +158,7 @@ def _finished(options: argparse.Namespace, wanted: Mapping[str, Any]) -> Optiona
         videos=account["videos"],
         resumed=account["videos"],
         skipped=[BadVideo(**entry) for entry in account["skipped"]],
+        ended_early=[EndedEarly(**entry) for entry in account.get("ended_early", ())],
         sanity=sanity,
         checkpoint=None,
         seconds=0.0,
@@ -210,15 +216,17 @@ def work_folder(output: str) -> Path:
     return Path(f"{output}.parts")
 
 
-def sanity_figures(table: Table, check: int) -> Optional[dict[str, float]]:
+def sanity_figures(
+    table: Table, check: int, named: Callable[[int], str] = "row {}".format
+) -> Optional[dict[str, float]]:
     """The figures of --sanity_check over the clips, by the names of SANITY; None for 0.
 
-    Raises VmzError for labels that the network cannot have.
+    named: what an error calls the clip of a row. Raises VmzError for labels that the network cannot have.
     """
     if not check:
         return None
     if check == 1:
-        return dict(zip(SANITY[1], [clip_accuracy(table)]))
+        return dict(zip(SANITY[1], [clip_accuracy(table, named)]))
     scores, labels = (
         np.concatenate([chunk.reshape(len(chunk), -1) for chunk in table.chunks(name)]) for name in ("prob", "label")
     )
@@ -230,24 +238,40 @@ def sanity_figures(table: Table, check: int) -> Optional[dict[str, float]]:
     return dict(zip(SANITY[2], (found.mauc, found.map, found.mwap)))
 
 
-def clip_accuracy(table: Table) -> float:
-    """Share of clips whose label has the highest softmax. Raises VmzError for a label that is no class."""
+def clip_accuracy(table: Table, named: Callable[[int], str] = "row {}".format) -> float:
+    """Share of clips whose label has the highest softmax. Raises VmzError for a label that is no class.
+
+    named: what an error calls the clip of a row.
+    """
     right = done = 0
     labels = np.concatenate(list(table.chunks("label")))
     for chunk in table.chunks("softmax"):
         scores = chunk.reshape(len(chunk), -1)
         own = labels[done : done + len(chunk)]
         if own.min() < 0 or own.max() >= scores.shape[1]:
+            row = done + int(np.argmax((own < 0) | (own >= scores.shape[1])))
             raise VmzError(
-                f"a label is none of the {scores.shape[1]} classes; is this the database of another data set?"
+                f"{named(row)} has label {labels[row]}, which is none of the {scores.shape[1]} classes; is this the "
+                "database of another data set?"
             )
         right += int(metrics.in_top_k(scores, own, 1).sum())
         done += len(chunk)
     return right / done
 
 
-def _reader_arguments(options: argparse.Namespace) -> dict[str, Any]:
+def _sanity_check(table: _WithRecords, rows: int, options: argparse.Namespace) -> Optional[dict[str, float]]:
+    with VideoDatabase(options.test_data) as database:
+
+        def named(row: int) -> str:
+            return database.describe(key_text(database.keys[table.records[row // rows]]))
+
+        return sanity_figures(table, options.sanity_check, named)
+
+
+def _reader_arguments(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """Of VideoInput. Labels that nobody asks for may be of any classes: features do not depend on them."""
     return {
+        **({} if set(names) & OF_LABELS else {"do_multi_label": 0}),
         "decode_type": options.decode_type,
         "get_video_id": options.get_video_id,
         "get_start_frame": options.get_start_frame,
@@ -260,13 +284,17 @@ def _reader_arguments(options: argparse.Namespace) -> dict[str, Any]:
 
 def _fill(
     folder: Path, model: Model, names: Sequence[str], weights: Weights, keys: Sequence[str], options: argparse.Namespace
-) -> tuple[int, list[BadVideo]]:
-    """Extract this process's share. Returns how many videos an earlier run had done, and all that are left out."""
+) -> tuple[int, list[BadVideo], list[EndedEarly]]:
+    """Extract this process's share.
+
+    Returns how many videos an earlier run had done, all that are left out, and all that ended early.
+    """
     rows = options.clip_per_video * options.crop_per_clip
     stored = [name for name in names if name != RECORD_INDEX]
     with PartWriter(folder, stored, rows) as writer, open_engine(options.engine, device_name(options)) as engine:
         resumed = writer.records
-        earlier = _read_skipped(folder)
+        skipped: Kept[BadVideo] = Kept(folder / SKIPPED, BadVideo)
+        ended: Kept[EndedEarly] = Kept(folder / ENDED_EARLY, EndedEarly)
         batches = -(-resumed // options.batch_size)
         if writer.last is not None:
             _set_first_position(model.net, position_after(writer.last, options.batch_size))
@@ -289,10 +317,11 @@ def _fill(
                 arrays = {name: _fetch(engine, name, blob) for name, blob in zip(stored, blobs)}
                 if not _keeps_axes(options):
                     arrays = {name: squeezed(array) for name, array in arrays.items()}
-                _write_skipped(folder, earlier, engine.skipped)
+                skipped.update(engine.skipped)
+                ended.update(engine.ended_early)
                 writer.append(records, arrays)
                 progress.update(len(records))
-        return resumed, _write_skipped(folder, earlier, engine.skipped)
+        return resumed, skipped.update(engine.skipped), ended.update(engine.ended_early)
 
 
 def _fetch(engine: Engine, name: str, blob: str) -> np.ndarray:
@@ -343,15 +372,20 @@ class _WithRecords:
         return self._parts.chunks(name)
 
 
-def _read_skipped(folder: Path) -> list[BadVideo]:
-    path = folder / SKIPPED
-    return [BadVideo(**entry) for entry in json.loads(path.read_text())] if path.exists() else []
+class Kept(Generic[Fault]):
+    """What is reported of single videos, kept in a file for a run that goes on after this one."""
 
+    def __init__(self, path: Path, kind: type[Fault]) -> None:
+        self._path = path
+        self._earlier: list[Fault] = [kind(**entry) for entry in json.loads(path.read_text())] if path.exists() else []
+        self._written = len(self._earlier)
 
-def _write_skipped(folder: Path, earlier: Sequence[BadVideo], new: Sequence[BadVideo]) -> list[BadVideo]:
-    """Keep what was left out; videos after the last batch of an earlier run have been met again."""
-    met = {bad.key for bad in new}
-    every = [*(bad for bad in earlier if bad.key not in met), *new]
-    if every and len(every) != len(_read_skipped(folder)):
-        write_json(folder / SKIPPED, [vars(bad) for bad in every])
-    return every
+    def update(self, new: Sequence[Fault]) -> list[Fault]:
+        """All of them; videos after the last batch of an earlier run have been met again."""
+        met: set[str] = {fault.key for fault in new}
+        every: list[Fault] = [fault for fault in self._earlier if fault.key not in met]
+        every.extend(new)
+        if len(every) != self._written:
+            write_json(self._path, [vars(fault) for fault in every])
+            self._written = len(every)
+        return every

@@ -34,6 +34,7 @@ from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError
 from vmz.video.decoding import DecodingError, Video
+from vmz.video.faults import EndedEarly, printable
 from vmz.video.windows import Window, WindowReader
 from vmz.workflows import distributed
 from vmz.workflows.evaluate import check_fits, load_weights
@@ -62,6 +63,11 @@ class VideoExtraction:
     resumed: int
     checkpoint: Optional[matching.Report]
     seconds: float
+
+    @property
+    def ended_early(self) -> list[EndedEarly]:
+        """The videos whose decoding stopped before their end."""
+        return ended_early(self.videos)
 
 
 def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
@@ -100,9 +106,20 @@ def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
         found = {**done, **{entry["path"]: entry for part in parts for entry in part}}
         ordered = [found[path] for path in paths]
         about = {"stride_seconds": float(stride), "features": names, "settings": wanted}
-        write_json(folder / INDEX, {"videos": merged(ordered, earlier), **about})
+        videos = merged(ordered, earlier)
+        about["ended_early"] = list(map(vars, ended_early(videos)))
+        write_json(folder / INDEX, {"videos": videos, **about})
         shutil.rmtree(folder / WORK, ignore_errors=True)
         return VideoExtraction(str(folder / INDEX), ordered, len(done), report, time.perf_counter() - started)
+
+
+def ended_early(entries: Sequence[Mapping[str, Any]]) -> list[EndedEarly]:
+    """Of the entries of an index."""
+    return [
+        EndedEarly(os.path.basename(entry["path"]), printable(entry["path"]), entry["frames"], entry["ended_by"])
+        for entry in entries
+        if entry.get("ended_by")
+    ]
 
 
 def _begin(
@@ -260,8 +277,9 @@ def _feature_names(options: argparse.Namespace) -> list[str]:
             else "--test_data"
         )
         raise UsageError(f"{what} does not go with --videos, whose clips have times (always written) and no labels")
-    if options.input_type:
-        raise UsageError(f"--input_type={options.input_type} does not go with --videos, which gives RGB clips only")
+    for flag in ("input_type", "image_as_input"):
+        if getattr(options, flag):
+            raise UsageError(f"--{flag}={getattr(options, flag)} does not go with --videos, which gives RGB clips only")
     return names
 
 

@@ -128,11 +128,11 @@ def finished_account(output: str, wanted: Mapping[str, Any]) -> Optional[dict[st
     """
     if not os.path.exists(output):
         return None
-    remedy = "give another --output_path, or replace the file with --resume=0"
+    remedy = "another --output_path, or replace the file with --resume=0"
     path = account_path(output)
     account = read_account(path) if path.exists() else {}
     if account.get("bytes") != os.path.getsize(output):
         why = f"{path} is of another file" if account else f"there is no {path}"
-        raise UsageError(f"{output} is there already, and how it was made is not recorded ({why}); {remedy}")
+        raise UsageError(f"{output} is there already, and how it was made is not recorded ({why}); give {remedy}")
     refuse_other(f"{output} is of a finished run", account["settings"], wanted, f"give those, {remedy}")
     return account

@@ -71,8 +71,13 @@ def _existing_part_literal(pattern: str) -> str:
 
 def _in_folder(folder: str) -> list[str]:
     videos, others = [], 0
+    seen: set[str] = set()  # folders by their real paths: a link may lead back up
     for parent, folders, files in os.walk(folder, followlinks=True):
-        folders.sort()
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         for file in files:
             if is_video_name(file) and not file.startswith("."):
                 videos.append(os.path.join(parent, file))

@@ -13,7 +13,8 @@ from vmz.models.inputs import VideoSource, add_video_input
 from vmz.netdef.builder import NetBuilder, device_option
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
-from vmz.video.reader import BadVideo, Batch, ClipReader
+from vmz.video.faults import BadVideo, EndedEarly
+from vmz.video.reader import Batch, ClipReader
 from vmz.video.records import key_text
 
 # In the operator's order, each with the argument that asks for it
@@ -58,6 +59,10 @@ class NetReader:
     @property
     def skipped(self) -> list[BadVideo]:
         return self._engine.skipped
+
+    @property
+    def ended_early(self) -> list[EndedEarly]:
+        return self._engine.ended_early
 
     def close(self) -> None:
         """Close the reader. Closing twice is harmless."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -35,14 +35,23 @@ class Scores:
     all_clips: int = 0
     video_ids: list[int] = field(default_factory=list)
 
-    def add(self, clips: np.ndarray, labels: np.ndarray, keys: Sequence[str], aggregation: int, keep: bool) -> None:
+    def add(
+        self,
+        clips: np.ndarray,
+        labels: np.ndarray,
+        keys: Sequence[str],
+        aggregation: int,
+        keep: bool,
+        named: Callable[[str], str] = "record {}".format,
+    ) -> None:
         """Count videos by their clips' scores, float32 (videos, clips, classes); `keep` those of the clips too.
 
-        labels: int32 (videos,), each a class, or 0/1 (videos, classes). Raises VmzError for scores that are not finite.
+        labels: int32 (videos,), each a class, or 0/1 (videos, classes). Raises VmzError for scores that are not finite,
+        in which `named` names the record of a key.
         """
         if not np.isfinite(clips).all():
             bad = keys[int(np.argmin(np.isfinite(clips).all(axis=(1, 2))))]
-            raise VmzError(f"the scores of record {bad} are not finite; are the weights those of this network?")
+            raise VmzError(f"the scores of {named(bad)} are not finite; are the weights those of this network?")
         if labels.ndim == 1:
             repeated = np.repeat(labels, clips.shape[1])
             right = metrics.in_top_k(clips.reshape(len(repeated), -1), repeated, 1).reshape(len(labels), -1).sum(axis=1)
@@ -96,16 +105,18 @@ def summarise(scores: Scores, top_k: int, multi_label: bool) -> tuple[dict[str, 
     return figures, [{"label": c.label, "videos": c.videos, "correct": c.correct} for c in counted]
 
 
-def score_arrays(scores: Scores, options: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def score_arrays(scores: Scores, options: Mapping[str, Any], paths: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """What --save_scores writes: softmax or prob (clips, classes), label, key (and video_id) a clip, in database order.
 
     Also the run's aggregation and the path of its database, which tell what the figures were and whose the keys are.
+    paths: of the videos, "" where one is not known; written too where one is.
     """
     rows = len(scores.clips[0])
     return {
         "prob" if options["multi_label"] else "softmax": np.concatenate(scores.clips),
         "label": np.repeat(np.stack(scores.labels), rows, axis=0),
         "key": np.repeat(np.array(scores.keys), rows),
+        **({"path": np.repeat(np.array(paths), rows)} if any(paths) else {}),
         "aggregation": np.array(options["aggregation"]),
         "database": np.array(os.path.realpath(options["test_data"])),
         **({"video_id": np.repeat(np.array(scores.video_ids, np.int64), rows)} if scores.video_ids else {}),

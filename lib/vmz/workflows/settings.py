@@ -13,7 +13,7 @@ from typing import Any, Optional
 
 from vmz import zoo
 from vmz.checkpoints.evidence import Fact
-from vmz.errors import UsageError
+from vmz.errors import UsageError, VmzError
 from vmz.models.config import CROPS
 from vmz.workflows.flags import MODEL_FLAGS, READER_FLAGS
 from vmz.workflows.own_checkpoints import Checkpoint, read_checkpoint
@@ -119,8 +119,8 @@ def resolve(given: Mapping[str, Any], defaults: Mapping[str, Any], use: Use = TE
 
     given: {flag: value} by hand, among them zoo, protocol, load_model_path, db_type and allow_partial_load where they
     are; defaults: {flag: value} of all flags that the tool has. A checkpoint that is not there is left to whoever
-    loads it. Raises UsageError for a setting that contradicts the blobs, an unknown --zoo, what was not published and
-    a --protocol of no published model; VmzError for a checkpoint that is damaged.
+    loads it. Raises UsageError for an unknown --zoo, what was not published and a --protocol of no published model;
+    VmzError for a setting that contradicts the blobs, and for a checkpoint that is damaged.
 
     >>> resolve({"zoo": "r2plus1d_d18_l8"}, {"clip_length_rgb": 16, "top_k": 5}).values()
     {'clip_length_rgb': 8, 'top_k': 5}
@@ -207,9 +207,9 @@ def _refuse_contradictions(
         setting = settings.get(fact.flag)
         if setting is None or fact.flag not in use.takes or setting.source == BLOBS or fact.accepts(setting.value):
             continue
-        raise UsageError(
-            f"--{fact.flag}={setting.value}{origin.get(setting.source, '')} contradicts {checkpoint.path}: its blob "
-            f"{fact.blob} {checkpoint.shape_text(fact.blob)} is of a network with --{fact.flag}={fact.says}; "
+        raise VmzError(
+            f"--{fact.flag}={setting.value}{origin.get(setting.source, '')} contradicts {checkpoint.path}, which is of "
+            f"another network: its blob {fact.blob} {checkpoint.shape_text(fact.blob)} {fact.says}; "
             f"{_advice(fact, setting, partial)}"
         )
 

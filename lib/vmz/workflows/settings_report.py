@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from typing import Optional, TextIO
 
 from vmz import zoo
 from vmz.workflows import distributed
@@ -24,11 +25,16 @@ from vmz.workflows.settings import (
 NAMES_SHOWN = 5
 
 
-def announce(options: argparse.Namespace) -> None:
-    """Say on stderr where the settings of `options` come from; the first of several processes alone does."""
+def announce(options: argparse.Namespace, stream: Optional[TextIO] = None) -> None:
+    """Print where the settings of `options` come from; the first of several processes alone does.
+
+    To stdout, or to `stream` where stdout is for results alone. Warnings go to stderr.
+    """
     resolution = resolution_of(options)
     if resolution is not None and not distributed.rank():
-        for line in [*source_lines(resolution), *notes(resolution), *warnings(resolution)]:
+        for line in [*source_lines(resolution), *notes(resolution)]:
+            print(line, file=stream, flush=True)
+        for line in warnings(resolution):
             print(line, file=sys.stderr)
 
 

@@ -6,12 +6,13 @@ Every mean that the log, the page, the JSON and TensorBoard show of training is 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from vmz.engines.trainer import Step
 from vmz.metrics import watched
+from vmz.video.faults import BadVideo, EndedEarly, bounded, closing_line, counted
 
 
 @dataclass
@@ -20,12 +21,15 @@ class History:
 
     points: means over display_iter iterations, or the fewer that are left of an epoch. epochs: means over an epoch, and
     the figures of its evaluation. sums: of the iterations of the epoch under way, and of the point under way. A mean is
-    one over clips, and each entry says of how many, so that the points of an epoch give its own.
+    one over clips, and each entry says of how many, so that the points of an epoch give its own. faults: {"skipped" or
+    "ended_early": {"train" or "test": {key of the record: what is reported of it}}}, each video once.
     """
 
     points: list[dict[str, Any]] = field(default_factory=list)
     epochs: list[dict[str, Any]] = field(default_factory=list)
     sums: dict[str, dict[str, float]] = field(default_factory=lambda: {"epoch": {}, "point": {}})
+
+    faults: dict[str, dict[str, dict[str, dict[str, Any]]]] = field(default_factory=dict)
 
     @classmethod
     def restored(cls, saved: Mapping[str, Any]) -> History:
@@ -36,6 +40,32 @@ class History:
                 clips = sums["clips"] / sums["iterations"]
                 sums.update(losses=clips * sums.pop("loss"), right=clips * sums.pop("accuracy"))
         return history
+
+    def note(self, data: str, skipped: Iterable[BadVideo], ended_early: Iterable[EndedEarly]) -> None:
+        """Keep what readers report of the videos of `data`, "train" or "test"."""
+        for what, reported in (("skipped", skipped), ("ended_early", ended_early)):
+            known = self.faults.setdefault(what, {}).setdefault(data, {})
+            for fault in reported:
+                known.setdefault(fault.key, vars(fault))
+
+    def skipped(self, data: str) -> list[BadVideo]:
+        """Videos of `data` that were left out."""
+        return [BadVideo(**entry) for entry in self.faults.get("skipped", {}).get(data, {}).values()]
+
+    def ended_early(self, data: str) -> list[EndedEarly]:
+        """Videos of `data` whose reading stopped before their end."""
+        return [EndedEarly(**entry) for entry in self.faults.get("ended_early", {}).get(data, {}).values()]
+
+    def fault_lines(self) -> list[str]:
+        """A line for each kind of fault of the training and of the test videos."""
+        lines = []
+        for data, consequence in (("train", "trained on the frames before"), ("test", "scored from the frames before")):
+            skipped, ended = self.skipped(data), self.ended_early(data)
+            if skipped:
+                lines.append(f"{data} data: {bounded(counted(len(skipped), 'video') + ' left out', skipped)}")
+            if ended:
+                lines.append(f"{data} data: {closing_line(ended, consequence)}")
+        return lines
 
     def add(self, step: Step, seconds: float) -> None:
         values = {"iterations": 1, "clips": step.samples, "seconds": seconds}
@@ -115,4 +145,7 @@ def epoch_line(entry: Mapping[str, Any], epochs: int) -> str:
         parts.append(f"rate {entry['learning_rate']:.6g}")
     if "figures" in entry:
         parts.append(f"test {figures_text(entry['figures'])} ({entry['test_videos']} videos)")
+    for name, text in (("skipped", "left out"), ("ended_early", "ended early")):
+        if entry.get(name):
+            parts.append(f"{counted(entry[name], 'training video')} {text} so far")
     return ", ".join(parts)

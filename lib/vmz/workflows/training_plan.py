@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,7 +118,7 @@ def _schedule(options: argparse.Namespace, devices: int, per_epoch: int) -> Sche
 
 
 def fit_batch(options: argparse.Namespace, devices: int, videos: int) -> None:
-    """With --zoo and no --batch_size: a batch that one pass over `videos` fills at least once, said on stderr."""
+    """With --zoo and no --batch_size: a batch that one pass over `videos` fills, and a line that says so."""
     resolution = resolution_of(options)
     if options.epoch_size or resolution is None or resolution.settings["batch_size"].source != DEFAULT:
         return
@@ -129,7 +128,7 @@ def fit_batch(options: argparse.Namespace, devices: int, videos: int) -> None:
             print(
                 f"note: --batch_size={fits} in place of {options.batch_size}: there are {videos} training videos on "
                 f"{devices * options.accumulation_steps} devices",
-                file=sys.stderr,
+                flush=True,
             )
         options.batch_size = fits
 

@@ -20,12 +20,13 @@ from vmz.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.video.suffixes import is_video_name
 from vmz.workflows.class_numbers import Labels, number_classes
 
-VIDEO_COLUMNS = ("org_video", "video", "path", "video_path", "file", "filename", "file_name", "filepath", "file_path")
+VIDEO_COLUMNS = ("org_video", "path", "video_path", "filepath", "file_path", "file", "filename", "file_name", "video")
 LABEL_COLUMNS = ("label", "labels", "class", "class_id", "label_id", "class_name", "label_name", "category", "action")
 _DELIMITERS = (",", "\t", ";", " ")
 _SPOKEN = {",": "a comma", "\t": "a tab", ";": "a semicolon", " ": "a space"}
 _INT32, _INT64 = 31, 63  # value bits
 _NUMBER = re.compile(r"[+-]?[0-9]+")
+_NUMBERS = re.compile(r"[+-]?[0-9]+([\s;,]+[+-]?[0-9]+)*")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 
 
@@ -198,9 +199,8 @@ def _named_rows(
             f"{path} is a list of single frames (column frame_id), which are not read here; list video files"
         )
     video = next((name for name in VIDEO_COLUMNS if name in columns), None)
-    label = next((name for name in LABEL_COLUMNS if name in columns), None)
-    missing = [name for name, column in (("org_video", video), ("label", label)) if column is None]
-    missing = [name for name in missing if labels or name != "label"]
+    given = [name for name in LABEL_COLUMNS if name in columns]
+    missing = [name for name, there in (("org_video", video), ("label", given or not labels)) if not there]
     missing += [name + why for name, why in wanted.items() if name not in columns]
     if missing or video is None:
         raise UsageError(
@@ -208,7 +208,10 @@ def _named_rows(
         )
     spaced = delimiter == " "
     rows = _spaced_rows(path, lines, first, columns) if spaced else split_rows(path, lines, delimiter, first)
+    label = None
     for line, row in named_fields(path, columns, rows, delimiter):
+        if label is None and given:  # names of classes may stand beside their numbers
+            label = next((name for name in given if _NUMBERS.fullmatch(row[name] or "")), given[0])
         if not row[video]:
             raise UsageError(f"line {line} of {path} names no video in column {video}")
         yield _Row(line, str(row[video]), row[label] if label else None, row.get("start_frm"), row.get("video_id"))

@@ -14,6 +14,7 @@ from vmz.engines.engine import full_name
 from vmz.engines.torch_engine.distributed import Ranks
 from vmz.engines.torch_engine.op import read_ops
 from vmz.engines.torch_engine.readers import InputOp, open_readers
+from vmz.engines.trainer import check_classes, classes_of
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.builder import get_arguments, make_argument
 from vmz.netdef.protos import NetDef
@@ -49,6 +50,7 @@ class Batches:
         if len(readers) > 1:
             raise VmzError(f"a net is trained from one VideoInput, and this one has {len(readers)}")
         self.is_read = bool(readers)
+        self._classes = classes_of(readers[0].arguments) if readers else 0
         if any(op.arg("seed", 0) for op in readers):
             self.seed = 0  # the net's own is used, and is no part of a state
         if self.is_read:
@@ -56,8 +58,13 @@ class Batches:
 
     @property
     def skipped(self) -> list[Any]:
-        """What this rank's reader left out so far, as vmz.video.reader.BadVideo."""
+        """What this rank's reader left out so far, as vmz.video.faults.BadVideo."""
         return list(self._reader.reader.skipped) if self._reader is not None else []
+
+    @property
+    def ended_early(self) -> list[Any]:
+        """The videos of this rank that ended early so far, as vmz.video.faults.EndedEarly."""
+        return list(self._reader.reader.ended_early) if self._reader is not None else []
 
     def feed(self, blob: str, array: np.ndarray) -> None:
         """Set an input: the rows of an iteration, those of its batches one after the other."""
@@ -132,6 +139,9 @@ class Batches:
         if self._reader is None:
             raise VmzError("the reader is closed; load the network again")
         arrays = self._reader.next_batch()
+        for blob in self.inputs:
+            if blob.rpartition("/")[2] == "label":
+                check_classes(arrays[blob], self._classes)
         position = self._reader.reader.position
         if self._copies is None:
             return _Read({blob: self._sent(arrays[blob]) for blob in self.inputs}, position)
@@ -161,13 +171,3 @@ def reader_seed(ranks: Ranks) -> int:
     drawn = torch.tensor([int.from_bytes(os.urandom(4), "little") >> 1 or 1], dtype=torch.int64, device=ranks.device)
     ranks.follow({"seed": drawn})
     return int(drawn)
-
-
-def divided(positions: Sequence[int], ranks: int) -> list[int]:
-    """Where each of `ranks` readers goes on when `positions` are those of the ranks that there were before.
-
-    The same number of ranks: where they were. Another: the videos given so far, in equal shares.
-    """
-    if len(positions) == ranks:
-        return list(positions)
-    return [sum(positions) // ranks] * ranks

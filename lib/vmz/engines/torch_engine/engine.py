@@ -122,6 +122,10 @@ class TorchEngine(Engine):
         return [bad for reader in self._readers for bad in reader.reader.skipped]
 
     @property
+    def ended_early(self) -> list[Any]:
+        return [video for reader in self._readers for video in reader.reader.ended_early]
+
+    @property
     def seconds(self) -> Mapping[str, float]:
         return dict(self._seconds)
 

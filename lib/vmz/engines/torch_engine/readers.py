@@ -27,6 +27,7 @@ class Reader(Protocol):
     """What vmz.video.reader.ClipReader offers."""
 
     skipped: list[Any]
+    ended_early: list[Any]
 
     @property
     def position(self) -> int: ...

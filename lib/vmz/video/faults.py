@@ -1,0 +1,137 @@
+"""What readers report about single videos: which gave no clips, which ended early, and how a video is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional, TypeVar, Union
+
+PATH_BYTES_SHOWN = 300
+NAMED_AT_MOST = 5  # videos in a line of text; files and pages list them all
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a record comes from: the video's path as the list has it, and the line of that list (from 1)."""
+
+    path: str
+    line: int
+    list_file: str
+
+
+class _Named:
+    """A record as messages name it. `path`: of the video, None where it is not known."""
+
+    key: str
+    path: Optional[str]
+    line: Optional[int]
+    list_file: Optional[str]
+
+    def name(self, database: str = "") -> str:
+        """ "record 29 of val_lmdb (abseiling/x7f.mp4, line 12 of val.csv)", as much of it as is known."""
+        return record_name(self.key, database, self.path, self.line, self.list_file)
+
+
+@dataclass(frozen=True)
+class BadVideo(_Named):
+    """A record that gave no clips."""
+
+    key: str
+    path: Optional[str]
+    reason: str
+    line: Optional[int] = None
+    list_file: Optional[str] = None
+
+    def sentence(self, database: str = "") -> str:
+        """Which record it is, of which database where that is not plain, and what is wrong with it."""
+        return f"{self.name(database)}: {self.reason}"
+
+    def __str__(self) -> str:
+        return self.sentence()
+
+
+@dataclass(frozen=True)
+class EndedEarly(_Named):
+    """A video whose reading stopped before its end. frames: read before that, None where they were not counted."""
+
+    key: str
+    path: Optional[str]
+    frames: Optional[int]
+    reason: str
+    line: Optional[int] = None
+    list_file: Optional[str] = None
+
+    def __str__(self) -> str:
+        after = "" if self.frames is None else f" after {counted(self.frames, 'frame')}"
+        return f"{self.name()}{after}: {self.reason}"
+
+
+Fault = TypeVar("Fault", BadVideo, EndedEarly)
+
+
+def record_name(
+    key: str,
+    database: str = "",
+    path: Optional[str] = None,
+    line: Optional[int] = None,
+    list_file: Optional[str] = None,
+) -> str:
+    """A record with the database, the file and the line of the list that it comes from, where they are known."""
+    of = f" of {database}" if database else ""
+    parts = [path] if path else []
+    parts += [f"line {line} of {list_file}"] if line is not None else []
+    return f"record {key}{of}" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def record_place(named: Mapping[str, Any]) -> str:
+    """The path of a record and the line of the list, "" where they are not known. named: see VideoDatabase.name."""
+    line = named.get("line")
+    of_list = [f"line {line} of {named['list_file']}"] if line is not None else []
+    return ", ".join([*([named["path"]] if named["path"] else []), *of_list])
+
+
+def counted(number: int, what: str) -> str:
+    """ "1 video", "3 videos"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def closing_line(ended: Sequence[EndedEarly], consequence: str, more: str = "") -> str:
+    """One line on the videos that ended early; "" where none did.
+
+    consequence: what that means for the result. more: where all of them are listed.
+    """
+    if not ended:
+        return ""
+    return bounded(f"{counted(len(ended), 'video')} ended early ({consequence})", ended, more)
+
+
+def bounded(what: str, faults: Sequence[object], more: str = "") -> str:
+    """One line: `what`, then the first few videos, and how many more there are."""
+    named = "; ".join(map(str, faults[:NAMED_AT_MOST]))
+    rest = len(faults) - NAMED_AT_MOST
+    if rest > 0:
+        named += f"; and {rest} more" + (f" ({more})" if more else "")
+    return f"{what}: {named}"
+
+
+def once(faults: Sequence[Fault]) -> list[Fault]:
+    """The first report of each record."""
+    found: dict[str, Fault] = {}
+    for fault in faults:
+        found.setdefault(fault.key, fault)
+    return list(found.values())
+
+
+def shown_path(path: Union[str, bytes]) -> str:
+    """A path as text that can be shown, its first bytes where it is endless."""
+    raw = path.encode("utf-8", "surrogateescape") if isinstance(path, str) else path
+    return printable(raw[:PATH_BYTES_SHOWN]) + ("..." if len(raw) > PATH_BYTES_SHOWN else "")
+
+
+def printable(text: Union[str, bytes]) -> str:
+    """Text that can be shown anywhere: what is no UTF-8, and control characters, as \\xNN."""
+    raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    shown = raw.decode("utf-8", "backslashreplace")
+    if shown.isprintable():
+        return shown
+    return "".join(one if ord(one) >= 32 and ord(one) != 127 else f"\\x{ord(one):02x}" for one in shown)

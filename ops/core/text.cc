@@ -1,0 +1,70 @@
+#include "core/text.h"
+
+namespace vmz {
+namespace {
+
+std::string escaped(unsigned char byte) {
+  static const char* digits = "0123456789abcdef";
+  return std::string("\\x") + digits[byte >> 4] + digits[byte & 15];
+}
+
+// Bytes of the UTF-8 character at `at`, 0 where there is none.
+size_t character(const std::string& text, size_t at) {
+  const auto byte = [&text](size_t place) {
+    return place < text.size() ? static_cast<unsigned char>(text[place]) : static_cast<unsigned char>(0);
+  };
+  const unsigned char first = byte(at), second = byte(at + 1);
+  if (first < 0x80) {
+    return 1;
+  }
+  const size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  // Overlong forms, halves of UTF-16 pairs and what lies beyond Unicode are no characters.
+  if (first < 0xC2 || first > 0xF4 || (first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) ||
+      (first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F)) {
+    return 0;
+  }
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(at + i) & 0xC0) != 0x80) {
+      return 0;
+    }
+  }
+  return length;
+}
+
+}  // namespace
+
+std::string printable_key(const std::string& bytes) {
+  std::string text;
+  for (const char letter : bytes) {
+    const auto byte = static_cast<unsigned char>(letter);
+    text += byte >= 32 && byte < 127 ? std::string(1, letter) : escaped(byte);
+  }
+  return text;
+}
+
+std::string printable(const std::string& bytes) {
+  std::string text;
+  for (size_t at = 0; at < bytes.size();) {
+    const auto byte = static_cast<unsigned char>(bytes[at]);
+    const size_t length = character(bytes, at);
+    if (length == 0 || byte < 32 || byte == 127) {
+      text += escaped(byte);
+      ++at;
+      continue;
+    }
+    text.append(bytes, at, length);
+    at += length;
+  }
+  return text;
+}
+
+std::string shown_path(const std::string& path) {
+  constexpr size_t kShown = 300;
+  return printable(path.substr(0, kShown)) + (path.size() > kShown ? "..." : "");
+}
+
+std::string record_name(const std::string& key, const std::string& path) {
+  return "record " + key + (path.empty() ? "" : " (" + path + ")");
+}
+
+}  // namespace vmz
