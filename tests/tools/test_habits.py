@@ -69,9 +69,12 @@ def test_a_list_with_spaces_and_names_is_all_it_takes(
 @pytest.mark.parametrize("engine", ENGINES)
 def test_flags_without_effect_are_named(engine: str) -> None:
     given = ["--audio_weight=0.5", "--cudnn_workspace_limit_mb=64", "--jitter_scales=128,160", "--dry_run"]
+    given += ["--step_epoch=5", "--lr_milestones=10,20", "--gradual_warmup=1"]
     done = run_processes(0, "train_net.py", f"--engine={engine}", "--model_depth=10", *given)
     assert done.returncode == 0, done.stderr
     assert "--audio_weight has no effect: gradient blending needs audio" in done.stderr
+    assert "--step_epoch has no effect: --lr_milestones says when the rate falls" in done.stderr
+    assert "--gradual_warmup has no effect: there is no warm-up" in done.stderr
     assert ("--cudnn_workspace_limit_mb has no effect" in done.stderr) == (engine == "pytorch")
 
 

@@ -133,10 +133,16 @@ def resolution_of(options: argparse.Namespace) -> Optional[Resolution]:
 
 
 def without_effect(given: Collection[str], engine: str) -> list[str]:
-    """A line for each given flag of the original that changes nothing here."""
+    """A line for each given flag that changes nothing here, or nothing beside the others that are given."""
     names = [name for name in NO_EFFECT if name in given]
     unused = [name for name in names if engine != "caffe2" or name != "cudnn_workspace_limit_mb"]
-    return [f"--{name} has no effect: {NO_EFFECT[name]}" for name in unused]
+    why = {name: NO_EFFECT[name] for name in unused}
+    if "lr_milestones" in given and "step_epoch" in given:
+        why["step_epoch"] = "--lr_milestones says when the rate falls"
+    if "warmup_epochs" not in given:
+        idle = [name for name in ("gradual_warmup", "decay_after_warmup") if name in given]
+        why.update(dict.fromkeys(idle, "there is no warm-up; --warmup_epochs gives one"))
+    return [f"--{name} has no effect: {reason}" for name, reason in why.items()]
 
 
 def model_config(options: argparse.Namespace, **changes: Any) -> ModelConfig:
