@@ -74,6 +74,8 @@ def steps(recipe: Mapping[str, Any], choices: Choices) -> list[Step]:
     found: list[Step] = []
     for command, owner, blanks in commands:
         flags = settle(command, choices.settings)
+        if choices.engine == "caffe2" and "precision" in flags:
+            print(f"note: --precision={flags.pop('precision')} is left out: Caffe2 trains in fp32", file=sys.stderr)
         argv = [sys.executable, *_launcher(command["run"], choices), str(ROOT / command["run"])]
         argv += [_flag(name, value, blanks) for name, value in flags.items()]
         if command["run"] in ON_DEVICES:

@@ -264,6 +264,13 @@ def test_caffe2_has_one_process_for_all_gpus(tmp_path: Path) -> None:
     assert step.argv[-3:] == ["--engine=caffe2", "--gpus=0,1", "--seed=3"]
 
 
+def test_caffe2_is_not_asked_for_a_precision_that_it_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for engine, words in (("caffe2", []), ("pytorch", ["--precision=bf16"])):
+        [step] = recipe.steps(RECIPES["train_kinetics400"], choose(tmp_path, gpus=(0, 1), engine=engine))
+        assert [word for word in step.argv if word.startswith("--precision")] == words
+        assert ("--precision=bf16 is left out: Caffe2 trains in fp32" in capsys.readouterr().err) == (not words)
+
+
 def test_the_published_fine_tuning_as_a_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On one device: 32 clips an iteration at eight times 0.0002, as 8 GPUs had them."""
     choices = choose(tmp_path, settings="published", more=("--dry_run", "--device=cpu"))
