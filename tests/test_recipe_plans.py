@@ -9,8 +9,11 @@ from typing import Optional
 
 import pytest
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))  # as for a script that is started there
-from scripts import recipe_plans as plans
+from tests.test_recipes import load, recipe
+
+# The script imports its neighbour by name. scripts/ itself must not get onto the path: it holds a folder caffe2.
+sys.modules.setdefault("recipe", recipe)
+plans = load(Path(__file__).resolve().parents[1] / "scripts" / "recipe_plans.py")
 
 # By hand, from the scripts and papers: (GPUs, clips a GPU, rate a GPU, clips an epoch, epochs, warm-up, then).
 # `then`: epochs from one tenth to the next, or None for half a cosine down to 0.
