@@ -43,7 +43,8 @@ def main(argv: Sequence[str]) -> int:
         nargs="+",
         action="extend",
         metavar="NAME",
-        help="untrimmed videos instead of --test_data: files, folders, patterns ('folder/*.mp4') or lists (.csv, .txt)",
+        help="untrimmed videos instead of --test_data: files, folders, patterns ('folder/*.mp4') or lists (.csv, "
+        ".txt); RGB clips only",
     )
     ours.add_argument("--stride_seconds", type=float, default=1.0, help="from one clip of such a video to the next")
     ours.add_argument(
@@ -134,4 +135,4 @@ def print_videos(found: VideoExtraction, weights: str, engine: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_tool(main))
+    sys.exit(run_tool(main, several=True))

@@ -84,7 +84,9 @@ def write_videos(path: Path, count: int, frames: int = 8, bad: tuple[int, ...] =
     with DatabaseWriter(path) as writer:
         for number in range(count):
             content = (
-                b"no video" if number in bad else _video(path.parent / f"{path.name}_{number}.avi", number, frames)
+                b"no video"
+                if number in bad
+                else moving_video(path.parent / f"{path.name}_{number}.avi", number, frames)
             )
             writer.write(Record(b"%05d" % number, content, (number % LABELS,), None, None))
     return path
@@ -105,7 +107,8 @@ def video_source(database: Path, batch_size: int, **arguments: Any) -> VideoSour
     return VideoSource(str(database), given, reader_name="train_reader")
 
 
-def _video(path: Path, seed: int, frames: int) -> bytes:
+def moving_video(path: Path, seed: int, frames: int = 9) -> bytes:
+    """A picture of coloured squares that moves to the left or right, or stays, by its seed."""
     random = np.random.RandomState(seed)
     picture = np.kron(random.randint(0, 256, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
     with av.open(str(path), "w") as container:

@@ -88,8 +88,19 @@ def test_a_run_goes_on_with_the_videos_that_come_next(videos: Path, devices: int
         assert [other.step().loss for _ in range(2)] == losses[2:]
         again = other.state()
     assert all((again[name] == end[name]).all() for name in end)
-    with opened(videos, 3 - devices) as trainer, pytest.raises(VmzError, match=f"{devices} devices that read"):
-        trainer.set_state(halfway)
+
+
+@needs_operators
+def test_another_number_of_devices_goes_on_with_the_videos_that_come_next(videos: Path) -> None:
+    with opened(videos, devices=2, shuffle=1) as two, opened(videos, batch_size=4, shuffle=1) as one:
+        read = [records(trainer, devices) for trainer, devices in ((two, 2), (one, 1))]
+        assert [*read[0][0], *read[0][1]] == read[1][0]
+        states = two.state(), one.state()
+        one.set_state(states[0])
+        two.set_state(states[1])
+        assert two.state()[POSITION].tolist() == [2, 2] and one.state()[POSITION].tolist() == [4]
+        read = [records(trainer, devices) for trainer, devices in ((two, 2), (one, 1))]
+        assert [*read[0][0], *read[0][1]] == read[1][0]
 
 
 @needs_operators

@@ -130,8 +130,16 @@ def test_weights_go_over_the_fills_which_follow_the_seed() -> None:
         assert not any(name.endswith("_momentum") for name in weights) and "conv1_spatbn_relu_riv" in weights
     with opened(seed=2) as trainer:
         assert (trainer.fetch("conv1_w") != weights["conv1_w"]).any()
-    with opened("cpu", "cpu", seed=2, weights=weights) as trainer:
-        assert same(trainer.weights(), weights) and (trainer.fetch("cpu_1/conv1_w") == weights["conv1_w"]).all()
+    for scope in ("", "gpu_0/", "cpu_1/"):
+        scoped = {scope + name: array for name, array in weights.items()}
+        with opened("cpu", "cpu", seed=2, weights=scoped) as trainer:
+            assert same(trainer.weights(), weights) and (trainer.fetch("cpu_1/conv1_w") == weights["conv1_w"]).all()
+            state = trainer.state()
+            stepped(trainer, 1, devices=2)
+            trainer.set_state({scope + name: array for name, array in state.items()})
+            assert same(trainer.state(), state)
+    with pytest.raises(VmzError, match="conv1_w is there twice"):
+        opened(weights={"gpu_0/conv1_w": weights["conv1_w"], "gpu_1/conv1_w": weights["conv1_w"]})
 
 
 @needs_caffe2
@@ -140,13 +148,21 @@ def test_a_frozen_trunk_stays_and_the_classifier_learns() -> None:
         before = trainer.weights()
         stepped(trainer, 1)
         state = trainer.state()
-    moved = {name for name in before if (before[name] != state[name]).any() and not name.endswith(("_rm", "_riv"))}
+    moved = {name for name in before if (before[name] != state[name]).any()}
     assert moved == {"last_out_L5_w", "last_out_L5_b"}
     assert {name for name in state if name.endswith("_momentum")} == {f"{name}_momentum" for name in moved}
-    with opened(seed=1) as trainer:  # the same gradient as in the whole net
-        stepped(trainer, 1)
+    frozen = dataclasses.replace(TRAINING, freeze="trunk")
+    with open_trainer("pytorch") as other:  # the same features, those of testing, and the same gradient
+        other.load(builder(), frozen, before)
+        stepped(other, 1)
         for name in moved:
-            np.testing.assert_array_equal(trainer.fetch(name), state[name])
+            np.testing.assert_allclose(other.fetch(name), state[name], atol=1e-6, rtol=1e-5)
+        other.set_state(state)
+        weights = other.weights()
+        assert same({name: weights[name] for name in before}, {name: state[name] for name in before})
+    with opened(training=frozen) as trainer:
+        trainer.set_state({**state, "conv1_w_momentum": np.zeros(before["conv1_w"].shape), "vmz_other": np.zeros(1)})
+        assert same(trainer.state(), state)
 
 
 @needs_caffe2
@@ -201,6 +217,7 @@ def test_wrong_states_and_weights_are_named() -> None:
         ({"clip_gradient": 1.5}, "--clip_gradient=1.5"),
         ({"freeze_bn": True}, "--freeze_bn=1"),
         ({"channels_last": True}, "--channels_last=1"),
+        ({"precise_bn": True}, "--precise_bn"),
     ],
 )
 def test_what_the_original_does_not_know_needs_the_other_engine(changes: dict[str, Any], flag: str) -> None:

@@ -123,7 +123,7 @@ def main(argv):
     print("total", total)
     return 0
 
-sys.exit(run_tool(main))
+sys.exit(run_tool(main, several="--alone" not in sys.argv))
 """
 
 
@@ -159,10 +159,22 @@ def test_one_sentence_and_one_status(failing: int) -> None:
     assert not any("Traceback" in errors or "cannot reach" in errors for _, _, errors in found)
 
 
-def test_a_wrong_flag_is_told_by_the_first() -> None:
+def test_a_wrong_flag_is_told_by_one() -> None:
     found = processes(2, "--fale=1")
     assert [status for status, _, _ in found] == [2, 2]
-    assert "--fale=1" in found[0][2] and found[1][2] == ""
+    assert sorted("--fale=1" in errors for _, _, errors in found) == [False, True]
+    assert sorted(len(errors.splitlines()) for _, _, errors in found) == [0, 1]
+
+
+def test_a_tool_for_one_process_refuses_several() -> None:
+    found = processes(2, "--alone")
+    assert [status for status, _, _ in found] == [2, 2] and [output for _, output, _ in found] == ["", ""]
+    assert "does its work in one process; start it without torchrun" in found[0][2] and found[1][2] == ""
+
+
+def test_help_in_all_processes() -> None:
+    found = processes(2, "--help")
+    assert [status for status, _, _ in found] == [0, 0] and "--fail" in found[0][1]
 
 
 def test_a_wrong_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,11 +95,18 @@ def is_training_state(name: str) -> bool:
     return TRAINING_STATE.fullmatch(name) is not None
 
 
-def check(report: Report, source: str, new_head: bool = False, allow_partial: bool = False) -> None:
+def check(
+    report: Report,
+    source: str,
+    new_head: bool = False,
+    allow_partial: bool = False,
+    classifier: Optional[str] = None,
+) -> None:
     """Refuse a checkpoint that would leave random weights where trained ones are meant.
 
     source: the file, for the message. new_head: the classifier (last_out_L*, pred_logit) may stay new, for
-    fine-tuning. allow_partial: everything may, because the user said so (--allow_partial_load). VmzError otherwise.
+    fine-tuning. classifier: its name where it has another one (--pred_layer_name). allow_partial: everything may,
+    because the user said so (--allow_partial_load). VmzError otherwise.
     """
     if allow_partial:
         return
@@ -110,7 +117,8 @@ def check(report: Report, source: str, new_head: bool = False, allow_partial: bo
         raise VmzError(
             f"{source} fills none of the network's {len(left)} blobs; it holds {_some(report.unused)}; {advice}"
         )
-    trunk = [name for name in left if not HEAD.fullmatch(name)]
+    own = {f"{classifier}_w", f"{classifier}_b"}
+    trunk = [name for name in left if not HEAD.fullmatch(name) and name not in own]
     if trunk:
         shapes = "".join(
             f"; {name} is {have} there and {want} here" for name, (have, want) in list(report.mismatched.items())[:1]

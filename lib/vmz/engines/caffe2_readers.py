@@ -9,8 +9,7 @@ import numpy as np
 from vmz.engines.caffe2_faults import Faults
 from vmz.engines.caffe2_training_net import ParallelNet
 from vmz.engines.caffe2_workspace import Workspace
-from vmz.engines.trainer import classes_of
-from vmz.errors import VmzError
+from vmz.engines.trainer import classes_of, divided
 from vmz.netdef.builder import device_option, get_arguments, make_argument
 from vmz.netdef.protos import CPU, NetDef
 
@@ -73,13 +72,9 @@ class Readers:
         return np.array([workspace.fetch(blob).item() for blob in self._positions], np.int64)
 
     def move(self, workspace: Workspace, positions: np.ndarray) -> None:
-        """Begin at these positions, in a net yet to be made. VmzError for those of another number of readers."""
-        positions = np.asarray(positions, np.int64).reshape(-1)
-        if len(positions) != len(self):
-            raise VmzError(
-                f"the state is of {len(positions)} devices that read, this run has {len(self)}; go on with as many"
-            )
-        self._first = positions
+        """Begin at these positions, in a net yet to be made; of another number of readers, see `divided`."""
+        given = [int(videos) for videos in np.asarray(positions).reshape(-1)]
+        self._first = np.array(divided(given, len(self)), np.int64)
         self.start(workspace)
         workspace.run_once(self._opening)
 

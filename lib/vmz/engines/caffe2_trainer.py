@@ -14,18 +14,19 @@ from vmz.engines.caffe2_faults import Faults
 from vmz.engines.caffe2_readers import Readers
 from vmz.engines.caffe2_workspace import Workspace, parse_device, seed_ops
 from vmz.engines.trainer import (
+    FOREIGN,
     ITERATION,
     MOMENTUM_SUFFIX,
     POSITION,
-    RANDOM_STATE,
     Build,
     Step,
     Trainer,
     Training,
     check_classes,
+    without_scopes,
 )
 from vmz.errors import UsageError, VmzError
-from vmz.netdef.builder import device_option
+from vmz.netdef.builder import device_option, unscoped
 from vmz.netdef.protos import CPU, CUDA, NetDef
 from vmz.video.faults import BadVideo, EndedEarly
 
@@ -54,10 +55,13 @@ class Caffe2Trainer(Trainer):
         self._created = False
         self._failure = ""
 
+    def check(self, training: Training) -> None:
+        _refuse_what_caffe2_lacks(training, on_gpu=self._devices[0].device_type == CUDA)
+
     def load(
         self, build: Build, training: Training, weights: Optional[Mapping[str, np.ndarray]] = None, seed: int = 0
     ) -> None:
-        _refuse_what_caffe2_lacks(training, on_gpu=self._devices[0].device_type == CUDA)
+        self.check(training)
         self.close()
         ids = [device.device_id for device in self._devices]
         nets = caffe2_training_net.emit(build, ids, self._devices[0].device_type, training)
@@ -67,10 +71,11 @@ class Caffe2Trainer(Trainer):
         self._readers = Readers(nets, seed)
         self._workspace.run_once(init_net)
         self._readers.start(self._workspace)
-        for name in weights or {}:
+        given = without_scopes(weights or {})
+        for name in given:
             if name not in self._parameters():
                 raise VmzError(f"the network has no parameter {name}; are these the weights of another network?")
-        self._give_to_all(weights or {})
+        self._give_to_all(given)
 
     def feed(self, blob: str, array: np.ndarray, device: int = 0) -> None:
         nets = self._loaded()
@@ -131,12 +136,13 @@ class Caffe2Trainer(Trainer):
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         self._loaded()
+        state = without_scopes(state)
         needed = [*self._parameters(), *self._momenta(), ITERATION, *([POSITION] if self._readers else [])]
         missing = [name for name in needed if name not in state]
         if missing:
             raise VmzError(f"the state lacks blob {missing[0]}; is it of another network, or a file of weights only?")
-        known = {*needed, POSITION, RANDOM_STATE, *(name + MOMENTUM_SUFFIX for name in self._parameters())}
-        unknown = [name for name in state if name not in known]
+        known = {*needed, *(name + MOMENTUM_SUFFIX for name in self._parameters())}
+        unknown = [name for name in state if name not in known and not name.startswith(FOREIGN)]
         if unknown:
             raise VmzError(f"the state holds blob {unknown[0]}, which the network lacks; is it of another network?")
         if self._readers:
@@ -214,11 +220,11 @@ class Caffe2Trainer(Trainer):
     def _parameters(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the parameters and running statistics by their names, without scope."""
         network = self._loaded().devices[0]
-        return {_short(blob): tuple(shape) for blob, shape in [*network.params, *network.computed_params]}
+        return {unscoped(blob): tuple(shape) for blob, shape in [*network.params, *network.computed_params]}
 
     def _momenta(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the momenta by their names, without scope: a parameter that does not learn has none."""
-        learning = {_short(blob) for blob in self._loaded().param_to_grad}
+        learning = {unscoped(blob) for blob in self._loaded().param_to_grad}
         return {name + MOMENTUM_SUFFIX: shape for name, shape in self._parameters().items() if name in learning}
 
     def _give_to_all(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -257,12 +263,9 @@ def _refuse_what_caffe2_lacks(training: Training, on_gpu: bool) -> None:
         f"--clip_gradient={training.clip_gradient:g}": training.clip_gradient > 0,
         "--freeze_bn=1": training.freeze_bn,
         "--channels_last=1": training.channels_last,
+        "--precise_bn": training.precise_bn,
         "--deterministic=1 on a GPU": training.deterministic and on_gpu,
     }
     for flag, asked in lacking.items():
         if asked:
             raise UsageError(f"{flag} needs --engine=pytorch: Caffe2 trains as the original did")
-
-
-def _short(blob: str) -> str:
-    return blob.rpartition("/")[2]

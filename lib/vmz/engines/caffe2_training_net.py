@@ -140,7 +140,10 @@ def _splice(helper: Any, network: Trainable, frozen: bool) -> list[Any]:
 
 
 def _classifier_alone(net: Any) -> tuple[Any, set[str]]:
-    """The net with its gradients ending where the classifier begins, and the blobs that the classifier reads."""
+    """The net with its gradients ending where the classifier begins, and the blobs that the classifier reads.
+
+    In front of it batch norm is that of testing: what learns is a classifier of the features that testing sees.
+    """
     ops = list(net.op)
     first = max(number for number, op in enumerate(ops) if op.type == "FC")
     features = ops[first].input[0]
@@ -148,8 +151,20 @@ def _classifier_alone(net: Any) -> tuple[Any, set[str]]:
     stop.device_option.CopyFrom(ops[first].device_option)
     copy = NetDef.FromString(net.SerializeToString())
     del copy.op[:]
-    copy.op.extend([*ops[:first], stop, *ops[first:]])
+    copy.op.extend([*map(_with_running_statistics, ops[:first]), stop, *ops[first:]])
     return copy, {blob for op in ops[first:] for blob in op.input}
+
+
+def _with_running_statistics(op: Any) -> Any:
+    """A SpatialBN as it is in testing: it uses its running statistics and leaves them. Any other op as it is."""
+    if op.type != "SpatialBN":
+        return op
+    copy = OperatorDef.FromString(op.SerializeToString())
+    del copy.output[1:]
+    for argument in copy.arg:
+        if argument.name == "is_test":
+            argument.i = 1
+    return copy
 
 
 def _add_update(helper: Any, training: Training) -> None:

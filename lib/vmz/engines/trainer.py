@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Callable, Optional, Protocol
@@ -12,11 +12,13 @@ import numpy as np
 
 from vmz.engines.schedule import Schedule
 from vmz.errors import UsageError, VmzError
+from vmz.netdef.builder import unscoped
 
 MOMENTUM_SUFFIX = "_momentum"
 ITERATION = "optimizer_iteration"  # int64 (1,): Caffe2's own name of the iteration count
 POSITION = "vmz_position"  # int64 (ranks,): videos that each rank's reader has given, where there is a reader
 RANDOM_STATE = "vmz_random_state"  # uint8: the engine's random state, in a form of its own
+FOREIGN = "vmz_"  # what begins so belongs to an engine or a workflow, not to the network
 PRECISIONS = ("fp32", "bf16", "fp16")
 FREEZES = ("none", "trunk")
 
@@ -52,9 +54,10 @@ class Training:
 
     schedule: its base_rate is already that of all devices together. weight_decay: of the blobs in `weights` of the
     network. accumulation: batches of each device that make one iteration; they count as so many devices. freeze
-    "trunk": only the classifier learns. freeze_bn: SpatialBN normalises by its running statistics and leaves them.
-    clip_gradient: the largest L2 norm of the gradient of all parameters together, 0 for any. abort_loss: the loss above
-    which training stops. channels_last: clips and weights lie channels last in memory; the same sums in another order.
+    "trunk": only the classifier learns, on the features that testing sees. freeze_bn: SpatialBN normalises by its
+    running statistics and leaves them. clip_gradient: the largest L2 norm of the gradient of all parameters together,
+    0 for any. abort_loss: the loss above which training stops. channels_last: clips and weights lie channels last in
+    memory; the same sums in another order. precise_bn: recompute_statistics will be called.
     """
 
     schedule: Schedule
@@ -69,6 +72,7 @@ class Training:
     abort_loss: float = 40.0
     deterministic: bool = False
     channels_last: bool = False
+    precise_bn: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,26 @@ def classes_of(arguments: Mapping[str, Any]) -> int:
     return 0 if arguments.get("do_multi_label", 0) else int(arguments.get("num_of_class", 0))
 
 
+def without_scopes(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same arrays, named as in checkpoints. VmzError for two of one name, as of two devices: which one counts?"""
+    found: dict[str, np.ndarray] = {}
+    for name, array in arrays.items():
+        if unscoped(name) in found:
+            raise VmzError(f"blob {unscoped(name)} is there twice, once as {name}; give one device's blobs")
+        found[unscoped(name)] = array
+    return found
+
+
+def divided(positions: Sequence[int], readers: int) -> list[int]:
+    """Where each of `readers` readers continues when `positions` are those of the readers that there were before.
+
+    The same number of readers: where they were. Another: the videos given so far, in equal shares.
+    """
+    if len(positions) == readers:
+        return list(positions)
+    return [sum(positions) // readers] * readers
+
+
 class Trainer(ABC):
     """Trains one network on the devices it was opened for. Blobs are named without scope, as in checkpoints."""
 
@@ -108,8 +132,13 @@ class Trainer(ABC):
     ) -> None:
         """Build the network for each device, fill it by its init net (with `seed`), and put `weights` over that.
 
-        Raises UsageError for a `training` that this engine cannot do, VmzError for weights that do not fit.
+        `weights` may be named with the scope of any device, or without. Raises UsageError for a `training` that this
+        engine cannot do, VmzError for weights that do not fit.
         """
+
+    def check(self, training: Training) -> None:
+        """Raise the UsageError of `load` for a `training` that this engine cannot do, before any file is read."""
+        return
 
     @abstractmethod
     def feed(self, blob: str, array: np.ndarray, device: int = 0) -> None:
@@ -132,7 +161,8 @@ class Trainer(ABC):
 
     @abstractmethod
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from a `state()`. VmzError, naming the blob, for one that lacks something or is of another network."""
+        """Go on from a `state()`, whose blobs may be named with a scope too. VmzError, naming the blob, for one that
+        lacks something or is of another network."""
 
     @abstractmethod
     def weights(self) -> dict[str, np.ndarray]:

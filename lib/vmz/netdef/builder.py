@@ -57,6 +57,11 @@ def device_option(device_type: int = CPU, device_id: int = 0) -> Any:
     return DeviceOption(device_type=device_type, device_id=device_id)
 
 
+def unscoped(blob: str) -> str:
+    """The name of a blob without its device scope, as in checkpoints: "conv1_w" for "gpu_0/conv1_w"."""
+    return blob.rpartition("/")[2]
+
+
 class NetBuilder:
     """Adds ops to `net` and fills to `init_net`, and remembers which blobs are parameters.
 

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Callable, NoReturn, Optional
 
 from vmz.engines.caffe2_here import NoCaffe2Error
@@ -79,9 +80,7 @@ class Parser(argparse.ArgumentParser):
             )
 
     def _refused(self, message: str) -> UsageError:
-        error = UsageError(message)
-        error.told = distributed.rank() > 0  # the first of several processes has the same command line
-        return error
+        return UsageError(message)
 
     @contextmanager
     def _without_defaults(self) -> Iterator[None]:
@@ -189,15 +188,21 @@ def shown(error: object) -> str:
     return "\n".join(map(printable, str(error).split("\n")))
 
 
-def run_tool(main: Main, argv: Optional[Sequence[str]] = None) -> int:
+def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = False) -> int:
     """Call `main(argv)` and return the exit status: its own, 1 for a failure, 2 for wrong usage, 130 when interrupted.
 
+    several: the tool shares its work among the processes that torchrun starts; one that does not refuses them.
     An error is printed as one sentence on stderr; `--debug` among the arguments shows its traceback instead.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = any(argument.startswith("--deb") and "--debug".startswith(argument) for argument in arguments)
     try:
-        return main(arguments)
+        if not several and distributed.world_size() > 1:
+            error = UsageError(f"{Path(sys.argv[0]).name} does its work in one process; start it without torchrun")
+            error.told = distributed.rank() > 0  # they all raise it, and are not joined
+            raise error
+        with distributed.joined():  # of several processes the first to fail says why
+            return main(arguments)
     except VmzError as error:
         if debug:
             raise

@@ -66,6 +66,9 @@ def joined() -> Iterator[None]:
         group.wait("joined", group.world)
         yield
         group.leave()
+    except SystemExit:  # --help, in all of them
+        group.leave()
+        raise
     except BaseException as error:
         elsewhere = group.fail(error)
         if elsewhere is None:

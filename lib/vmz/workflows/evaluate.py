@@ -33,7 +33,7 @@ from vmz.workflows import distributed
 from vmz.workflows.batches import OPTIONAL_OUTPUTS, Batches, SlicedBatches, WholeBatches
 from vmz.workflows.data_check import DataReport, check_data, print_warnings
 from vmz.workflows.label_names import read_label_names
-from vmz.workflows.options import device_name, model_config, resolution_of, video_input_arguments
+from vmz.workflows.options import device_name, device_names, model_config, resolution_of, video_input_arguments
 from vmz.workflows.published import published_account
 from vmz.workflows.scores import Scores, figures_line, intervals, merge, named_lines, summarise
 
@@ -263,7 +263,7 @@ def load_weights(model: Model, options: argparse.Namespace) -> tuple[Weights, Op
     weights, report = matching.match(
         load(path, options.db_type), wanted, center_init=bool(options.center_init), bgr2rgb=bool(options.bgr2rgb)
     )
-    matching.check(report, path, allow_partial=bool(options.allow_partial_load))
+    matching.check(report, path, allow_partial=bool(options.allow_partial_load), classifier=model.config.last_layer)
     return weights, report
 
 
@@ -340,7 +340,7 @@ def environment(options: argparse.Namespace) -> dict[str, str]:
     return {
         "vmz": __version__,
         "engine": options.engine,
-        "device": device_name(options),
+        "device": ", ".join(device_names(options)),
         "processes": str(distributed.world_size()),
         "torch": str(torch.__version__),
         "numpy": np.__version__,

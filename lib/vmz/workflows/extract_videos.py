@@ -271,8 +271,9 @@ def _feature_names(options: argparse.Namespace) -> list[str]:
     if unknown or options.sanity_check or options.test_data:
         what = unknown[0] if unknown else "--sanity_check=1" if options.sanity_check else "--test_data"
         raise UsageError(f"{what} does not go with --videos, whose clips have times (always written) and no labels")
-    if options.input_type:
-        raise UsageError(f"--input_type={options.input_type} does not go with --videos, which gives RGB clips only")
+    for flag in ("input_type", "image_as_input"):
+        if getattr(options, flag):
+            raise UsageError(f"--{flag}={getattr(options, flag)} does not go with --videos, which gives RGB clips only")
     return names
 
 

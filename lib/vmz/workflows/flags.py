@@ -77,7 +77,7 @@ MODEL_FLAGS = {
     "use_dropout": Flag(switch, 0, "dropout before the classifier"),
     "conv1_temporal_stride": Flag(positive, 1, "temporal stride of the first layer"),
     "conv1_temporal_kernel": Flag(positive, 3, "temporal kernel of the first layer: 3 or 5"),
-    "use_convolutional_pred": Flag(switch, 0, "fully convolutional head, for crops 128, 256 and 320"),
+    "use_convolutional_pred": Flag(switch, 0, "fully convolutional head, for crops 128, 256 and 320 (testing only)"),
     "use_pool1": Flag(switch, 0, "max pool after the first layer, for crops of 224 and more"),
     "pred_layer_name": Flag(str, None, "name of the classifier's blob; last_out_L<num_labels> when not given"),
     "use_cudnn": Flag(
@@ -101,6 +101,11 @@ READER_FLAGS = {
     "batch_size": Flag(positive, 6, "videos a batch (clips a batch: times clip_per_video and crop_per_clip)"),
     "num_decode_threads": Flag(positive, 4, "threads that decode ahead of the net"),
     "use_local_file": Flag(switch, 0, "the LMDB holds paths of videos, not their bytes"),
+    "image_as_input": Flag(
+        switch,
+        0,
+        "1: the LMDB holds images, each a clip of one frame (--clip_length_rgb=1 --clip_per_video=1, for r2d and r2df)",
+    ),
     "input_type": Flag(
         int, 0, "what the network sees, 0: RGB, 1: optical flow. (2: audio and 3: both are not here yet)", (0, 1)
     ),
@@ -135,8 +140,8 @@ ENGINE_FLAGS = {
     "engine": Flag(
         str,
         "pytorch",
-        "what runs the net; caffe2 needs .venv-caffe2 (make setup-caffe2). The environment variable VMZ_ENGINE sets "
-        "the default",
+        "what runs the net; caffe2 needs .venv-caffe2 (make setup-caffe2), and trains in one process, without "
+        "torchrun. The environment variable VMZ_ENGINE sets the default",
         ENGINES,
         default_engine,
     ),
@@ -224,17 +229,37 @@ BEYOND_FLAGS = {
     "shuffle": Flag(switch, 0, "1: each pass over the LMDB in an order of its own; 0: in the order of its keys"),
     "random_mirror": Flag(switch, 1, "0: clips are not mirrored, for classes such as left and right"),
     "use_full_ft": Flag(switch, 1, "0: train the classifier only, on top of a frozen trunk"),
-    "freeze_bn": Flag(switch, 0, "1: batch norm by its running statistics, which stay as they are"),
-    "precise_bn": Flag(not_negative, 0, "recompute the running statistics over so many batches before each evaluation"),
-    "schedule": Flag(str, "step", "of the learning rate: steps, or half a cosine down to 0", POLICIES),
-    "warmup_epochs": Flag(float, 0.0, "epochs of linear rise of the learning rate"),
-    "accumulation_steps": Flag(
-        positive, 1, "batches of each device that make one iteration; they count as so many times the devices"
+    "freeze_bn": Flag(
+        switch, 0, "1: batch norm by its running statistics, which stay as they are (--engine=pytorch only)"
     ),
-    "precision": Flag(str, "fp32", "of the forward and backward pass; parameters are float32", PRECISIONS),
-    "clip_gradient": Flag(float, 0.0, "largest L2 norm of the whole gradient; 0: any"),
-    "deterministic": Flag(switch, 0, "1: only kernels that give the same result each time (on a GPU; slower)"),
-    "channels_last": Flag(switch, 0, "1: clips and weights lie channels last in memory, which is mostly faster"),
+    "precise_bn": Flag(
+        not_negative,
+        0,
+        "recompute the running statistics over so many batches before each evaluation (--engine=pytorch only)",
+    ),
+    "schedule": Flag(
+        str, "step", "of the learning rate: step, or cosine, half of one down to 0 (--engine=pytorch only)", POLICIES
+    ),
+    "warmup_epochs": Flag(float, 0.0, "epochs of linear rise of the learning rate (--engine=pytorch only)"),
+    "accumulation_steps": Flag(
+        positive,
+        1,
+        "batches of each device that make one iteration; they count as so many times the devices (--engine=pytorch "
+        "only)",
+    ),
+    "precision": Flag(
+        str,
+        "fp32",
+        "of the forward and backward pass; parameters are float32. bf16 and fp16: --engine=pytorch only",
+        PRECISIONS,
+    ),
+    "clip_gradient": Flag(float, 0.0, "largest L2 norm of the whole gradient; 0: any (--engine=pytorch only)"),
+    "deterministic": Flag(
+        switch, 0, "1: only kernels that give the same result each time (on a GPU: slower, and --engine=pytorch only)"
+    ),
+    "channels_last": Flag(
+        switch, 0, "1: clips and weights lie channels last in memory, which is mostly faster (--engine=pytorch only)"
+    ),
     "early_stop": Flag(
         not_negative,
         0,

@@ -31,7 +31,7 @@ from vmz.workflows.flags import (
 from vmz.workflows.settings import TESTING, TRAINING, Resolution, Use, resolve
 
 # Arguments of VideoInput that the original has not: written only where they are not 0, for its nets have no such ones.
-BEYOND_THE_ORIGINAL = ("max_frames", "autorotate", "original_start_faults")
+BEYOND_THE_ORIGINAL = ("max_frames", "autorotate", "original_start_faults", "image_as_input")
 
 
 def add_flags(

@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-import numpy as np
-
-from vmz.checkpoints import matching
-from vmz.checkpoints.files import file_type, load, load_about
+from vmz.checkpoints.files import file_type, load_about
 from vmz.engines.registry import open_trainer
 from vmz.engines.trainer import Step, Trainer, Training
 from vmz.errors import UsageError, VmzError
@@ -28,7 +25,7 @@ from vmz.video.records import key_text
 from vmz.workflows import distributed, training_plan
 from vmz.workflows.evaluate import Evaluation, environment, evaluate_weights, foreign_label
 from vmz.workflows.label_names import read_label_names
-from vmz.workflows.options import device_names, model_config, resolution_of
+from vmz.workflows.options import device_names, gpu_numbers, model_config, resolution_of
 from vmz.workflows.own_checkpoints import evaluation_protocol
 from vmz.workflows.signals import StopRequest
 from vmz.workflows.training_board import Board
@@ -36,6 +33,7 @@ from vmz.workflows.training_checkpoints import BEST, LATEST, Checkpoints, Saved,
 from vmz.workflows.training_history import History, epoch_line, figures_text
 from vmz.workflows.training_nets import builder
 from vmz.workflows.training_plan import Plan, make_plan
+from vmz.workflows.training_start import forward_net, initial_weights
 
 
 @dataclass(frozen=True)
@@ -85,11 +83,11 @@ class Trained:
 def dry_run(options: argparse.Namespace) -> dict[str, Any]:
     """The plan of a run: nets are built, sizes worked out, no data needed."""
     videos = _videos(options) if options.train_data and Path(options.train_data).exists() else 0
-    devices = len(device_names(options)) * distributed.world_size()
+    devices = _devices(options)
     training_plan.fit_batch(options, devices, videos)
     a_pass = videos or options.batch_size * devices * options.accumulation_steps * training_plan.UNKNOWN_PASS
     plan = make_plan(options, devices, a_pass)
-    return training_plan.describe(plan, _forward_net(options), options, videos)
+    return training_plan.describe(plan, forward_net(options), options, videos)
 
 
 def train(options: argparse.Namespace) -> Trained:
@@ -102,23 +100,29 @@ def train(options: argparse.Namespace) -> Trained:
         raise UsageError("--train_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     devices = device_names(options)
     videos = 0 if options.epoch_size else _videos(options)
-    training_plan.fit_batch(options, len(devices) * distributed.world_size(), videos)
-    plan = make_plan(options, len(devices) * distributed.world_size(), videos)
+    training_plan.fit_batch(options, _devices(options), videos)
+    plan = make_plan(options, _devices(options), videos)
     if videos and not distributed.rank():
         print(training_plan.one_pass(plan, videos), flush=True)
-    training_plan.describe(plan, _forward_net(options), options, 0)  # refuses clips that the layers do not fit
+    training_plan.describe(plan, forward_net(options), options, 0)  # refuses clips that the layers do not fit
     with distributed.joined(), open_trainer(options.engine, devices) as trainer:
+        trainer.check(training(options, plan))
         return _Run(options, plan, trainer).complete()
+
+
+def _devices(options: argparse.Namespace) -> int:
+    """Devices that train, of all processes together: each reads and trains on batches of its own."""
+    if options.engine == "caffe2" and distributed.world_size() > 1:
+        raise UsageError(
+            "--engine=caffe2 trains in one process, on several GPUs with --num_gpus=N; start it without torchrun, or "
+            "train with --engine=pytorch"
+        )
+    return len(device_names(options)) * distributed.world_size()
 
 
 def _videos(options: argparse.Namespace) -> int:
     with VideoDatabase(options.train_data) as database:
         return len(database)
-
-
-def _forward_net(options: argparse.Namespace) -> Model:
-    """The training network on its own, as the plan looks at it."""
-    return build(model_config(options), is_test=False, use_cudnn=bool(options.use_cudnn))
 
 
 class _Run:
@@ -191,7 +195,7 @@ class _Run:
         self.trainer.load(build_network, training(options, self.plan), weights, seed=options.seed)
         if saved is None:
             return
-        state = placed(saved, distributed.world_size(), options.batch_size, options.accumulation_steps)
+        state = placed(saved, _devices(options), options.batch_size, options.accumulation_steps)
         self.trainer.set_state(state)
         self.iteration = saved.iteration
         if saved.run:
@@ -352,28 +356,8 @@ def training(options: argparse.Namespace, plan: Plan) -> Training:
         clip_gradient=options.clip_gradient,
         deterministic=bool(options.deterministic),
         channels_last=bool(options.channels_last),
+        precise_bn=bool(options.precise_bn),
     )
-
-
-def initial_weights(options: argparse.Namespace, say: bool) -> Optional[dict[str, np.ndarray]]:
-    """What --load_model_path initialises the network with, fitted to it; None where there is no such file.
-
-    The classifier may be missing: it is new in fine-tuning. Raises VmzError for a file that lacks more.
-    """
-    if not options.load_model_path:
-        return None
-    model = _forward_net(options)
-    blobs = load(options.load_model_path, options.db_type)
-    weights, report = matching.match(
-        blobs,
-        [*model.params, *model.computed_params],
-        center_init=bool(options.center_init),
-        bgr2rgb=bool(options.bgr2rgb),
-    )
-    matching.check(report, options.load_model_path, new_head=True, allow_partial=bool(options.allow_partial_load))
-    if say:
-        print(f"{options.load_model_path}: {report.summary()}", flush=True)
-    return weights
 
 
 def refuse_foreign_labels(options: argparse.Namespace, error: Exception) -> None:
@@ -386,8 +370,10 @@ def refuse_foreign_labels(options: argparse.Namespace, error: Exception) -> None
 
 
 def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:
-    """The flags of test_net for the evaluation after an epoch."""
+    """The flags of test_net for the evaluation after an epoch; of several devices of a process the first tests."""
+    gpus = gpu_numbers(options)
     changes: dict[str, Any] = {
+        **({"gpus": str(gpus[0])} if gpus and len(device_names(options)) > 1 else {}),
         "batch_size": options.test_batch_size,
         "crop_per_inference": 0,
         "get_video_id": 0,

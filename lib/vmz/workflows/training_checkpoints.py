@@ -133,7 +133,7 @@ def read(path: Path, iterations_per_epoch: int) -> Saved:
     return Saved(path, state, run)
 
 
-def placed(saved: Saved, ranks: int, batch_size: int, accumulation: int) -> dict[str, np.ndarray]:
+def placed(saved: Saved, devices: int, batch_size: int, accumulation: int) -> dict[str, np.ndarray]:
     """The state with a POSITION that fits this run's accumulation steps.
 
     A run may go on with other numbers of processes and accumulation steps as long as their product is the same; where
@@ -142,5 +142,5 @@ def placed(saved: Saved, ranks: int, batch_size: int, accumulation: int) -> dict
     """
     state = dict(saved.state)
     if POSITION not in state or saved.run.get("accumulation_steps", accumulation) != accumulation:
-        state[POSITION] = np.full(ranks, saved.iteration * batch_size * accumulation, np.int64)
+        state[POSITION] = np.full(devices, saved.iteration * batch_size * accumulation, np.int64)
     return state

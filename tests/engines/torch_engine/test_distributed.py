@@ -15,9 +15,8 @@ import torch
 
 from tests.engines.small_training import write_videos
 from tests.processes import ONE_THREAD, python
-from vmz.engines.torch_engine.batches import divided
 from vmz.engines.torch_engine.distributed import Ranks, _buckets
-from vmz.engines.trainer import ITERATION, POSITION
+from vmz.engines.trainer import ITERATION, POSITION, divided
 
 ROOT = Path(__file__).resolve().parents[3]
 WORLDS = (1, 2, 4)

@@ -171,13 +171,3 @@ def reader_seed(ranks: Ranks) -> int:
     drawn = torch.tensor([int.from_bytes(os.urandom(4), "little") >> 1 or 1], dtype=torch.int64, device=ranks.device)
     ranks.follow({"seed": drawn})
     return int(drawn)
-
-
-def divided(positions: Sequence[int], ranks: int) -> list[int]:
-    """Where each of `ranks` readers goes on when `positions` are those of the ranks that there were before.
-
-    The same number of ranks: where they were. Another: the videos given so far, in equal shares.
-    """
-    if len(positions) == ranks:
-        return list(positions)
-    return [sum(positions) // ranks] * ranks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,6 +36,28 @@ def computing(precision: str, device: torch.device) -> Iterator[None]:
     else:
         with torch.autocast(device_type=device.type, dtype=HALF[precision]):
             yield
+
+
+@contextmanager
+def differentiating(precision: str, device: torch.device) -> Iterator[None]:
+    """For a backward pass.
+
+    With AMX oneDNN's bf16 gradient of a convolution's weights is not finite, or wrong, where the channels are no
+    multiple of 16 (PyTorch 2.13: 64 channels to 17 at 56 x 56). PyTorch's own kernel is slower, and right.
+    """
+    if precision == "fp32" or device.type != "cpu" or not _has_amx():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it speaks of Intel's GPUs
+        with torch.backends.mkldnn.flags(enabled=False):
+            yield
+
+
+def _has_amx() -> bool:
+    """Whether PyTorch knows this CPU's AMX: versions that do not know it do not use it."""
+    known = getattr(getattr(torch, "cpu", None), "_is_amx_tile_supported", None)
+    return bool(known is not None and known())
 
 
 @contextmanager

@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 
 from vmz.engines.engine import full_name
-from vmz.engines.torch_engine.batches import Batches, divided, reader_seed
+from vmz.engines.torch_engine.batches import Batches, reader_seed
 from vmz.engines.torch_engine.distributed import Ranks, SharedGradients
 from vmz.engines.torch_engine.engine import located
 from vmz.engines.torch_engine.fills import run_fills
 from vmz.engines.torch_engine.precise_norm import gather_statistics
-from vmz.engines.torch_engine.precision import LossScale, check_precision, computing, reproducible
+from vmz.engines.torch_engine.precision import LossScale, check_precision, computing, differentiating, reproducible
 from vmz.engines.torch_engine.sgd import MomentumSGD
 from vmz.engines.torch_engine.training_net import import_training_net
 from vmz.engines.trainer import (
+    FOREIGN,
     FREEZES,
     ITERATION,
     MOMENTUM_SUFFIX,
@@ -30,13 +31,14 @@ from vmz.engines.trainer import (
     Step,
     Trainer,
     Training,
+    divided,
+    without_scopes,
 )
 from vmz.errors import UsageError, VmzError
-from vmz.netdef.builder import device_option
+from vmz.netdef.builder import device_option, unscoped
 
 SCOPE = "gpu_0"
 LOSS_SCALE = "vmz_loss_scale"  # float32 (2,), with precision fp16: see precision.LossScale
-FOREIGN = "vmz_"  # what begins so belongs to an engine or a workflow, not to the network
 FAILURES = (RuntimeError, ValueError, IndexError, TypeError)
 
 
@@ -68,15 +70,18 @@ class TorchTrainer(Trainer):
         self._values: dict[str, Tensor] = {}  # parameters and running statistics by full name, as the module has them
         self._results: dict[str, Tensor] = {}
 
+    def check(self, training: Training) -> None:
+        _check(training, self._ranks.device)
+
     def load(
         self, build: Build, training: Training, weights: Optional[Mapping[str, np.ndarray]] = None, seed: int = 0
     ) -> None:
         self._close_batches()
         self._drop()
-        _check(training, self._ranks.device)
+        self.check(training)
         model = build(SCOPE, device_option(), 1 / (self._ranks.world * training.accumulation))
         values = run_fills(model.param_init_net, seed)
-        for name, array in (weights or {}).items():
+        for name, array in without_scopes(weights or {}).items():
             _put(values[full_name(name, values)], name, array, "the network")
         layout = torch.channels_last_3d if training.channels_last else torch.contiguous_format
         self._values = self._laid_out(values, [blob for blob, _ in model.computed_params], layout)
@@ -155,7 +160,8 @@ class TorchTrainer(Trainer):
             self._shared.last_batch()
         objective = results[net.objective].float().sum() * self._loss_scale.factor
         try:
-            objective.backward()  # type: ignore[no-untyped-call]
+            with differentiating(training.precision, self._ranks.device):
+                objective.backward()  # type: ignore[no-untyped-call]
         except FAILURES as error:
             first = str(error).strip().splitlines()[0]
             raise VmzError(f"iteration {number}: the backward pass failed: {first}") from error
@@ -223,7 +229,7 @@ class TorchTrainer(Trainer):
         self._ranks.follow({"statistics": self._statistics})
         state = {
             **self.weights(),
-            **{_short(blob): _array(momentum) for blob, momentum in self._momenta().items()},
+            **{unscoped(blob): _array(momentum) for blob, momentum in self._momenta().items()},
             ITERATION: np.array([self._iteration], np.int64),
             RANDOM_STATE: self._random_state(),
         }
@@ -239,11 +245,15 @@ class TorchTrainer(Trainer):
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         self._loaded()
-        targets = {_short(blob): tensor for blob, tensor in {**self._values, **self._momenta()}.items()}
+        state = without_scopes(state)
+        targets = {unscoped(blob): tensor for blob, tensor in {**self._values, **self._momenta()}.items()}
         wanted = [*targets, ITERATION]
         wanted += [POSITION] * self._batches.is_read + [LOSS_SCALE] * self._loss_scale.is_used
+        idle = {unscoped(blob) for blob in self._momenta()} - {
+            unscoped(blob) + MOMENTUM_SUFFIX for blob in self._net.learning
+        }
         for name in wanted:
-            if name not in state:
+            if name not in state and name not in idle:  # Caffe2 has no momentum for what does not learn
                 raise VmzError(f"the state lacks blob {name}, without which training cannot go on from it")
         for name, array in state.items():
             if name not in wanted and not name.startswith(FOREIGN):
@@ -256,7 +266,8 @@ class TorchTrainer(Trainer):
                 f"the state's blob {RANDOM_STATE} is not the PyTorch engine's; go on with the engine it is of"
             )
         for name, tensor in targets.items():
-            _put(tensor, name, state[name], "the network")
+            if name in state:
+                _put(tensor, name, state[name], "the network")
         self._ranks.follow({**self._values, **self._momenta()})
         self._iteration = int(state[ITERATION][0])
         self._net.masks.seed, self._batches.seed, threads = (int(number) for number in numbers.copy().view(np.int64))
@@ -270,7 +281,7 @@ class TorchTrainer(Trainer):
 
     def weights(self) -> dict[str, np.ndarray]:
         self._loaded()
-        return {_short(blob): _array(tensor) for blob, tensor in self._values.items()}
+        return {unscoped(blob): _array(tensor) for blob, tensor in self._values.items()}
 
     def recompute_statistics(self, batches: int) -> None:
         """As in Trainer: mean and unbiased variance of all values in `batches` batches of every rank together."""
@@ -368,7 +379,3 @@ def _put(target: Tensor, name: str, array: np.ndarray, owner: str) -> None:
 
 def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().cpu().contiguous().numpy().copy()
-
-
-def _short(blob: str) -> str:
-    return blob.rpartition("/")[2]
