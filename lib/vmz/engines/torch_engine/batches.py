@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -46,6 +47,7 @@ class Batches:
         self._failure: Optional[Exception] = None
         self._taken = 0
         self._copies = torch.cuda.Stream(ranks.device) if ranks.device.type == "cuda" else None
+        self._pace = Pace(self._mark) if self._copies is not None else None
         readers = [op for op in read_ops(model.net) if op.type == "VideoInput"]
         if len(readers) > 1:
             raise VmzError(f"a net is trained from one VideoInput, and this one has {len(readers)}")
@@ -75,8 +77,11 @@ class Batches:
     def take(self, batch: int, count: int) -> dict[str, Tensor]:
         """{full name: tensor} of batch number `batch` (from 0) of the `count` that make an iteration.
 
-        Passes on what the reader raises: EndOfData, or VmzError for a bad record.
+        Passes on what the reader raises: EndOfData, or VmzError for a bad record. On a GPU it waits while more than one
+        earlier batch is still to be computed: its memory is for the network, not for a queue of batches.
         """
+        if self._pace is not None:
+            self._pace.keep()
         if not self.is_read:
             return {blob: self._sent(self._part(blob, batch, count)) for blob in self.inputs}
         if self._ahead is None and self._failure is None:
@@ -105,6 +110,8 @@ class Batches:
     def done(self) -> None:
         """The iteration that took the batches since the last done() is done."""
         self.position = self._taken
+        if self._pace is not None:
+            self._pace.marks.clear()
 
     def go_to(self, position: int) -> None:
         """Read on from `position` videos of this rank's stream. Errors of the database come now."""
@@ -118,6 +125,7 @@ class Batches:
         if self._reader is not None:
             self._reader.reader.close()
             self._reader = None
+        self._ahead = self._failure = None
 
     def _placed(self, position: int) -> Any:
         """The net with the VideoInput that reads this rank's share from `position` on."""
@@ -148,6 +156,11 @@ class Batches:
         with torch.cuda.stream(self._copies):
             return _Read({blob: self._sent(arrays[blob]) for blob in self.inputs}, position)
 
+    def _mark(self) -> Any:
+        event = torch.cuda.Event()
+        event.record(torch.cuda.current_stream(self._ranks.device))
+        return event
+
     def _sent(self, array: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(array)
         if self._copies is not None:
@@ -164,6 +177,22 @@ class Batches:
             )
         size = len(rows) // count
         return rows[batch * size : (batch + 1) * size]
+
+
+class Pace:
+    """Keeps a host that only queues work on its device from running ahead of it. mark: an event behind what is queued.
+
+    Each keep() comes after the work of one batch was queued, and waits until all but the last one's is done.
+    """
+
+    def __init__(self, mark: Callable[[], Any]) -> None:
+        self.marks: deque[Any] = deque()
+        self._mark = mark
+
+    def keep(self) -> None:
+        self.marks.append(self._mark())
+        while len(self.marks) > 1:
+            self.marks.popleft().synchronize()
 
 
 def reader_seed(ranks: Ranks) -> int:

@@ -228,14 +228,25 @@ def checked_device(name: str) -> torch.device:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """float32 is float32: PyTorch's TF32 on recent GPUs would cost three digits."""
-    matmul = torch.backends.cuda.matmul
-    before = matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    """float32 is float32: PyTorch's TF32 on recent GPUs would cost three digits.
+
+    The switches are the process's, not the thread's: autograd computes a GPU's gradients in a thread of its own.
+    """
+    switches: list[tuple[Any, str, Any]]
+    matmul: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
+    if hasattr(matmul, "fp32_precision"):  # PyTorch 2.9: one for each, which the old ones do not always override
+        switches = [(part, "fp32_precision", "ieee") for part in (matmul, cudnn.conv, cudnn.rnn)]
+    else:
+        switches = [(part, "allow_tf32", False) for part in (matmul, cudnn)]
+    before = [getattr(part, name) for part, name, _ in switches]
+    for part, name, value in switches:
+        setattr(part, name, value)
     try:
         yield
     finally:
-        matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        for (part, name, _), value in zip(switches, before):
+            setattr(part, name, value)
 
 
 def located(module: GraphModule, inputs: list[Tensor], error: Exception) -> VmzError:
