@@ -13,6 +13,7 @@ from vmz.engines import caffe2_training_net
 from vmz.engines.caffe2_faults import Faults
 from vmz.engines.caffe2_readers import Readers
 from vmz.engines.caffe2_workspace import Workspace, parse_device, seed_ops
+from vmz.engines.labels import check_labels, label_classes
 from vmz.engines.trainer import (
     FOREIGN,
     ITERATION,
@@ -22,7 +23,6 @@ from vmz.engines.trainer import (
     Step,
     Trainer,
     Training,
-    check_classes,
     without_scopes,
 )
 from vmz.errors import UsageError, VmzError
@@ -88,6 +88,7 @@ class Caffe2Trainer(Trainer):
         filled = {output for op in nets.init_net.op for output in op.output}
         if name not in nets.net.external_input or name in filled:
             raise UsageError(f"blob {blob} cannot be fed: it is no input of the network")
+        check_labels(np.asarray(array), label_classes(nets.net, dict(nets.params)).get(name, 0))
         self._workspace.feed(name, array, self._devices[device])
 
     def step(self) -> Step:
@@ -183,7 +184,7 @@ class Caffe2Trainer(Trainer):
         try:
             self._workspace.run(f"{nets.net.name}_readers")
             for number in range(len(nets.scopes)):
-                check_classes(self._of_device(number, "label"), self._readers.classes)
+                check_labels(self._of_device(number, "label"), self._readers.classes)
         except VmzError:
             self._read_failed = len(nets.scopes) > 1
             raise

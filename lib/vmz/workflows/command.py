@@ -220,6 +220,8 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = F
         say(error)
         return 128 + signal.SIGINT
     except Exception as error:
+        if debug and not getattr(error, "told", False):
+            raise
         say(error)
         return error.exit_status if isinstance(error, VmzError) else 1
 

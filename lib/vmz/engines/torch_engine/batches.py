@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from vmz.engines.engine import full_name
+from vmz.engines.labels import check_labels, label_classes
 from vmz.engines.torch_engine.distributed import Ranks
 from vmz.engines.torch_engine.op import read_ops
 from vmz.engines.torch_engine.readers import InputOp, open_readers
-from vmz.engines.trainer import check_classes, classes_of
+from vmz.engines.trainer import classes_of
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.builder import get_arguments, make_argument
 from vmz.netdef.protos import NetDef
@@ -53,6 +54,7 @@ class Batches:
             raise VmzError(f"a net is trained from one VideoInput, and this one has {len(readers)}")
         self.is_read = bool(readers)
         self._classes = classes_of(readers[0].arguments) if readers else 0
+        self._label_classes = label_classes(model.net, dict(model.params))
         if any(op.arg("seed", 0) for op in readers):
             self.seed = 0  # the net's own is used, and is no part of a state
         if self.is_read:
@@ -72,7 +74,9 @@ class Batches:
         """Set an input: the rows of an iteration, those of its batches one after the other."""
         if self.is_read:
             raise UsageError(f"blob {blob} cannot be fed: the network's VideoInput reads it")
-        self._fed[full_name(blob, self.inputs)] = np.array(array)
+        name = full_name(blob, self.inputs)
+        check_labels(np.asarray(array), self._label_classes.get(name, 0))
+        self._fed[name] = np.array(array)
 
     def take(self, batch: int, count: int) -> dict[str, Tensor]:
         """{full name: tensor} of batch number `batch` (from 0) of the `count` that make an iteration.
@@ -149,7 +153,7 @@ class Batches:
         arrays = self._reader.next_batch()
         for blob in self.inputs:
             if blob.rpartition("/")[2] == "label":
-                check_classes(arrays[blob], self._classes)
+                check_labels(arrays[blob], self._classes)
         position = self._reader.reader.position
         if self._copies is None:
             return _Read({blob: self._sent(arrays[blob]) for blob in self.inputs}, position)
