@@ -16,7 +16,9 @@ CAFFE2_STAMP = $(CAFFE2_VENV)/.ready
 OPS_LIBRARY = build/ops/libvmz_ops.so
 OPS_SOURCES = $(shell find ops -type f -not -path 'ops/tests/*')
 # Where Python 3.9, torch 1.10.2 and old numpy and protobuf can tell, and Caffe2 itself; of the tools what runs on it.
-CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints video engines ops report workflows matrix docker)
+CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints video engines ops report workflows features matrix docker)
+# Several tests at a time: most of them wait for processes that they start.
+SEVERAL = -n auto --maxprocesses=4 --dist=worksteal
 CAFFE2_TOOL_TESTS = tests/tools -k "caffe2 or compare"
 
 .PHONY: help setup setup-caffe2 ops lock-caffe2 lock-torch demo demo-train test test-torch test-caffe2 test-all lint format clean
@@ -85,12 +87,13 @@ demo-train: $(STAMP)
 test: test-torch test-caffe2
 
 test-torch: $(STAMP)
-	$(RUN) -m pytest -n auto --maxprocesses=4 --dist=worksteal
+	$(RUN) -m pytest $(SEVERAL)
 
 # In the second environment; a loud line where there is none, and a failure in CI.
 test-caffe2:
 	@if [ -e $(CAFFE2_STAMP) ]; then \
-	    $(CAFFE2_RUN) -m pytest $(CAFFE2_TESTS) && $(CAFFE2_RUN) -m pytest $(CAFFE2_TOOL_TESTS); else \
+	    $(CAFFE2_RUN) -m pytest $(SEVERAL) $(CAFFE2_TESTS) && \
+	    $(CAFFE2_RUN) -m pytest $(SEVERAL) $(CAFFE2_TOOL_TESTS); else \
 	    why="$$(PYTHON39='$(PYTHON39)' scripts/caffe2/find_python39.sh 2>&1 >/dev/null)" && \
 	        why="there is no $(CAFFE2_VENV); make setup-caffe2 makes it"; \
 	    echo "*** NOT TESTED on real Caffe2: $${why#error: }" >&2; [ -z "$$CI" ]; fi

@@ -35,7 +35,8 @@ from vmz.video.opencv import opencv  # noqa: E402
 
 OUTPUT = ROOT / "docs" / "reader_goldens.md"
 NOTES = {
-    STARTS_WHERE_TOLD: "With the argument original_start_faults=1 each of these is identical too (checked).",
+    STARTS_WHERE_TOLD: "With the argument original_start_faults=1 each of these is identical too, or refused where the "
+    "original failed (checked).",
     UNWRITTEN: "With those columns black, as in the original's zeroed buffer, each is identical (checked).",
     REFUSED: "The original could not decode enough frames and gave its last clip again. Here each is an error.",
     READ: "The original wrote past its buffer and died: there is nothing to compare with.",

@@ -117,7 +117,10 @@ def add_published_weights(folder: Path, block: Block) -> None:
         name, file = (re.search(rf"--{flag}[= ](\S+)", command) for flag in ("zoo", "load_model_path"))
         if name is not None and file is not None and not (folder / file[1]).exists():
             zoo.find(name[1])
-            save_pickle(folder / file[1], network_weights(model_config(zoo_options(f"--zoo={name[1]}"))))
+            options = zoo_options(f"--zoo={name[1]}")
+            if options.use_convolutional_pred:  # so it is tested; it was trained with a fully connected classifier
+                options.use_convolutional_pred, options.crop_size = 0, 224
+            save_pickle(folder / file[1], network_weights(model_config(options)))
 
 
 def zoo_options(*argv: str) -> argparse.Namespace:

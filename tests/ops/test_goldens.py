@@ -33,6 +33,6 @@ def test_clips_are_the_original_ones(video, tmp_path):
 def test_all_goldens_are_identical_or_explained(tmp_path):
     counts = Counter(outcome.verdict for video in videos() for outcome in outcomes(video, tmp_path))
     # With Debian's OpenCV, as the goldens' was, all flow is identical; another's may move single pixels.
-    assert counts[IDENTICAL] >= 325
+    assert counts[IDENTICAL] >= 319
     counts[IDENTICAL] += counts.pop(FLOW, 0)
-    assert counts == {IDENTICAL: 391, REFUSED: 62, READ: 11, STARTS_WHERE_TOLD: 10, UNWRITTEN: 2}
+    assert counts == {IDENTICAL: 385, REFUSED: 61, READ: 11, STARTS_WHERE_TOLD: 17, UNWRITTEN: 2}

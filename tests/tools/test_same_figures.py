@@ -99,7 +99,8 @@ def test_figures_that_change_with_the_settings(engine: str, multi_label: Path, t
     figures = run_training(multi_label, tmp_path, f"--engine={engine}", "--multi_label=1")
     checkpoint = tmp_path / "run_best.pkl"
     assert "mAP" in figures and figures_of_test(multi_label, checkpoint, engine) == figures
-    assert figures_of_test(multi_label, checkpoint, engine, "--video_res_type=0") != figures  # they can differ
+    defaults = ["--video_res_type=0", "--sampling_rate_rgb=1", "--clip_per_video=10", "--clip_length_rgb=16"]
+    assert figures_of_test(multi_label, checkpoint, engine, *defaults) != figures  # they can differ
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -162,7 +162,7 @@ def test_one_sentence_and_one_status(failing: int) -> None:
 def test_a_wrong_flag_is_told_by_one() -> None:
     found = processes(2, "--fale=1")
     assert [status for status, _, _ in found] == [2, 2]
-    assert sorted("--fale" in errors for _, _, errors in found) == [False, True]
+    assert sorted("unknown flag --fale;" in errors for _, _, errors in found) == [False, True]
     assert sorted(len(errors.splitlines()) for _, _, errors in found) == [0, 1]
 
 
