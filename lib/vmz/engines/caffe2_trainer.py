@@ -184,8 +184,9 @@ class Caffe2Trainer(Trainer):
         nets = self._loaded()
         try:
             self._workspace.run(f"{nets.net.name}_readers")
-            for number in range(len(nets.scopes)):
-                check_labels(self._of_device(number, "label"), self._readers.classes)
+            classes = label_classes(nets.net, dict(nets.params))
+            for number, scope in enumerate(nets.scopes):
+                check_labels(self._of_device(number, "label"), classes.get(f"{scope}/label", self._readers.classes))
         except VmzError:
             self._read_failed = len(nets.scopes) > 1
             raise

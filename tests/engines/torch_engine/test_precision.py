@@ -21,7 +21,7 @@ def tf32_is_off() -> bool:
     """As the kernels ask for it: PyTorch 2.9 has a switch for each kind of them."""
     matmul: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
-    if hasattr(matmul, "fp32_precision"):
+    if hasattr(cudnn, "conv"):
         return bool(matmul.fp32_precision == "ieee" and cudnn.conv.fp32_precision == "ieee")
     return not (matmul.allow_tf32 or cudnn.allow_tf32)
 
@@ -29,7 +29,7 @@ def tf32_is_off() -> bool:
 def set_tf32() -> None:
     matmul: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
-    if hasattr(matmul, "fp32_precision"):
+    if hasattr(cudnn, "conv"):
         matmul.fp32_precision = cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = "tf32"
     else:
         matmul.allow_tf32 = cudnn.allow_tf32 = True

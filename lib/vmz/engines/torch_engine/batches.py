@@ -153,7 +153,7 @@ class Batches:
         arrays = self._reader.next_batch()
         for blob in self.inputs:
             if blob.rpartition("/")[2] == "label":
-                check_labels(arrays[blob], self._classes)
+                check_labels(arrays[blob], self._label_classes.get(blob, self._classes))
         position = self._reader.reader.position
         if self._copies is None:
             return _Read({blob: self._sent(arrays[blob]) for blob in self.inputs}, position)

@@ -245,7 +245,7 @@ def full_precision() -> Iterator[None]:
     switches: list[tuple[Any, str, Any]]
     matmul: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
-    if hasattr(matmul, "fp32_precision"):  # PyTorch 2.9: one for each, which the old ones do not always override
+    if hasattr(cudnn, "conv"):  # PyTorch 2.9: one for each, which the old ones do not always override
         switches = [(part, "fp32_precision", "ieee") for part in (matmul, cudnn.conv, cudnn.rnn)]
     else:
         switches = [(part, "allow_tf32", False) for part in (matmul, cudnn)]
