@@ -6,6 +6,7 @@ Each fills `figures` and raises an AssertionError that says what is wrong, or Sk
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import socket
 import subprocess
@@ -249,14 +250,21 @@ def check_ranks(device: str, figures: Figures) -> None:
             "--master_addr=127.0.0.1",
         ]
         command = [sys.executable, *torchrun, str(script), *arguments]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         if arguments[0] == "resume":
-            assert done.returncode == 0 and "the same" in done.stdout, f"{arguments}: {done.stderr[-400:]}"
+            assert done.returncode == 0 and "the same" in done.stdout, f"{arguments}: {_said(done.stderr)}"
         else:
-            assert done.stderr.count("error: the disk is full") == 1, f"no cause: {done.stderr[-400:]}"
+            assert done.stderr.count("error: the disk is full") == 1, f"no cause: {_said(done.stderr)}"
     figures["two ranks (gloo, on the CPU)"] = "resumed in both layouts; the cause printed 5 times of 5"
     if device == "cuda":
         figures["NCCL alone"] = _nccl()
+
+
+def _said(errors: str) -> str:
+    """What the processes said, without what torchrun adds; the end of it where they said nothing."""
+    own = [line for line in errors.splitlines() if line.startswith("error:")]
+    return " | ".join(own) or errors[:400]
 
 
 def _nccl() -> str:

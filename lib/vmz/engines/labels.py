@@ -29,6 +29,17 @@ def label_classes(net: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, 
     return found
 
 
+def losses(net: Any) -> set[str]:
+    """The blobs that such a loss goes into: all others, the scores too, are the same whatever the labels are."""
+    found: set[str] = set()
+    for op in net.op:
+        if op.type == "SoftmaxWithLoss":
+            found.update(op.output[1:])
+        elif found.intersection(op.input):
+            found.update(op.output)
+    return found
+
+
 def check_labels(labels: np.ndarray, classes: int) -> None:
     """Raise VmzError for a label that is none of the classes. classes: 0 for any."""
     numbers = np.asarray(labels)

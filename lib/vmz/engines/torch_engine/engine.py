@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.fx import GraphModule, Interpreter
 
 from vmz.engines.engine import Engine
-from vmz.engines.labels import check_labels, label_classes
+from vmz.engines.labels import check_labels, label_classes, losses
 from vmz.engines.torch_engine.fills import run_fills
 from vmz.engines.torch_engine.importer import full_name, import_net, input_blobs, left_out
 from vmz.engines.torch_engine.op import Op, lookup, read_ops
@@ -210,8 +210,9 @@ class TorchEngine(Engine):
     def _compute(self) -> None:
         with self._timed("prepare"):
             module, inputs = self._compiled()
-        for name in set(self._labels).intersection(input_blobs(self._imported)):
-            check_labels(self._labels[name], self._classes[name])
+        if losses(self._net).intersection(self._wanted):
+            for name, labels in self._labels.items():
+                check_labels(labels, self._classes[name])
         with self._timed("net"), torch.no_grad(), full_precision():
             try:
                 self._results = module.forward(*inputs)  # its __call__ would print a traceback of its own
