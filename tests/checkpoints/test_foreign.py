@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from vmz.checkpoints.files import DB_TYPES, file_type, load, load_about, save
-from vmz.errors import UsageError, VmzError
+from vmz.errors import UsageError, VmzError, VmzError
 
 STATE = {"layer.weight": torch.ones(2, 3), "layer.bias": torch.zeros(2)}
 
@@ -114,8 +114,9 @@ def test_what_the_file_is_and_what_to_do(name: str, tmp_path: Path) -> None:
     path.write_bytes(content if isinstance(content, bytes) else content())
     for db_type in (None, *DB_TYPES):
         for read in (load, load_about):
-            with pytest.raises(UsageError) as caught:
+            with pytest.raises(VmzError) as caught:
                 read(path, db_type)
+            assert caught.value.exit_status == (1 if "download or copy it again" in str(caught.value) else 2)
             assert message in str(caught.value) and "\n" not in str(caught.value)
             assert str(caught.value).startswith(f"{path} is ")
 

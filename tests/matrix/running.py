@@ -71,7 +71,7 @@ def run_together(calls: Sequence[Call], folder: Path, processes: int = 2) -> lis
     (folder / "calls.json").write_text(json.dumps([asdict(call) for call in calls]))
     command = [*python(processes), "-m", "tests.matrix.running", str(folder)]
     done = subprocess.run(
-        command, cwd=ROOT, env=ONE_THREAD, capture_output=True, text=True, check=False, timeout=120 + 10 * len(calls)
+        command, cwd=ROOT, env=ONE_THREAD, capture_output=True, text=True, check=False, timeout=600 + 60 * len(calls)
     )
     answers = []
     for number in range(len(calls)):

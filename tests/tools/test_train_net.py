@@ -233,7 +233,7 @@ def test_refusals(database: Path, tmp_path: Path) -> None:
     refused(1, "other.pkl", f"--load_model_path={weights}")
     half = tmp_path / "half_1.mdl"
     half.write_bytes(b"\0" * 100)
-    refused(2, "half_1.mdl is a file of zeros", f"--load_model_path={half}")
+    refused(1, "half_1.mdl is a file of zeros", f"--load_model_path={half}")
     (tmp_path / "no" / "run_1.mdl").write_bytes(b"")
     refused(2, "--resume=1 goes on")
     refused(1, "run_1.mdl", "--resume=1")

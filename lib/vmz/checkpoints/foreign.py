@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Union
 
-from vmz.errors import UsageError
+from vmz.errors import UsageError, VmzError
 
 HEAD_BYTES = 1 << 16
 CONVERT = (
@@ -166,8 +166,8 @@ def content_type(path: Union[str, Path]) -> Optional[str]:
 
 
 def refuse_foreign(path: Union[str, Path]) -> None:
-    """Raise UsageError where `path` is a file, or a folder, that is plainly no checkpoint of VMZ; what cannot be read,
-    or told, passes.
+    """Raise UsageError where `path` is a file, or a folder, that is plainly no checkpoint of VMZ, VmzError where it is
+    a damaged one; what cannot be read, or told, passes.
     """
     if re.match(r"\w+://", str(path)):
         raise UsageError(f"{path} is an address, not a file; download it first, with curl -L -O")
@@ -181,7 +181,8 @@ def refuse_foreign(path: Union[str, Path]) -> None:
     except OSError:
         return  # whoever reads it says so
     if found is not None:
-        raise UsageError(f"{path} is {found[0]}; {found[1]}")
+        damaged = found[1] == AGAIN  # the right name was given, and the file is broken
+        raise (VmzError if damaged else UsageError)(f"{path} is {found[0]}; {found[1]}")
 
 
 def _kind(path: Path, head: bytes) -> Optional[tuple[str, str]]:
