@@ -17,3 +17,7 @@ class UsageError(VmzError):
     """The request itself is wrong: a flag, a model name, an argument out of range."""
 
     exit_status = 2
+
+
+class PeerError(VmzError):
+    """This process fails because another one of the run has: the cause is there, and printed there."""

@@ -124,3 +124,19 @@ def test_bad_videos_are_left_out_or_stop_the_run(tmp_path: Path) -> None:
         assert trainer.state()[ITERATION].tolist() == [0]  # nothing was computed yet
         trainer.set_state({**state, POSITION: np.array([2])})
         assert records(trainer) == [[2, 3]]
+
+
+@needs_operators
+def test_a_reader_that_fails_tears_no_positions(tmp_path: Path) -> None:
+    """The first device's reader has given its batch when the second's meets a bad video."""
+    good = video_path("five_frames.mp4").read_bytes()
+    path = database(tmp_path / "db", *[good] * 7, b"text", good)
+    with opened(path, devices=2) as trainer:
+        assert records(trainer, 2) == [[0, 1], [2, 3]]
+        for _ in range(2):  # and again, by the same record: nobody has gone on
+            with pytest.raises(VmzError, match=r"record 7 of .*/db: not a video"):
+                trainer.step()
+            state = trainer.state()
+            assert state[POSITION].tolist() == [2, 2] and state[ITERATION].tolist() == [1]
+        trainer.set_state({**state, POSITION: np.array([4, 4])})
+        assert records(trainer, 2) == [[8, 0], [1, 2]]

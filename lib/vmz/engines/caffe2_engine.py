@@ -11,6 +11,7 @@ import numpy as np
 from vmz.engines.caffe2_faults import Faults
 from vmz.engines.caffe2_workspace import Workspace, parse_device, placed, seed_ops
 from vmz.engines.engine import Engine, full_name
+from vmz.engines.labels import check_labels, label_classes
 from vmz.errors import UsageError
 from vmz.netdef.protos import NetDef
 from vmz.netdef.pruning import split
@@ -33,6 +34,7 @@ class Caffe2Engine(Engine):
         self._has_rest = False  # whether they have run since the last run()
         self._seconds: dict[str, float] = {}
         self._created = False
+        self._classes: dict[str, int] = {}  # of label blobs
         self._blobs: dict[str, None] = {}
         self._fills: dict[str, None] = {}
         self._computed: dict[str, str] = {}
@@ -63,6 +65,8 @@ class Caffe2Engine(Engine):
             self._rest.name = f"{net.name}_rest"
         self._parts = _parts(self._net)
         self._seconds = dict.fromkeys(("read", "net"), 0.0)
+        shapes = {name: self._workspace.fetch(name).shape for op in net.op if op.type == "FC" for name in op.input[1:2]}
+        self._classes = label_classes(net, shapes)
         for name, array in (weights or {}).items():
             self._workspace.replace(full_name(name, self._fills), array, self._device)
 
@@ -88,12 +92,20 @@ class Caffe2Engine(Engine):
         self._has_rest = False
         for kind, part in self._parts.items():
             started = time.perf_counter()
+            if kind == "net":
+                self._check_labels(part)
             self._workspace.run(part.name)
             self._seconds[kind] += time.perf_counter() - started
+
+    def _check_labels(self, net: Any) -> None:
+        for name, classes in self._classes.items():
+            if any(op.type == "SoftmaxWithLoss" and name in op.input for op in net.op) and self._workspace.has(name):
+                check_labels(self._workspace.fetch(name), classes)
 
     def fetch(self, blob: str) -> np.ndarray:
         name = full_name(blob, self._blobs)
         if self._created and self._rest is not None and not self._has_rest and _makes(self._rest, name):
+            self._check_labels(self._rest)
             self._workspace.run_once(self._rest)
             self._has_rest = True
         if not self._workspace.has(name):

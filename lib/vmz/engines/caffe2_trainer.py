@@ -13,6 +13,7 @@ from vmz.engines import caffe2_training_net
 from vmz.engines.caffe2_faults import Faults
 from vmz.engines.caffe2_readers import Readers
 from vmz.engines.caffe2_workspace import Workspace, parse_device, seed_ops
+from vmz.engines.labels import check_labels, label_classes
 from vmz.engines.trainer import (
     FOREIGN,
     ITERATION,
@@ -22,7 +23,6 @@ from vmz.engines.trainer import (
     Step,
     Trainer,
     Training,
-    check_classes,
     without_scopes,
 )
 from vmz.errors import UsageError, VmzError
@@ -51,8 +51,10 @@ class Caffe2Trainer(Trainer):
         self._nets: Optional[caffe2_training_net.ParallelNet] = None
         self._training: Optional[Training] = None
         self._readers = Readers()
+        self._positions = np.zeros(0, np.int64)  # of the readers, after the iterations that are done
         self._seed = 0
         self._created = False
+        self._read_failed = False  # by some of the devices: the others have given their batch
         self._failure = ""
 
     def check(self, training: Training) -> None:
@@ -71,6 +73,7 @@ class Caffe2Trainer(Trainer):
         self._readers = Readers(nets, seed)
         self._workspace.run_once(init_net)
         self._readers.start(self._workspace)
+        self._positions = self._readers.positions(self._workspace)
         given = without_scopes(weights or {})
         for name in given:
             if name not in self._parameters():
@@ -85,18 +88,19 @@ class Caffe2Trainer(Trainer):
         filled = {output for op in nets.init_net.op for output in op.output}
         if name not in nets.net.external_input or name in filled:
             raise UsageError(f"blob {blob} cannot be fed: it is no input of the network")
+        check_labels(np.asarray(array), label_classes(nets.net, dict(nets.params)).get(name, 0))
         self._workspace.feed(name, array, self._devices[device])
 
     def step(self) -> Step:
         nets = self._loaded()
         self._check_sound()
         started = time.perf_counter()
+        if self._read_failed:
+            self._move(self._positions)
         if not self._created:
             self._create()
         if self._readers:
-            self._workspace.run(f"{nets.net.name}_readers")
-            for number in range(len(nets.scopes)):
-                check_classes(self._of_device(number, "label"), self._readers.classes)
+            self._read()
         read = time.perf_counter()
         self._set_rate()
         try:
@@ -108,6 +112,7 @@ class Caffe2Trainer(Trainer):
         loss = float(np.mean([np.mean(self._of_device(number, "loss")) for number in range(len(nets.scopes))]))
         iteration = int(self.fetch("ITER").item())
         self._check_loss(loss, iteration)
+        self._positions = self._readers.positions(self._workspace)
         return Step(
             iteration=iteration,
             learning_rate=float(self.fetch("LR").item()),
@@ -132,7 +137,7 @@ class Caffe2Trainer(Trainer):
             self._give_to_all(found)
         found[ITERATION] = self.fetch("ITER").astype(np.int64).reshape(1)
         if self._readers:
-            found[POSITION] = self._readers.positions(self._workspace)
+            found[POSITION] = self._positions.copy()
         return found
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
@@ -147,7 +152,7 @@ class Caffe2Trainer(Trainer):
         if unknown:
             raise VmzError(f"the state holds blob {unknown[0]}, which the network lacks; is it of another network?")
         if self._readers:
-            self._readers.move(self._workspace, state[POSITION])
+            self._move(state[POSITION])
         self._give_to_all({name: state[name] for name in (*self._parameters(), *self._momenta())})
         iteration = np.asarray(state[ITERATION], np.int64).reshape(1)
         for scope in self._loaded().scopes:
@@ -171,7 +176,25 @@ class Caffe2Trainer(Trainer):
         if self._nets is not None:
             self._workspace.reset()
         self._nets, self._training, self._created, self._failure = None, None, False, ""
+        self._read_failed = False
         self._readers = Readers()
+
+    def _read(self) -> None:
+        """A batch for each device. Where one fails none is used: all readers are put back to where they were."""
+        nets = self._loaded()
+        try:
+            self._workspace.run(f"{nets.net.name}_readers")
+            classes = label_classes(nets.net, dict(nets.params))
+            for number, scope in enumerate(nets.scopes):
+                check_labels(self._of_device(number, "label"), classes.get(f"{scope}/label", self._readers.classes))
+        except VmzError:
+            self._read_failed = len(nets.scopes) > 1
+            raise
+
+    def _move(self, positions: np.ndarray) -> None:
+        self._readers.move(self._workspace, positions)
+        self._positions = self._readers.positions(self._workspace)
+        self._created = self._read_failed = False
 
     def _create(self) -> None:
         """Make the net: with its readers where they are to start, and dropout drawing from the iteration on."""

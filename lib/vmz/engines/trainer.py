@@ -91,13 +91,6 @@ class Step:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def check_classes(labels: np.ndarray, classes: int) -> None:
-    """Raise VmzError for a label that is none of the classes: a GPU would end the process. classes: 0 for any."""
-    wrong = labels[(labels < 0) | (labels >= classes)] if classes else labels[:0]
-    if len(wrong):
-        raise VmzError(f"label {int(wrong[0])} is none of the {classes} classes, 0 to {classes - 1}")
-
-
 def classes_of(arguments: Mapping[str, Any]) -> int:
     """Classes that a VideoInput's single labels may be of, by its arguments; 0 where they do not say."""
     return 0 if arguments.get("do_multi_label", 0) else int(arguments.get("num_of_class", 0))

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Optional
 
+from vmz import processes
 from vmz.video.faults import Origin
 
 NAMES = "names.csv"
@@ -77,6 +78,6 @@ def _misfit(columns: tuple[str, ...], named: Mapping[str, int], sizes: Mapping[s
 
 
 def _warn(text: str) -> None:
-    if text not in _warned and os.environ.get("RANK", "0") == "0":  # the first of several processes speaks
+    if text not in _warned and processes.rank() == 0:  # the first of several processes speaks
         print(f"warning: {text}", file=sys.stderr)
     _warned.add(text)

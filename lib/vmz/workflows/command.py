@@ -7,11 +7,13 @@ import difflib
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, NoReturn, Optional
 
+from vmz import processes
 from vmz.engines.caffe2_here import NoCaffe2Error
 from vmz.errors import UsageError, VmzError
 from vmz.video.faults import printable
@@ -196,32 +198,46 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = F
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = any(argument.startswith("--deb") and "--debug".startswith(argument) for argument in arguments)
+
+    def say(error: BaseException) -> None:
+        if not getattr(error, "told", False):
+            _say(error, [sys.argv[0], *arguments], debug)
+            error.told = True  # type: ignore[attr-defined]
+
     try:
-        if not several and distributed.world_size() > 1:
-            error = UsageError(f"{Path(sys.argv[0]).name} does its work in one process; start it without torchrun")
+        if not several and (launcher := processes.launcher()) is not None:
+            error = UsageError(
+                f"{Path(sys.argv[0]).name} does its work in one process; start it without {launcher.name}"
+            )
             error.told = distributed.rank() > 0  # they all raise it, and are not joined
             raise error
-        with distributed.joined():  # of several processes the first to fail says why
+        with distributed.joined(say):  # of several processes the first to fail says why
             return main(arguments)
-    except VmzError as error:
-        if debug:
-            raise
-        if not error.told:
-            command = [sys.argv[0], *arguments]
-            told = error.for_command(command) if isinstance(error, NoCaffe2Error) else str(error)
-            print(f"error: {shown(told)}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
     except BrokenPipeError:  # `tool | head`: whoever read has gone, and so may we
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt as error:
+        say(error)
+        return 128 + signal.SIGINT
     except Exception as error:
-        if debug:
+        if debug and not getattr(error, "told", False):
             raise
-        print(
-            f"error: {type(error).__name__}: {shown(error)}; a fault of VMZ: run again with --debug to see where",
-            file=sys.stderr,
-        )
-        return 1
+        say(error)
+        return error.exit_status if isinstance(error, VmzError) else 1
+
+
+def _say(error: BaseException, command: Sequence[str], debug: bool) -> None:
+    """Print an error on stderr: one sentence, or with `debug` its traceback."""
+    if isinstance(error, BrokenPipeError):
+        return
+    if debug and isinstance(error, Exception):
+        traceback.print_exception(type(error), error, error.__traceback__)
+        return
+    if isinstance(error, VmzError):
+        text = error.for_command(command) if isinstance(error, NoCaffe2Error) else str(error)
+        line = f"error: {shown(text)}"
+    elif isinstance(error, KeyboardInterrupt):
+        line = "interrupted"
+    else:
+        line = f"error: {type(error).__name__}: {shown(error)}; a fault of VMZ: run again with --debug to see where"
+    print(line, file=sys.stderr, flush=True)

@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
-from vmz.errors import VmzError
+from vmz import processes
+from vmz.errors import PeerError, VmzError
+from vmz.processes import local_rank as local_rank
+from vmz.processes import local_size as local_size
+from vmz.processes import rank as rank
+from vmz.processes import world_size as world_size
 
 PIECE_BYTES = 1 << 22  # of a value in the store, which takes 8 MiB at most
 LONGEST_PAUSE = 0.05  # seconds between two looks at the store
-GRACE_SECONDS = 5.0  # for the others to hear of a failure before torchrun, or the store's own end, ends them
+GRACE_SECONDS = 10.0  # for the others to hear of a failure before torchrun, or the store's own end, ends them
+WATCH_SECONDS = 0.5  # between two looks for a failure elsewhere, while this process is at work
+STUCK_SECONDS = 3.0  # in a collective that a failed process will never join, before this one ends
+
+Say = Callable[[BaseException], None]
 
 
-class FailedElsewhere(VmzError):
-    """Another process of this run failed, and tells why; this one ends with the same exit status."""
+class FailedElsewhere(PeerError):
+    """Another process of this run failed, and has said why; this one ends with the same exit status."""
 
     told = True
 
@@ -30,40 +41,26 @@ class FailedElsewhere(VmzError):
         self.exit_status = exit_status
 
 
-def world_size() -> int:
-    """Processes of this run, on all machines."""
-    return int(os.environ["WORLD_SIZE"]) if "RANK" in os.environ and "WORLD_SIZE" in os.environ else 1
-
-
-def rank() -> int:
-    """Which of them this is. Number 0 speaks for all."""
-    return int(os.environ["RANK"]) if world_size() > 1 else 0
-
-
-def local_rank() -> int:
-    """Which of those on this machine this is."""
-    return int(os.environ.get("LOCAL_RANK", "0")) if world_size() > 1 else 0
-
-
-def local_size() -> int:
-    """Processes of this run on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size() > 1 else 1
-
-
 @contextmanager
-def joined() -> Iterator[None]:
+def joined(say: Optional[Say] = None) -> Iterator[None]:
     """Within the block the processes of a run can talk, and fail as one: when one raises, all of them do.
 
     The first to fail raises its own error, the others FailedElsewhere with its exit status. All leave the block
-    together. Blocks may be nested; the outermost one counts. Raises VmzError when the others cannot be reached.
+    together; one that waits in a collective of the engines' for more than STUCK_SECONDS ends where it is, without a
+    word. Blocks may be nested; the outermost one counts. Raises VmzError when the others cannot be reached.
+
+    say: prints the error of the first to fail, which is then `told`. It does so before any other process ends: whatever
+    started them may kill the rest as soon as one has.
     """
     global _group
     if world_size() == 1 or _group is not None:
         yield
         return
-    _group = group = Group(_store(), rank(), world_size())
+    _group = group = Group(_store(), rank(), world_size(), say)
+    watch = Watch(group)
     try:
         group.wait("joined", group.world)
+        watch.start()
         yield
         group.leave()
     except SystemExit:  # --help, in all of them
@@ -75,6 +72,7 @@ def joined() -> Iterator[None]:
             raise
         raise elsewhere from error
     finally:
+        watch.end()
         _group = None
 
 
@@ -105,9 +103,10 @@ class Group:
     Every exchange has a number, the same on all of them.
     """
 
-    def __init__(self, store: Any, rank: int, world: int) -> None:
+    def __init__(self, store: Any, rank: int, world: int, say: Optional[Say] = None) -> None:
         self.rank, self.world = rank, world
-        self._store = store
+        self._store, self._say = store, say
+        self._lock = threading.Lock()
         self._exchange = 0
         self._count("joined", 1)
 
@@ -137,11 +136,17 @@ class Group:
             self._drop(before, f"{before}/set")
         return found
 
+    def failure(self) -> Optional[FailedElsewhere]:
+        """The first failure of the run, None as long as there is none."""
+        if not self._count("failure/said", 0):
+            return None
+        with self._reaching_store():
+            message, status = pickle.loads(self._store.get("failure"))
+        return FailedElsewhere(message, status)
+
     def check(self) -> None:
-        if self._count("failures", 0):
-            with _reaching_others():
-                message, status = pickle.loads(self._store.get("failure"))
-            raise FailedElsewhere(message, status)
+        if (failure := self.failure()) is not None:
+            raise failure
 
     def wait(self, name: str, least: int) -> int:
         """Wait until a counter is no less than `least`, or until another process fails."""
@@ -166,23 +171,34 @@ class Group:
             status = 130 if isinstance(error, KeyboardInterrupt) else 1
         elsewhere = None
         try:
-            if isinstance(error, FailedElsewhere):
-                pass
-            elif self._count("failures", 1) == 1:
-                with _reaching_others():
+            if isinstance(error, PeerError):  # of a cause that is printed elsewhere, unless its process was killed
+                elsewhere = error if isinstance(error, FailedElsewhere) else self._first_failure()
+            if elsewhere is None and self._count("failures", 1) > 1:
+                elsewhere = self._first_failure()
+            elif elsewhere is None:
+                with self._reaching_store():
                     self._store.set("failure", pickle.dumps((message, status)))
-            else:
-                self.check()
-        except FailedElsewhere as first:
-            elsewhere = first
+                if self._say is not None:
+                    self._say(error)
+                self._count("failure/said", 1)
         except VmzError:  # nobody is there to be told
             return None
-        self._say_goodbye()
+        self.say_goodbye()
         return elsewhere
 
-    def _say_goodbye(self) -> None:
+    def _first_failure(self) -> Optional[FailedElsewhere]:
+        """The cause, which is on its way; None if its process ended before it could say so."""
+        end = time.monotonic() + GRACE_SECONDS
+        while (failure := self.failure()) is None and time.monotonic() < end:
+            time.sleep(LONGEST_PAUSE)
+        return failure
+
+    def say_goodbye(self, wait: bool = True) -> None:
+        """Say that this process ends, and wait, for a while, until all do."""
         try:
             self._count("ended", 1)
+            if not wait:
+                return
             end = time.monotonic() + GRACE_SECONDS
             while self._count("ended", 0) < self.world and time.monotonic() < end:
                 time.sleep(LONGEST_PAUSE)
@@ -196,28 +212,75 @@ class Group:
     def _put(self, name: str, value: Any) -> None:
         whole = pickle.dumps(value, protocol=4)
         pieces = range(0, len(whole), PIECE_BYTES)
-        with _reaching_others():
+        with self._reaching_store():
             for number, start in enumerate(pieces):
                 self._store.set(f"{name}/{number}", whole[start : start + PIECE_BYTES])
         self._count(name, len(pieces))
 
     def _take(self, name: str, keep: bool = False) -> Any:
         pieces = [f"{name}/{number}" for number in range(self.wait(name, 1))]
-        with _reaching_others():
+        with self._reaching_store():
             value = pickle.loads(b"".join(self._store.get(piece) for piece in pieces))
         if not keep:
             self._drop(*pieces, name)
         return value
 
     def _drop(self, *names: str) -> None:
-        with _reaching_others():
+        with self._reaching_store():
             for name in names:
                 self._store.delete_key(name)
 
     def _count(self, name: str, more: int) -> int:
         """Add to a counter, which begins at 0."""
-        with _reaching_others():
+        with self._reaching_store():
             return int(self._store.add(name, more))
+
+    @contextmanager
+    def _reaching_store(self) -> Iterator[None]:
+        with self._lock, _reaching_others():  # a store is not for two threads at once
+            yield
+
+
+class Watch:
+    """A thread that looks for a failure elsewhere, while this process is at work or in a collective of the engines'.
+
+    After one no collective begins any more. One that has begun is given STUCK_SECONDS; then the process ends, for
+    nothing can be raised in a thread that waits inside gloo, or for a GPU.
+    """
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="vmz-watch", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        processes.stop(None)
+
+    def _look(self) -> None:
+        known: Optional[FailedElsewhere] = None
+        since = 0.0
+        while not self._ended.wait(WATCH_SECONDS):
+            if known is None:
+                try:
+                    known = self._group.failure()
+                except VmzError:  # the store has ended: the main thread will notice, too
+                    return
+                if known is None:
+                    continue
+                since = time.monotonic()
+                processes.stop(known)
+            begun = processes.waiting_since()
+            if begun is not None and time.monotonic() - max(begun, since) > STUCK_SECONDS:
+                self._group.say_goodbye(wait=False)
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(known.exit_status)
 
 
 _group: Optional[Group] = None
@@ -229,7 +292,7 @@ def _store() -> Any:
     from torch.distributed.rendezvous import rendezvous
 
     with _reaching_others():
-        store, _, _ = next(rendezvous("env://"))
+        store, _, _ = next(rendezvous("env://", rank(), world_size()))
         return PrefixStore(f"vmz{os.environ.get('TORCHELASTIC_RESTART_COUNT', '')}", store)
 
 

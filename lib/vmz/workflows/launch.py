@@ -8,12 +8,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Optional
 
 from vmz.errors import UsageError, VmzError
 from vmz.workflows import distributed
 from vmz.workflows.options import gpu_numbers
+
+THREADS = "OMP_NUM_THREADS"
 
 
 def launch(options: argparse.Namespace, argv: Sequence[str]) -> Optional[int]:
@@ -37,7 +40,8 @@ def launch(options: argparse.Namespace, argv: Sequence[str]) -> Optional[int]:
 def run_processes(count: int, command: Sequence[str]) -> int:
     """Run a command `count` times on this machine, as one torchrun would; the exit status is the first failure's.
 
-    Raises VmzError where that one was killed.
+    The processes share the cores, unless OMP_NUM_THREADS says how many threads each has. Raises VmzError where the one
+    that failed first was killed.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -59,7 +63,8 @@ def run_processes(count: int, command: Sequence[str]) -> int:
     )
     logging.disable(logging.CRITICAL)  # the processes speak for themselves
     try:
-        elastic_launch(config, command[0])(*command[1:])
+        with _shared_cores(count):
+            elastic_launch(config, command[0])(*command[1:])
     except ChildFailedError as failed:
         number, failure = failed.get_first_failure()
         if failure.exitcode >= 0:
@@ -73,3 +78,19 @@ def run_processes(count: int, command: Sequence[str]) -> int:
     finally:
         logging.disable(logging.NOTSET)
     return 0
+
+
+@contextmanager
+def _shared_cores(count: int) -> Iterator[None]:
+    """Give each process its share of the cores, and say so: by itself each would compute with all of them."""
+    given = os.environ.get(THREADS)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = given if given is not None else str(max(1, cores // count))
+    why = f"as {THREADS} says" if given is not None else f"{cores} cores; {THREADS} sets another number"
+    print(f"{count} processes, {threads} computing threads each ({why})", file=sys.stderr, flush=True)
+    os.environ[THREADS] = threads
+    try:
+        yield
+    finally:
+        if given is None:
+            del os.environ[THREADS]

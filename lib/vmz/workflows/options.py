@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 from vmz import zoo
 from vmz.checkpoints.files import file_type
-from vmz.errors import UsageError, VmzError
+from vmz.errors import UsageError
 from vmz.models.config import ModelConfig
 from vmz.video.arguments import FLOW_CHANNELS
 from vmz.workflows import distributed
@@ -102,11 +102,7 @@ def parse(parser: Parser, argv: Sequence[str], use: Optional[Use] = None) -> Opt
     given = parser.given_values(argv)
     defaults = vars(parser.parse_args(list(argv)))
     defaults.update({flag: parser.get_default(flag) for flag in given})
-    try:
-        resolution = resolve(given, defaults, _use(use, {**defaults, **given}))
-    except VmzError as error:
-        error.told = error.told or distributed.rank() > 0  # the first of several processes has the same command line
-        raise
+    resolution = resolve(given, defaults, _use(use, {**defaults, **given}))
     options = Options(**{**defaults, **resolution.values(), **given})
     options.resolved = resolution
     return options
@@ -238,9 +234,9 @@ def device_name(options: argparse.Namespace) -> str:
         return "cpu"
     if len(gpus) > 1 and distributed.world_size() == 1:
         raise UsageError(f"{asked}: one process uses one device; with --engine={options.engine} start it by torchrun")
-    if distributed.local_rank() >= len(gpus):
+    if distributed.local_rank(len(gpus)) >= len(gpus):
         raise UsageError(f"{asked} is too few: each of the {distributed.local_size()} processes here takes a GPU")
-    return f"cuda:{gpus[distributed.local_rank()]}" if several or options.gpus is not None else "cuda"
+    return f"cuda:{gpus[distributed.local_rank(len(gpus))]}" if several or options.gpus is not None else "cuda"
 
 
 def _local_device(device: str, several: bool) -> str:
@@ -251,8 +247,8 @@ def _local_device(device: str, several: bool) -> str:
             f"--device={device} would be that of all {distributed.local_size()} processes here; give --device=cuda, "
             "of which each takes its own, or a list with --gpus"
         )
-    if device == "auto":
-        import torch
+    import torch
 
+    if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return f"cuda:{distributed.local_rank()}" if device == "cuda" else device
+    return f"cuda:{distributed.local_rank(torch.cuda.device_count())}" if device == "cuda" else device

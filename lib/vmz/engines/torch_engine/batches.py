@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vmz.engines.engine import full_name
+from vmz.engines.labels import check_labels, label_classes
 from vmz.engines.torch_engine.distributed import Ranks
 from vmz.engines.torch_engine.op import read_ops
 from vmz.engines.torch_engine.readers import InputOp, open_readers
-from vmz.engines.trainer import check_classes, classes_of
+from vmz.engines.trainer import classes_of
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.builder import get_arguments, make_argument
 from vmz.netdef.protos import NetDef
@@ -46,11 +48,13 @@ class Batches:
         self._failure: Optional[Exception] = None
         self._taken = 0
         self._copies = torch.cuda.Stream(ranks.device) if ranks.device.type == "cuda" else None
+        self._pace = Pace(self._mark) if self._copies is not None else None
         readers = [op for op in read_ops(model.net) if op.type == "VideoInput"]
         if len(readers) > 1:
             raise VmzError(f"a net is trained from one VideoInput, and this one has {len(readers)}")
         self.is_read = bool(readers)
         self._classes = classes_of(readers[0].arguments) if readers else 0
+        self._label_classes = label_classes(model.net, dict(model.params))
         if any(op.arg("seed", 0) for op in readers):
             self.seed = 0  # the net's own is used, and is no part of a state
         if self.is_read:
@@ -70,13 +74,18 @@ class Batches:
         """Set an input: the rows of an iteration, those of its batches one after the other."""
         if self.is_read:
             raise UsageError(f"blob {blob} cannot be fed: the network's VideoInput reads it")
-        self._fed[full_name(blob, self.inputs)] = np.array(array)
+        name = full_name(blob, self.inputs)
+        check_labels(np.asarray(array), self._label_classes.get(name, 0))
+        self._fed[name] = np.array(array)
 
     def take(self, batch: int, count: int) -> dict[str, Tensor]:
         """{full name: tensor} of batch number `batch` (from 0) of the `count` that make an iteration.
 
-        Passes on what the reader raises: EndOfData, or VmzError for a bad record.
+        Passes on what the reader raises: EndOfData, or VmzError for a bad record. On a GPU it waits while more than one
+        earlier batch is still to be computed: its memory is for the network, not for a queue of batches.
         """
+        if self._pace is not None:
+            self._pace.keep()
         if not self.is_read:
             return {blob: self._sent(self._part(blob, batch, count)) for blob in self.inputs}
         if self._ahead is None and self._failure is None:
@@ -105,6 +114,8 @@ class Batches:
     def done(self) -> None:
         """The iteration that took the batches since the last done() is done."""
         self.position = self._taken
+        if self._pace is not None:
+            self._pace.marks.clear()
 
     def go_to(self, position: int) -> None:
         """Read on from `position` videos of this rank's stream. Errors of the database come now."""
@@ -118,6 +129,7 @@ class Batches:
         if self._reader is not None:
             self._reader.reader.close()
             self._reader = None
+        self._ahead = self._failure = None
 
     def _placed(self, position: int) -> Any:
         """The net with the VideoInput that reads this rank's share from `position` on."""
@@ -141,12 +153,17 @@ class Batches:
         arrays = self._reader.next_batch()
         for blob in self.inputs:
             if blob.rpartition("/")[2] == "label":
-                check_classes(arrays[blob], self._classes)
+                check_labels(arrays[blob], self._label_classes.get(blob, self._classes))
         position = self._reader.reader.position
         if self._copies is None:
             return _Read({blob: self._sent(arrays[blob]) for blob in self.inputs}, position)
         with torch.cuda.stream(self._copies):
             return _Read({blob: self._sent(arrays[blob]) for blob in self.inputs}, position)
+
+    def _mark(self) -> Any:
+        event = torch.cuda.Event()
+        event.record(torch.cuda.current_stream(self._ranks.device))
+        return event
 
     def _sent(self, array: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(array)
@@ -164,6 +181,22 @@ class Batches:
             )
         size = len(rows) // count
         return rows[batch * size : (batch + 1) * size]
+
+
+class Pace:
+    """Keeps a host that only queues work on its device from running ahead of it. mark: an event behind what is queued.
+
+    Each keep() comes after the work of one batch was queued, and waits until all but the last one's is done.
+    """
+
+    def __init__(self, mark: Callable[[], Any]) -> None:
+        self.marks: deque[Any] = deque()
+        self._mark = mark
+
+    def keep(self) -> None:
+        self.marks.append(self._mark())
+        while len(self.marks) > 1:
+            self.marks.popleft().synchronize()
 
 
 def reader_seed(ranks: Ranks) -> int:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import atexit
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from vmz import processes
 from vmz.engines.torch_engine.engine import checked_device
+from vmz.errors import PeerError
 
 BUCKET_BYTES = 25 << 20  # of gradients that travel together: enough to fill the wire, few enough to begin early
 
@@ -19,43 +21,64 @@ BUCKET_BYTES = 25 << 20  # of gradients that travel together: enough to fill the
 class Ranks:
     """This process among the others: `rank` of `world`, computing on `device`.
 
-    Made from torchrun's environment (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT): gloo on the CPU, NCCL on
-    GPUs, where device "cuda" is the GPU numbered LOCAL_RANK. Without that environment there is one rank and nothing to
-    share. A process joins the others once, for as long as it lives: to join again, with what was left in torchrun's
-    store, may hang. Every method must be called by all ranks, in the same order.
+    Made from what vmz.processes reads, and MASTER_ADDR and MASTER_PORT: gloo on the CPU, NCCL on GPUs, where device
+    "cuda" is the GPU numbered by the local rank. A process alone is one rank, with nothing to share. A process joins
+    the others once, for as long as it lives: to join again, with what was left in torchrun's store, may hang. Every
+    method must be called by all ranks, in the same order.
     """
 
     def __init__(self, device: str = "cpu") -> None:
-        self.world = int(os.environ.get("WORLD_SIZE", "1"))
-        self.rank = int(os.environ.get("RANK", "0")) if self.world > 1 else 0
+        self.world, self.rank = processes.world_size(), processes.rank()
         self.device = checked_device(_local(device) if self.world > 1 else device)
         if self.device.type == "cuda":
             self.device = torch.device("cuda", self.device.index or 0)
             torch.cuda.set_device(self.device)
         if self.world > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            backend = "nccl" if self.device.type == "cuda" else "gloo"
+            with _together():
+                dist.init_process_group(backend, rank=self.rank, world_size=self.world)
             atexit.register(_leave)
 
     def sum(self, values: Tensor) -> Tensor:
-        """The elementwise sum over all ranks of a tensor on `device`, in place."""
+        """The elementwise sum over all ranks of a tensor on `device`, in place. Only queued on a GPU."""
         if self.world > 1:
-            dist.all_reduce(values)
+            with _together():
+                dist.all_reduce(values)
         return values
+
+    def read(self, values: Tensor) -> list[float]:
+        """The values of a tensor on `device`, once all that is queued before them is done."""
+        with self._collective():
+            return [float(value) for value in values.tolist()]
+
+    def wait(self) -> None:
+        """Wait for what is queued on the device: a peer that failed is noticed in here, not somewhere later."""
+        if self.device.type == "cuda":
+            with self._collective():
+                torch.cuda.current_stream(self.device).synchronize()
+
+    def _collective(self) -> AbstractContextManager[None]:
+        return processes.collective() if self.world > 1 else nullcontext()
 
     def gather(self, value: int) -> list[int]:
         """One integer of every rank, by rank."""
         all_values = torch.zeros(self.world, dtype=torch.int64, device=self.device)
         all_values[self.rank] = value
-        return [int(found) for found in self.sum(all_values).tolist()]
+        self.sum(all_values)
+        self.wait()
+        return [int(found) for found in all_values.tolist()]
 
     def follow(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over the first rank's values of tensors on `device`, in place."""
-        if self.world > 1:
-            for tensor in (found for found in tensors.values() if found.numel()):
+        if self.world == 1:
+            return
+        with torch.no_grad(), _together():
+            for tensor in (found.detach() for found in tensors.values() if found.numel()):  # parameters too
                 whole = tensor.contiguous()  # a layout of its own is the tensor's, not the wire's
                 dist.broadcast(whole, 0)
-                if whole is not tensor:
+                if whole.data_ptr() != tensor.data_ptr():
                     tensor.copy_(whole)
+        self.wait()
 
 
 class SharedGradients:
@@ -99,8 +122,9 @@ class SharedGradients:
         """Send what has not travelled yet, and wait for all. A rank that failed calls it too, so that none hangs."""
         while len(self._work) < len(self._buckets):
             self._send()
-        for work in self._work:
-            work.wait()
+        with _together():
+            for work in self._work:
+                work.wait()
 
     def _ready(self, number: int) -> None:
         if self._last:
@@ -125,6 +149,17 @@ def _buckets(parameters: list[Tensor], size: int) -> list[list[Tensor]]:
     return buckets
 
 
+@contextmanager
+def _together() -> Iterator[None]:
+    """Around a call of torch.distributed. PeerError where another rank is gone."""
+    with processes.collective():
+        try:
+            yield
+        except RuntimeError as error:
+            first = str(error).strip().partition("\n")[0]
+            raise PeerError(f"rank {processes.rank()} lost another rank of the run: {first}") from error
+
+
 def _leave() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
@@ -133,5 +168,5 @@ def _leave() -> None:
 def _local(device: str) -> str:
     """This process's device: of several on a machine each takes its own GPU, unless a number says which."""
     if device in ("auto", "cuda") and torch.cuda.is_available():
-        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        return f"cuda:{processes.local_rank(torch.cuda.device_count())}"
     return device

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.fx import GraphModule, Interpreter
 
 from vmz.engines.engine import Engine
+from vmz.engines.labels import check_labels, label_classes, losses
 from vmz.engines.torch_engine.fills import run_fills
 from vmz.engines.torch_engine.importer import full_name, import_net, input_blobs, left_out
 from vmz.engines.torch_engine.op import Op, lookup, read_ops
@@ -38,6 +39,8 @@ class TorchEngine(Engine):
         self._ops: list[Op] = []
         self._net: Any = None
         self._parameters: dict[str, Tensor] = {}
+        self._classes: dict[str, int] = {}
+        self._labels: dict[str, np.ndarray] = {}  # on the host: {blob in _classes: the last ones}
         self._readers: list[InputOp] = []
         self._fed: dict[str, Tensor] = {}
         self._batch: dict[str, Tensor] = {}
@@ -68,6 +71,8 @@ class TorchEngine(Engine):
             self._blobs.update(dict.fromkeys([*op.inputs, *op.outputs]))
         self._computed = {blob: op for op in self._ops for blob in op.outputs}
         self._parameters = {blob: value.to(self.device) for blob, value in run_fills(init_net, seed).items()}
+        shapes = {blob: tuple(value.shape) for blob, value in self._parameters.items()}
+        self._classes = label_classes(net, shapes)
         for name, array in (weights or {}).items():
             self._set_parameter(full_name(name, self._parameters), array)
         if any(_depends_on_time(op) for op in self._ops):
@@ -83,6 +88,8 @@ class TorchEngine(Engine):
         elif name in self._computed and not self._feeds_in_place(name):
             raise UsageError(f"blob {name} cannot be fed: {self._computed[name]} computes it")
         else:
+            if name in self._classes:
+                self._labels[name] = np.array(array)
             self._fed[name] = torch.from_numpy(np.array(array)).to(self.device)
 
     def run(self) -> None:
@@ -92,6 +99,7 @@ class TorchEngine(Engine):
             with self._timed("read"):
                 batch = reader.next_batch()
             with self._timed("transfer"):
+                self._labels.update({blob: array for blob, array in batch.items() if blob in self._classes})
                 self._batch.update({blob: torch.from_numpy(array).to(self.device) for blob, array in batch.items()})
         self._has_run = True
         self._results = {}
@@ -202,6 +210,9 @@ class TorchEngine(Engine):
     def _compute(self) -> None:
         with self._timed("prepare"):
             module, inputs = self._compiled()
+        if losses(self._net).intersection(self._wanted):
+            for name, labels in self._labels.items():
+                check_labels(labels, self._classes[name])
         with self._timed("net"), torch.no_grad(), full_precision():
             try:
                 self._results = module.forward(*inputs)  # its __call__ would print a traceback of its own
@@ -228,14 +239,25 @@ def checked_device(name: str) -> torch.device:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """float32 is float32: PyTorch's TF32 on recent GPUs would cost three digits."""
-    matmul = torch.backends.cuda.matmul
-    before = matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    """float32 is float32: PyTorch's TF32 on recent GPUs would cost three digits.
+
+    The switches are the process's, not the thread's: autograd computes a GPU's gradients in a thread of its own.
+    """
+    switches: list[tuple[Any, str, Any]]
+    matmul: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
+    if hasattr(cudnn, "conv"):  # PyTorch 2.9: one for each, which the old ones do not always override
+        switches = [(part, "fp32_precision", "ieee") for part in (matmul, cudnn.conv, cudnn.rnn)]
+    else:
+        switches = [(part, "allow_tf32", False) for part in (matmul, cudnn)]
+    before = [getattr(part, name) for part, name, _ in switches]
+    for part, name, value in switches:
+        setattr(part, name, value)
     try:
         yield
     finally:
-        matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        for (part, name, _), value in zip(switches, before):
+            setattr(part, name, value)
 
 
 def located(module: GraphModule, inputs: list[Tensor], error: Exception) -> VmzError:

@@ -41,6 +41,7 @@ class Statistics(nn.Module):
             mean = total / count
             statistics[mean_blob].copy_(mean)
             statistics[var_blob].copy_((squares - total * mean) / (count - 1))
+        ranks.wait()
 
 
 def gather_statistics(module: GraphModule) -> Optional[Statistics]:

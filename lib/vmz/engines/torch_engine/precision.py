@@ -10,9 +10,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from vmz.engines.torch_engine.engine import full_precision
 from vmz.engines.trainer import PRECISIONS
-from vmz.errors import UsageError
+from vmz.errors import UsageError, VmzError
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -23,16 +22,23 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise UsageError(f"unknown precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
     if precision == "fp16" and device.type == "cpu":
         raise UsageError("precision fp16 is for GPUs: on the CPU take bf16 or fp32")
-    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+    if precision == "bf16" and device.type == "cuda" and not _has_bf16(device):
         raise UsageError(f"{torch.cuda.get_device_name(device)} has no bf16; take precision fp16 or fp32")
+
+
+def _has_bf16(device: torch.device) -> bool:
+    """Whether the GPU computes in bf16. torch.cuda.is_bf16_supported() is true where PyTorch emulates it, too."""
+    return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 @contextmanager
 def computing(precision: str, device: torch.device) -> Iterator[None]:
-    """For a forward pass. Parameters, batch-norm statistics and gradients are float32 in every precision."""
+    """For a forward pass, within `full_precision`, which its backward pass needs too.
+
+    Parameters, batch-norm statistics and gradients are float32 in every precision.
+    """
     if precision == "fp32":
-        with full_precision():
-            yield
+        yield
     else:
         with torch.autocast(device_type=device.type, dtype=HALF[precision]):
             yield
@@ -92,16 +98,21 @@ class LossScale:
     """fp16's factor on the loss, a power of two that keeps small gradients from becoming 0: halved when a gradient
     overflows, doubled after GOOD iterations without. Always 1 in other precisions."""
 
-    FIRST, GOOD = 65536.0, 2000
+    FIRST, LEAST, GOOD = 65536.0, 1.0, 2000
 
     def __init__(self, precision: str) -> None:
         self.is_used = precision == "fp16"
         self.factor, self.good = (self.FIRST if self.is_used else 1.0), 0
 
     def update(self, overflowed: bool) -> None:
-        """After an iteration."""
+        """After an iteration. VmzError where the gradient overflows at factor LEAST: a smaller one would not help."""
         if not self.is_used:
             return
+        if overflowed and self.factor <= self.LEAST:
+            raise VmzError(
+                f"the gradient is not finite in fp16 at the smallest loss scale, {self.LEAST:g}; lower the learning "
+                "rate, or take --precision=bf16 or fp32"
+            )
         self.good = 0 if overflowed else self.good + 1
         if overflowed:
             self.factor /= 2
@@ -113,5 +124,8 @@ class LossScale:
         return np.array([self.factor, self.good], np.float32)
 
     def set_state(self, state: np.ndarray) -> None:
-        """Go on from a state()."""
-        self.factor, self.good = float(state[0]), int(state[1])
+        """Continue from a state(). VmzError for what is none."""
+        factor, good = (float(value) for value in np.asarray(state, np.float32).reshape(-1)[:2])
+        if not (np.isfinite(factor) and factor >= self.LEAST and good >= 0):
+            raise VmzError(f"the state has the loss scale {factor:g} ({good:g} good iterations); is the file damaged?")
+        self.factor, self.good = factor, int(good)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from torch import Tensor
 from vmz.engines.engine import full_name
 from vmz.engines.torch_engine.batches import Batches, reader_seed
 from vmz.engines.torch_engine.distributed import Ranks, SharedGradients
-from vmz.engines.torch_engine.engine import located
+from vmz.engines.torch_engine.engine import full_precision, located
 from vmz.engines.torch_engine.fills import run_fills
 from vmz.engines.torch_engine.precise_norm import gather_statistics
 from vmz.engines.torch_engine.precision import LossScale, check_precision, computing, differentiating, reproducible
@@ -34,7 +35,7 @@ from vmz.engines.trainer import (
     divided,
     without_scopes,
 )
-from vmz.errors import UsageError, VmzError
+from vmz.errors import PeerError, UsageError, VmzError
 from vmz.netdef.builder import device_option, unscoped
 
 SCOPE = "gpu_0"
@@ -67,6 +68,10 @@ class TorchTrainer(Trainer):
         self._net: Any = None
         self._batches: Any = None
         self._iteration = 0
+        self._sgd: Any = None
+        self._shared: Any = None
+        self._loss_scale = LossScale("fp32")
+        self._statistics = torch.empty(0)
         self._values: dict[str, Tensor] = {}  # parameters and running statistics by full name, as the module has them
         self._results: dict[str, Tensor] = {}
 
@@ -76,8 +81,7 @@ class TorchTrainer(Trainer):
     def load(
         self, build: Build, training: Training, weights: Optional[Mapping[str, np.ndarray]] = None, seed: int = 0
     ) -> None:
-        self._close_batches()
-        self._drop()
+        self.close()
         self.check(training)
         model = build(SCOPE, device_option(), 1 / (self._ranks.world * training.accumulation))
         values = run_fills(model.param_init_net, seed)
@@ -106,7 +110,8 @@ class TorchTrainer(Trainer):
         self._loaded()
         before = self._statistics.clone()
         try:
-            return self._step(self._iteration + 1)
+            with full_precision():  # forward and backward
+                return self._step(self._iteration + 1)
         except BaseException:
             self._statistics.copy_(before)
             raise
@@ -131,7 +136,7 @@ class TorchTrainer(Trainer):
             tally[0] = 1
         gradients = self._finish_gradients()
         figures = torch.cat([self._ranks.sum(tally), _length(gradients, tally)])
-        failed, loss, accuracy, clips, norm = figures.tolist()  # a GPU is waited for here, once an iteration
+        failed, loss, accuracy, clips, norm = self._ranks.read(figures)  # waits for a GPU, once an iteration
         batches = self._training.accumulation * self._ranks.world
         self._refuse(number, failed, loss / batches, failure)
         rate = self._training.schedule.rate(number)
@@ -188,7 +193,7 @@ class TorchTrainer(Trainer):
         if failure is not None:
             raise failure
         if failed:
-            raise VmzError(f"iteration {number}: {failed:.0f} of {self._ranks.world} ranks failed; they say why")
+            raise PeerError(f"iteration {number}: {failed:.0f} of {self._ranks.world} ranks failed; they say why")
         if not math.isfinite(loss):
             raise VmzError(
                 f"iteration {number}: the loss is {loss}; lower the learning rate, or look at the last batch"
@@ -210,7 +215,10 @@ class TorchTrainer(Trainer):
             if factor != 1:
                 torch._foreach_mul_(list(gradients.values()), factor)
             self._sgd.update(gradients, rate)
-        self._loss_scale.update(overflowed)
+        try:
+            self._loss_scale.update(overflowed)
+        except VmzError as error:
+            raise VmzError(f"iteration {number}: {error}") from error
 
     def fetch(self, blob: str) -> np.ndarray:
         self._loaded()
@@ -294,7 +302,7 @@ class TorchTrainer(Trainer):
             raise UsageError("batch norm is frozen: its statistics cannot be recomputed")
         failure: Optional[Exception] = None
         try:
-            with torch.no_grad(), reproducible(self._training.deterministic, self._ranks.device):
+            with torch.no_grad(), full_precision(), reproducible(self._training.deterministic, self._ranks.device):
                 for batch in range(batches):
                     blobs = self._batches.take(batch % self._training.accumulation, self._training.accumulation)
                     self._forward(net.module, [blobs[name] for name in net.inputs])
@@ -314,12 +322,12 @@ class TorchTrainer(Trainer):
         return [] if self._batches is None else self._batches.ended_early
 
     def close(self) -> None:
-        self._close_batches()
-        self._drop()
-
-    def _close_batches(self) -> None:
         if self._batches is not None:
             self._batches.close()
+        self._drop()
+        gc.collect()  # a module and its graph hold each other
+        if self._ranks.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _loaded(self) -> None:
         if self._model is None:
