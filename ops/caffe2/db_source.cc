@@ -1,13 +1,17 @@
 #include "caffe2/db_source.h"
 
+#include <chrono>
 #include <map>
 #include <mutex>
+#include <shared_mutex>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "caffe2/core/db.h"
+#include "caffe2/cursor_lives.h"
 #include "core/order.h"
 
 namespace vmz {
@@ -16,6 +20,84 @@ namespace {
 using caffe2::db::Cursor;
 using caffe2::db::DBReader;
 using Keys = std::vector<std::string>;
+
+struct Shard {
+  int64_t index, count;
+};
+
+constexpr auto kOpening = std::chrono::seconds(10);  // a reader without a cursor for longer is not being opened
+
+// DBReader hides its lock and its shard. An explicit instantiation may name what is private.
+template <std::mutex DBReader::*Lock, uint32_t DBReader::*Count, uint32_t DBReader::*Index>
+struct Hidden {
+  friend std::mutex& lock_of(const DBReader& reader) {
+    return const_cast<DBReader&>(reader).*Lock;
+  }
+  friend Shard shard_of(const DBReader& reader) {
+    return {reader.*Index, reader.*Count};
+  }
+};
+std::mutex& lock_of(const DBReader& reader);
+Shard shard_of(const DBReader& reader);
+template struct Hidden<&DBReader::reader_mutex_, &DBReader::num_shards_, &DBReader::shard_id_>;
+
+// A reader's cursor that nobody moves while this lives, nor destroys where it is of our DB type.
+class CursorInUse {
+ public:
+  explicit CursorInUse(const caffe2::Blob* blob) : lives_(cursor_lives(), std::defer_lock) {
+    const auto end = std::chrono::steady_clock::now() + kOpening;
+    while (true) {
+      lives_.lock();
+      if (!blob->IsType<DBReader>()) {
+        throw std::runtime_error("VideoInput: its input holds no DBReader; run the net with CreateDB first");
+      }
+      cursor_ = blob->Get<DBReader>().cursor();
+      if (cursor_ != nullptr) {
+        break;
+      }
+      lives_.unlock();  // CreateDB, run again, is between its old cursor and its new one
+      if (std::chrono::steady_clock::now() > end) {
+        throw std::runtime_error("VideoInput: the DBReader of its input is not open; run the net with CreateDB first");
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    const auto& reader = blob->Get<DBReader>();
+    moves_ = std::unique_lock<std::mutex>(lock_of(reader));
+    shard_ = shard_of(reader);
+    if (!cursor_->Valid()) {
+      throw std::runtime_error("VideoInput: the database of its input holds no records");
+    }
+  }
+
+  Cursor* get() const {
+    return cursor_;
+  }
+
+  Shard shard() const {
+    return shard_;
+  }
+
+  // Whose cursor is another has another identity.
+  uint64_t identity() const {
+    const auto* numbered = dynamic_cast<const NumberedCursor*>(cursor_);
+    return numbered != nullptr ? numbered->number() : reinterpret_cast<uintptr_t>(cursor_);
+  }
+
+ private:
+  Cursor* cursor_ = nullptr;
+  Shard shard_ = {0, 1};
+  std::shared_lock<std::shared_timed_mutex> lives_;
+  std::unique_lock<std::mutex> moves_;
+};
+
+}  // namespace
+
+std::shared_timed_mutex& cursor_lives() {
+  static std::shared_timed_mutex lives;
+  return lives;
+}
+
+namespace {
 
 // A DBReader's cursor and where it stands. DBReader::Read wraps around without a word and counts nothing, so we move
 // the cursor ourselves, one operator at a time, and leave it as Read would.
@@ -26,7 +108,9 @@ class SharedCursor {
   // Reads a record, unless the pass `turn` is over and `one_pass` is set.
   bool read(RawRecord* record, int64_t turn, bool one_pass) {
     std::lock_guard<std::mutex> lock(mutex_);
-    Cursor* cursor = attached(one_pass);
+    const CursorInUse in_use(blob_);
+    attach(in_use, one_pass);
+    Cursor* cursor = in_use.get();
     if (one_pass && turn_ > turn) {
       return false;
     }
@@ -42,8 +126,9 @@ class SharedCursor {
   // The keys of the whole database, in its order.
   std::shared_ptr<const Keys> keys() {
     std::lock_guard<std::mutex> lock(mutex_);
-    Cursor* cursor = opened();
-    if (keys_ && cursor == keys_cursor_) {
+    const CursorInUse in_use(blob_);
+    Cursor* cursor = in_use.get();
+    if (keys_ && in_use.identity() == keys_cursor_) {
       return keys_;
     }
     if (!cursor->SupportsSeek()) {
@@ -52,7 +137,7 @@ class SharedCursor {
           "for example");
     }
     const std::string here = cursor->key();
-    const Shard shard = find_shard(cursor);
+    const Shard shard = in_use.shard();
     auto keys = std::make_shared<Keys>();
     for (cursor->SeekToFirst(); cursor->Valid(); cursor->Next()) {
       keys->push_back(cursor->key());
@@ -64,14 +149,15 @@ class SharedCursor {
           "shard of " + std::to_string(shard.count) + "; leave its num_shards out");
     }
     keys_ = std::move(keys);
-    keys_cursor_ = cursor;
+    keys_cursor_ = in_use.identity();
     return keys_;
   }
 
   // The value of a key, with the cursor left where it was.
   std::string value(const std::string& key) {
     std::lock_guard<std::mutex> lock(mutex_);
-    Cursor* cursor = opened();
+    const CursorInUse in_use(blob_);
+    Cursor* cursor = in_use.get();
     const std::string here = cursor->key();
     cursor->Seek(key);
     if (!cursor->Valid() || cursor->key() != key) {
@@ -94,32 +180,14 @@ class SharedCursor {
   }
 
  private:
-  struct Shard {
-    int64_t index, count;
-  };
-
-  Cursor* opened() const {
-    if (!blob_->IsType<DBReader>()) {
-      throw std::runtime_error("VideoInput: its input holds no DBReader; run the net with CreateDB first");
-    }
-    Cursor* cursor = blob_->Get<DBReader>().cursor();
-    if (cursor == nullptr) {
-      throw std::runtime_error("VideoInput: the DBReader of its input is not open; run the net with CreateDB first");
-    }
-    if (!cursor->Valid()) {
-      throw std::runtime_error("VideoInput: the database of its input holds no records");
-    }
-    return cursor;
-  }
-
-  // The cursor; found out about anew when the reader was opened again since, or moved by someone else.
-  Cursor* attached(bool from_the_start) {
-    Cursor* cursor = opened();
-    if (cursor == cursor_ && cursor->key() == next_key_) {
-      return cursor;
+  // Find out about the cursor anew when the reader was opened again since, or moved by someone else.
+  void attach(const CursorInUse& in_use, bool from_the_start) {
+    Cursor* cursor = in_use.get();
+    if (in_use.identity() == cursor_ && cursor->key() == next_key_) {
+      return;
     }
     const std::string here = cursor->key();
-    shard_ = find_shard(cursor);
+    shard_ = in_use.shard();
     rewind(cursor);
     if (!from_the_start) {
       while (cursor->key() != here) {
@@ -128,30 +196,8 @@ class SharedCursor {
         }
       }
     }
-    cursor_ = cursor;
+    cursor_ = in_use.identity();
     next_key_ = cursor->key();
-    return cursor;
-  }
-
-  // The reader does not tell its shard, so we watch where it begins and how far it steps. Moves the cursor.
-  Shard find_shard(Cursor* cursor) const {
-    const DBReader& reader = blob_->Get<DBReader>();
-    reader.SeekToFirst();
-    const std::string first = cursor->key();
-    std::string key, value;
-    reader.Read(&key, &value);
-    const std::string second = cursor->key();
-    Shard shard = {0, 0};
-    cursor->SeekToFirst();
-    while (cursor->Valid() && cursor->key() != first) {
-      cursor->Next();
-      ++shard.index;
-    }
-    do {
-      cursor->Next();
-      ++shard.count;
-    } while (cursor->Valid() && cursor->key() != second);
-    return shard;
   }
 
   void rewind(Cursor* cursor) {
@@ -181,12 +227,12 @@ class SharedCursor {
 
   const caffe2::Blob* blob_;
   std::mutex mutex_;
-  const Cursor* cursor_ = nullptr;
+  uint64_t cursor_ = 0;  // its identity
   std::string next_key_;
   Shard shard_ = {0, 1};
   int64_t index_ = 0, read_ = 0, turn_ = 0, size_ = 0;
   std::shared_ptr<const Keys> keys_;
-  const Cursor* keys_cursor_ = nullptr;  // whose keys they are
+  uint64_t keys_cursor_ = 0;  // whose keys they are
 };
 
 // The cursor of a blob, shared by the operators that read it and forgotten with the last of them.

@@ -14,6 +14,7 @@
 
 #include "caffe2/core/db.h"
 #include "caffe2/core/logging.h"
+#include "caffe2/cursor_lives.h"
 
 namespace caffe2 {
 namespace db {
@@ -124,13 +125,19 @@ std::shared_ptr<Opened> open_to_write(const std::string& path, bool is_new) {
   return opened;
 }
 
-class LMDBCursor : public Cursor {
+class LMDBCursor final : public Cursor, public vmz::NumberedCursor {
  public:
   explicit LMDBCursor(std::shared_ptr<Opened> opened) : opened_(std::move(opened)), txn_(begin(*opened_, MDB_RDONLY)) {
     MDB_cursor* cursor = nullptr;
     check(mdb_cursor_open(txn_.get(), open_table(*opened_, txn_.get()), &cursor), opened_->path, "read");
     cursor_.reset(cursor);
     SeekToFirst();
+  }
+
+  ~LMDBCursor() override {
+    std::lock_guard<std::shared_timed_mutex> lock(vmz::cursor_lives());
+    cursor_.reset();
+    txn_.reset();
   }
 
   // To the key, or to the next one.
