@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import faulthandler
 import os
 import signal
 import sys
@@ -200,6 +201,8 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = F
     debug = any(argument.startswith("--deb") and "--debug".startswith(argument) for argument in arguments)
 
     def say(error: BaseException) -> None:
+        if several and distributed.world_size() > 1:  # the libraries of one that failed must not keep it, nor its cores
+            faulthandler.dump_traceback_later(distributed.END_SECONDS, exit=True, file=sys.__stderr__)
         if not getattr(error, "told", False):
             _say(error, [sys.argv[0], *arguments], debug)
             error.told = True  # type: ignore[attr-defined]

@@ -27,6 +27,7 @@ LONGEST_PAUSE = 0.05  # seconds between two looks at the store
 GRACE_SECONDS = 10.0  # for the others to hear of a failure before torchrun, or the store's own end, ends them
 WATCH_SECONDS = 0.5  # between two looks for a failure elsewhere, while this process is at work
 STUCK_SECONDS = 3.0  # in a collective that a failed process will never join, before this one ends
+END_SECONDS = 120.0  # after a failure, for a process to end by itself, wherever it is
 
 Say = Callable[[BaseException], None]
 
@@ -244,8 +245,8 @@ class Group:
 class Watch:
     """A thread that looks for a failure elsewhere, while this process is at work or in a collective of the engines'.
 
-    After one no collective begins any more. One that has begun is given STUCK_SECONDS; then the process ends, for
-    nothing can be raised in a thread that waits inside gloo, or for a GPU.
+    After one no collective begins any more. One that has begun is given STUCK_SECONDS, all else END_SECONDS; then the
+    process ends, for nothing can be raised in a thread that waits inside gloo, or for a GPU.
     """
 
     def __init__(self, group: Group) -> None:
@@ -275,8 +276,8 @@ class Watch:
                     continue
                 since = time.monotonic()
                 processes.stop(known)
-            begun = processes.waiting_since()
-            if begun is not None and time.monotonic() - max(begun, since) > STUCK_SECONDS:
+            begun, now = processes.waiting_since(), time.monotonic()
+            if now - since > END_SECONDS or (begun is not None and now - max(begun, since) > STUCK_SECONDS):
                 self._group.say_goodbye(wait=False)
                 sys.stdout.flush()
                 sys.stderr.flush()

@@ -44,7 +44,11 @@ def by_hand(*arguments: str) -> tuple[int, str, str]:
         )
         for rank in range(2)
     ]
-    outputs = [process.communicate(timeout=100) for process in running]
+    try:
+        outputs = [process.communicate(timeout=100) for process in running]
+    finally:
+        for process in running:
+            process.kill()  # one that does not end would take a core from all that comes after
     statuses = {process.returncode for process in running}
     assert len(statuses) == 1, (statuses, outputs)
     return statuses.pop(), "".join(out for out, _ in outputs), "".join(errors for _, errors in outputs)
