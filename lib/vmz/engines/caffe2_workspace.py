@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from vmz.cores import caffe2_arguments
 from vmz.engines.caffe2_faults import Faults
 from vmz.engines.caffe2_here import NoCaffe2Error
 from vmz.errors import UsageError, VmzError
@@ -36,7 +37,7 @@ def import_caffe2() -> Any:
         from caffe2.python import workspace
     except ImportError as error:
         raise NoCaffe2Error(str(error)) from error
-    workspace.GlobalInit(["caffe2", "--caffe2_log_level=3"])
+    workspace.GlobalInit(["caffe2", "--caffe2_log_level=3", *caffe2_arguments()])
     return workspace
 
 

@@ -164,6 +164,9 @@ ENGINE_FLAGS = {
         "or not)",
     ),
     "gpus": Flag(str, None, "the GPUs to use, by number, as 0,1, in place of --num_gpus and --device"),
+    "num_threads": Flag(
+        positive, None, "CPU threads that the engine computes with; not given: OMP_NUM_THREADS, or else all cores"
+    ),
     "seed": Flag(not_negative, 0, "seed of everything random"),
 }
 

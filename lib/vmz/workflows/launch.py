@@ -12,11 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Optional
 
+from vmz.cores import OMP, available_cores
 from vmz.errors import UsageError, VmzError
 from vmz.workflows import distributed
 from vmz.workflows.options import gpu_numbers
-
-THREADS = "OMP_NUM_THREADS"
 
 
 def launch(options: argparse.Namespace, argv: Sequence[str]) -> Optional[int]:
@@ -83,14 +82,13 @@ def run_processes(count: int, command: Sequence[str]) -> int:
 @contextmanager
 def _shared_cores(count: int) -> Iterator[None]:
     """Give each process its share of the cores, and say so: by itself each would compute with all of them."""
-    given = os.environ.get(THREADS)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given, cores = os.environ.get(OMP), available_cores()
     threads = given if given is not None else str(max(1, cores // count))
-    why = f"as {THREADS} says" if given is not None else f"{cores} cores; {THREADS} sets another number"
+    why = f"as {OMP} says" if given is not None else f"{cores} cores; {OMP} sets another number"
     print(f"{count} processes, {threads} computing threads each ({why})", file=sys.stderr, flush=True)
-    os.environ[THREADS] = threads
+    os.environ[OMP] = threads
     try:
         yield
     finally:
         if given is None:
-            del os.environ[THREADS]
+            del os.environ[OMP]

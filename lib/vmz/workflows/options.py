@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from vmz import zoo
 from vmz.checkpoints.files import file_type
+from vmz.cores import use_threads
 from vmz.errors import UsageError
 from vmz.models.config import ModelConfig
 from vmz.video.arguments import FLOW_CHANNELS
@@ -105,6 +106,8 @@ def parse(parser: Parser, argv: Sequence[str], use: Optional[Use] = None) -> Opt
     resolution = resolve(given, defaults, _use(use, {**defaults, **given}))
     options = Options(**{**defaults, **resolution.values(), **given})
     options.resolved = resolution
+    if getattr(options, "num_threads", None):
+        use_threads(options.num_threads)  # before an engine, and what it computes with, is imported
     return options
 
 

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vmz import cores
+
+THREADS = "import sys; from vmz.engines.caffe2_workspace import import_caffe2; import_caffe2(); import torch; "
+COUNT = THREADS + "print(torch.get_num_threads(), torch.__config__.parallel_info())"
+
+
+@pytest.fixture(autouse=True)
+def nothing_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for variable in (cores.OMP, cores.MKL):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(cores, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+
+
+@pytest.mark.parametrize(
+    ("quota", "count"),
+    [("max 100000", 6), ("250000 100000", 2), ("50000 100000", 1), ("900000 100000", 6), ("?", 6), ("", 6), ("1 0", 6)],
+)
+def test_available_cores(quota: str, count: int) -> None:
+    cores.QUOTA.write_text(quota)
+    assert cores.available_cores() == count
+
+
+@pytest.mark.parametrize(("text", "count"), [("3", 3), ("3,2", 3), ("", None), ("all", None), ("0", None)])
+def test_threads_asked(monkeypatch: pytest.MonkeyPatch, text: str, count: int) -> None:
+    monkeypatch.setenv(cores.OMP, text)
+    assert cores.threads_asked() == count
+
+
+def test_use_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {cores.MKL: "5"}
+    monkeypatch.setattr(cores.os, "environ", environment)
+    assert cores.use_threads() == 6 and environment == {cores.OMP: "6", cores.MKL: "5"}
+    monkeypatch.setattr(cores.sys, "modules", {})
+    assert cores.use_threads(2) == 2 and environment == {cores.OMP: "2", cores.MKL: "2"}
+
+
+@pytest.mark.parametrize(
+    ("omp", "mkl", "given"), [(None, None, (6, 6)), ("2", None, (2, 2)), (None, "3", (6, 3)), ("2", "1", (2, 1))]
+)
+def test_caffe2_arguments(monkeypatch: pytest.MonkeyPatch, omp: str, mkl: str, given: tuple[int, int]) -> None:
+    for variable, value in ((cores.OMP, omp), (cores.MKL, mkl)):
+        if value is not None:
+            monkeypatch.setenv(variable, value)
+    assert cores.caffe2_arguments() == [f"--caffe2_omp_num_threads={given[0]}", f"--caffe2_mkl_num_threads={given[1]}"]
+
+
+@pytest.mark.parametrize(("variables", "count"), [({}, None), ({"OMP_NUM_THREADS": "1"}, 1)])
+def test_caffe2_computes_with_all_cores_or_as_many_as_asked(variables: dict[str, str], count: int) -> None:
+    pytest.importorskip("caffe2")
+    done = subprocess.run([sys.executable, "-c", COUNT], env=variables, capture_output=True, text=True, check=True)
+    found = [line.rpartition(": ")[2] for line in done.stdout.splitlines() if "_get_max_threads" in line]
+    assert len(found) == 2 and set(map(int, found)) == {count or real_cores()}, done.stdout
+
+
+def real_cores() -> int:
+    asked = "import os; print(len(os.sched_getaffinity(0)))"
+    return int(subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True).stdout)
