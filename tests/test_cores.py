@@ -1,15 +1,10 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from vmz import cores
-
-THREADS = "import sys; from vmz.engines.caffe2_workspace import import_caffe2; import_caffe2(); import torch; "
-COUNT = THREADS + "print(torch.get_num_threads(), torch.__config__.parallel_info())"
 
 
 @pytest.fixture(autouse=True)
@@ -51,16 +46,3 @@ def test_caffe2_arguments(monkeypatch: pytest.MonkeyPatch, omp: str, mkl: str, g
         if value is not None:
             monkeypatch.setenv(variable, value)
     assert cores.caffe2_arguments() == [f"--caffe2_omp_num_threads={given[0]}", f"--caffe2_mkl_num_threads={given[1]}"]
-
-
-@pytest.mark.parametrize(("variables", "count"), [({}, None), ({"OMP_NUM_THREADS": "1"}, 1)])
-def test_caffe2_computes_with_all_cores_or_as_many_as_asked(variables: dict[str, str], count: int) -> None:
-    pytest.importorskip("caffe2")
-    done = subprocess.run([sys.executable, "-c", COUNT], env=variables, capture_output=True, text=True, check=True)
-    found = [line.rpartition(": ")[2] for line in done.stdout.splitlines() if "_get_max_threads" in line]
-    assert len(found) == 2 and set(map(int, found)) == {count or real_cores()}, done.stdout
-
-
-def real_cores() -> int:
-    asked = "import os; print(len(os.sched_getaffinity(0)))"
-    return int(subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True).stdout)

@@ -202,7 +202,7 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = F
 
     def say(error: BaseException) -> None:
         if several and distributed.world_size() > 1:  # the libraries of one that failed must not keep it, nor its cores
-            faulthandler.dump_traceback_later(distributed.END_SECONDS, exit=True, file=sys.__stderr__)
+            faulthandler.dump_traceback_later(distributed.END_SECONDS, exit=True, file=2)
         if not getattr(error, "told", False):
             _say(error, [sys.argv[0], *arguments], debug)
             error.told = True  # type: ignore[attr-defined]
