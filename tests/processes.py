@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,21 @@ ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def python(processes: int = 0) -> list[str]:
-    """The interpreter, before a script: by itself (0), or torchrun's so many processes of it."""
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    return [sys.executable, *(torchrun if processes else [])]
+    """The interpreter, before a script: by itself (0), or torchrun's so many processes of it.
+
+    At a port of its own, which --standalone of PyTorch 1.10 is not; nor does that one always come to its end, for two
+    of its threads use one store.
+    """
+    if not processes:
+        return [sys.executable]
+    place = ["--master_addr=127.0.0.1", f"--master_port={free_port()}"]
+    return [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}", *place]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def run_processes(processes: int, tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ONE_THREAD, python
+from tests.processes import ONE_THREAD, free_port, python
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = str(Path(__file__).with_name("rank_failures.py"))
@@ -30,10 +29,7 @@ def by_launch(*arguments: str) -> tuple[int, str, str]:
 
 def by_hand(*arguments: str) -> tuple[int, str, str]:
     """Without anything that ends one when the other has failed: they must end by themselves."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     running = [
         subprocess.Popen(
             [sys.executable, SCRIPT, *arguments],
