@@ -76,9 +76,8 @@ Convolution = Callable[[Block, str, int, int, Window], str]
 """(block, blob, channels in, channels out, window) -> the blob after the convolution, before its batch norm."""
 
 
-def factorised_width(channels_in: int, channels_out: int, side: int = 3) -> int:
-    """Channels between (1,k,k) and (t,1,1) that give R(2+1)D as many parameters as the 3 x k x k convolution."""
-    area = side * side
+def factorised_width(channels_in: int, channels_out: int, area: int = 9) -> int:
+    """Channels between (1,k,k) and (t,1,1) that give R(2+1)D as many parameters as 3 x k x k, of k x k = `area`."""
     return int(3 * area * channels_in * channels_out / (area * channels_in + 3 * channels_out))
 
 
@@ -91,7 +90,7 @@ def full(block: Block, blob: str, channels_in: int, channels_out: int, window: W
 def factorised(block: Block, blob: str, channels_in: int, channels_out: int, window: Window) -> str:
     """R(2+1)D: (1,k,k) to the width between, batch norm, ReLU, then (t,1,1)."""
     block.count()
-    middle = factorised_width(channels_in, channels_out, window.kernels[1])
+    middle = factorised_width(channels_in, channels_out, window.kernels[1] * window.kernels[2])
     space, time = _factors(window)
     conv = block.conv(blob, channels_in, middle, space, "_middle")
     blob = block.net.relu(block.bn(conv, middle, "_middle"))
@@ -150,6 +149,13 @@ CONVOLUTIONS: dict[str, Convolution] = {
     "0.3d+relu": pointwise_relu_then_depthwise,
     "2.5d-sep": factorised_depthwise,
 }
+
+
+def convolution_of(block_type: str) -> Convolution:
+    """The convolution of a `block_type`. UsageError for an unknown one."""
+    if block_type not in CONVOLUTIONS:
+        raise UsageError(f"unknown block_type {block_type!r}; choose from: {', '.join(CONVOLUTIONS)}")
+    return CONVOLUTIONS[block_type]
 
 
 def _factors(window: Window) -> tuple[Window, Window]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
+from vmz.errors import UsageError
 from vmz.models.config import ModelConfig
 from vmz.netdef.builder import NetBuilder
 from vmz.netdef.protos import DATA_TYPES
@@ -47,8 +48,8 @@ class Scoring:
 
 def build_head(net: NetBuilder, config: ModelConfig, features: FeatureMap, frozen: bool = False) -> Head:
     """Dropout when asked for, the classifier, scores, loss and accuracy. `frozen`: gradients end at the classifier."""
-    last, convolutional = config.last_layer, config.use_convolutional_pred
-    logits = classify(net, features, last, config.num_labels, convolutional, config.use_dropout, frozen)
+    convolutional = config.use_convolutional_pred
+    logits = build_logits(net, config, features, frozen)
     scoring = Scoring(
         num_labels=config.num_labels,
         multi_label=config.multi_label,
@@ -58,6 +59,20 @@ def build_head(net: NetBuilder, config: ModelConfig, features: FeatureMap, froze
         positions=config.positions if convolutional else 1,
     )
     return score(net, logits, scoring)
+
+
+def build_logits(net: NetBuilder, config: ModelConfig, features: FeatureMap, frozen: bool = False) -> str:
+    """The first part of the head, without scores and loss."""
+    last, convolutional = config.last_layer, config.use_convolutional_pred
+    return classify(net, features, last, config.num_labels, convolutional, config.use_dropout, frozen)
+
+
+def check_head(net: NetBuilder, convolutional: bool) -> None:
+    """Raise UsageError for the fully convolutional head in a net that trains."""
+    if convolutional and not net.is_test:
+        raise UsageError(
+            "use_convolutional_pred is for testing only; train with the plain head, its weights convert on loading"
+        )
 
 
 def classify(

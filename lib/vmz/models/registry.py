@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from vmz.errors import UsageError
 from vmz.models import c3d, resnet
 from vmz.models.config import ModelConfig
 from vmz.models.families import C3D, FAMILIES
-from vmz.models.heads import Head, build_head
+from vmz.models.heads import Head, build_head, check_head
 from vmz.models.inputs import VideoSource, add_video_input
 from vmz.netdef.analysis import OpCost, analyse
 from vmz.netdef.builder import NetBuilder, device_option
@@ -112,9 +111,6 @@ def add_network(net: NetBuilder, config: ModelConfig, blob: str = "data", frozen
 
     Raises UsageError where the configuration asks for what only testing has.
     """
-    if config.use_convolutional_pred and not net.is_test:
-        raise UsageError(
-            "use_convolutional_pred is for testing only; train with the plain head, its weights convert on loading"
-        )
+    check_head(net, config.use_convolutional_pred)
     trunk = c3d.build_trunk if config.model_name == C3D else resnet.build_trunk
     return build_head(net, config, trunk(net, config, blob), frozen)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Callable
 
+from vmz.errors import UsageError
 from vmz.models.blocks import (
     PLAIN,
     STEM_CHANNELS,
@@ -29,7 +32,7 @@ from vmz.netdef.builder import NetBuilder, Triple
 
 STAGES = (2, 3, 4, 5)
 # Clips shorter than this are not strided in time by the stage: too few frames would be left.
-FRAMES_TO_STRIDE = {3: 1, 4: 4, 5: 8}
+FRAMES_TO_STRIDE = {2: 1, 3: 1, 4: 4, 5: 8}
 
 
 @dataclass(frozen=True)
@@ -87,27 +90,37 @@ def layout_of(config: ModelConfig) -> Layout:
     """The trunk that a configuration asks for."""
     family = FAMILIES[config.model_name]
     bottleneck = config.model_depth in family.bottlenecks
-    stage_channels = DEEP_CHANNELS if bottleneck and config.model_depth > 34 else SHALLOW_CHANNELS
-    stages = tuple(
-        Stage(
-            number=number,
-            blocks=blocks,
-            channels=int(config.channel_multiplier * channels),
-            width=bottleneck_width(config, width),
-            three_d=family.three_d(number),
-            halves_time=number > 2 and family.three_d(number) and config.clip_length >= FRAMES_TO_STRIDE[number],
-        )
-        for number, blocks, channels, width in zip(
-            STAGES, BLOCKS_PER_STAGE[config.model_depth], stage_channels, BOTTLENECK_WIDTHS
-        )
-    )
+    channels = DEEP_CHANNELS if bottleneck and config.model_depth > 34 else SHALLOW_CHANNELS
     return Layout(
         stem=_stem(config),
         pool1=config.use_pool1,
-        stages=stages,
+        stages=stages_of(
+            config.model_depth,
+            [int(config.channel_multiplier * width) for width in channels],
+            [bottleneck_width(config, width) for width in BOTTLENECK_WIDTHS],
+            family.three_d,
+            config.clip_length,
+        ),
         convolution=family.convolution,
         bottleneck=bottleneck,
         final_kernels=(_final_frames(config), config.final_side, config.final_side),
+    )
+
+
+def stages_of(
+    depth: int,
+    channels: Sequence[int],
+    widths: Sequence[int],
+    three_d: Callable[[int], bool],
+    clip_length: int,
+) -> tuple[Stage, ...]:
+    """The four stages of a depth; channels, and widths inside bottlenecks, by stage. UsageError for another depth."""
+    if depth not in BLOCKS_PER_STAGE:
+        raise UsageError(f"model_depth is {depth}, but it must be {', '.join(map(str, BLOCKS_PER_STAGE))}")
+    rows = zip(STAGES, BLOCKS_PER_STAGE[depth], channels, widths)
+    return tuple(
+        Stage(number, blocks, out, width, three_d(number), three_d(number) and clip_length >= FRAMES_TO_STRIDE[number])
+        for number, blocks, out, width in rows
     )
 
 
