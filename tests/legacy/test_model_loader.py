@@ -243,3 +243,20 @@ def test_broadcast(tmp_path: Path, workspace: Any, prefix: str) -> None:
     np.testing.assert_array_equal(workspace.FetchBlob(f"{prefix}_2/fc_w"), before)
     with pytest.raises(UsageError, match="no parameter on device 7"):
         BroacastParameters(model, 7, [0])
+
+
+def test_weights_go_to_the_device_of_the_model(workspace: Any) -> None:
+    """Whatever use_gpu says: a program that asks for the GPU has its model there, or is run on the CPU."""
+    from caffe2.proto import caffe2_pb2
+    from caffe2.python import core
+    from utils import model_loader
+
+    model = cnn_model("small")
+    for number, kind in ((0, caffe2_pb2.CPU), (1, caffe2_pb2.CUDA)):
+        with core.NameScope(f"gpu_{number}"), core.DeviceScope(core.DeviceOption(kind, number)):
+            model.FC("x", "fc", 3, 2)
+    devices = model_loader._devices(model)
+    found = {blob: (option.device_type, option.device_id) for blob, option in devices.items()}
+    assert found == {
+        f"gpu_{number}/fc_{part}": (number, number) for number in (0, 1) for part in ("w", "b")
+    }  # CPU is 0, CUDA 1

@@ -84,6 +84,7 @@ def LoadModelFromPickleFile(
     The model's init net must have been run. Blobs are those in scope gpu_<root_gpu_id>, or cpu_<root_gpu_id>, or none.
     Other shapes are adapted: inflated along time unless `inflating` is 0 (with `center_init` in the centre frame),
     collapsed unless `collapsing` is 0, an FC made a 1x1x1 convolution. bgr2rgb: the first convolution takes B, G, R.
+    They go to the device where the init net made the blob; use_gpu is for blobs that it did not make.
     A blob that the file lacks keeps its initial value, and so does a classifier of another shape. Raises UsageError
     where the file is not there or the blobs are not, VmzError for a file that is damaged or of another network.
     """
@@ -97,7 +98,7 @@ def LoadModelFromPickleFile(
     wanted = [(blob, np.shape(workspace.FetchBlob(blob))) for blob in there]
     fitted, report = matching.match(stored, wanted, bool(center_init), bool(bgr2rgb))
     _check(report, pkl_file, bool(center_init), dict(wanted))
-    device = _device(use_gpu, root_gpu_id)
+    devices, device = _devices(model), _device(use_gpu, root_gpu_id)
     for blob, _ in wanted:
         name = unscope_name(blob)
         how = report.adapted.get(name, "")
@@ -112,7 +113,7 @@ def LoadModelFromPickleFile(
             log.info("%s found, but collapsing is ignored", name)
         else:
             log.info("copying %s%s", name, f" ({how})" if how else "")
-            workspace.FeedBlob(blob, fitted[blob], device_option=device)
+            workspace.FeedBlob(blob, fitted[blob], device_option=devices.get(blob, device))
 
 
 def BroacastParameters(model: Any, src_gpu: int, gpus: Iterable[int]) -> None:
@@ -122,7 +123,7 @@ def BroacastParameters(model: Any, src_gpu: int, gpus: Iterable[int]) -> None:
     """
     gpus = list(gpus)
     log.info("Broadcasting parameters from gpu %s to gpu: %s", src_gpu, ",".join(map(str, gpus)))
-    found = 0
+    found, devices = 0, _devices(model)
     for param in map(str, [*model.params, *model.GetComputedParams("")]):
         place = re.match(rf"(gpu|cpu)_{src_gpu}/", param)
         if not place:
@@ -133,15 +134,21 @@ def BroacastParameters(model: Any, src_gpu: int, gpus: Iterable[int]) -> None:
             target = f"{place[1]}_{gpu}/{param[place.end() :]}"
             if target != param:
                 log.info("broadcast %s -> %s", param, target)
-                workspace.FeedBlob(target, array, device_option=_device(place[1] == "gpu", gpu))
+                device = devices.get(target, _device(place[1] == "gpu", gpu))
+                workspace.FeedBlob(target, array, device_option=device)
     if not found:
         raise UsageError(
             f"the model has no parameter on device {src_gpu}: none is in scope gpu_{src_gpu} or cpu_{src_gpu}"
         )
 
 
+def _devices(model: Any) -> dict[str, Any]:
+    """Where the model's init net puts each blob: what is loaded into it must be there too."""
+    return {blob: op.device_option for op in model.param_init_net.Proto().op for blob in op.output}
+
+
 def _device(use_gpu: Any, number: int) -> Any:
-    """Where a blob goes: the GPU when asked for and there, which is where its operators are, or else the CPU."""
+    """The GPU when asked for and there, or else the CPU: for a blob that the init net does not make."""
     if use_gpu and has_gpu():
         return core.DeviceOption(workspace.GpuDeviceType, int(number))
     return core.DeviceOption(core.caffe2_pb2.CPU)
