@@ -100,6 +100,39 @@ def test_inflating(tmp_path: Path, workspace: Any, stored: tuple[int, ...]) -> N
     assert not found[:, :, [0, 2]].any()
 
 
+def test_one_frame_is_inflating_too(tmp_path: Path, workspace: Any) -> None:
+    model, still = small_model(kernels=(1, 3, 3)), random(4, 3, 3, 3)
+    before = workspace.FetchBlob("gpu_0/conv1_w")
+    load(tmp_path, weights(conv1_w=still), model, inflating=False)
+    np.testing.assert_array_equal(workspace.FetchBlob("gpu_0/conv1_w"), before)
+    load(tmp_path, weights(conv1_w=still), model)
+    np.testing.assert_array_equal(workspace.FetchBlob("gpu_0/conv1_w")[:, :, 0], still)
+
+
+def test_scopes_inside_the_device_s(tmp_path: Path, workspace: Any) -> None:
+    from caffe2.python import core
+
+    model = cnn_model("streams")
+    with device():
+        for stream in ("rgb", "flow"):
+            with core.NameScope(stream):
+                model.FC("x", "fc", 3, 2)
+    workspace.RunNetOnce(model.param_init_net)
+    blobs = {"fc_w": random(2, 3), "fc_b": random(2)}
+    load(tmp_path, blobs, model)
+    for stream in ("rgb", "flow"):
+        np.testing.assert_array_equal(workspace.FetchBlob(f"gpu_0/{stream}/fc_w"), blobs["fc_w"])
+
+
+def test_another_model_s_blobs_on_the_device(tmp_path: Path, workspace: Any) -> None:
+    model, blobs = small_model(0), weights()
+    other = small_model(1)
+    load(tmp_path, blobs, model, root_gpu_id=1)
+    assert other.params
+    np.testing.assert_array_equal(workspace.FetchBlob("gpu_1/fc_w"), blobs["fc_w"])
+    assert not np.array_equal(workspace.FetchBlob("gpu_0/fc_w"), blobs["fc_w"])
+
+
 def test_without_inflating(tmp_path: Path, workspace: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     model = small_model()
@@ -193,7 +226,7 @@ def test_more_of_what_does_not_fit(tmp_path: Path, workspace: Any) -> None:
     with pytest.raises(UsageError, match="conv1_w has 4 frames, an even number without a centre"):
         load(tmp_path, weights(conv1_w=random(4, 3, 3, 3)), even, center_init=True)
     workspace.ResetWorkspace()
-    with pytest.raises(UsageError, match="run the model's init net and its net first"):
+    with pytest.raises(UsageError, match="run the model's init net first"):
         load(tmp_path, weights(), model)
 
 

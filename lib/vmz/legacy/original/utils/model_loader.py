@@ -14,7 +14,7 @@ from vmz.checkpoints.pickles import load_pickle
 from vmz.engines.caffe2_programs import has_gpu, program_logger
 from vmz.errors import UsageError, VmzError
 
-from .device_scopes import scope_in
+from .device_scopes import on_device
 
 log = program_logger("model_loader")
 
@@ -89,12 +89,14 @@ def LoadModelFromPickleFile(
     where the file is not there or the blobs are not, VmzError for a file that is damaged or of another network.
     """
     stored = load_pickle(pkl_file)
-    names = list(dict.fromkeys(unscope_name(blob) for blob in model.GetAllParams()))
-    inside = scope_in(workspace.Blobs(), names, root_gpu_id, "LoadModelFromPickleFile")
-    there = [f"{inside}{name}" for name in names if workspace.HasBlob(f"{inside}{name}")]
-    for name in names:
-        if f"{inside}{name}" not in there:
-            log.info("%s%s is not in the workspace", inside, name)
+    params = list(map(str, model.GetAllParams("")))
+    for param in params:
+        if not workspace.HasBlob(param):
+            log.info("%s is not in the workspace", param)
+    # The model's own, and those of the same names that another model has on this device
+    named = [f"{kind}_{root_gpu_id}/{unscope_name(param)}" for param in params for kind in ("gpu", "cpu")]
+    known = [blob for blob in [*params, *named] if workspace.HasBlob(blob)]
+    there = on_device(known, root_gpu_id, "LoadModelFromPickleFile", "run the model's init net first")
     wanted = [(blob, np.shape(workspace.FetchBlob(blob))) for blob in there]
     fitted, report = matching.match(stored, wanted, bool(center_init), bool(bgr2rgb))
     _check(report, pkl_file, bool(center_init), dict(wanted))
@@ -107,7 +109,7 @@ def LoadModelFromPickleFile(
         elif name in report.mismatched:
             log.warning("%s found, but it is %s there and %s here: it keeps its initial value", name,
                         *report.mismatched[name])  # fmt: skip
-        elif how.startswith("inflated") and not inflating:
+        elif how.startswith(("inflated", "2-D to 3-D")) and not inflating:
             log.info("%s found, but inflating is ignored", name)
         elif how.startswith("3-D to 2-D") and not collapsing:
             log.info("%s found, but collapsing is ignored", name)
