@@ -99,6 +99,45 @@ def test_blocks_in_a_row_run() -> None:
         assert all(np.isfinite(workspace.FetchBlob(str(grad))).all() for grad in model.param_to_grad.values())
 
 
+def test_a_subclass_with_a_layer_of_its_own() -> None:
+    """Blocks are built by the methods, as in the original: what a program changes there shows in its blocks."""
+    from models.builder.video_model import VideoModelBuilder
+
+    class Own(VideoModelBuilder):  # type: ignore[misc]
+        def add_relu(self) -> Any:
+            self.prev_blob = self.model.net.Tanh(self.prev_blob, self.prev_blob)
+
+        def add_conv(self, in_filters: int, out_filters: int, kernels: Any, **given: Any) -> Any:
+            if given.get("block_type") == "my own":
+                given["block_type"] = "2.5d"
+            super().add_conv(in_filters, out_filters, kernels, **given)
+            self.prev_blob = self.model.net.Copy(self.prev_blob, f"copy_{self.comp_count}_{self.comp_idx}")
+
+    builder = Own(cnn_model("small"), "x", no_bias=True, is_test=True)
+    builder.add_bottleneck(8, 8, 4, block_type="my own")
+    assert outline(builder.model) == [
+        "Conv x comp_0_conv_1_w > comp_0_conv_1",
+        "Copy comp_0_conv_1 > copy_0_1",
+        *norm("copy_0_1", "spatbn_1"),
+        "Conv comp_0_spatbn_1 comp_0_conv_2_middle_w > comp_0_conv_2_middle",
+        *norm("comp_0_conv_2_middle", "spatbn_2_middle"),
+        "Conv comp_0_spatbn_2_middle comp_0_conv_2_w > comp_0_conv_2",
+        "Copy comp_0_conv_2 > copy_0_2",
+        *norm("copy_0_2", "spatbn_2"),
+        "Conv comp_0_spatbn_2 comp_0_conv_3_w > comp_0_conv_3",
+        "Copy comp_0_conv_3 > copy_0_3",
+        norm("copy_0_3", "spatbn_3")[0],
+        "Sum x comp_0_spatbn_3 > comp_0_sum_3",
+        "Tanh comp_0_sum_3 > comp_0_sum_3",
+    ]
+
+
+def norm(blob: str, name: str) -> list[str]:
+    name = f"comp_0_{name}"
+    parts = " ".join(f"{name}_{part}" for part in ("s", "b", "rm", "riv"))
+    return [f"SpatialBN {blob} {parts} > {name}", f"Tanh {name} > {name}"]
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
