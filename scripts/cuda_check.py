@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "lib")]
 
-from scripts.cuda_checks import CHECKS, Skipped, failures  # noqa: E402
+from scripts._cuda_checks import CHECKS, Skipped, failures  # noqa: E402
 from vmz.files import write_json  # noqa: E402
 
 RESULT = "vmz_check_result "
