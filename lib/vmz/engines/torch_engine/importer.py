@@ -21,7 +21,15 @@ from vmz.engines.torch_engine.fills import run_fills
 from vmz.engines.torch_engine.op import Op, lookup, read_ops
 from vmz.errors import VmzError
 
-READERS = ("VideoInput",)  # run outside of the graph: what they put out is its input
+# Run outside of the graph: what they put out is its input.
+READERS = (
+    "VideoInput",
+    "CustomizedVideoInput",
+    "ImageInput",
+    "TensorProtosDBInput",
+    "DequeueBlobs",
+    "SafeDequeueBlobs",
+)
 
 
 def import_net(
@@ -185,7 +193,15 @@ class _Translation:
         for node in list(self.graph.nodes)[before:]:
             node.meta.update(blob=op.outputs[0], op=op.index, type=op.type)
         for blob, result in zip(op.outputs, results if isinstance(results, tuple) else (results,)):
-            self._add(blob, op.index, result.node)
+            self._add(blob, op.index, result.node if isinstance(result, Proxy) else self._constant(blob, op, result))
+
+    def _constant(self, blob: str, op: Op, value: Tensor) -> Node:
+        """What an operator makes of nothing is a buffer."""
+        name = f"{blob}@{op.index}".replace(".", "_")
+        self.root.register_buffer(name, value)
+        node = self.graph.create_node("get_attr", name, name=_identifier(name))
+        node.meta.update(blob=blob, op=op.index, type=op.type)
+        return node
 
     def _add(self, blob: str, index: int, node: Node) -> None:
         self.nodes[blob, index] = node
