@@ -38,6 +38,12 @@ class Op:
     def __str__(self) -> str:
         return f"operator {self.type} (number {self.index} of the net, output {', '.join(self.outputs) or 'none'})"
 
+    @property
+    def place(self) -> str:
+        """Number, type, inputs and outputs, for a list of operators."""
+        inputs, outputs = (", ".join(names) or "none" for names in (self.inputs, self.outputs))
+        return f"number {self.index} {self.type} (inputs {inputs}; outputs {outputs})"
+
     def unsupported(self, argument: str, accepted: str) -> VmzError:
         """The error for an argument whose value this engine cannot honour."""
         value = self.arguments.get(argument)
