@@ -24,11 +24,19 @@ def main(argv: Sequence[str]) -> int:
         ".minidb), or JSON of print_net.py",
     )
     parser.add_argument("--init_net", metavar="FILE", help="the init net, .pb, .pbtxt or .json")
-    parser.add_argument("--weights", metavar="FILE", help="a pickled workspace, a .mdl, or the minidb of a Save operator")
-    parser.add_argument("--inputs", metavar="BLOBS", help="blobs to feed although the init net fills them, with commas")
-    parser.add_argument("--outputs", metavar="BLOBS", help="blobs to compute, with commas; by default those of the file")
     parser.add_argument(
-        "--input_shape", action="append", default=[], metavar="BLOB=N,C,...", help="of an input, for .pt2; once for each"
+        "--weights", metavar="FILE", help="a pickled workspace, a .mdl, or the minidb of a Save operator"
+    )
+    parser.add_argument("--inputs", metavar="BLOBS", help="blobs to feed although the init net fills them, with commas")
+    parser.add_argument(
+        "--outputs", metavar="BLOBS", help="blobs to compute, with commas; by default those of the file"
+    )
+    parser.add_argument(
+        "--input_shape",
+        action="append",
+        default=[],
+        metavar="BLOB=N,C,...",
+        help="of an input, for .pt2; once for each",
     )
     parser.add_argument(
         "--output",

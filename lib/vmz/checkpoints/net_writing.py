@@ -35,7 +35,9 @@ def given_net(blobs: Mapping[str, np.ndarray], inputs: Sequence[str] = ()) -> An
     for name, array in blobs.items():
         array = np.asarray(array)
         if array.dtype not in FILLS:
-            raise VmzError(f"blob {name} is an array of {array.dtype}, which no fill of Caffe2 makes; cast it to float32")
+            raise VmzError(
+                f"blob {name} is an array of {array.dtype}, which no fill of Caffe2 makes; cast it to float32"
+            )
         op = net.op.add(type=FILLS[array.dtype], output=[name])
         shape, values = op.arg.add(name="shape"), op.arg.add(name="values")
         shape.ints.extend(array.shape)

@@ -17,7 +17,7 @@ import numpy as np
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
-from vmz.checkpoints.foreign import content_type, refuse_foreign
+from vmz.checkpoints.foreign import content_type, foreign_kind, refuse_foreign
 from vmz.checkpoints.mdl import INPUTS, OUTPUTS, PREDICT_NET, load_export, load_saved_blobs
 from vmz.checkpoints.pickles import load_workspace
 from vmz.errors import UsageError, VmzError
@@ -104,7 +104,9 @@ def _network(source: Source) -> OldNet:
     if kind == "minidb":
         return _export(path)
     if kind == "pickle":
-        raise UsageError(f"{path} is a pickle of blobs, not a net; give it as the weights, and a net beside it: {FORMS}")
+        raise UsageError(
+            f"{path} is a pickle of blobs, not a net; give it as the weights, and a net beside it: {FORMS}"
+        )
     content = _bytes(path)
     found = _json(path, content) or OldNet(_net(path, content), form="protobuf")
     if not any(op.input for op in found.net.op):
@@ -168,6 +170,9 @@ def _json(path: Path, content: bytes, only: str = "net") -> Optional[OldNet]:
 
 def _net(path: Path, content: bytes) -> Any:
     """A NetDef from binary or text protobuf."""
+    kind = foreign_kind(path)
+    if kind is not None:
+        raise UsageError(f"{path} is {kind}, not a net of Caffe2; the forms are {FORMS}")
     text = _text(content)
     try:
         if text is not None:
@@ -175,7 +180,6 @@ def _net(path: Path, content: bytes) -> Any:
         else:
             net = NetDef.FromString(content)
     except (DecodeError, text_format.ParseError) as error:
-        refuse_foreign(path) if path.suffix.lower() not in (".pb", ".pbtxt", ".prototxt") else None
         raise UsageError(f"{path} is no net of Caffe2, or is damaged: {' '.join(str(error).split())[:200]}") from error
     if not net.op or not all(op.type for op in net.op):
         what = "a net of Caffe2 has operators, each with a type"

@@ -10,6 +10,7 @@ UPDATES = frozenset(
     "Iter AtomicIter LearningRate MomentumSGD MomentumSGDUpdate Adagrad Adam Adadelta RmsProp Ftrl Lars YellowFin "
     "NCCLAllreduce Allreduce NCCLBroadcast Broadcast".split()
 )
+FORWARD = ("StopGradient", "ZeroGradient")
 
 
 def forward_part(net: Any) -> tuple[Any, list[Any]]:
@@ -17,9 +18,8 @@ def forward_part(net: Any) -> tuple[Any, list[Any]]:
     behind: set[str] = set()  # blobs that training writes
     training: list[bool] = []
     for op in net.op:
-        is_training = (
-            op.is_gradient_op or op.type.endswith("Gradient") or op.type in UPDATES or bool(behind.intersection(op.input))
-        )
+        is_gradient = op.is_gradient_op or (op.type.endswith("Gradient") and op.type not in FORWARD)
+        is_training = is_gradient or op.type in UPDATES or bool(behind.intersection(op.input))
         training.append(is_training)
         if is_training:
             behind.update(set(op.output) - set(op.input))

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from vmz.checkpoints.net_writing import given_net, predict_net, write_net_json, 
 from vmz.engines.torch_engine.old_nets import Imported
 from vmz.errors import UsageError, VmzError
 from vmz.files import atomic_write
+from vmz.netdef.pruning import prune
 
 ENDINGS = (".pt2", ".json", ".pb", ".pbtxt", ".mdl", ".pkl")
 AGREEMENT = 1e-5
@@ -25,7 +27,9 @@ def check_outputs(paths: Sequence[str]) -> None:
     """UsageError for a file whose ending is no form, told before the work."""
     for path in paths:
         if Path(path).suffix.lower() not in ENDINGS:
-            raise UsageError(f"--output={path} ends in no form that can be written; the endings are {', '.join(ENDINGS)}")
+            raise UsageError(
+                f"--output={path} ends in no form that can be written; the endings are {', '.join(ENDINGS)}"
+            )
 
 
 def summary(net: Imported) -> list[str]:
@@ -69,11 +73,10 @@ def write(net: Imported, path: Path, shapes: Mapping[str, Sequence[int]]) -> str
     if kind == ".pt2":
         return write_exported(net, path, shapes)
     if kind == ".json":
-        write_net_json(path, predict_net(net.net, net.inputs, net.blobs, _plain(net)))
+        write_net_json(path, _predict_net(net))
         return f"{path}: the net as JSON, without weights"
     if kind in (".pb", ".pbtxt"):
-        main = predict_net(net.net, net.inputs, net.blobs, _plain(net))
-        written = write_nets(path, main, given_net(net.blobs, net.inputs))
+        written = write_nets(path, _predict_net(net), given_net(net.blobs, net.inputs))
         return f"{written[0]}: the predict net; {written[1]}: the init net, with the weights"
     if kind == ".mdl":
         known = {name: shapes[name] for name in net.inputs if name in shapes}
@@ -81,6 +84,12 @@ def write(net: Imported, path: Path, shapes: Mapping[str, Sequence[int]]) -> str
         return f"{path}: a predictor export, net and weights"
     save(path, net.blobs, "pickle")
     return f"{path}: the weights, {len(net.blobs)} blobs"
+
+
+def _predict_net(net: Imported) -> Any:
+    """What of the net leads from its inputs to its outputs."""
+    outputs = _plain(net)
+    return predict_net(prune(net.net, net.inputs, outputs), net.inputs, net.blobs, outputs)
 
 
 def _plain(net: Imported) -> list[str]:

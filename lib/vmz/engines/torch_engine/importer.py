@@ -30,6 +30,8 @@ READERS = (
     "DequeueBlobs",
     "SafeDequeueBlobs",
 )
+# Operators whose further outputs are no results: statistics, old shapes, masks, scales.
+BESIDE = frozenset("SpatialBN InstanceNorm GroupNorm LayerNorm Reshape Concat DepthConcat Dropout LRN".split())
 
 
 def import_net(
@@ -44,7 +46,7 @@ def import_net(
     net, init_net: NetDef; init_net's fills, with `seed`, give the initial values, unless `values` {blob: tensor} does.
     What they fill are the module's parameters, except running statistics and integers, which are buffers; the keys of
     its state_dict are blob names. outputs: blob names, in full or the part after the last "/"; by default the external
-    outputs of the net, or every blob that no operator reads. "blob@3" is the value that operator 3 gave a blob that
+    outputs of the net, or every result that no operator reads (no statistics, masks or old shapes). "blob@3" is the value that operator 3 gave a blob that
     later operators overwrite; a plain name is what its last writer left. Operators that no output needs are left out.
 
     The module takes the blobs that nothing fills or computes (data, then label; see `input_blobs(module)`) and returns
@@ -180,7 +182,8 @@ def _sinks(net: Any, writers: _Writers) -> list[str]:
         return list(net.external_output)
     read = {value for reads in writers.reads for value in reads}
     unread = [(blob, index) for blob, index in writers.last.items() if index >= 0 and (blob, index) not in read]
-    return [blob for blob, index in unread if blob not in left_out(writers.ops[index])]
+    results = [(blob, writers.ops[index]) for blob, index in unread if blob not in left_out(writers.ops[index])]
+    return [blob for blob, op in results if op.type not in BESIDE or blob == op.outputs[0]] or [b for b, _ in results]
 
 
 def left_out(op: Op) -> tuple[str, ...]:

@@ -131,11 +131,19 @@ def _values(old: OldNet, wanted: Sequence[str], seed: int) -> dict[str, Tensor]:
     shapes = {}
     values: dict[str, Tensor] = {}
     if rest:
-        values = run_fills(prune(init, [], [blob for blob in rest if blob not in held]), seed) if set(rest) - set(held) else {}
-        shapes = {op.output[0]: list(a.ints) for op in init.op for a in op.arg if a.name == "shape" and len(op.output) == 1}
+        values = (
+            run_fills(prune(init, [], [blob for blob in rest if blob not in held]), seed)
+            if set(rest) - set(held)
+            else {}
+        )
+        shapes = {
+            op.output[0]: list(a.ints) for op in init.op for a in op.arg if a.name == "shape" and len(op.output) == 1
+        }
     for blob, array in held.items():
         wants = shapes.get(blob)
         if wants is not None and wants != list(array.shape):
-            raise VmzError(f"blob {blob} has shape {tuple(array.shape)} in the weights, and {tuple(wants)} in the init net")
+            raise VmzError(
+                f"blob {blob} has shape {tuple(array.shape)} in the weights, and {tuple(wants)} in the init net"
+            )
         values[blob] = torch.from_numpy(np.array(array))
     return {blob: values[blob] for blob in wanted if blob in values}
