@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check a network that an old Caffe2 program left, and write it in other forms: a PyTorch program, protobuf, JSON, .pkl."""
+"""Check a network that an old Caffe2 program left, on the PyTorch engine, and write it in other forms; no Caffe2."""
 
 from __future__ import annotations
 

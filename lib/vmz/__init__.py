@@ -26,10 +26,10 @@ def import_net(
     over the init net's, and may have other scopes. inputs: blobs to be fed although the init net fills them.
 
     The module takes the input blobs in the order of the net and returns {output blob: tensor}; gradients go through it,
-    and its state_dict is by blob name. outputs: blobs, in full or the part after the last "/"; "blob@3" is what operator
-    3 wrote; by default what the file or the net names, or else all that nothing reads. Operators of a training (gradients,
-    updates) are left out. UsageError and VmzError of vmz.errors: among others for operators that the engine lacks, all
-    of them named, and for parameters without values.
+    and its state_dict is by blob name. outputs: blobs, in full or the part after the last "/"; "blob@3" is what
+    operator 3 wrote; by default what the file or the net names, or else all that nothing reads. Operators of a training
+    (gradients, updates) are left out. Raises UsageError and VmzError of vmz.errors: among others for operators that the
+    engine lacks, all of them named, and for parameters without values.
     """
     from vmz.engines.torch_engine.old_nets import import_old_net  # PyTorch: `import vmz` itself stays light
 

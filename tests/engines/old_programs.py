@@ -1,7 +1,7 @@
 """Networks as programs of Caffe2's time built and saved them, with Caffe2's own brew and exporters.
 
-`python -m tests.engines.old_programs FOLDER`, in the environment that has Caffe2, writes each network in a folder of its
-own: in every form, with what it computed. Tests of both environments import what lies there.
+`python -m tests.engines.old_programs FOLDER`, in the environment that has Caffe2, writes each network in a folder of
+its own: in every form, with what it computed. Tests of both environments import what lies there.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ def _export(path: Path) -> OldNet:
 
 def _json(path: Path, content: bytes, only: str = "net") -> Optional[OldNet]:
     """What a JSON file holds: {"net", "param_init_net"}, or one net; None where it is none."""
-    if not content.lstrip()[:1] == b"{":
+    if content.lstrip()[:1] != b"{":
         return None
     try:
         form = json.loads(content)

@@ -6,9 +6,9 @@ from typing import Any
 
 from vmz.netdef.protos import NetDef
 
-UPDATES = frozenset(
-    "Iter AtomicIter LearningRate MomentumSGD MomentumSGDUpdate Adagrad Adam Adadelta RmsProp Ftrl Lars YellowFin "
-    "NCCLAllreduce Allreduce NCCLBroadcast Broadcast".split()
+UPDATES = (
+    *("Iter", "AtomicIter", "LearningRate", "MomentumSGD", "MomentumSGDUpdate", "Adagrad", "Adam", "Adadelta"),
+    *("RmsProp", "Ftrl", "Lars", "YellowFin", "NCCLAllreduce", "Allreduce", "NCCLBroadcast", "Broadcast"),
 )
 FORWARD = ("StopGradient", "ZeroGradient")
 

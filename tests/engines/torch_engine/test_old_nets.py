@@ -1,4 +1,4 @@
-"""Networks that Caffe2's own brew built and its own exporters saved: imported from every form, compared blob for blob."""
+"""Networks that Caffe2's brew built and its exporters saved: imported from every form, compared blob for blob."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_one_missing_operator_is_named_with_its_net() -> None:
 
 
 def test_parameters_without_values_are_refused() -> None:
-    init, main = normalised()
+    _, main = normalised()
     with pytest.raises(
         UsageError, match="no values for 7 of its parameters, first s/a_w: give the init net, or weights"
     ):
@@ -208,7 +208,7 @@ def test_files_that_are_no_nets(content: bytes, says: str, tmp_path: Path) -> No
 def test_files_and_folders_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot read the net .*none.pb: No such file"):
         vmz.import_net(tmp_path / "none.pb")
-    with pytest.raises(UsageError, match="is a folder without predict_net.pb"):
+    with pytest.raises(UsageError, match=r"is a folder without predict_net\.pb"):
         vmz.import_net(tmp_path)
     with pytest.raises(UsageError, match="a int is no net; give a NetDef"):
         vmz.import_net(3)

@@ -31,7 +31,17 @@ READERS = (
     "SafeDequeueBlobs",
 )
 # Operators whose further outputs are no results: statistics, old shapes, masks, scales.
-BESIDE = frozenset("SpatialBN InstanceNorm GroupNorm LayerNorm Reshape Concat DepthConcat Dropout LRN".split())
+BESIDE = (
+    "SpatialBN",
+    "InstanceNorm",
+    "GroupNorm",
+    "LayerNorm",
+    "Reshape",
+    "Concat",
+    "DepthConcat",
+    "Dropout",
+    "LRN",
+)
 
 
 def import_net(
@@ -46,8 +56,9 @@ def import_net(
     net, init_net: NetDef; init_net's fills, with `seed`, give the initial values, unless `values` {blob: tensor} does.
     What they fill are the module's parameters, except running statistics and integers, which are buffers; the keys of
     its state_dict are blob names. outputs: blob names, in full or the part after the last "/"; by default the external
-    outputs of the net, or every result that no operator reads (no statistics, masks or old shapes). "blob@3" is the value that operator 3 gave a blob that
-    later operators overwrite; a plain name is what its last writer left. Operators that no output needs are left out.
+    outputs of the net, or every result that no operator reads (no statistics, masks or old shapes). "blob@3" is the
+    value that operator 3 gave a blob that later operators overwrite; a plain name is what its last writer left.
+    Operators that no output needs are left out.
 
     The module takes the blobs that nothing fills or computes (data, then label; see `input_blobs(module)`) and returns
     a dict {name as asked for: tensor}. A net with is_test=0 normalises by batch statistics and updates its running
@@ -81,8 +92,8 @@ def refuse_unsupported(ops: Sequence[Op], net_name: str, listed: bool = False) -
     if problems:
         each = "; ".join(f"{op.place}{_reason(op, error)}" for op, error in problems)
         raise VmzError(
-            f"the PyTorch engine cannot run {len(problems)} of the operators of the net {net_name or '(no name)'}: {each}; "
-            "docs/operators.md lists what it can"
+            f"the PyTorch engine cannot run {len(problems)} of the operators of the net {net_name or '(no name)'}: "
+            f"{each}; docs/operators.md lists what it can"
         )
 
 

@@ -30,7 +30,8 @@ PARAMETER_PLACES = {
     "PRelu": (1,),
 }
 # Operators one of whose inputs may well be a constant of 0.
-WITH_CONSTANTS = frozenset("Add Sub Mul Div Sum WeightedSum Max Min Pow Where EQ NE LT LE GT GE".split())
+ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Sum", "WeightedSum", "Max", "Min", "Pow")
+WITH_CONSTANTS = (*ARITHMETIC, "Where", "EQ", "NE", "LT", "LE", "GT", "GE")
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,11 @@ def import_old_net(
     if missing and not set(missing) <= ins:
         names = list(dict.fromkeys(blob for blob in missing if blob not in ins))
         raise UsageError(
-            f"the net {main.name or '(no name)'} has no values for {len(names)} of its parameters, first {names[0]}: give "
-            f"the init net, or weights that hold {'them' if len(names) > 1 else 'it'}"
+            f"the net {main.name or '(no name)'} has no values for {len(names)} of its parameters, first {names[0]}: "
+            f"give the init net, or weights that hold {'them' if len(names) > 1 else 'it'}"
         )
     state = {blob: value.detach().numpy() for blob, value in module.state_dict().items() if "@" not in blob}
-    found = [node.args[0] for node in module.graph.nodes if node.op == "output"][0]
+    found = next(node.args[0] for node in module.graph.nodes if node.op == "output")
     used = named_as(state, given).keys() if given is not None else state
     source = given if given is not None else old.blobs
     unused = [name for name in source if name.rpartition("/")[2] not in {blob.rpartition("/")[2] for blob in used}]
