@@ -211,9 +211,44 @@ def save(name: str, folder: Path) -> None:
         (folder / f"{file}.pkl").write_bytes(pickle.dumps(content, protocol=2))
 
 
+def save_training(folder: Path) -> None:
+    """A non-local network in training: the net with gradients and updates, one run of it, and all gradients."""
+    from caffe2.python import brew, optimizer, workspace
+
+    workspace.ResetWorkspace()
+    model, feeds = nonlocal_net(True)()
+    feeds["label"] = np.array([1, 3], np.int32)
+    for blob, array in feeds.items():
+        workspace.FeedBlob(blob, array)
+    _, loss = model.net.SoftmaxWithLoss(["pred", "label"], ["train_softmax", "loss"])
+    brew.accuracy(model, ["train_softmax", "label"], "accuracy")
+    for op in model.net.Proto().op:  # Caffe2's gradient of a batch norm in testing is none: see docs/operators.md
+        if op.type == "SpatialBN":
+            del op.output[1:]
+            op.type = "AffineChannel"
+            del op.input[3:]
+            del op.arg[:]
+            op.arg.add(name="is_learnable").i = 1
+    model.AddGradientOperators([loss])
+    gradients = {str(blob): str(gradient) for blob, gradient in model.param_to_grad.items()}
+    optimizer.build_sgd(model, base_learning_rate=1e-30, policy="fixed")  # updates that change nothing
+    workspace.RunNetOnce(model.param_init_net)
+    random = np.random.RandomState(6)
+    for blob in gradients:
+        values = random.standard_normal(workspace.FetchBlob(blob).shape) * 0.2
+        workspace.FeedBlob(blob, values.astype(np.float32))
+    workspace.RunNetOnce(model.net)
+    folder.mkdir(parents=True)
+    (folder / "train_net.pb").write_bytes(model.net.Proto().SerializeToString())
+    found = {blob: workspace.FetchBlob(blob) for blob in [*feeds, *gradients, "loss", "accuracy"]}
+    found.update({f"{blob}@gradient": workspace.FetchBlob(name) for blob, name in gradients.items()})
+    np.savez(folder / "values.npz", **found)
+
+
 if __name__ == "__main__":
     from vmz.engines.caffe2_workspace import import_caffe2
 
     import_caffe2()
     for each in NAMES:
         save(each, Path(sys.argv[1]) / each)
+    save_training(Path(sys.argv[1]) / "training")

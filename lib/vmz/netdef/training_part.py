@@ -25,6 +25,12 @@ def forward_part(net: Any) -> tuple[Any, list[Any]]:
             behind.update(set(op.output) - set(op.input))
         else:
             behind.difference_update(op.output)
+    for number, op in enumerate(net.op):  # the 1 that a loss's gradient begins with, which Caffe2 does not mark
+        readers = [
+            after for after in range(number + 1, len(net.op)) if set(op.output).intersection(net.op[after].input)
+        ]
+        if op.type == "ConstantFill" and len(op.input) == 1 and readers:
+            training[number] = training[number] or all(training[after] for after in readers)
     if not any(training):
         return net, []
     copy = NetDef.FromString(net.SerializeToString())

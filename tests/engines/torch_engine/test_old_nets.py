@@ -16,9 +16,12 @@ import torch
 import vmz
 from tests.engines.old_programs import CAFFE2_PYTHON, FORMS, NAMES, files_of, write_programs
 from tests.engines.small_nets import clip, net, normalised, op
+from vmz.checkpoints.old_nets import read_old_net
 from vmz.engines.torch_engine.importer import input_blobs
 from vmz.engines.torch_engine.old_nets import import_old_net
+from vmz.engines.torch_engine.passes import optimize
 from vmz.errors import UsageError, VmzError
+from vmz.netdef.analysis import infer_shapes
 
 TOLERANCE = 1e-5
 
@@ -70,6 +73,52 @@ def test_gradients_go_through_to_inputs_and_parameters(programs: Path) -> None:
     parameters = dict(module.named_parameters())
     for gradient in (data.grad, parameters["nonlocal_conv3_1_theta_w"].grad, parameters["conv1_w"].grad):
         assert gradient is not None and gradient.abs().max() > 0
+
+
+def test_a_training_net_of_caffe2_gives_its_loss_and_all_its_gradients(programs: Path) -> None:
+    """Caffe2 by its gradient operators, the module by autograd."""
+    values = values_of(programs / "training")
+    wanted = {blob.partition("@")[0]: array for blob, array in values.items() if blob.endswith("@gradient")}
+    found = import_old_net(programs / "training" / "train_net.pb", weights={name: values[name] for name in wanted})
+    assert {op.type for op in found.left_out} >= {"ConvGradient", "BatchMatMul", "LearningRate"}
+    assert {"loss", "accuracy"} <= set(found.outputs)
+    assert not any("grad" in name for name in found.outputs)
+    assert len(wanted) >= 13
+    given = {blob: torch.from_numpy(values[blob]) for blob in found.inputs}
+    results = found.module(*given.values())
+    assert abs(results["loss"].item() - float(values["loss"])) <= TOLERANCE * float(values["loss"])
+    assert float(results["accuracy"]) == float(values["accuracy"])
+    results["loss"].backward()
+    parameters = dict(found.module.named_parameters())
+    assert set(parameters) == set(wanted)
+    for name, expected in wanted.items():
+        gradient = parameters[name].grad
+        assert gradient is not None
+        if name == "nonlocal_conv3_1_phi_b":  # adds one number to a row of the softmax: 0 but for rounding
+            assert max(np.abs(gradient.numpy()).max(), np.abs(expected).max()) < 1e-10
+            continue
+        assert np.abs(gradient.numpy() - expected).max() <= TOLERANCE * np.abs(expected).max(), name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shapes_are_known_without_running(programs: Path, name: str) -> None:
+    values = values_of(programs / name)
+    old = read_old_net(programs / name / "export.minidb")
+    shapes = {blob: array.shape for blob, array in {**old.blobs, **values}.items()}
+    inputs = {blob: shape for blob, shape in shapes.items() if blob in old.net.external_input}
+    found = infer_shapes(old.net, inputs)
+    assert {blob: found[blob] for blob in values} == {blob: array.shape for blob, array in values.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_passes_keep_the_results(programs: Path, name: str) -> None:
+    values = values_of(programs / name)
+    module = vmz.import_net(programs / name)
+    inputs = [torch.from_numpy(values[blob]) for blob in input_blobs(module)]
+    with torch.no_grad():
+        found = optimize(module, inputs)(*inputs)
+    for blob, value in found.items():
+        assert np.abs(value.numpy() - values[blob]).max() <= TOLERANCE * np.abs(values[blob]).max(), blob
 
 
 def test_a_core_net_of_the_running_program(programs: Path) -> None:
