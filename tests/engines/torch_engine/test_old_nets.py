@@ -16,6 +16,7 @@ import torch
 import vmz
 from tests.engines.old_programs import CAFFE2_PYTHON, FORMS, NAMES, files_of, write_programs
 from tests.engines.small_nets import clip, net, normalised, op
+from tests.in_process import tool
 from vmz.checkpoints.old_nets import read_old_net
 from vmz.engines.torch_engine.importer import input_blobs
 from vmz.engines.torch_engine.old_nets import import_old_net
@@ -119,6 +120,16 @@ def test_the_passes_keep_the_results(programs: Path, name: str) -> None:
         found = optimize(module, inputs)(*inputs)
     for blob, value in found.items():
         assert np.abs(value.numpy() - values[blob]).max() <= TOLERANCE * np.abs(values[blob]).max(), blob
+
+
+@pytest.mark.skipif(not hasattr(torch, "export"), reason="this PyTorch has no torch.export")
+def test_shapes_that_blobs_hold_can_be_exported(programs: Path, tmp_path: Path) -> None:
+    folder = programs / "nonlocal_mean"
+    values = values_of(folder)
+    convert = tool("convert_net.py")
+    assert convert([f"--net={folder}", "--input_shape=data=2,3,4,16,16", f"--output={tmp_path / 'a.pt2'}"]) == 0
+    found = torch.export.load(tmp_path / "a.pt2").module()(torch.from_numpy(values["data"]))["softmax"]
+    assert np.abs(found.detach().numpy() - values["softmax"]).max() <= TOLERANCE
 
 
 def test_a_core_net_of_the_running_program(programs: Path) -> None:
