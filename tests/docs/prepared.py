@@ -21,12 +21,14 @@ from tests.docs.blocks import ROOT, Block
 from tests.motion import CLASSES, make_videos
 from vmz import zoo
 from vmz.checkpoints.files import save
+from vmz.checkpoints.net_writing import given_net, predict_net, write_nets
 from vmz.checkpoints.pickles import load_pickle, save_pickle
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.features.files import save_features
 from vmz.features.table import ArrayTable
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
+from vmz.netdef.pruning import prune
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
 from vmz.workflows.command import Parser
@@ -80,7 +82,19 @@ def prepare(folder: Path) -> Path:
     )
     write_scores(folder)
     write_dense(folder)
+    write_old_model(folder / "old_model")
     return folder
+
+
+def write_old_model(folder: Path) -> None:
+    """predict_net.pb and init_net.pb of a small network, as a Caffe2 program leaves them."""
+    model = build(ModelConfig(model_depth=10, channel_multiplier=0.1, num_labels=3, clip_length=8))
+    found = seeded_weights([*model.params, *model.computed_params])
+    weights = {f"gpu_0/{name}": array for name, array in found.items()}
+    inputs, outputs = ["gpu_0/data"], ["gpu_0/softmax"]
+    folder.mkdir()
+    net = predict_net(prune(model.net, inputs, outputs), inputs, weights, outputs)
+    write_nets(folder / "predict_net.pb", net, given_net(weights, inputs))
 
 
 def network_weights(config: ModelConfig) -> dict[str, np.ndarray]:

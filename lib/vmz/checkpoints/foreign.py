@@ -165,6 +165,15 @@ def content_type(path: Union[str, Path]) -> Optional[str]:
     return "minidb" if head[8:].startswith(b"!!META_NET_DEF") else None
 
 
+def foreign_kind(path: Union[str, Path]) -> Optional[str]:
+    """What a file plainly is that is neither a checkpoint nor a net of ours, None where its content does not tell."""
+    with Path(path).open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    if head.startswith(b"PK\x03\x04"):
+        return _zip(Path(path))[0]
+    return next((kind.what for kind in KINDS if kind.matches(head)), None)
+
+
 def refuse_foreign(path: Union[str, Path]) -> None:
     """Raise UsageError where `path` is a file, or a folder, that is plainly no checkpoint of VMZ, VmzError where it is
     a damaged one; what cannot be read, or told, passes.

@@ -37,6 +37,15 @@ def load_mdl(path: Union[str, Path]) -> dict[str, np.ndarray]:
     Of several devices' copies of a blob the first one listed counts. Raises UsageError when the file is not there,
     VmzError when it is no such file, or any part of it is missing or damaged.
     """
+    _, arrays = load_export(path)
+    found: dict[str, np.ndarray] = {}
+    for name, array in arrays.items():
+        found.setdefault(name.rpartition("/")[2], array)
+    return found
+
+
+def load_export(path: Union[str, Path]) -> tuple[Any, dict[str, np.ndarray]]:
+    """(MetaNetDef, {full name: array, in the order the export lists them}). Raises as `load_mdl`."""
     path = Path(path)
     meta, content = _open(path)
     assembly = Assembly(limit=path.stat().st_size)
@@ -50,10 +59,19 @@ def load_mdl(path: Union[str, Path]) -> dict[str, np.ndarray]:
             f"{path} is cut short: it lacks {len(missing)} of the {len(listed)} blobs that it should hold, first "
             f"{missing[0]}; copy it again, or use an earlier checkpoint"
         )
-    found: dict[str, np.ndarray] = {}
-    for name in [*listed, *assembly.arrays]:
-        found.setdefault(name.rpartition("/")[2], assembly.arrays[name])
-    return found
+    return meta, {name: assembly.arrays[name] for name in dict.fromkeys([*listed, *assembly.arrays])}
+
+
+def load_saved_blobs(path: Union[str, Path]) -> dict[str, np.ndarray]:
+    """The blobs that Caffe2's Save operator wrote into a minidb: {name in the file: array}. Raises as `load_mdl`."""
+    path = Path(path)
+    assembly = Assembly(limit=path.stat().st_size)
+    for key, value in records(path):
+        _add(path, assembly, key, value)
+    incomplete = assembly.incomplete()
+    if incomplete:
+        raise VmzError(f"{path} is cut short: it lacks a part of blob {incomplete[0]}; copy it again")
+    return assembly.arrays
 
 
 def load_mdl_about(path: Union[str, Path]) -> dict[str, Any]:

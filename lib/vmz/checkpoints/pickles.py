@@ -30,7 +30,10 @@ def load_pickle(path: Union[str, Path]) -> dict[str, np.ndarray]:
     copies of a blob the first in the file counts. Raises UsageError when the file is not there, VmzError when it is no
     such pickle, is cut short, or asks for any Python object but arrays and dicts.
     """
-    path = Path(path)
+    return _named_arrays(Path(path), _blobs(Path(path)))
+
+
+def _blobs(path: Path) -> Mapping[Any, Any]:
     content = _content(path)
     blobs = content
     for key in ("blobs", b"blobs"):
@@ -38,7 +41,12 @@ def load_pickle(path: Union[str, Path]) -> dict[str, np.ndarray]:
             blobs = content[key]
     if not isinstance(blobs, dict):
         raise VmzError(f"{path} holds a {type(blobs).__name__}, but a checkpoint is a dict of blobs by name")
-    return _named_arrays(path, blobs)
+    return blobs
+
+
+def load_workspace(path: Union[str, Path]) -> dict[str, np.ndarray]:
+    """As `load_pickle`, with the names as they are in the file: {"gpu_0/conv1_w": array}."""
+    return _named_arrays(Path(path), _blobs(Path(path)), in_full=True)
 
 
 def load_pickle_about(path: Union[str, Path]) -> dict[str, Any]:
@@ -123,7 +131,7 @@ def _content(path: Path, what: str = "a checkpoint", form: str = "{'blobs': {nam
             ) from error
 
 
-def _named_arrays(path: Path, blobs: Mapping[Any, Any]) -> dict[str, np.ndarray]:
+def _named_arrays(path: Path, blobs: Mapping[Any, Any], in_full: bool = False) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for key, value in blobs.items():
         name = key.decode("latin1") if isinstance(key, bytes) else key
@@ -137,7 +145,7 @@ def _named_arrays(path: Path, blobs: Mapping[Any, Any]) -> dict[str, np.ndarray]
             raise VmzError(f"{path}: blob {name} is a {type(value).__name__}, but blobs are arrays of numbers")
         if array is None:
             raise VmzError(f"{path}: blob {name} is an array without content; the file is damaged")
-        found.setdefault(name.rpartition("/")[2], array)
+        found.setdefault(name if in_full else name.rpartition("/")[2], array)
     return found
 
 

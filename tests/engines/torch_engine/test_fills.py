@@ -33,7 +33,8 @@ def test_the_other_fills() -> None:
     uniform = filled("UniformFill", shape=[10000], min=-1.0, max=3.0)
     assert -1 <= uniform.min() < -0.99 and 2.99 < uniform.max() <= 3
     assert torch.equal(filled("ConstantFill", shape=[2, 3], value=0.5), torch.full((2, 3), 0.5))
-    assert torch.equal(filled("ConstantFill", shape=[1], value=0), torch.zeros(1))
+    assert torch.equal(filled("ConstantFill", shape=[1]), torch.zeros(1))
+    assert filled("ConstantFill", shape=[1], value=0).dtype == torch.int64  # as in Caffe2: see tests/operators
     count = filled("ConstantFill", shape=[1], value=7, dtype=10)
     assert count.dtype == torch.int64 and count.item() == 7
     assert filled("GivenTensorFill", shape=[2, 2], values=[1.0, 2.0, 3.0, 4.0]).tolist() == [[1, 2], [3, 4]]

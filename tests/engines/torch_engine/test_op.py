@@ -26,11 +26,11 @@ def test_an_unknown_operator_is_named_with_its_output_and_what_is_known() -> Non
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
-        (op("Conv", "x w", "y", kernels=[1, 1, 1], legacy_pad=1), r"operator Conv .*output y.* argument legacy_pad=1"),
+        (op("Conv", "x w", "y", kernels=[1, 1, 1], legacy_pad=4), r"operator Conv .*output y.* argument legacy_pad=4"),
         (op("Relu", "x", "y", alpha=0.1), r"operator Relu .* argument alpha=0.1\S* is not supported"),
-        (op("Conv", "x w", "y", kernels=[1, 1, 1], order="NHWC"), r"argument order='NHWC' is not supported.*only NCHW"),
+        (op("SoftmaxWithLoss", "x l", "y z", order="NHWC"), r"argument order='NHWC' is not supported.*only NCHW"),
         (op("Cast", "x", "y", to="COMPLEX"), r"argument to='COMPLEX' is not supported"),
-        (op("AveragePool", "x", "y", kernels=[2, 2], pads=[0, 0, 1, 1]), r"argument pads=\[0, 0, 1, 1\]"),
+        (op("MaxPool", "x", "y", kernels=[2, 2], dilations=[2, 2]), r"argument dilations=\[2, 2\] is not supported"),
         (op("Conv", "x w", "y", kernels=[3, 3, 3], pads=[1, 1]), r"argument pads=\[1, 1\] must have 6 numbers"),
         (
             op("Conv", "x w", "y", kernels=[3, 3, 3], strides=[1, 0, 1]),
@@ -39,7 +39,7 @@ def test_an_unknown_operator_is_named_with_its_output_and_what_is_known() -> Non
         (op("Conv", "x w", "y"), r"argument kernels=\[0, 0\] must be"),
         (op("SpatialBN", "x s b m v", "y", is_test=1, num_batches=3), r"argument num_batches=3"),
         (op("Relu", "x z", "y"), r"operator Relu .* has 2 inputs, which is not supported"),
-        (op("SoftmaxWithLoss", "x l w", "y z"), r"has 3 inputs"),
+        (op("SoftmaxWithLoss", "x l w v", "y z"), r"has 4 inputs"),
     ],
 )
 def test_an_unsupported_argument_is_named_with_its_operator(bad: object, says: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any, Callable
 import torch
 from torch import Generator, Tensor
 
-from vmz.engines.torch_engine.op import Op, read_ops
-from vmz.engines.torch_engine.operators.arithmetic import DTYPES
+from vmz.engines.torch_engine.op import REGISTRY, Op, lookup, read_ops
+from vmz.engines.torch_engine.operators.constants import GIVEN, constant_type, given_tensor
 from vmz.errors import VmzError
 
 Fill = Callable[[Op, list[int], Generator], Tensor]
@@ -33,17 +33,20 @@ def run_fills(init_net: Any, seed: int = 0) -> dict[str, Tensor]:
     """{blob: its initial value} for the fills of a param_init_net, on the CPU; CreateDB is left to the reader.
 
     A blob's values depend on `seed`, on its name after the last "/" and on its shape, and on nothing else, so that the
-    order of operators, other parameters and the number of devices do not change them. Copy copies, as between devices.
+    order of operators, other parameters and the number of devices do not change them. Other operators of the engine
+    compute with what was filled before: Copy copies, as between devices.
     """
     values: dict[str, Tensor] = {}
     for op in read_ops(init_net):
         if op.type == "CreateDB":
             continue
-        if op.type == "Copy" and op.inputs[0] in values:
-            values[op.outputs[0]] = values[op.inputs[0]].clone()
+        if op.inputs and op.type in REGISTRY and all(blob in values for blob in op.inputs):
+            results = lookup(op)(op, *(values[blob] for blob in op.inputs))
+            results = results if isinstance(results, tuple) else (results,)
+            values.update({blob: result.clone() for blob, result in zip(op.outputs, results)})
             continue
         if op.type not in FILLS:
-            known = ", ".join(sorted([*FILLS, "Copy", "CreateDB"]))
+            known = ", ".join(sorted([*FILLS, "CreateDB"]))
             raise VmzError(f"{op} is not supported in a param_init_net, where the PyTorch engine knows {known}")
         function, arguments = FILLS[op.type]
         unknown = sorted(set(op.arguments) - arguments - {"cudnn_exhaustive_search", "use_cudnn", "ws_nbytes_limit"})
@@ -99,26 +102,13 @@ def uniform(op: Op, shape: list[int], generator: Generator) -> Tensor:
 
 @fill("ConstantFill", "value dtype")
 def constant(op: Op, shape: list[int], generator: Generator) -> Tensor:
-    """`value` (0) everywhere, float32 unless `dtype` (a TensorProto.DataType) says otherwise."""
-    dtype = op.arg("dtype", 1)
-    if dtype not in DTYPES:
-        raise op.unsupported("dtype", f"the types are {sorted(DTYPES)}")
-    return torch.full(shape, op.arg("value", 0), dtype=DTYPES[dtype])
+    """`value` (0) everywhere; see `constant_type`."""
+    return torch.full(shape, op.arg("value", 0.0), dtype=constant_type(op))
 
 
-@fill("GivenTensorFill", "values")
-def given(op: Op, shape: list[int], generator: Generator) -> Tensor:
-    """The numbers of `values`, float32."""
-    return torch.tensor(op.arg("values", []), dtype=torch.float32).reshape(shape)
+def _given(op: Op, shape: list[int], generator: Generator) -> Tensor:
+    return given_tensor(op)
 
 
-@fill("GivenTensorIntFill", "values")
-def given_int(op: Op, shape: list[int], generator: Generator) -> Tensor:
-    """The numbers of `values`, int32."""
-    return torch.tensor(op.arg("values", []), dtype=torch.int32).reshape(shape)
-
-
-@fill("GivenTensorInt64Fill", "values")
-def given_int64(op: Op, shape: list[int], generator: Generator) -> Tensor:
-    """The numbers of `values`, int64."""
-    return torch.tensor(op.arg("values", []), dtype=torch.int64).reshape(shape)
+for _name in GIVEN:
+    fill(_name, "values")(_given)

@@ -8,7 +8,7 @@ scores = module(data)["softmax"]
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,30 @@ from torch.fx.proxy import GraphAppendingTracer
 import vmz.engines.torch_engine.operators  # noqa: F401  fills the registry
 from vmz.engines.engine import full_name
 from vmz.engines.torch_engine.fills import run_fills
-from vmz.engines.torch_engine.op import Op, lookup, read_ops
+from vmz.engines.torch_engine.op import REGISTRY, Op, lookup, read_ops
 from vmz.errors import VmzError
 
-READERS = ("VideoInput",)  # run outside of the graph: what they put out is its input
+# Run outside of the graph: what they put out is its input.
+READERS = (
+    "VideoInput",
+    "CustomizedVideoInput",
+    "ImageInput",
+    "TensorProtosDBInput",
+    "DequeueBlobs",
+    "SafeDequeueBlobs",
+)
+# Operators whose further outputs are no results: statistics, old shapes, masks, scales.
+BESIDE = (
+    "SpatialBN",
+    "InstanceNorm",
+    "GroupNorm",
+    "LayerNorm",
+    "Reshape",
+    "Concat",
+    "DepthConcat",
+    "Dropout",
+    "LRN",
+)
 
 
 def import_net(
@@ -36,18 +56,20 @@ def import_net(
     net, init_net: NetDef; init_net's fills, with `seed`, give the initial values, unless `values` {blob: tensor} does.
     What they fill are the module's parameters, except running statistics and integers, which are buffers; the keys of
     its state_dict are blob names. outputs: blob names, in full or the part after the last "/"; by default the external
-    outputs of the net, or every blob that no operator reads. "blob@3" is the value that operator 3 gave a blob that
-    later operators overwrite; a plain name is what its last writer left. Operators that no output needs are left out.
+    outputs of the net, or every result that no operator reads (no statistics, masks or old shapes). "blob@3" is the
+    value that operator 3 gave a blob that later operators overwrite; a plain name is what its last writer left.
+    Operators that no output needs are left out.
 
     The module takes the blobs that nothing fills or computes (data, then label; see `input_blobs(module)`) and returns
     a dict {name as asked for: tensor}. A net with is_test=0 normalises by batch statistics and updates its running
     statistics, a net with is_test=1 does not: module.train() and eval() change nothing. Autograd works through both.
 
-    Raises VmzError for an operator or argument that is not supported, naming both, and for an unknown output.
+    Raises VmzError for operators and arguments that are not supported, naming them all, and for an unknown output.
     """
     values = run_fills(init_net, seed) if values is None and init_net is not None else dict(values or {})
     writers = _Writers(read_ops(net))
     wanted = {name: writers.find(name, values) for name in (outputs if outputs is not None else _sinks(net, writers))}
+    refuse_unsupported(writers.needed(wanted.values()), net.name)
     graph, root = Graph(), nn.Module()
     nodes = _Translation(graph, root, values, writers).translate(wanted)
     graph.output({name: nodes[value] for name, value in wanted.items()})
@@ -55,9 +77,65 @@ def import_net(
     return GraphModule(root, graph, "NetDef")
 
 
+def check_operators(net: Any, outputs: Optional[Sequence[str]] = None) -> None:
+    """VmzError where operators that `outputs` need cannot be carried out: all of them, each with where it stands."""
+    writers = _Writers(read_ops(net))
+    wanted = [writers.find(name, ()) for name in (outputs if outputs is not None else _sinks(net, writers))]
+    refuse_unsupported(writers.needed(wanted), net.name, listed=True)
+
+
+def refuse_unsupported(ops: Sequence[Op], net_name: str, listed: bool = False) -> None:
+    """VmzError where the engine cannot carry out some of the operators; a single one as a list too where `listed`."""
+    problems = [(op, error) for op in ops if op.type not in READERS and (error := _problem(op)) is not None]
+    if len(problems) == 1 and not listed:
+        raise problems[0][1]
+    if problems:
+        each = "; ".join(f"{op.place}{_reason(op, error)}" for op, error in problems)
+        raise VmzError(
+            f"the PyTorch engine cannot run {len(problems)} of the operators of the net {net_name or '(no name)'}: "
+            f"{each}; docs/operators.md lists what it can"
+        )
+
+
+def _problem(op: Op) -> Optional[VmzError]:
+    """Why an operator cannot be carried out, None where it can: it is tried on inputs without values."""
+    graph = Graph()
+    tracer = GraphAppendingTracer(graph)
+    inputs = [Proxy(graph.placeholder(f"input_{place}"), tracer) for place in range(len(op.inputs))]
+    try:
+        _carry_out(lookup(op), op, inputs)
+    except VmzError as error:
+        return error
+    return None
+
+
+def _reason(op: Op, error: VmzError) -> str:
+    """What is wrong beside the operator's type."""
+    text = str(error)
+    return f": {text.partition(f'{op}: ')[2] or text.partition(str(op))[2].strip()}" if op.type in REGISTRY else ""
+
+
+def _carry_out(function: Callable[..., Any], op: Op, arguments: Sequence[Any]) -> Any:
+    try:
+        return function(op, *arguments)
+    except TypeError as error:
+        if "positional argument" not in str(error):
+            raise
+        raise VmzError(f"{op} has {len(arguments)} inputs, which is not supported by the PyTorch engine") from error
+    except ValueError as error:
+        if "to unpack" not in str(error):
+            raise
+        raise VmzError(f"{op} has {len(arguments)} inputs, which is not supported by the PyTorch engine") from error
+
+
 def input_blobs(module: GraphModule) -> list[str]:
     """Full names of the blobs that the module takes, in the order of its arguments."""
     return [node.meta["blob"] for node in module.graph.nodes if node.op == "placeholder"]
+
+
+def outside_blobs(net: Any) -> list[str]:
+    """Full names of the blobs that a net reads before any of its operators writes them."""
+    return _Writers(read_ops(net)).inputs
 
 
 def remove_unused(graph: Graph) -> None:
@@ -115,7 +193,8 @@ def _sinks(net: Any, writers: _Writers) -> list[str]:
         return list(net.external_output)
     read = {value for reads in writers.reads for value in reads}
     unread = [(blob, index) for blob, index in writers.last.items() if index >= 0 and (blob, index) not in read]
-    return [blob for blob, index in unread if blob not in left_out(writers.ops[index])]
+    results = [(blob, writers.ops[index]) for blob, index in unread if blob not in left_out(writers.ops[index])]
+    return [blob for blob, op in results if op.type not in BESIDE or blob == op.outputs[0]] or [b for b, _ in results]
 
 
 def left_out(op: Op) -> tuple[str, ...]:
@@ -176,16 +255,19 @@ class _Translation:
         function = lookup(op)
         arguments = [Proxy(self.nodes[value], self.tracer) for value in self.writers.reads[op.index]]
         before = len(self.graph.nodes)
-        try:
-            results = function(op, *arguments)
-        except TypeError as error:
-            if len(arguments) == 0 or "positional argument" not in str(error):
-                raise
-            raise VmzError(f"{op} has {len(arguments)} inputs, which is not supported by the PyTorch engine") from error
+        results = _carry_out(function, op, arguments)
         for node in list(self.graph.nodes)[before:]:
             node.meta.update(blob=op.outputs[0], op=op.index, type=op.type)
         for blob, result in zip(op.outputs, results if isinstance(results, tuple) else (results,)):
-            self._add(blob, op.index, result.node)
+            self._add(blob, op.index, result.node if isinstance(result, Proxy) else self._constant(blob, op, result))
+
+    def _constant(self, blob: str, op: Op, value: Tensor) -> Node:
+        """What an operator makes of nothing is a buffer."""
+        name = f"{blob}@{op.index}".replace(".", "_")
+        self.root.register_buffer(name, value)
+        node = self.graph.create_node("get_attr", name, name=_identifier(name))
+        node.meta.update(blob=blob, op=op.index, type=op.type)
+        return node
 
     def _add(self, blob: str, index: int, node: Node) -> None:
         self.nodes[blob, index] = node

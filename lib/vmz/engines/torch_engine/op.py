@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, NamedTuple, TypeVar
+from typing import Any, Callable, NamedTuple, Optional, TypeVar
 
+import torch
 from torch.fx import Proxy
 
 from vmz.errors import VmzError
@@ -37,10 +38,22 @@ class Op:
     def __str__(self) -> str:
         return f"operator {self.type} (number {self.index} of the net, output {', '.join(self.outputs) or 'none'})"
 
+    @property
+    def place(self) -> str:
+        """Number, type, inputs and outputs, for a list of operators."""
+        inputs, outputs = (", ".join(names) or "none" for names in (self.inputs, self.outputs))
+        return f"number {self.index} {self.type} (inputs {inputs}; outputs {outputs})"
+
     def unsupported(self, argument: str, accepted: str) -> VmzError:
         """The error for an argument whose value this engine cannot honour."""
         value = self.arguments.get(argument)
         return VmzError(f"{self}: argument {argument}={value!r} is not supported by the PyTorch engine; {accepted}")
+
+
+# What `order` NHWC means to an operator: nothing, so that it may be there; that so many of the first inputs and outputs
+# have their channels last; or None, where it is refused.
+Moved = Optional[tuple[int, int]]
+NO_MATTER, NCHW_ONLY = (0, 0), None
 
 
 class Registered(NamedTuple):
@@ -48,13 +61,16 @@ class Registered(NamedTuple):
 
     function: Callable[..., Any]
     arguments: frozenset[str]
+    channels_last: Moved
 
 
 REGISTRY: dict[str, Registered] = {}
 
 
-def operator(name: str, arguments: str = "") -> Callable[[F], F]:
+def operator(name: str, arguments: str = "", channels_last: Moved = NO_MATTER) -> Callable[[F], F]:
     """Register a function as the operator `name`, which reads the `arguments` (names divided by spaces).
+
+    channels_last: how many inputs and outputs an `order` of NHWC concerns; the function sees NCHW all the same.
 
     The function gets the Op and its input tensors and returns the output tensor, or a tuple in the order of the
     outputs. It runs once, when the net is imported, on torch.fx proxies, which record the PyTorch calls it makes.
@@ -63,7 +79,7 @@ def operator(name: str, arguments: str = "") -> Callable[[F], F]:
     def register(function: F) -> F:
         if name in REGISTRY:
             raise ValueError(f"operator {name} is registered twice")
-        REGISTRY[name] = Registered(function, frozenset(arguments.split()))
+        REGISTRY[name] = Registered(function, frozenset(arguments.split()), channels_last)
         return function
 
     return register
@@ -73,15 +89,30 @@ def lookup(op: Op) -> Callable[..., Any]:
     """The function that carries out `op`, once its type and all its arguments are known to be supported."""
     if op.type not in REGISTRY:
         raise VmzError(f"{op} is not supported by the PyTorch engine, which knows {', '.join(sorted(REGISTRY))}")
-    function, arguments = REGISTRY[op.type]
+    function, arguments, channels_last = REGISTRY[op.type]
     for argument in op.arguments:
         if argument == "order":
-            if op.arguments[argument] != "NCHW":
+            if op.arguments[argument] != "NCHW" and (op.arguments[argument] != "NHWC" or channels_last is None):
                 raise op.unsupported(argument, "only NCHW is")
         elif argument not in arguments and argument not in WITHOUT_EFFECT:
             known = ", ".join(sorted(arguments)) or "none but those without effect"
             raise op.unsupported(argument, f"the arguments it knows are {known}")
+    if op.arg("order", "NCHW") == "NHWC" and channels_last:
+        return _with_channels_last(function, *channels_last)
     return function
+
+
+def _with_channels_last(function: Callable[..., Any], inputs: int, outputs: int) -> Callable[..., Any]:
+    if not inputs:
+        return function
+
+    def call(op: Op, *tensors: Any) -> Any:
+        moved = [torch.movedim(tensor, -1, 1) for tensor in tensors[:inputs]]
+        results = function(op, *moved, *tensors[inputs:])
+        results = results if isinstance(results, tuple) else (results,)
+        return (*(torch.movedim(result, 1, -1) for result in results[:outputs]), *results[outputs:])
+
+    return call
 
 
 def leaf(function: F) -> F:

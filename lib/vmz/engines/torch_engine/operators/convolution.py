@@ -1,47 +1,54 @@
-"""Convolution, fully connected layers and batch normalisation."""
+"""Convolutions, forwards and transposed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Optional
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vmz.engines.torch_engine.op import Op, operator
-from vmz.engines.torch_engine.operators.windows import window
+from vmz.engines.torch_engine.op import Op, leaf, operator
+from vmz.engines.torch_engine.operators.windows import KERNEL, PADS, WINDOW, pad, pads_alike, window
+from vmz.netdef.windows import NOTSET, read_sides
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
-@operator("Conv", "kernel kernels kernel_h kernel_w stride strides stride_h stride_w pad pads pad_t pad_l pad_b pad_r "
-          "dilation dilations group")  # fmt: skip
 def conv(op: Op, x: Tensor, weight: Tensor, bias: Optional[Tensor] = None) -> Tensor:
     """Convolution over the trailing axes. With group = channels the engine CHANNELWISE_3D gives the same numbers."""
     shape = window(op)
-    x, padding = shape.pad(x, 0.0)
+    x, padding = pad(x, shape, 0.0)
     convolution = CONVOLUTIONS[len(shape.kernel)]
     return convolution(x, weight, bias, shape.stride, padding, shape.dilation, op.arg("group", 1))
 
 
-@operator("FC", "axis axis_w")
-def fully_connected(op: Op, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x W^T + b, where everything from `axis` on is one axis."""
-    return F.linear(torch.flatten(x, op.arg("axis", 1)), torch.flatten(weight, op.arg("axis_w", 1)), bias)
+for _name in ("Conv", "Conv1D", "Conv2D", "Conv3D"):
+    operator(_name, f"{WINDOW} group", channels_last=(2, 1))(conv)
 
 
-@operator("SpatialBN", "is_test epsilon momentum")
-def spatial_bn(
-    op: Op, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, var: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Batch norm over N, T, H, W; the running statistics are updated in place.
+@operator("ConvTranspose", f"{KERNEL} {PADS} adj adjs adj_h adj_w group legacy_pad", channels_last=(2, 1))
+def conv_transpose(op: Op, x: Tensor, weight: Tensor, bias: Optional[Tensor] = None) -> Tensor:
+    """Transposed convolution; `adj` widens the output at its ends, `pad` cuts it."""
+    shape = window(op)
+    axes = len(shape.kernel)
+    if max(shape.dilation) > 1:
+        raise op.unsupported("dilations" if "dilations" in op.arguments else "dilation", "Caffe2 has none here")
+    if shape.legacy != NOTSET:
+        raise op.unsupported("legacy_pad", "give pads")
+    adj = op.arg("adjs", None) or read_sides(str(op), op.arguments, "adj", "hw"[:axes], 0)
+    if axes == 3 and len(adj) != 3:
+        adj = [op.arg("adj", 0)] * 3
+    group = op.arg("group", 1)
+    padding = shape.before if pads_alike(shape) else (0,) * axes
+    y = TRANSPOSED[axes](x, weight, bias, shape.stride, padding, tuple(adj), group)
+    return y if pads_alike(shape) else cut(y, shape.before, shape.after)
 
-    Caffe2's momentum weighs the old statistics, PyTorch's the new ones; both accumulate the unbiased variance.
-    The last two outputs are the batch's mean and inverse standard deviation, which Caffe2 keeps for its gradient.
-    """
-    epsilon = op.arg("epsilon", 1e-5)
-    training = not op.arg("is_test", 0)
-    y = F.batch_norm(x, mean, var, scale, bias, training=training, momentum=1 - op.arg("momentum", 0.9), eps=epsilon)
-    channels = torch.flatten(torch.transpose(x, 0, 1), 1)
-    batch_var = torch.var(channels, dim=1, unbiased=False)
-    return y, mean, var, torch.mean(channels, dim=1), torch.rsqrt(batch_var + epsilon)
+
+@leaf
+def cut(x: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
+    """x without so much of its trailing axes at both ends."""
+    for axis, (begin, end) in enumerate(zip(before, after), x.dim() - len(before)):
+        x = x.narrow(axis, begin, x.shape[axis] - begin - end)
+    return x

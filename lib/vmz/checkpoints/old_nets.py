@@ -1,0 +1,207 @@
+"""Networks as old Caffe2 programs left them, read without Caffe2: the net, its init net and what blobs hold.
+
+The forms: predict_net.pb and init_net.pb (binary, or text as .pbtxt), a folder of the two, a predictor export in a
+minidb (.mdl, .minidb), JSON as `print_net.py --json` writes it; and for weights a pickled workspace or the minidb of a
+Save operator.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+
+from vmz.checkpoints.foreign import content_type, foreign_kind, refuse_foreign
+from vmz.checkpoints.mdl import INPUTS, OUTPUTS, PREDICT_NET, load_export, load_saved_blobs
+from vmz.checkpoints.pickles import load_workspace
+from vmz.errors import UsageError, VmzError
+from vmz.netdef.json_form import net_from_json
+from vmz.netdef.protos import NetDef
+
+PREDICT_FILES = ("predict_net.pb", "predict_net.pbtxt")
+INIT_FILES = ("init_net.pb", "init_net.pbtxt", "param_init_net.pb")
+FORMS = "predict_net.pb, predict_net.pbtxt, a folder of these, .mdl, .minidb, .json"
+Source = Union[str, Path, Any]  # a file, or a NetDef
+
+
+@dataclass
+class OldNet:
+    """net, init_net: NetDef. blobs: {full name: array}. inputs, outputs: as the file says, or nothing."""
+
+    net: Any
+    init_net: Any = field(default_factory=NetDef)
+    blobs: dict[str, np.ndarray] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    form: str = "NetDef"
+
+
+def read_old_net(net: Source, init_net: Optional[Source] = None, weights: Optional[Source] = None) -> OldNet:
+    """A network from files in any of the forms, or from NetDefs.
+
+    weights: a file, or {blob: array}; its names may lack the net's scope, or have one that the net lacks. UsageError
+    for a file that is not there or of another kind, VmzError for a damaged one and for a blob of another shape.
+    """
+    found = _network(net)
+    if init_net is not None:
+        found.init_net = _init_net(init_net)
+    if weights is not None:
+        blobs = dict(weights) if isinstance(weights, Mapping) else read_blobs(weights)
+        wanted = dict.fromkeys([blob for op in found.net.op for blob in op.input])
+        found.blobs.update(named_as(wanted, blobs))
+    return found
+
+
+def read_blobs(path: Union[str, Path]) -> dict[str, np.ndarray]:
+    """{name in the file: array} of a pickled workspace, a predictor export, or the minidb of a Save operator."""
+    kind = content_type(path)
+    if kind == "pickle":
+        return load_workspace(path)
+    if kind == "minidb":
+        return load_export(path)[1]
+    if Path(path).suffix.lower() in (".minidb", ".mdl", ".db"):
+        return load_saved_blobs(path)
+    refuse_foreign(path)
+    _bytes(Path(path))
+    raise UsageError(f"{path} holds no weights that VMZ knows: give a pickled workspace (.pkl), a .mdl or a .minidb")
+
+
+def named_as(wanted: Iterable[str], blobs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """{name of `wanted`: array}: by the full name, or else by what follows the last "/"; what nothing wants is out.
+
+    Of several devices' copies in a file the first counts.
+    """
+    short: dict[str, np.ndarray] = {}
+    for name, array in blobs.items():
+        short.setdefault(name.rpartition("/")[2], array)
+    found = {}
+    for name in wanted:
+        if name in blobs:
+            found[name] = np.asarray(blobs[name])
+        elif name.rpartition("/")[2] in short:
+            found[name] = np.asarray(short[name.rpartition("/")[2]])
+    return found
+
+
+def _network(source: Source) -> OldNet:
+    if not isinstance(source, (str, Path)):
+        return OldNet(_proto(source))
+    path = Path(source)
+    if path.is_dir():
+        net, init = (_in_folder(path, names) for names in (PREDICT_FILES, INIT_FILES))
+        if net is None:
+            raise UsageError(f"{path} is a folder without predict_net.pb; give the file of a net: {FORMS}")
+        found = _network(net)
+        found.init_net = NetDef() if init is None else _init_net(init)
+        return found
+    kind = content_type(path)
+    if kind == "minidb":
+        return _export(path)
+    if kind == "pickle":
+        raise UsageError(
+            f"{path} is a pickle of blobs, not a net; give it as the weights, and a net beside it: {FORMS}"
+        )
+    content = _bytes(path)
+    found = _json(path, content) or OldNet(_net(path, content), form="protobuf")
+    if not any(op.input for op in found.net.op):
+        raise UsageError(f"{path} only fills blobs: it is an init net; give the predict net, and this as the init net")
+    return found
+
+
+def _init_net(source: Source) -> Any:
+    if not isinstance(source, (str, Path)):
+        return _proto(source)
+    path = Path(source)
+    content = _bytes(path)
+    found = _json(path, content, "param_init_net")
+    return found.init_net if found is not None else _net(path, content)
+
+
+def _proto(source: Any) -> Any:
+    """A NetDef of ours from any object with the interface of one: a NetDef, or a core.Net."""
+    message = source.Proto() if hasattr(source, "Proto") else source
+    if not hasattr(message, "SerializeToString") or not hasattr(message, "external_input"):
+        raise UsageError(f"a {type(source).__name__} is no net; give a NetDef, or a file: {FORMS}")
+    return NetDef.FromString(message.SerializeToString())
+
+
+def _in_folder(folder: Path, names: Iterable[str]) -> Optional[Path]:
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _export(path: Path) -> OldNet:
+    meta, blobs = load_export(path)
+    nets = {entry.key: entry.value for entry in meta.nets}
+    if PREDICT_NET not in nets or not nets[PREDICT_NET].op:
+        raise UsageError(f"{path} holds weights alone, no net; give it as the weights, and a net beside it: {FORMS}")
+    names = {entry.key: tuple(entry.value) for entry in meta.blobs}
+    inputs, outputs = names.get(INPUTS, ()), names.get(OUTPUTS, ())
+    net = NetDef.FromString(nets[PREDICT_NET].SerializeToString())
+    return OldNet(net, NetDef(), dict(blobs), inputs, outputs, "predictor export")
+
+
+def _json(path: Path, content: bytes, only: str = "net") -> Optional[OldNet]:
+    """What a JSON file holds: {"net", "param_init_net"}, or one net; None where it is none."""
+    if content.lstrip()[:1] != b"{":
+        return None
+    try:
+        form = json.loads(content)
+    except ValueError as error:
+        if path.suffix.lower() == ".json":
+            raise UsageError(f"{path} is not JSON ({error})") from error
+        return None
+    try:
+        if "op" in form:
+            net = net_from_json({"name": "", **form})
+            return OldNet(net, net if only != "net" else NetDef(), form="JSON")
+        init = net_from_json(form["param_init_net"]) if form.get("param_init_net") else NetDef()
+        return OldNet(net_from_json(form["net"]), init, form="JSON")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(
+            f"{path} is JSON, but no net in the form of print_net.py --json: {type(error).__name__} {error}"
+        ) from error
+
+
+def _net(path: Path, content: bytes) -> Any:
+    """A NetDef from binary or text protobuf."""
+    kind = foreign_kind(path)
+    if kind is not None:
+        raise UsageError(f"{path} is {kind}, not a net of Caffe2; the forms are {FORMS}")
+    text = _text(content)
+    try:
+        if text is not None:
+            net = text_format.Parse(text, NetDef(), allow_unknown_field=True)
+        else:
+            net = NetDef.FromString(content)
+    except (DecodeError, text_format.ParseError) as error:
+        raise UsageError(f"{path} is no net of Caffe2, or is damaged: {' '.join(str(error).split())[:200]}") from error
+    if not net.op or not all(op.type for op in net.op):
+        what = "a net of Caffe2 has operators, each with a type"
+        raise UsageError(f"{path} holds no net of Caffe2: {what}; perhaps it is of another program (TensorFlow, ONNX)")
+    return net
+
+
+def _text(content: bytes) -> Optional[str]:
+    if b"\0" in content[:4096] or not content.strip():
+        return None
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return text if all(character.isprintable() or character in "\t\r\n" for character in text[:4096]) else None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read the net {path}: {error.strerror}; the forms are {FORMS}") from error
+    if not content:
+        raise VmzError(f"{path} is empty; download or copy it again")
+    return content

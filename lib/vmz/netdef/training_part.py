@@ -1,0 +1,43 @@
+"""A training net without its training: the operators before the gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vmz.netdef.protos import NetDef
+
+UPDATES = (
+    *("Iter", "AtomicIter", "LearningRate", "MomentumSGD", "MomentumSGDUpdate", "Adagrad", "Adam", "Adadelta"),
+    *("RmsProp", "Ftrl", "Lars", "YellowFin", "NCCLAllreduce", "Allreduce", "NCCLBroadcast", "Broadcast"),
+)
+FORWARD = ("StopGradient", "ZeroGradient")
+
+
+def forward_part(net: Any) -> tuple[Any, list[Any]]:
+    """(a copy of `net` without gradients, updates and what they need alone, the operators that were left out)."""
+    behind: set[str] = set()  # blobs that training writes
+    training: list[bool] = []
+    for op in net.op:
+        is_gradient = op.is_gradient_op or (op.type.endswith("Gradient") and op.type not in FORWARD)
+        is_training = is_gradient or op.type in UPDATES or bool(behind.intersection(op.input))
+        training.append(is_training)
+        if is_training:
+            behind.update(set(op.output) - set(op.input))
+        else:
+            behind.difference_update(op.output)
+    for number, op in enumerate(net.op):  # the 1 that a loss's gradient begins with, which Caffe2 does not mark
+        readers = [
+            after for after in range(number + 1, len(net.op)) if set(op.output).intersection(net.op[after].input)
+        ]
+        if op.type == "ConstantFill" and len(op.input) == 1 and readers:
+            training[number] = training[number] or all(training[after] for after in readers)
+    if not any(training):
+        return net, []
+    copy = NetDef.FromString(net.SerializeToString())
+    del copy.op[:]
+    copy.op.extend(op for op, is_training in zip(net.op, training) if not is_training)
+    kept = {blob for op in copy.op for blob in (*op.output, *op.input)}
+    outputs = [blob for blob in net.external_output if blob in kept]
+    del copy.external_output[:]
+    copy.external_output.extend(outputs)
+    return copy, [op for op, is_training in zip(net.op, training) if is_training]

@@ -1,0 +1,16 @@
+"""All cases by name, and the operators that have none of their own, with the reason."""
+
+from __future__ import annotations
+
+from tests.operators import cases_arrangement, cases_elementwise, cases_layers, cases_windows
+from tests.operators.cases import Case, numbered
+
+CASES: dict[str, Case] = numbered(
+    [*cases_windows.CASES, *cases_elementwise.CASES, *cases_layers.CASES, *cases_arrangement.CASES]
+)
+WITHOUT = {
+    "Dropout": "random; held against its definition, and in testing against Caffe2",
+    "UniformFill": "random",
+    "GaussianFill": "random",
+}
+LIMIT = 1e-5

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Check a network that an old Caffe2 program left, on the PyTorch engine, and write it in other forms; no Caffe2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import _find_vmz  # noqa: F401
+
+from vmz.engines.torch_engine.old_nets import import_old_net
+from vmz.workflows.command import Parser, run_tool
+from vmz.workflows.convert_net import ENDINGS, check_outputs, parse_shapes, summary, write
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = Parser(__doc__)
+    parser.add_argument(
+        "--net",
+        required=True,
+        metavar="FILE",
+        help="predict_net.pb or .pbtxt, a folder with predict_net.pb and init_net.pb, a predictor export (.mdl, "
+        ".minidb), or JSON of print_net.py",
+    )
+    parser.add_argument("--init_net", metavar="FILE", help="the init net, .pb, .pbtxt or .json")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="a pickled workspace, a .mdl, or the minidb of a Save operator"
+    )
+    parser.add_argument("--inputs", metavar="BLOBS", help="blobs to feed although the init net fills them, with commas")
+    parser.add_argument(
+        "--outputs", metavar="BLOBS", help="blobs to compute, with commas; by default those of the file"
+    )
+    parser.add_argument(
+        "--input_shape",
+        action="append",
+        default=[],
+        metavar="BLOB=N,C,...",
+        help="of an input, for .pt2; once for each",
+    )
+    parser.add_argument(
+        "--output",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help=f"what to write, by its ending ({', '.join(ENDINGS)}), once for each file; none: check and tell",
+    )
+    options = parser.parse_args(argv)
+    check_outputs(options.output)
+    inputs, outputs = (text.split(",") if text else None for text in (options.inputs, options.outputs))
+    net = import_old_net(options.net, options.init_net, options.weights, inputs, outputs)
+    shapes = parse_shapes(options.input_shape, net.inputs)
+    print("\n".join(summary(net)))
+    for path in options.output:
+        print(write(net, Path(path), shapes))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main))
