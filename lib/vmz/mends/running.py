@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import ModuleType, TracebackType
 from typing import Any, Optional
 
+from vmz.engines.caffe2_here import where_caffe2_is
 from vmz.errors import UsageError
 from vmz.mends import builtins_of_python2
 from vmz.mends.program import Program
@@ -92,6 +93,8 @@ def _show(error: BaseException, python2: bool) -> None:
     sys.excepthook(type(error), error, error.__traceback__)
     if not python2 and any(isinstance(error, kind) and part in str(error) for kind, part in OF_PYTHON_2):
         print("vmz.legacy: if this is a program for Python 2, run it with --py2", file=sys.stderr)
+    if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == "caffe2":
+        print(f"vmz.legacy: this Python has no Caffe2; {where_caffe2_is()}", file=sys.stderr)
     sys.excepthook = _print_nothing
 
 

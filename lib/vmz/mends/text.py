@@ -11,6 +11,8 @@ from typing import Any
 from vmz.mends.hooks import when_imported
 from vmz.mends.table import mend, report
 
+READ_AS_TEXT = False  # --py2 sets it: there what was stored as text is compared with text, and joined with it
+
 
 def as_bytes(value: Any) -> Any:
     """Text as the bytes that it was in Python 2 (a path may hold bytes that are no UTF-8); anything else as it is."""
@@ -67,8 +69,6 @@ def _mend_lmdb(lmdb: ModuleType) -> None:
 class _Around:
     """Something of lmdb, to which text is given as bytes."""
 
-    keys_as_text = False  # --py2 sets it: there a key is compared with text, and joined with it
-
     def __init__(self, inner: Any) -> None:
         self._inner = inner
 
@@ -117,7 +117,7 @@ class Cursor(_Around):
         return ((self._key(each[0]), each[1]) if values else self._key(each) for each in found)
 
     def _key(self, key: Any) -> Any:
-        return as_text(key) if self.keys_as_text else key
+        return as_text(key) if READ_AS_TEXT else key
 
 
 def _taking_text(function: Any) -> Any:
@@ -138,6 +138,17 @@ def _mend_tensors(protos: Any) -> None:
     field = protos.TensorProto.string_data
     if hasattr(field, "__get__"):
         protos.TensorProto.string_data = property(lambda tensor: _Strings(field.__get__(tensor)))
+
+
+def _as_stored(value: bytes) -> Any:
+    """A path or a name as text where READ_AS_TEXT; bytes of a video stay bytes."""
+    if not READ_AS_TEXT:
+        return value
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value
+    return text if text.replace("\t", "").isprintable() else value
 
 
 class _Strings:
@@ -164,7 +175,8 @@ class _Strings:
         return len(self._field)
 
     def __getitem__(self, place: Any) -> Any:
-        return self._field[place]
+        found = self._field[place]
+        return [_as_stored(value) for value in found] if isinstance(place, slice) else _as_stored(found)
 
     def __setitem__(self, place: Any, value: Any) -> None:
         self._field[place] = self._encoded(value)
@@ -173,7 +185,7 @@ class _Strings:
         del self._field[place]
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._field)
+        return map(_as_stored, self._field)
 
     def __eq__(self, other: object) -> bool:
         return bool(self._field == (other._field if isinstance(other, _Strings) else other))
