@@ -71,7 +71,7 @@ def match(
         if name not in by_name:
             missing.append(name)
             continue
-        array, how = _adapt(by_name[name].astype(np.float32), shape, center_init)
+        array, how = adapt(by_name[name].astype(np.float32), shape, center_init)
         if array is None:
             mismatched[name] = (tuple(by_name[name].shape), shape)
             continue
@@ -153,7 +153,7 @@ def _labels(names: Iterable[str]) -> Optional[str]:
     return None
 
 
-def _adapt(array: np.ndarray, shape: Shape, center_init: bool) -> tuple[Optional[np.ndarray], str]:
+def adapt(array: np.ndarray, shape: Shape, center_init: bool = False) -> tuple[Optional[np.ndarray], str]:
     """The array in `shape` and how it got there; "" when it had it, None when there is no way."""
     have = array.shape
     if have == shape:

@@ -136,8 +136,13 @@ class ModelConfig:
 
 
 def bottleneck_width(config: ModelConfig, channels: int) -> int:
-    """Channels inside a bottleneck that has `channels` in the plain network: both multipliers, truncated in turn."""
-    return int(config.bottleneck_multiplier * int(config.channel_multiplier * channels))
+    """Channels inside a bottleneck that has `channels` in the plain network."""
+    return multiplied_width(channels, config.channel_multiplier, config.bottleneck_multiplier)
+
+
+def multiplied_width(channels: int, channel_multiplier: float, bottleneck_multiplier: float) -> int:
+    """The same by both multipliers, truncated in turn."""
+    return int(bottleneck_multiplier * int(channel_multiplier * channels))
 
 
 _PYTHON_TYPES: dict[str, Any] = {

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from vmz.errors import UsageError
 from vmz.models import c3d, resnet
 from vmz.models.config import ModelConfig
 from vmz.models.families import C3D, FAMILIES
-from vmz.models.heads import build_head
+from vmz.models.heads import Head, build_head, check_head
 from vmz.models.inputs import VideoSource, add_video_input
 from vmz.netdef.analysis import OpCost, analyse
 from vmz.netdef.builder import NetBuilder, device_option
@@ -82,10 +81,6 @@ def build(
 
     Raises UsageError where the configuration asks for what only testing has.
     """
-    if config.use_convolutional_pred and not is_test:
-        raise UsageError(
-            "use_convolutional_pred is for testing only; train with the plain head, its weights convert on loading"
-        )
     net = NetBuilder(
         net_name,
         is_test=is_test,
@@ -96,8 +91,7 @@ def build(
     )
     if source is not None:
         add_video_input(net, source)
-    trunk = c3d.build_trunk if config.model_name == C3D else resnet.build_trunk
-    head = build_head(net, config, trunk(net, config))
+    head = add_network(net, config)
     return Model(
         config=config,
         net=net.net,
@@ -110,3 +104,13 @@ def build(
         loss=head.loss,
         scope=scope,
     )
+
+
+def add_network(net: NetBuilder, config: ModelConfig, blob: str = "data", frozen: bool = False) -> Head:
+    """All layers of `config` from the clip `blob`. `frozen`: gradients end where the classifier begins.
+
+    Raises UsageError where the configuration asks for what only testing has.
+    """
+    check_head(net, config.use_convolutional_pred)
+    trunk = c3d.build_trunk if config.model_name == C3D else resnet.build_trunk
+    return build_head(net, config, trunk(net, config, blob), frozen)

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from vmz.models.blocks import STEM_CHANNELS, Block, bottleneck_block, factorised_stem, full_stem, simple_block
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Callable
+
+from vmz.errors import UsageError
+from vmz.models.blocks import (
+    PLAIN,
+    STEM_CHANNELS,
+    Block,
+    Convolution,
+    Stem,
+    Style,
+    add_stem,
+    bottleneck_block,
+    simple_block,
+)
 from vmz.models.config import ModelConfig, bottleneck_width
 from vmz.models.families import (
     BLOCKS_PER_STAGE,
@@ -13,52 +28,114 @@ from vmz.models.families import (
     WHOLE_CLIP,
 )
 from vmz.models.heads import FeatureMap
-from vmz.netdef.builder import NetBuilder
+from vmz.netdef.builder import NetBuilder, Triple
 
 STAGES = (2, 3, 4, 5)
 # Clips shorter than this are not strided in time by the stage: too few frames would be left.
-FRAMES_TO_STRIDE = {3: 1, 4: 4, 5: 8}
+FRAMES_TO_STRIDE = {2: 1, 3: 1, 4: 4, 5: 8}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some blocks in a row. three_d: whether they convolve over time. halves_time: whether the first one strides in it.
+
+    width: the channels inside bottlenecks. The first stage, number 2, does not stride at all.
+    """
+
+    number: int
+    blocks: int
+    channels: int
+    width: int
+    three_d: bool
+    halves_time: bool
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A residual trunk, in numbers. final_kernels: what final_avg averages over."""
+
+    stem: Stem
+    pool1: bool
+    stages: tuple[Stage, ...]
+    convolution: Convolution
+    bottleneck: bool
+    final_kernels: Triple
+    style: Style = PLAIN
 
 
 def build_trunk(net: NetBuilder, config: ModelConfig, blob: str = "data") -> FeatureMap:
     """All layers from the clip `blob` (N, num_channels, T, H, W) to `final_avg`, which it returns."""
-    family = FAMILIES[config.model_name]
-    channels = STEM_CHANNELS
-    blob = _stem(net, config, blob)
-    if config.use_pool1:
+    return build_layout(net, layout_of(config), blob, config.num_channels)
+
+
+def build_layout(net: NetBuilder, layout: Layout, blob: str, channels: int) -> FeatureMap:
+    """The layers of a layout, from a clip of `channels` channels to `final_avg`."""
+    blob, channels, number = add_stem(net, layout.stem, blob, channels, layout.style), STEM_CHANNELS, 0
+    if layout.pool1:
         blob = net.pool("MaxPool", blob, "pool1", (1, 3, 3), (1, 2, 2), (0, 1, 1))
-    bottleneck = config.model_depth in family.bottlenecks
-    stage_channels = DEEP_CHANNELS if bottleneck and config.model_depth > 34 else SHALLOW_CHANNELS
-    number, halvings = 0, 0
-    for stage, blocks in zip(STAGES, BLOCKS_PER_STAGE[config.model_depth]):
-        out = int(config.channel_multiplier * stage_channels[stage - 2])
-        width = bottleneck_width(config, BOTTLENECK_WIDTHS[stage - 2])
-        strides_time = stage > 2 and family.three_d(stage)
-        halvings += strides_time
-        for first in [True] + [False] * (blocks - 1):
-            time = 2 if strides_time and config.clip_length >= FRAMES_TO_STRIDE[stage] else 1
-            strides = (time, 2, 2) if first and stage > 2 else (1, 1, 1)
-            block = Block(net, number, frames=3 if family.three_d(stage) else 1)
-            if bottleneck:
-                blob = bottleneck_block(block, family.convolution, blob, channels, width, out, strides)
+    for stage in layout.stages:
+        for first in [True] + [False] * (stage.blocks - 1):
+            shrinks = first and stage.number > 2
+            strides = (2 if stage.halves_time else 1, 2, 2) if shrinks else (1, 1, 1)
+            block = Block(net, number, frames=3 if stage.three_d else 1, style=layout.style)
+            if layout.bottleneck:
+                blob = bottleneck_block(block, layout.convolution, blob, channels, stage.width, stage.channels, strides)
             else:
-                blob = simple_block(block, family.convolution, blob, channels, out, strides)
-            channels, number = out, number + 1
-    kernels = (_final_frames(config, halvings), config.final_side, config.final_side)
-    return FeatureMap(net.pool("AveragePool", blob, "final_avg", kernels, (1, 1, 1)), channels)
+                blob = simple_block(block, layout.convolution, blob, channels, stage.channels, strides)
+            channels, number = stage.channels, number + 1
+    return FeatureMap(net.pool("AveragePool", blob, "final_avg", layout.final_kernels, (1, 1, 1)), channels)
 
 
-def _stem(net: NetBuilder, config: ModelConfig, blob: str) -> str:
+def layout_of(config: ModelConfig) -> Layout:
+    """The trunk that a configuration asks for."""
     family = FAMILIES[config.model_name]
-    stem = factorised_stem if family.factorised_stem else full_stem
+    bottleneck = config.model_depth in family.bottlenecks
+    channels = DEEP_CHANNELS if bottleneck and config.model_depth > 34 else SHALLOW_CHANNELS
+    return Layout(
+        stem=_stem(config),
+        pool1=config.use_pool1,
+        stages=stages_of(
+            config.model_depth,
+            [int(config.channel_multiplier * width) for width in channels],
+            [bottleneck_width(config, width) for width in BOTTLENECK_WIDTHS],
+            family.three_d,
+            config.clip_length,
+        ),
+        convolution=family.convolution,
+        bottleneck=bottleneck,
+        final_kernels=(_final_frames(config), config.final_side, config.final_side),
+    )
+
+
+def stages_of(
+    depth: int,
+    channels: Sequence[int],
+    widths: Sequence[int],
+    three_d: Callable[[int], bool],
+    clip_length: int,
+) -> tuple[Stage, ...]:
+    """The four stages of a depth; channels, and widths inside bottlenecks, by stage. UsageError for another depth."""
+    if depth not in BLOCKS_PER_STAGE:
+        raise UsageError(f"model_depth is {depth}, but it must be {', '.join(map(str, BLOCKS_PER_STAGE))}")
+    rows = zip(STAGES, BLOCKS_PER_STAGE[depth], channels, widths)
+    return tuple(
+        Stage(number, blocks, out, width, three_d(number), three_d(number) and clip_length >= FRAMES_TO_STRIDE[number])
+        for number, blocks, out, width in rows
+    )
+
+
+def _stem(config: ModelConfig) -> Stem:
+    family = FAMILIES[config.model_name]
     if family.stem_frames == WHOLE_CLIP:
-        return stem(net, blob, config.num_channels, config.clip_length, 1, 0)
+        return Stem(config.clip_length)
     frames = family.stem_frames or config.conv1_temporal_kernel
-    return stem(net, blob, config.num_channels, frames, config.conv1_temporal_stride, frames // 2)
+    return Stem(frames, config.conv1_temporal_stride, frames // 2, family.factorised_stem)
 
 
-def _final_frames(config: ModelConfig, halvings: int) -> int:
-    """The temporal size of final_avg: the frames left after the stem's stride and the stages' `halvings`."""
-    if FAMILIES[config.model_name].stem_frames == WHOLE_CLIP:
+def _final_frames(config: ModelConfig) -> int:
+    """The temporal size of final_avg: the frames left after the stem's stride and the stages that see time."""
+    family = FAMILIES[config.model_name]
+    if family.stem_frames == WHOLE_CLIP:
         return 1
+    halvings = sum(family.three_d(number) for number in STAGES[1:])
     return max(1, config.clip_length * 2 ** (len(STAGES) - 1 - halvings) // 8 // config.conv1_temporal_stride)

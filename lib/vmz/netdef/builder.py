@@ -62,6 +62,11 @@ def unscoped(blob: str) -> str:
     return blob.rpartition("/")[2]
 
 
+def both_sides(pads: Sequence[int]) -> list[int]:
+    """Padding before and after each of three axes: of three numbers, which hold for both, or of all six."""
+    return [*pads, *pads] if len(pads) == 3 else list(pads)
+
+
 class NetBuilder:
     """Adds ops to `net` and fills to `init_net`, and remembers which blobs are parameters.
 
@@ -172,13 +177,13 @@ class NetBuilder:
         kernels: Triple,
         *,
         strides: Triple = (1, 1, 1),
-        pads: Optional[Triple] = (0, 0, 0),
+        pads: Optional[Sequence[int]] = (0, 0, 0),
         bias: bool = False,
         depthwise: bool = False,
         fill: str = "MSRAFill",
         **fill_arguments: Value,
     ) -> str:
-        """3-D convolution `name` of an N,C,T,H,W blob; `pads` per side, None leaves the argument out.
+        """3-D convolution `name` of an N,C,T,H,W blob; `pads` per axis or per side, None leaves the argument out.
 
         Depth-wise: group = channels, Caffe2's CHANNELWISE_3D engine, no cuDNN.
         """
@@ -191,7 +196,7 @@ class NetBuilder:
             inputs.append(self.param(f"{name}_b", (channels_out,), "ConstantFill", BIAS))
         arguments: dict[str, Any] = {"order": "NCHW", "kernels": list(kernels), "strides": list(strides)}
         if pads is not None:
-            arguments["pads"] = [*pads, *pads]
+            arguments["pads"] = both_sides(pads)
         if depthwise:
             arguments.update(group=groups, engine="CHANNELWISE_3D")
         elif self.use_cudnn:

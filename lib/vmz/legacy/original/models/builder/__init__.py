@@ -1,0 +1,1 @@
+"""The residual blocks, one by one."""
