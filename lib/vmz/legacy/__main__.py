@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-from vmz.errors import VmzError
+from vmz.errors import UsageError, VmzError
 from vmz.mends import table
-from vmz.mends.running import run_script
+from vmz.mends.running import read_script, run_script
 from vmz.mends.start import start
 
 DESCRIPTION = """Run a program that was written for Caffe2 and the original VMZ, without changing it. It finds what it
@@ -17,8 +18,15 @@ once on stderr that it took effect."""
 EXAMPLE = "example: python -m vmz.legacy tools/test_net.py --test_data=val_lmdb --num_gpus=0 --load_model_path=net.pkl"
 
 
+class Parser(argparse.ArgumentParser):
+    """Its errors are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m vmz.legacy",
         usage="%(prog)s [--py2] [--without NAME] SCRIPT [ARGUMENT ...]",
         description=DESCRIPTION,
@@ -34,13 +42,18 @@ def main(argv: Sequence[str]) -> int:
         help=f"leave a mend out; several: a,b. {table.WITHOUT} in the environment does the same, "
         f"{table.QUIET}=1 silences the reports",
     )
-    parser.add_argument("script", metavar="SCRIPT", help="the program's file")
+    parser.add_argument("script", metavar="SCRIPT", nargs="?", help="the program's file")
     parser.add_argument("arguments", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="what the program is given")
-    options = parser.parse_args(argv)
     try:
+        options = parser.parse_args(argv)
+        if options.script is None:
+            raise UsageError("no program is named; give the path of a Python file, such as tools/train_net.py")
+        source = read_script(options.script)
         start(options.without)
-        run_script(options.script, options.arguments, options.py2)
+        run_script(options.script, source, options.arguments, options.py2)
     except VmzError as error:
+        if error.told:  # the program's own, which it did not catch
+            raise
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
     return 0

@@ -10,6 +10,7 @@ import sys
 from types import CodeType, ModuleType
 from typing import Any, Optional
 
+from vmz.mends.hooks import put_in_front
 from vmz.mends.program import Program
 from vmz.mends.table import mend, report
 
@@ -101,7 +102,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
 def watch(program: Program) -> None:
     """Supply the modules that the program imports from now on."""
     if _is_on:
-        sys.meta_path.insert(0, _Finder(program))  # type: ignore[arg-type]
+        put_in_front(_Finder(program))
 
 
 def compiled(source: bytes, path: str) -> CodeType:

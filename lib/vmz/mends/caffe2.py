@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import subprocess
@@ -50,15 +51,18 @@ def install_operators() -> None:
     when_imported("caffe2.python.workspace", after_workspace)
 
 
-def _load_operators(_: ModuleType) -> None:
+def _load_operators(core: Any) -> None:
+    """As dyndep.InitOpsLibrary does, which may be what is just importing core."""
     try:
         path = operator_library()
     except UsageError as error:
         report("operators", f"VideoInput and lmdb are missing: {error}")
         return
-    from caffe2.python import dyndep
+    from caffe2.python import extension_loader
 
-    dyndep.InitOpsLibrary(str(path))
+    with extension_loader.DlopenGuard():
+        ctypes.CDLL(str(path))
+    core.RefreshRegisteredOperators()
     report("operators", f"VideoInput and lmdb come from {path}")
 
 
@@ -130,9 +134,17 @@ def _mend_device_names(protos: Any) -> None:
     names = ("CPU", "CUDA", "MKLDNN", "OPENGL", "OPENCL", "IDEEP", "HIP")
     supply(protos, {name: lambda name=name: getattr(protos, f"PROTO_{name}") for name in names}, "device-names")
     if not hasattr(protos.DeviceOption, "cuda_gpu_id"):
-        protos.DeviceOption.cuda_gpu_id = property(
-            lambda option: option.device_id, lambda option, number: setattr(option, "device_id", number)
-        )
+        protos.DeviceOption.cuda_gpu_id = property(_device_id, _set_device_id)
+
+
+def _device_id(option: Any) -> int:
+    report("device-names", "DeviceOption.cuda_gpu_id is device_id now")
+    return int(option.device_id)
+
+
+def _set_device_id(option: Any, number: int) -> None:
+    report("device-names", "DeviceOption.cuda_gpu_id is device_id now")
+    option.device_id = number
 
 
 @mend("gpu", "what asks for a GPU on a machine that has none: it runs on the CPU, under the same names")

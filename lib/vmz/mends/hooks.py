@@ -52,8 +52,17 @@ def when_imported(name: str, then: Then) -> None:
         then(module)
         return
     _on_import.waiting.setdefault(name, []).append(then)
-    if _on_import not in sys.meta_path:
-        sys.meta_path.insert(0, _on_import)  # type: ignore[arg-type]
+    put_in_front(_on_import)
+
+
+def put_in_front(finder: Any) -> None:
+    """Ask this finder before the others, but behind the one that `when_imported` waits with: that one asks them all."""
+    first = [_on_import] if _on_import.waiting else []
+    sys.meta_path[:] = [*first, *([] if finder is _on_import else [finder]), *_others(sys.meta_path, finder)]
+
+
+def _others(finders: Sequence[Any], finder: Any) -> list[Any]:
+    return [each for each in finders if each is not finder and each is not _on_import]
 
 
 def supply(module: ModuleType, names: Mapping[str, Callable[[], Any]], mend: str) -> None:

@@ -62,6 +62,7 @@ NAMES: dict[str, dict[str, Any]] = {
     },
     "operator": {"div": "operator:truediv", "isCallable": "builtins:callable"},
     "os": {"errno": lambda: importlib.import_module("errno"), "getcwdu": "os:getcwd"},
+    "posixpath": {"walk": lambda: _walk},
     "string": {
         "atof": "builtins:float",
         "atoi": "builtins:int",
@@ -193,6 +194,16 @@ def _nested() -> Any:
             yield tuple(stack.enter_context(manager) for manager in managers)
 
     return nested
+
+
+def _walk(top: str, visit: Any, argument: Any) -> None:
+    """Python 2's os.path.walk: visit(argument, folder, names); names that it removes are not entered."""
+    os = importlib.import_module("os")
+    names = os.listdir(top)
+    visit(argument, top, names)
+    for path in (os.path.join(top, name) for name in names):
+        if os.path.isdir(path) and not os.path.islink(path):
+            _walk(path, visit, argument)
 
 
 def _getargspec() -> Any:

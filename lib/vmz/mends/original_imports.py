@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Optional
 
+from vmz.mends.hooks import put_in_front
 from vmz.mends.program import ENVIRONMENT
 from vmz.mends.table import mend, report
 
@@ -25,7 +26,7 @@ class _Finder:
     def __init__(self, folder: Path) -> None:
         self._folder = str(folder)
         found = sorted(folder.iterdir()) if folder.is_dir() else []
-        self.names = {path.stem for path in found if path.suffix == ".py" or (path / "__init__.py").is_file()}
+        self.names = {path.name for path in found if (path / "__init__.py").is_file()}
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name not in self.names:
@@ -49,4 +50,4 @@ def _is_the_programs(spec: Optional[importlib.machinery.ModuleSpec]) -> bool:
 def install() -> None:
     finder = _Finder(ORIGINAL)
     if finder.names:
-        sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
+        put_in_front(finder)

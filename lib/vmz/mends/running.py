@@ -11,9 +11,10 @@ from types import ModuleType, TracebackType
 from typing import Any, Optional
 
 from vmz.engines.caffe2_here import where_caffe2_is
-from vmz.errors import UsageError
+from vmz.errors import UsageError, VmzError
 from vmz.mends import builtins_of_python2
 from vmz.mends.program import Program
+from vmz.mends.python2.source import CannotTranslate
 
 HERE = os.path.dirname(__file__)
 # What an uncaught error says when the program is Python 2 through and through: (type, part of its text).
@@ -38,19 +39,23 @@ OF_PYTHON_2 = (
 )
 
 
-def run_script(path: str, arguments: Sequence[str], python2: bool = False) -> None:
-    """Run it as __main__; sys.argv and sys.path[0] are its own. Returns when it ends, SystemExit passes.
-
-    Any other exception is shown with sys.excepthook, without frames that are not the program's, and then raised for
-    the exit status. Raises UsageError where there is no such file.
-    """
+def read_script(path: str) -> bytes:
+    """The source of the program. Raises UsageError where there is no such file."""
     if os.path.isdir(path):
         raise UsageError(f"{path} is a folder; name the program's own file, such as {path.rstrip('/')}/train_net.py")
     try:
         with open(path, "rb") as stream:
-            source = stream.read()
+            return stream.read()
     except OSError as error:
         raise UsageError(f"cannot read the program {path}: {error.strerror}; give the path of a Python file") from error
+
+
+def run_script(path: str, source: bytes, arguments: Sequence[str], python2: bool = False) -> None:
+    """Run it as __main__; sys.argv and sys.path[0] are its own. Returns when it ends, SystemExit passes.
+
+    Any other exception is shown with sys.excepthook, without frames that are not the program's, and then raised for
+    the exit status. Raises CannotTranslate for what `python2` cannot make of its sources.
+    """
     sys.argv[:] = [path, *arguments]
     sys.path[0] = os.path.dirname(os.path.realpath(path))
     program = Program(path)
@@ -67,7 +72,7 @@ def run_script(path: str, arguments: Sequence[str], python2: bool = False) -> No
             text = importlib.machinery.SourceFileLoader("__main__", path).get_source("__main__") or ""
             builtins_of_python2.supply_builtins(main, text, path)
         exec(code, main.__dict__)
-    except SystemExit:
+    except (SystemExit, CannotTranslate):
         raise
     except BaseException as error:
         _show(error, python2)
@@ -89,6 +94,8 @@ def _main_module(path: str) -> ModuleType:
 
 def _show(error: BaseException, python2: bool) -> None:
     """Print it as Python would, then keep Python from printing it again on its way out."""
+    if isinstance(error, VmzError):
+        error.told = True
     show_only_own_frames(error)
     sys.excepthook(type(error), error, error.__traceback__)
     if not python2 and any(isinstance(error, kind) and part in str(error) for kind, part in OF_PYTHON_2):

@@ -10,6 +10,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from vmz.mends import text
+from vmz.mends.hooks import put_in_front
 from vmz.mends.program import Program
 from vmz.mends.python2 import runtime
 from vmz.mends.python2.meaning import RUNTIME, future_features, keep_meaning
@@ -36,7 +37,10 @@ def prepare(module: ModuleType, content: bytes, path: str) -> CodeType:
 def watch(program: Program) -> None:
     """Translate the modules that the program imports from now on; what it stored as text it reads as text."""
     text.READ_AS_TEXT = True
-    sys.meta_path.insert(0, _Finder(program))  # type: ignore[arg-type]
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="surrogateescape")  # bytes that are no UTF-8 pass through
+    put_in_front(_Finder(program))
 
 
 def _import_beside(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
