@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.real_caffe2 import without_caffe2
+from tests.engines.real_caffe2 import needs_caffe2, without_caffe2
 from tests.legacy.running import PROGRAMS, ROOT, ended, legacy, reports
 
 
@@ -42,7 +42,7 @@ SAME = {
     "a syntax error": "x = 1\ny = = 2\n",
     "a missing module": "import nowhere_to_be_found\n",
     "an error on import": "import broken\n",
-    "an excepthook": "import sys\nsys.excepthook = lambda kind, error, trace: print('hook', kind, trace.tb_lineno)\n1 / 0\n",
+    "an excepthook": "import sys\nsys.excepthook = lambda kind, error, trace: print(kind, trace.tb_lineno)\n1 / 0\n",
     "atexit": "import atexit\natexit.register(print, 'end')\nraise ValueError('x')\n",
     "a future import": "from __future__ import annotations\ndef f(a: nowhere): pass\nprint(f.__annotations__)\n",
 }
@@ -114,7 +114,8 @@ def test_as_the_first_line_of_a_program(tmp_path: Path) -> None:
     path = program(tmp_path, "import vmz.legacy\nimport cPickle, own\nprint(unicode(1), own.count())\n1 / 0\n")
     ran = plain(path, VMZ_LEGACY_QUIET="1")
     assert ran.stdout == "1 [0, 1]\n" and ran.returncode == 1
-    assert ran.stderr.splitlines() == [
+    lines = [line for line in ran.stderr.splitlines() if not set(line) <= set(" ~^")]
+    assert lines == [
         "Traceback (most recent call last):",
         f'  File "{path}", line 4, in <module>',
         "    1 / 0",
@@ -127,17 +128,22 @@ def test_names_reach_no_further_than_the_program(tmp_path: Path) -> None:
     program(tmp_path, "NAMES = 'xrange' in globals()\n", "site-packages/other.py")
     text = "def has():\n    try:\n        return bool(xrange)\n    except NameError:\n        return False\n"
     program(tmp_path, text.replace("NameError", "BaseException"), "site-packages/third.py")
-    path = program(tmp_path, "import sys\nsys.path.append('site-packages')\nimport third\nprint(third.has(), len(xrange(3)))\n")
+    path = program(
+        tmp_path, "import sys\nsys.path.append('site-packages')\nimport third\nprint(third.has(), len(xrange(3)))\n"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "lib")}
     ran = subprocess.run(
-        [sys.executable, "-m", "vmz.legacy", path], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "vmz.legacy", path],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended(ran) == "False 3\n"
 
 
-PACKAGES = (
-    "import utils, models\nprint(utils.__file__, models.__file__)\n"
-)
+PACKAGES = "import utils, models\nprint(utils.__file__, models.__file__)\n"
 
 
 def whose(folder: Path, *before: str, path: str = "") -> list[str]:
@@ -145,6 +151,7 @@ def whose(folder: Path, *before: str, path: str = "") -> list[str]:
     return ["ours" if "vmz" in word else "its own" for word in ended(ran).split()]
 
 
+@needs_caffe2
 def test_whose_models_and_utils_are_imported(tmp_path: Path) -> None:
     assert whose(tmp_path) == ["ours", "ours"]
     program(tmp_path, "", "tools/models/weights.pkl")  # a folder of checkpoints is no package
@@ -158,7 +165,9 @@ def test_whose_models_and_utils_are_imported(tmp_path: Path) -> None:
     (tmp_path / "lib" / "utils" / "__init__.py").unlink()
     assert whose(tmp_path, path=lib) == ["ours", "its own"]
     program(tmp_path, "", "lib/utils/helpers.py")  # Python 3 needs no __init__.py
-    ran = legacy(program(tmp_path, "from utils import helpers\nprint(helpers.__file__)\n", "tools/program.py"), path=lib)
+    ran = legacy(
+        program(tmp_path, "from utils import helpers\nprint(helpers.__file__)\n", "tools/program.py"), path=lib
+    )
     assert ended(ran).strip() == f"{lib}/utils/helpers.py"
     stray = tmp_path / "site-packages"  # an environment's utils does not hide the original's
     program(tmp_path, "", "site-packages/utils/__init__.py")
@@ -186,9 +195,15 @@ def test_the_programs_own_files_are_translated_and_no_others(tmp_path: Path) -> 
 def test_neighbours_are_found_as_python_2_found_them(tmp_path: Path) -> None:
     program(tmp_path, "import names\nfrom names import VALUE\nimport string\n", "package/__init__.py")
     program(tmp_path, "VALUE = 'beside'\n", "package/names.py")
-    program(tmp_path, "from __future__ import absolute_import\nimport names\nVALUE = names.VALUE\n", "package/absolute.py")
+    program(
+        tmp_path, "from __future__ import absolute_import\nimport names\nVALUE = names.VALUE\n", "package/absolute.py"
+    )
     program(tmp_path, "VALUE = 'above'\n", "names.py")
-    path = program(tmp_path, "from package import absolute\nimport package\nprint package.VALUE, absolute.VALUE, package.string.letters[0]\n")
+    path = program(
+        tmp_path,
+        "from package import absolute\nimport package\n"
+        "print package.VALUE, absolute.VALUE, package.string.letters[0]\n",
+    )
     assert ended(legacy("--py2", path)) == "beside above a\n"
 
 

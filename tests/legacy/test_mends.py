@@ -34,7 +34,11 @@ PROGRAMS = {
     ),
     "numpy": ("import numpy as np\nprint(np.asscalar(np.array([3])), np.rank(np.zeros((2, 2))))", "3 2\n"),
     "numpy-load": ("import numpy as np\nprint(np.load('objects.npy').item())", "{'a': 1}\n"),
-    "cpickle": ("import cPickle\nprint(cPickle.loads(cPickle.dumps([1])))", "[1]\n"),
+    "cpickle": (
+        "import cPickle\nf = open('c.pkl', 'w')\np = cPickle.Pickler(f, 2)\np.dump([1])\nf.close()\n"
+        "print(cPickle.loads(cPickle.dumps([1])), cPickle.Unpickler(open('c.pkl')).load())",
+        "[1] [1]\n",
+    ),
     "pickle": (
         "import pickle\nwith open('py2.pkl') as f: d = pickle.load(f)\nprint(d)\n"
         "with open('new.pkl', 'w') as f: pickle.dump([2], f)\nprint(pickle.load(open('new.pkl')))",
@@ -62,7 +66,8 @@ CAFFE2_PROGRAMS = {
     "operators": ("from caffe2.python import dyndep, core\nprint(core.Net('n').VideoInput([], ['d', 'l'])[0])", "d\n"),
     "global-init": (
         "from caffe2.python import workspace\n"
-        "workspace.GlobalInit(['x', '--caffe2_log_level=2', '--caffe2_gone', '3', '--caffe2_keep_on_shrink=0', 'word'])\n"
+        "flags = ['--caffe2_log_level=2', '--caffe2_gone', '3', '--caffe2_keep_on_shrink=0', 'word']\n"
+        "workspace.GlobalInit(['x'] + flags)\n"
         "print('started')",
         "started\n",
     ),
@@ -85,7 +90,8 @@ CAFFE2_PROGRAMS = {
         "import numpy as np\nfrom caffe2.python import core, workspace\nfrom caffe2.proto import caffe2_pb2\n"
         "gpu = core.DeviceOption(caffe2_pb2.CUDA, 0)\nworkspace.FeedBlob('x', np.ones(2, np.float32), gpu)\n"
         "net = core.Net('n')\nnet.RunAllOnGPU()\n"
-        "with core.DeviceScope(gpu):\n    workspace.FeedBlob('z', np.ones(2, np.float32))\n    net.Add(['x', 'z'], 'y')\n"
+        "with core.DeviceScope(gpu):\n    workspace.FeedBlob('z', np.ones(2, np.float32))\n"
+        "    net.Add(['x', 'z'], 'y')\n"
         "net.CopyGPUToCPU('y', 'w')\nworkspace.RunNetOnce(net)\n"
         "workspace.RunOperatorOnce(core.CreateOperator('Copy', ['w'], ['v'], device_option=gpu))\n"
         "print(workspace.FetchBlob('v').tolist())",
@@ -125,7 +131,9 @@ def test_a_mend_of_caffe2(folder: Path, name: str) -> None:
 
 
 def test_threads_are_those_of_the_environment(folder: Path) -> None:
-    (folder / "program.py").write_text("import os\nprint(os.environ['OMP_NUM_THREADS'], os.environ['MKL_NUM_THREADS'])\n")
+    (folder / "program.py").write_text(
+        "import os\nprint(os.environ['OMP_NUM_THREADS'], os.environ['MKL_NUM_THREADS'])\n"
+    )
     assert ended(legacy("program.py", OMP_NUM_THREADS="3", MKL_NUM_THREADS="2")) == "3 2\n"
     kept = {"MKL_NUM_THREADS": "5", "OMP_NUM_THREADS": "5"}
     ran = legacy("--without=threads", "program.py", **kept)
@@ -148,7 +156,8 @@ def test_a_correct_program_is_not_touched(folder: Path) -> None:
         "try:\n    xrange\nexcept NameError:\n    xrange = range\n"
         "f = io.BytesIO(pickle.dumps({'a': b'\\xff'}))\n"
         "print(found, list(xrange(2)), pickle.load(f), list(csv.reader(io.StringIO('a,b'))), 7 / 2)\n"
-        "try:\n    pickle.loads(b'\\x80\\x02U\\x01\\xff.', encoding='ascii')\nexcept UnicodeDecodeError: print('refused')\n"
+        "try:\n    pickle.loads(b'\\x80\\x02U\\x01\\xff.', encoding='ascii')\n"
+        "except UnicodeDecodeError: print('refused')\n"
     )
     ran = legacy("program.py")
     assert ended(ran) == "3 [0, 1] {'a': b'\\xff'} [['a', 'b']] 3.5\nrefused\n"

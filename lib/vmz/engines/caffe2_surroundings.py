@@ -1,4 +1,4 @@
-"""What Caffe2 needs around it before it is imported: our operator library, and MKL's fast path. Imports nothing heavy."""
+"""What Caffe2 needs around it before it is imported: our operator library, MKL's fast path. Imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from vmz.mends.running import read_script, run_script
 from vmz.mends.start import start
 
 DESCRIPTION = """Run a program that was written for Caffe2 and the original VMZ, without changing it. It finds what it
-expects: VideoInput and lmdb, models and utils, cPickle, names that newer Python and numpy lack. Each of these mends says
-once on stderr that it took effect."""
+expects: VideoInput and lmdb, models and utils, cPickle, names that newer Python and numpy lack. Each of these mends
+says once on stderr that it took effect."""
 EXAMPLE = "example: python -m vmz.legacy tools/test_net.py --test_data=val_lmdb --num_gpus=0 --load_model_path=net.pkl"
 
 

@@ -32,7 +32,9 @@ BUILTINS: dict[str, Any] = {
 }
 
 
-@mend("builtins", "builtin names that Python 3 lacks, in the program's own files: xrange, unicode, raw_input, reduce ...")
+@mend(
+    "builtins", "builtin names that Python 3 lacks, in the program's own files: xrange, unicode, raw_input, reduce ..."
+)
 def install() -> None:
     """The program's modules are watched once `watch` knows the program."""
     global _is_on
@@ -58,7 +60,7 @@ def missing_builtins(source: str) -> set[str]:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
         return set()
-    read, own = set(), set()
+    read, own = set[str](), set[str]()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             (read if isinstance(node.ctx, ast.Load) else own).add(node.id)

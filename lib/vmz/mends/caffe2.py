@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 from typing import Any, Callable
 
@@ -87,8 +87,8 @@ def _mend_global_init(c: Any) -> None:
 
 
 def _known_flags(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Arguments of GlobalInit, those that Caffe2 takes and the others. One unknown flag, and it could not start at all."""
-    kept, dropped = arguments[:1], []
+    """Arguments of GlobalInit: those that Caffe2 takes, and the others, of which one would keep it from starting."""
+    kept, dropped = arguments[:1], list[str]()
     rest = arguments[1:]
     while rest:
         piece = [rest.pop(0)]
@@ -132,7 +132,8 @@ def install_device_names() -> None:
 
 def _mend_device_names(protos: Any) -> None:
     names = ("CPU", "CUDA", "MKLDNN", "OPENGL", "OPENCL", "IDEEP", "HIP")
-    supply(protos, {name: lambda name=name: getattr(protos, f"PROTO_{name}") for name in names}, "device-names")
+    makers = {name: partial(getattr, protos, f"PROTO_{name}") for name in names}
+    supply(protos, makers, "device-names")
     if not hasattr(protos.DeviceOption, "cuda_gpu_id"):
         protos.DeviceOption.cuda_gpu_id = property(_device_id, _set_device_id)
 
@@ -183,6 +184,10 @@ def _net_on_cpu(net: Any) -> bool:
     return bool(moved)
 
 
+def _plan_on_cpu(plan: Any) -> bool:
+    return any([_net_on_cpu(net) for net in plan.network])
+
+
 def _mend_c_extension(c: Any) -> None:
     if c.num_cuda_devices():
         return
@@ -201,7 +206,7 @@ def _mend_c_extension(c: Any) -> None:
     for names, kind, move in (
         (("create_net", "run_net_once", "benchmark_net_once"), caffe2_pb2.NetDef, _net_on_cpu),
         (("run_operator_once", "run_operator_multiple"), caffe2_pb2.OperatorDef, _op_on_cpu),
-        (("run_plan",), caffe2_pb2.PlanDef, lambda plan: any([_net_on_cpu(net) for net in plan.network])),
+        (("run_plan",), caffe2_pb2.PlanDef, _plan_on_cpu),
     ):
         for name in names:
             if hasattr(c, name):

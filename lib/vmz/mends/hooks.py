@@ -29,16 +29,17 @@ class _OnImport:
                 break
         else:
             return None
-        if spec.loader is not None and hasattr(spec.loader, "exec_module"):
-            execute = spec.loader.exec_module
+        loader: Any = spec.loader
+        if hasattr(loader, "exec_module"):
+            execute = loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
-                spec.loader.exec_module = execute  # a later reload is the loader's own again
+                loader.exec_module = execute  # a later reload is the loader's own again
                 execute(module)
                 for then in self.waiting.pop(name, ()):
                     then(module)
 
-            spec.loader.exec_module = exec_module
+            loader.exec_module = exec_module
         return spec
 
 

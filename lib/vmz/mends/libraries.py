@@ -1,4 +1,4 @@
-"""What newer releases of other libraries refuse or lack: numpy.load, yaml.load, h5py's Dataset.value, Thread.isAlive."""
+"""What newer libraries refuse or lack: numpy.load of objects, yaml.load, h5py's Dataset.value, Thread.isAlive."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def install_yaml() -> None:
 def _mend_yaml(yaml: Any) -> None:
     former = yaml.load
 
-    def load(stream: Any, Loader: Any = None) -> Any:  # noqa: N803 - PyYAML's name
+    def load(stream: Any, Loader: Any = None) -> Any:
         if Loader is None:
             report("yaml", "yaml.load without a Loader: read with FullLoader")
             Loader = yaml.FullLoader

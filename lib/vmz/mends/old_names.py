@@ -41,15 +41,17 @@ MODULES = {
     "xml.etree.cElementTree": "xml.etree.ElementTree",
     "xmlrpclib": "xmlrpc.client",
 }
+COLLECTIONS = """Callable Container Hashable ItemsView Iterable Iterator KeysView Mapping MutableMapping
+    MutableSequence MutableSet Sequence Set Sized ValuesView"""
+OF_STR = """capitalize count expandtabs find index lower lstrip replace rfind rindex rjust rsplit rstrip split strip
+    swapcase upper zfill"""
+URL_REQUEST = "FancyURLopener URLopener pathname2url url2pathname urlcleanup urlopen urlretrieve"
+URL_PARSE = "quote quote_plus unquote unquote_plus urlencode"
 # {module: {old name: where the value is now, as module:name, or how it is made}}
 NAMES: dict[str, dict[str, Any]] = {
     "base64": {"decodestring": "base64:decodebytes", "encodestring": "base64:encodebytes"},
     "cgi": {"escape": lambda: lambda text, quote=False: importlib.import_module("html").escape(text, quote)},
-    "collections": {
-        name: f"collections.abc:{name}"
-        for name in "Callable Container Hashable ItemsView Iterable Iterator KeysView Mapping MutableMapping "
-        "MutableSequence MutableSet Sequence Set Sized ValuesView".split()
-    },
+    "collections": {name: f"collections.abc:{name}" for name in COLLECTIONS.split()},
     "contextlib": {"nested": lambda: _nested()},
     "fractions": {"gcd": "math:gcd"},
     "inspect": {"getargspec": lambda: _getargspec()},
@@ -72,11 +74,7 @@ NAMES: dict[str, dict[str, Any]] = {
         "lowercase": "string:ascii_lowercase",
         "maketrans": lambda: str.maketrans,
         "uppercase": "string:ascii_uppercase",
-        **{
-            name: (lambda name=name: getattr(str, name))
-            for name in "capitalize count expandtabs find index lower lstrip replace rfind rindex rjust rsplit rstrip "
-            "split strip swapcase upper zfill".split()
-        },
+        **{name: (lambda name=name: getattr(str, name)) for name in OF_STR.split()},
     },
     "sys": {
         "exc_clear": lambda: lambda: None,
@@ -101,11 +99,8 @@ NAMES: dict[str, dict[str, Any]] = {
         "UnicodeType": "builtins:str",
     },
     "urllib": {
-        **{
-            name: f"urllib.request:{name}"
-            for name in "FancyURLopener URLopener pathname2url url2pathname urlcleanup urlopen urlretrieve".split()
-        },
-        **{name: f"urllib.parse:{name}" for name in "quote quote_plus unquote unquote_plus urlencode".split()},
+        **{name: f"urllib.request:{name}" for name in URL_REQUEST.split()},
+        **{name: f"urllib.parse:{name}" for name in URL_PARSE.split()},
     },
 }
 NUMPY = {

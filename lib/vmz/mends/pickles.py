@@ -19,12 +19,20 @@ def install_cpickle() -> None:
 def _cpickle() -> ModuleType:
     module = ModuleType("cPickle")
     module.__dict__.update({name: value for name, value in vars(pickle).items() if not name.startswith("__")})
-    module.Unpickler = _unpickler  # type: ignore[attr-defined]
+    module.Pickler, module.Unpickler = _Pickler, _Unpickler  # type: ignore[attr-defined]
     return module
 
 
-def _unpickler(file: Any, **keywords: Any) -> Any:
-    return pickle.Unpickler(_binary(file), **{"encoding": "latin1", **keywords})
+class _Pickler(pickle.Pickler):
+    def __init__(self, file: Any, *arguments: Any, **keywords: Any) -> None:
+        self._opened = file  # as long as it lives, its bytes can be written
+        super().__init__(_binary(file), *arguments, **keywords)
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: Any, **keywords: Any) -> None:
+        self._opened = file
+        super().__init__(_binary(file), **{"encoding": "latin1", **keywords})
 
 
 @mend("pickle", "pickle.load of files opened as text, and of pickles of Python 2 whose strings are not ASCII")
@@ -32,19 +40,19 @@ def install_pickle() -> None:
     load, loads, dump = pickle.load, pickle.loads, pickle.dump
 
     def lenient_load(file: Any, **keywords: Any) -> Any:
-        file = _binary(file)
-        if "encoding" in keywords or not hasattr(file, "seek"):
-            return load(file, **keywords)
+        binary = _binary(file)  # beside `file`, which would close it on its own end
+        if "encoding" in keywords or not hasattr(binary, "seek"):
+            return load(binary, **keywords)
         try:
-            position = file.tell()
+            position = binary.tell()
         except (OSError, AttributeError):  # a pipe, where there is no second try
-            return load(file, encoding="latin1", **keywords)
+            return load(binary, encoding="latin1", **keywords)
         try:
-            return load(file, **keywords)
+            return load(binary, **keywords)
         except UnicodeDecodeError:
             report("pickle", "a pickle of Python 2: its strings are read as latin1")
-            file.seek(position)
-            return load(file, encoding="latin1", **keywords)
+            binary.seek(position)
+            return load(binary, encoding="latin1", **keywords)
 
     def lenient_loads(data: Any, **keywords: Any) -> Any:
         if isinstance(data, str):
@@ -61,7 +69,7 @@ def install_pickle() -> None:
     def lenient_dump(value: Any, file: Any, *arguments: Any, **keywords: Any) -> None:
         dump(value, _binary(file), *arguments, **keywords)
 
-    pickle.load, pickle.loads, pickle.dump = lenient_load, lenient_loads, lenient_dump
+    pickle.load, pickle.loads, pickle.dump = lenient_load, lenient_loads, lenient_dump  # type: ignore[assignment]
 
 
 def _binary(file: Any) -> Any:

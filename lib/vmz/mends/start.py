@@ -11,7 +11,15 @@ from vmz.mends import builtins_of_python2, caffe2, libraries, old_names, origina
 from vmz.mends.program import Program
 from vmz.mends.running import show_only_own_frames
 
-PARTS = (builtins_of_python2, caffe2, libraries, old_names, original_imports, pickles, text)  # importing them fills the table
+PARTS = (
+    builtins_of_python2,
+    caffe2,
+    libraries,
+    old_names,
+    original_imports,
+    pickles,
+    text,
+)  # importing them fills the table
 
 
 def start(without: Iterable[str] = ()) -> None:

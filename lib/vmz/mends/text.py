@@ -74,7 +74,9 @@ class _Around:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
-        return _taking_text(found) if name in ("delete", "get", "pop", "put", "replace", "set_key", "set_range") else found
+        return (
+            _taking_text(found) if name in ("delete", "get", "pop", "put", "replace", "set_key", "set_range") else found
+        )
 
     def __enter__(self) -> Any:
         self._inner.__enter__()

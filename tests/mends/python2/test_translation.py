@@ -58,7 +58,10 @@ CASES = {
         "[None, 1.5, 3, 'a', 'b'] [None, 2] True a True\n",
     ),
     "tuples of mixed types": ("print sorted([(1, 'a'), (1, None), (0, 2)])", "[(0, 2), (1, None), (1, 'a')]\n"),
-    "cmp": ("l = [1, 3, 2]\nl.sort(lambda a, b: cmp(b, a))\nprint l, sorted(l, cmp=cmp), cmp(1, 2)", "[3, 2, 1] [1, 2, 3] -1\n"),
+    "cmp": (
+        "l = [1, 3, 2]\nl.sort(lambda a, b: cmp(b, a))\nprint l, sorted(l, cmp=cmp), cmp(1, 2)",
+        "[3, 2, 1] [1, 2, 3] -1\n",
+    ),
     "ordered by __cmp__": (
         "class V(object):\n  def __init__(s, n): s.n = n\n  def __cmp__(s, o): return cmp(s.n, o.n)\n"
         "print V(1) < V(2), V(1) == V(1), max(V(1), V(3)).n, len({V(1): 0})",
@@ -69,13 +72,17 @@ CASES = {
         "x True True A 3\n",
     ),
     "xrange": ("print len(xrange(5)), [i for i in xrange(2)]", "5 [0, 1]\n"),
-    "round": ("print round(2.5), round(-2.5), round(0.5), round(2.675, 1), round(1234.5, -2)", "3.0 -3.0 1.0 2.7 1200.0\n"),
+    "round": (
+        "print round(2.5), round(-2.5), round(0.5), round(2.675, 1), round(1234.5, -2)",
+        "3.0 -3.0 1.0 2.7 1200.0\n",
+    ),
     "backticks and <>": ("x = 'a'\nprint `x`, 1 <> 2", "'a' True\n"),
     "exec": ("exec 'y = 5 / 2; print y'\nns = {}\nexec 'z = 7 / 2' in ns\nprint y, ns['z']", "2\n2 3\n"),
     "parameters that are tuples": ("def f((a, b), c):\n  return a + b + c\nprint f((1, 2), 3)", "6\n"),
     "tabs and spaces": ("if 1:\n\tprint 'a'\n        print 'b'\nprint '''\n\tc'''", "a\nb\n\n\tc\n"),
     "iterators": (
-        "class N(object):\n  def __iter__(self): return self\n  def next(self): return 4\nprint N().next(), iter([5]).next()",
+        "class N(object):\n  def __iter__(self): return self\n  def next(self): return 4\n"
+        "print N().next(), iter([5]).next()",
         "4 5\n",
     ),
     "truth": ("class F(object):\n  def __nonzero__(self): return False\nprint bool(F())", "False\n"),

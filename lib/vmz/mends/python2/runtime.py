@@ -19,7 +19,9 @@ from vmz.mends.text import as_bytes, as_text
 
 def divide(first: Any, second: Any) -> Any:
     """first / second: whole numbers, and arrays of them, are floored."""
-    return operator.floordiv(first, second) if _is_whole(first) and _is_whole(second) else operator.truediv(first, second)
+    return (
+        operator.floordiv(first, second) if _is_whole(first) and _is_whole(second) else operator.truediv(first, second)
+    )
 
 
 def divide_in_place(first: Any, second: Any) -> Any:
@@ -211,7 +213,8 @@ class File(io.TextIOWrapper):
         if isinstance(piece, str):
             return super().write(piece)
         self.flush()
-        return self.buffer.write(piece)
+        self.buffer.write(piece)
+        return len(piece)
 
 
 class BinaryWriter(io.BufferedWriter):
@@ -230,7 +233,7 @@ def open_(name: Any, mode: str = "r", buffering: int = -1, **keywords: Any) -> A
         if "r" in mode:
             return builtins.open(name, mode, buffering)
         return BinaryWriter(io.FileIO(name, mode.replace("b", "")))
-    raw = builtins.open(name, mode.replace("t", "") + "b")
+    raw = builtins.open(name, mode.replace("t", "") + "b")  # noqa: SIM115 - the caller closes it
     return File(raw, encoding="utf-8", errors="surrogateescape", newline="\n", line_buffering=buffering == 1)
 
 
@@ -266,8 +269,8 @@ class _Text(type):
         return isinstance(value, (str, bytes))
 
 
-class basestring(metaclass=_Text):  # noqa: N801 - Python 2's name
-    """What is text or bytes."""
+class basestring(metaclass=_Text):
+    """What is text or bytes; Python 2's name."""
 
 
 def chr_(number: int) -> str:
@@ -316,5 +319,3 @@ def python2_builtins(import_: Callable[..., Any]) -> dict[str, Any]:
         "__import__": import_,
     }
     return {**vars(builtins), **BUILTINS, **own}
-
-

@@ -13,14 +13,12 @@ import logging
 import re
 import warnings
 from functools import cache
-from typing import Any, Optional
+from typing import Any, NoReturn, Optional
 
 from vmz.errors import VmzError
 
-FIXERS = (
-    "dict except exec funcattrs has_key metaclass methodattrs ne next nonzero numliterals paren print raise "
-    "repr sys_exc throw tuple_params"
-).split()
+FIXERS = """dict except exec funcattrs has_key metaclass methodattrs ne next nonzero numliterals paren print raise repr
+    sys_exc throw tuple_params"""
 
 
 class CannotTranslate(VmzError):
@@ -100,14 +98,18 @@ def _tool() -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from lib2to3 import refactor
+            from lib2to3 import refactor as lib2to3_refactor
+
+            refactor: Any = lib2to3_refactor
     except ImportError as error:
-        raise VmzError("--py2 needs lib2to3, which this Python lacks; use the Caffe2 environment, Python 3.9") from error
+        raise VmzError(
+            "--py2 needs lib2to3, which this Python lacks; use the Caffe2 environment, Python 3.9"
+        ) from error
     logging.getLogger("RefactoringTool").setLevel(logging.CRITICAL)  # it tells of fixers that want to run first
 
-    class Tool(refactor.RefactoringTool):
-        def log_error(self, message: str, *arguments: Any, **keywords: Any) -> None:
-            raise  # noqa: PLE0704 - called in an except clause
+    class Tool(refactor.RefactoringTool):  # type: ignore[misc]
+        def log_error(self, message: str, *arguments: Any, **keywords: Any) -> NoReturn:
+            raise
 
         def refactor_string(self, data: str, name: str) -> Any:
             features = refactor._detect_future_features(data)
@@ -121,7 +123,7 @@ def _tool() -> Any:
             self.refactor_tree(tree, name)
             return tree
 
-    return Tool([f"lib2to3.fixes.fix_{name}" for name in FIXERS])
+    return Tool([f"lib2to3.fixes.fix_{name}" for name in FIXERS.split()])
 
 
 def _tokens(text: str) -> list[Any]:
