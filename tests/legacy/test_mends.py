@@ -99,6 +99,16 @@ CAFFE2_PROGRAMS = {
     ),
 }
 
+# What the program says without its mend, word for word, as docs/coming_from_the_original.md quotes it.
+ERRORS = {
+    "operators": "AttributeError: Method VideoInput is not a registered operator. Did you mean: []",
+    "checkpoint": "AttributeError: Method _shared_model is not a registered operator. Did you mean: []",
+    "cpickle": "ModuleNotFoundError: No module named 'cPickle'",
+    "numpy": "AttributeError: module 'numpy' has no attribute 'asscalar'",
+    "pickle": "UnicodeDecodeError: 'utf-8' codec can't decode byte 0x80 in position 0: invalid start byte",
+}
+DOCUMENT = (ROOT / "docs" / "coming_from_the_original.md").read_text()
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -115,6 +125,8 @@ def check(folder: Path, name: str, source: str, printed: str) -> None:
     assert reports(ran).count(name) == 1
     without = legacy("--without", name, "program.py", PYTHONUTF8="1", VMZ_LEGACY_QUIET="1")
     assert without.returncode != 0 and name not in reports(without), without.stdout
+    if name in ERRORS:
+        assert ERRORS[name] in without.stderr and ERRORS[name] in DOCUMENT
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -128,6 +140,28 @@ def test_a_mend(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("name", CAFFE2_PROGRAMS)
 def test_a_mend_of_caffe2(folder: Path, name: str) -> None:
     check(folder, name, *CAFFE2_PROGRAMS[name])
+
+
+@needs_operators
+def test_the_error_of_lmdb_is_the_documents(folder: Path) -> None:
+    source = (
+        "from caffe2.python import core, workspace\nnet = core.Net('n')\n"
+        "net.CreateDB([], 'r', db='nowhere', db_type='lmdb')\nworkspace.RunNetOnce(net)\n"
+    )
+    (folder / "program.py").write_text(source)
+    ran = legacy("--without=operators", "program.py")
+    words = "RuntimeError: [enforce fail at db.h:212] db_. Cannot find db implementation of type lmdb"
+    assert ran.returncode == 1 and words in ran.stderr and words in DOCUMENT
+
+
+def test_the_document_names_every_mend() -> None:
+    from vmz.mends import start, table
+
+    assert start.PARTS
+    named = {
+        name for row in DOCUMENT.splitlines() if row.startswith("| ") for name in row.split("|")[1].strip().split(", ")
+    }
+    assert set(table.MENDS) <= named
 
 
 def test_threads_are_those_of_the_environment(folder: Path) -> None:
