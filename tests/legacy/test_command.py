@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.real_caffe2 import needs_caffe2, without_caffe2
-from tests.legacy.running import PROGRAMS, ROOT, ended, legacy, reports
+from tests.engines.real_caffe2 import needs_caffe2
+from tests.legacy.running import ROOT, ended, legacy, reports
+
+pytestmark = needs_caffe2  # where such programs run; each test is a process or two
 
 
 def plain(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -151,7 +153,6 @@ def whose(folder: Path, *before: str, path: str = "") -> list[str]:
     return ["ours" if "vmz" in word else "its own" for word in ended(ran).split()]
 
 
-@needs_caffe2
 def test_whose_models_and_utils_are_imported(tmp_path: Path) -> None:
     assert whose(tmp_path) == ["ours", "ours"]
     program(tmp_path, "", "tools/models/weights.pkl")  # a folder of checkpoints is no package
@@ -231,10 +232,3 @@ def test_text_and_bytes_of_python_2(tmp_path: Path) -> None:
     assert ran.stdout == b"[['a', '2']]\n{'a': [1]} 1\n\xff\n"
     for name in ("out.bin", "raw.bin"):
         assert (tmp_path / name).read_bytes() == (tmp_path / "in.bin").read_bytes()
-
-
-@without_caffe2
-def test_without_caffe2_it_says_where_there_is_one() -> None:
-    ran = legacy(PROGRAMS / "our_lib" / "tools" / "evaluate.py")
-    assert ran.returncode == 1
-    assert ran.stderr.splitlines()[-1].startswith("vmz.legacy: this Python has no Caffe2; ")

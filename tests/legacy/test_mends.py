@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engines.real_caffe2 import needs_operators
+from tests.engines.real_caffe2 import needs_caffe2, needs_operators
 from tests.legacy.running import ROOT, ended, legacy, reports
 
+pytestmark = needs_caffe2  # where such programs run
 # {mend: (a program, what it prints)}; each runs in a folder with the files that `files` makes
 PROGRAMS = {
     "builtins": ("for i in xrange(2): print(unicode(i), reduce(max, [i, 1]))", "0 1\n1 1\n"),
