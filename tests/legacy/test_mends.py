@@ -52,8 +52,11 @@ PROGRAMS = {
     ),
     "lmdb-text": (
         "import lmdb\nenv = lmdb.open('db')\nwith env.begin(write=True) as txn:\n    txn.put('k', 'v')\n"
-        "with env.begin() as txn: print(txn.get('k'), list(txn.cursor()), txn.stat()['entries'])",
-        "b'v' [(b'k', b'v')] 1\n",
+        "with env.begin() as txn: print(txn.get('k'), list(txn.cursor()), txn.stat()['entries'])\n"
+        "db = env.open_db('named') if env.info()['map_size'] < 0 else None\n"
+        "with env.begin(db=db, write=True) as txn, env.begin(parent=txn, write=True) as child: child.put(b'l', 'w')\n"
+        "print(isinstance(env, lmdb.Environment), env.stat()['entries'])",
+        "b'v' [(b'k', b'v')] 1\nTrue 2\n",
     ),
     "threading": ("import threading\nprint(threading.Thread(target=print).isAlive())", "False\n"),
     "h5py": (

@@ -32,12 +32,17 @@ class Program:
         if not path or not path.endswith(".py"):
             return False
         real = os.path.realpath(path)
-        if any(part in ENVIRONMENT for part in real.split(os.sep)) or _is_below(real, VMZ):
+        if is_library(real):
             return False
         if any(_is_below(real, os.path.realpath(sysconfig.get_path(name))) for name in ("stdlib", "platstdlib")):
             return False
         added = {os.path.realpath(entry) for entry in sys.path} - self._first_path
         return any(_is_below(real, folder) for folder in [self.folder, *self._beside, *added])
+
+
+def is_library(path: str) -> bool:
+    """Whether a file belongs to a package of the environment, or to VMZ."""
+    return any(part in ENVIRONMENT for part in path.split(os.sep)) or _is_below(os.path.realpath(path), VMZ)
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 from vmz.mends.hooks import when_imported
+from vmz.mends.program import is_library
 from vmz.mends.table import mend, report
 
 READ_AS_TEXT = False  # --py2 sets it: there what was stored as text is compared with text, and joined with it
@@ -63,7 +65,12 @@ def install_lmdb() -> None:
 
 def _mend_lmdb(lmdb: ModuleType) -> None:
     former = lmdb.open
-    lmdb.open = lambda *arguments, **keywords: Environment(former(*arguments, **keywords))  # type: ignore[attr-defined]
+
+    def open_for_program(*arguments: Any, **keywords: Any) -> Any:
+        found = former(*arguments, **keywords)
+        return found if is_library(sys._getframe(1).f_code.co_filename) else Environment(found)
+
+    lmdb.open = open_for_program  # type: ignore[attr-defined]
 
 
 class _Around:
@@ -71,6 +78,11 @@ class _Around:
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """For isinstance: what it stands for."""
+        return type(self._inner)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
@@ -86,14 +98,20 @@ class _Around:
         return self._inner.__exit__(*exception)
 
 
+def _inside(value: Any) -> Any:
+    return getattr(value, "_inner", value)
+
+
+def _insides(keywords: dict[str, Any]) -> dict[str, Any]:
+    return {name: _inside(value) for name, value in keywords.items()}
+
+
 class Environment(_Around):
     def begin(self, *arguments: Any, **keywords: Any) -> Transaction:
-        return Transaction(self._inner.begin(*arguments, **keywords))
+        return Transaction(self._inner.begin(*map(_inside, arguments), **_insides(keywords)))
 
     def open_db(self, key: Any = None, *arguments: Any, **keywords: Any) -> Any:
-        arguments = tuple(getattr(each, "_inner", each) for each in arguments)
-        keywords = {name: getattr(each, "_inner", each) for name, each in keywords.items()}
-        return self._inner.open_db(as_bytes(key), *arguments, **keywords)
+        return self._inner.open_db(as_bytes(key), *map(_inside, arguments), **_insides(keywords))
 
 
 class Transaction(_Around):

@@ -94,6 +94,21 @@ CASES = {
         "s = '\\xff\\x41\\101'\nprint len(s), ord(s[0]), chr(255) == s[0], 'a\\u0041' == u'a\\u0041', ur'\\d'",
         "3 255 True False \\d\n",
     ),
+    "bytes and text": (
+        "b = bytes(bytearray([97, 98, 32, 99]))\nprint b == 'ab c', b.split(' '), '%s-%s' % (b, 1), '{}'.format(b),\n"
+        "print b + '!', b.startswith('a'), '/'.join([b, 'd'])",
+        "True ['ab', 'c'] ab c-1 ab c ab c! True ab c/d\n",
+    ),
+    "unicode": (
+        "print unicode('a', 'utf-8'), unicode(3), isinstance(u'a', unicode), isinstance(3, unicode)\n"
+        "print repr(u'a' + 'b')[-4:]",
+        "a 3 True False\n'ab'\n",
+    ),
+    "sums and remainders": (
+        "print 7 % 3, '%d %r' % (1, 'a'), '%(a)s' % {'a': 1}, 1 + 2, [1] + [2], 'a' != 'b', (1, 2).index(2),\n"
+        "print [3].count(3)",
+        "1 1 'a' 1 3 [1, 2] True 1 1\n",
+    ),
     "codecs": ("print 'ab'.encode('hex'), 'a'.decode('utf8'), '6162'.decode('hex')", "6162 a ab\n"),
     "function attributes": ("def f(): pass\nprint f.func_name", "f\n"),
 }

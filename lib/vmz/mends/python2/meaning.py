@@ -12,7 +12,17 @@ from vmz.mends.python2.source import CannotTranslate
 
 RUNTIME = "__vmz_python2__"  # the module `runtime`, as the translated source calls it
 CAUGHT = "__vmz_caught__"
-COMPARISONS = {ast.Lt: "less", ast.LtE: "less_or_equal", ast.Gt: "greater", ast.GtE: "greater_or_equal"}
+COMPARISONS = {
+    ast.Lt: "less",
+    ast.LtE: "less_or_equal",
+    ast.Gt: "greater",
+    ast.GtE: "greater_or_equal",
+    ast.Eq: "equal",
+    ast.NotEq: "not_equal",
+}
+# Methods of a text, which bytes have too, but not with text as an argument.
+OF_TEXT = """count endswith find format index join lstrip partition replace rfind rindex rpartition rsplit rstrip split
+    startswith strip""".split()  # noqa: SIM905 - twenty quotes say no more
 
 
 def future_features(tree: ast.Module) -> set[str]:
@@ -36,6 +46,8 @@ class _Meaning(ast.NodeTransformer):
         self.generic_visit(node)
         if isinstance(node.op, ast.Div) and not self._true_division:
             return _call(node, "divide", node.left, node.right)
+        if isinstance(node.op, (ast.Add, ast.Mod)):
+            return _call(node, "add" if isinstance(node.op, ast.Add) else "modulo", node.left, node.right)
         return node
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
@@ -63,6 +75,11 @@ class _Meaning(ast.NodeTransformer):
             return node
         if node.func.attr in ("sort", "decode", "encode"):
             found = _call(node, node.func.attr, node.func.value, *node.args)
+            found.keywords = node.keywords
+            return found
+        if node.func.attr in OF_TEXT and (node.args or node.keywords):
+            name = ast.copy_location(ast.Constant(value=node.func.attr), node)
+            found = _call(node, "method", node.func.value, name, *node.args)
             found.keywords = node.keywords
             return found
         return node

@@ -80,6 +80,53 @@ greater = _comparison(operator.gt, lambda order: order > 0)
 greater_or_equal = _comparison(operator.ge, lambda order: order >= 0)
 
 
+def equal(first: Any, second: Any) -> Any:
+    """first == second, where bytes are the text that they were."""
+    return as_text(first) == as_text(second) if _are_mixed(first, second) else first == second
+
+
+def not_equal(first: Any, second: Any) -> Any:
+    return as_text(first) != as_text(second) if _are_mixed(first, second) else first != second
+
+
+def _are_mixed(first: Any, second: Any) -> bool:
+    return isinstance(first, (bytes, str)) and isinstance(second, (bytes, str)) and type(first) is not type(second)
+
+
+def add(first: Any, second: Any) -> Any:
+    return as_text(first) + as_text(second) if _are_mixed(first, second) else first + second
+
+
+def modulo(first: Any, second: Any) -> Any:
+    """first % second: of a text its format, in which bytes are the text that they were."""
+    if not isinstance(first, str):
+        return first % second
+    if isinstance(second, tuple):
+        return first % tuple(map(as_text, second))
+    if isinstance(second, dict):
+        return first % {key: as_text(value) for key, value in second.items()}
+    return first % as_text(second)
+
+
+def method(value: Any, name: str, *arguments: Any, **keywords: Any) -> Any:
+    """value.name(...), a method that text and bytes have: with both in it, all of it is text."""
+    if isinstance(value, bytes) and any(isinstance(each, str) for each in _flat(arguments)):
+        value = as_text(value)
+    if isinstance(value, str):
+        arguments = tuple(map(_texts if name == "join" else as_text, arguments))
+        keywords = {key: as_text(each) for key, each in keywords.items()}
+    return getattr(value, name)(*arguments, **keywords)
+
+
+def _flat(arguments: Iterable[Any]) -> Iterator[Any]:
+    for each in arguments:
+        yield from each if isinstance(each, (list, tuple)) else (each,)
+
+
+def _texts(values: Any) -> Any:
+    return list(map(as_text, values))
+
+
 def _key(cmp: Optional[Callable[[Any, Any], int]], key: Optional[Callable[[Any], Any]]) -> Callable[[Any], Any]:
     ordered = functools.cmp_to_key(cmp or compare)
     return (lambda value: ordered(key(value))) if key is not None else ordered
@@ -264,6 +311,18 @@ def input_(prompt: str = "") -> Any:
     return eval(builtins.input(prompt), frame.f_globals, frame.f_locals)
 
 
+class _Unicode(type):
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, str)
+
+    def __call__(cls, value: Any = "", encoding: Optional[str] = None, errors: str = "strict") -> str:
+        return str(as_text(value)) if encoding is None else str(as_bytes(value).decode(encoding, errors))
+
+
+class unicode(str, metaclass=_Unicode):
+    """Text: what it makes is a str. It decodes text too, which was bytes then."""
+
+
 class _Text(type):
     def __instancecheck__(cls, value: object) -> bool:
         return isinstance(value, (str, bytes))
@@ -298,6 +357,7 @@ def python2_builtins(import_: Callable[..., Any]) -> dict[str, Any]:
     """The builtins of a translated module: all of today's, with those that meant something else or are gone."""
     own: dict[str, Any] = {
         "basestring": basestring,
+        "buffer": lambda value: memoryview(as_bytes(value)),
         "chr": chr_,
         "cmp": compare,
         "exec": exec_,
@@ -315,6 +375,7 @@ def python2_builtins(import_: Callable[..., Any]) -> dict[str, Any]:
         "reduce": reduce_,
         "round": round_,
         "sorted": sorted_,
+        "unicode": unicode,
         "zip": _list_of(zip),
         "__import__": import_,
     }
