@@ -11,6 +11,9 @@ from typing import Any
 
 import vmz
 from vmz.netdef.analysis import param_shapes
+from vmz.netdef.json_form import net_to_json
+
+SMALL = {"num_labels": 7, "num_channels": 3, "crop_size": 112, "clip_length": 8}  # of build_model
 
 ORIGINAL = Path(vmz.__file__).with_name("legacy") / "original"
 if str(ORIGINAL) not in sys.path:
@@ -65,3 +68,8 @@ def parameters(model: Any) -> dict[str, Any]:
         "biases": [str(blob) for blob in model.biases],
         "param_to_grad": {str(blob): str(gradient) for blob, gradient in model.param_to_grad.items()},
     }
+
+
+def nets(model: Any) -> tuple[Any, Any, Any]:
+    """All of a model that can differ from another's: its two nets as JSON, and its parameters."""
+    return net_to_json(model.net.Proto()), net_to_json(model.param_init_net.Proto()), parameters(model)

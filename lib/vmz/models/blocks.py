@@ -68,6 +68,13 @@ class Block:
     def bn(self, blob: str, channels: int, suffix: str = "") -> str:
         return self.net.spatial_bn(blob, self.name("spatbn", suffix), channels, momentum=self.style.momentum)
 
+    def relu(self, blob: str) -> str:
+        return self.net.relu(blob)
+
+    def add(self, convolution: Convolution, blob: str, channels_in: int, channels_out: int, window: Window) -> str:
+        """One of the convolutions of the block, and its batch norm if it has one."""
+        return self.bn_if_any(convolution(self, blob, channels_in, channels_out, window), channels_out)
+
     def bn_if_any(self, blob: str, channels: int) -> str:
         return self.bn(blob, channels) if self.batch_norm else blob
 
@@ -93,7 +100,7 @@ def factorised(block: Block, blob: str, channels_in: int, channels_out: int, win
     middle = factorised_width(channels_in, channels_out, window.kernels[1] * window.kernels[2])
     space, time = _factors(window)
     conv = block.conv(blob, channels_in, middle, space, "_middle")
-    blob = block.net.relu(block.bn(conv, middle, "_middle"))
+    blob = block.relu(block.bn(conv, middle, "_middle"))
     return block.conv(blob, middle, channels_out, time)
 
 
@@ -125,7 +132,7 @@ def pointwise_relu_then_depthwise(block: Block, blob: str, channels_in: int, cha
     """ip-CSN's with a ReLU between; of no published network."""
     block.count()
     conv = block.conv(blob, channels_in, channels_out, Window(UNIT), "_middle")
-    blob = block.net.relu(block.bn(conv, channels_out, "_middle"))
+    blob = block.relu(block.bn(conv, channels_out, "_middle"))
     return block.conv(blob, channels_out, channels_out, window, depthwise=True)
 
 
@@ -134,9 +141,9 @@ def factorised_depthwise(block: Block, blob: str, channels_in: int, channels_out
     block.count()
     space, time = _factors(window)
     blob = channelwise(block, blob, channels_in, channels_out, space, "_middle")
-    blob = block.net.relu(block.bn(blob, channels_out, "_middle"))
+    blob = block.relu(block.bn(blob, channels_out, "_middle"))
     blob = block.conv(blob, channels_out, channels_out, Window(UNIT), "_1x")
-    blob = block.net.relu(block.bn(blob, channels_out, "_1x"))
+    blob = block.relu(block.bn(blob, channels_out, "_1x"))
     return channelwise(block, blob, channels_out, channels_out, time)
 
 
@@ -166,7 +173,7 @@ def _factors(window: Window) -> tuple[Window, Window]:
 
 def pointwise(block: Block, blob: str, channels_in: int, channels_out: int) -> str:
     """The 1x1x1 convolutions at both ends of a bottleneck."""
-    return block.bn_if_any(full(block, blob, channels_in, channels_out, Window(UNIT)), channels_out)
+    return block.add(full, blob, channels_in, channels_out, Window(UNIT))
 
 
 def _inner(
@@ -174,7 +181,7 @@ def _inner(
 ) -> str:
     """The block's (t,3,3) convolution, t its frames, which keeps sizes but for the strides."""
     window = Window((block.frames, 3, 3), strides, (block.frames // 2, 1, 1))
-    return block.bn_if_any(convolution(block, blob, channels_in, channels_out, window), channels_out)
+    return block.add(convolution, blob, channels_in, channels_out, window)
 
 
 def simple_block(
@@ -186,7 +193,7 @@ def simple_block(
     strides: Triple,
 ) -> str:
     """Two convolutions and the shortcut, which is projected where channels or sizes change."""
-    inside = block.net.relu(_inner(block, convolution, blob, channels_in, channels_out, strides))
+    inside = block.relu(_inner(block, convolution, blob, channels_in, channels_out, strides))
     inside = _inner(block, convolution, inside, channels_out, channels_out, UNIT)
     return _add_shortcut(block, blob, inside, channels_in, channels_out, strides, None)
 
@@ -201,8 +208,8 @@ def bottleneck_block(
     strides: Triple,
 ) -> str:
     """1x1x1 down to `width`, the convolution there, 1x1x1 up, and the shortcut."""
-    inside = block.net.relu(pointwise(block, blob, channels_in, width))
-    inside = block.net.relu(_inner(block, convolution, inside, width, width, strides))
+    inside = block.relu(pointwise(block, blob, channels_in, width))
+    inside = block.relu(_inner(block, convolution, inside, width, width, strides))
     inside = pointwise(block, inside, width, channels_out)
     return _add_shortcut(block, blob, inside, channels_in, channels_out, strides, block.style.momentum)
 
@@ -222,7 +229,7 @@ def _add_shortcut(
         blob = block.net.conv(blob, name, channels_in, channels_out, UNIT, strides=strides, pads=None, bias=bias)
         if block.batch_norm:
             blob = block.net.spatial_bn(blob, f"{name}_spatbn", channels_out, momentum=momentum)
-    return block.net.relu(block.net.sum(blob, inside, block.name("sum")))
+    return block.relu(block.net.sum(blob, inside, block.name("sum")))
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,27 @@
-"""In which scope the blobs of a device are: gpu_<id>, as the original names it whatever it is, cpu_<id>, or none."""
+"""Which blobs are a device's: those in scope gpu_<id>, as the original names it whatever it is, or in cpu_<id>."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Iterable
 
 from vmz.errors import UsageError
 
+_DEVICE = re.compile(r"((?:gpu|cpu)_\d+)/")
 
-def scope_in(blobs: Collection[str], names: Iterable[str], number: int, for_what: str) -> str:
-    """The scope, with its slash, in which `blobs` has some of `names`, for device `number`.
 
-    UsageError, naming `for_what`, where none has.
+def on_device(names: Iterable[str], number: int, for_what: str, absent: str) -> list[str]:
+    """Those of `names`, full names of blobs, that are on device `number`; of a model without devices all.
+
+    UsageError, naming `for_what`, where there is none; `absent` says what to do where there is no name at all.
     """
-    known, names = set(blobs), list(names)
-    for scope in (f"gpu_{number}/", f"cpu_{number}/", ""):
-        if any(f"{scope}{name}" in known for name in names):
-            return scope
-    others = sorted({blob.rpartition("/")[0] for blob in known if blob.rpartition("/")[2] in set(names)})
-    where = f"they are in {', '.join(others)}" if others else "run the model's init net and its net first"
+    names = list(dict.fromkeys(names))
+    for scope in (f"gpu_{number}/", f"cpu_{number}/"):
+        found = [name for name in names if name.startswith(scope)]
+        if found:
+            return found
+    devices = sorted({place[1] for place in map(_DEVICE.match, names) if place})
+    if names and not devices:
+        return names
+    where = f"they are in {', '.join(devices)}" if devices else absent
     raise UsageError(f"{for_what} finds no blob of the model on device {number} (scope gpu_{number}); {where}")

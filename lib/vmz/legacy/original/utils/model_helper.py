@@ -16,7 +16,7 @@ from vmz.netdef.analysis import costs, totals
 from vmz.netdef.protos import NetDef
 from vmz.video.arguments import VideoInputArgs
 
-from .device_scopes import scope_in
+from .device_scopes import on_device
 
 log = program_logger("model_helper")
 
@@ -112,9 +112,9 @@ def _plain(value: Any) -> Any:
 
 def _counted_ops(model: Any, gpu_id: int, for_what: str) -> list[Any]:
     ops = [op for op in model.net.Proto().op if op.type in _COUNTED]
-    weights = [op.input[1] for op in ops]
-    inside = scope_in(weights, [name.rpartition("/")[2] for name in weights], gpu_id, for_what)
-    return [op for op in ops if op.input[1].startswith(inside) and ("/" in op.input[1]) == bool(inside)]
+    absent = "it has no Conv and no FC"
+    weights = set(on_device((op.input[1] for op in ops), gpu_id, for_what, absent))
+    return [op for op in ops if op.input[1] in weights]
 
 
 def _export(path: str, dbtype: str) -> Any:

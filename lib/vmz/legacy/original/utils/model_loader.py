@@ -14,7 +14,7 @@ from vmz.checkpoints.pickles import load_pickle
 from vmz.engines.caffe2_programs import has_gpu, program_logger
 from vmz.errors import UsageError, VmzError
 
-from .device_scopes import scope_in
+from .device_scopes import on_device
 
 log = program_logger("model_loader")
 
@@ -84,20 +84,23 @@ def LoadModelFromPickleFile(
     The model's init net must have been run. Blobs are those in scope gpu_<root_gpu_id>, or cpu_<root_gpu_id>, or none.
     Other shapes are adapted: inflated along time unless `inflating` is 0 (with `center_init` in the centre frame),
     collapsed unless `collapsing` is 0, an FC made a 1x1x1 convolution. bgr2rgb: the first convolution takes B, G, R.
+    They go to the device where the init net made the blob; use_gpu is for blobs that it did not make.
     A blob that the file lacks keeps its initial value, and so does a classifier of another shape. Raises UsageError
     where the file is not there or the blobs are not, VmzError for a file that is damaged or of another network.
     """
     stored = load_pickle(pkl_file)
-    names = list(dict.fromkeys(unscope_name(blob) for blob in model.GetAllParams()))
-    inside = scope_in(workspace.Blobs(), names, root_gpu_id, "LoadModelFromPickleFile")
-    there = [f"{inside}{name}" for name in names if workspace.HasBlob(f"{inside}{name}")]
-    for name in names:
-        if f"{inside}{name}" not in there:
-            log.info("%s%s is not in the workspace", inside, name)
+    params = list(map(str, model.GetAllParams("")))
+    for param in params:
+        if not workspace.HasBlob(param):
+            log.info("%s is not in the workspace", param)
+    # The model's own, and those of the same names that another model has on this device
+    named = [f"{kind}_{root_gpu_id}/{unscope_name(param)}" for param in params for kind in ("gpu", "cpu")]
+    known = [blob for blob in [*params, *named] if workspace.HasBlob(blob)]
+    there = on_device(known, root_gpu_id, "LoadModelFromPickleFile", "run the model's init net first")
     wanted = [(blob, np.shape(workspace.FetchBlob(blob))) for blob in there]
     fitted, report = matching.match(stored, wanted, bool(center_init), bool(bgr2rgb))
     _check(report, pkl_file, bool(center_init), dict(wanted))
-    device = _device(use_gpu, root_gpu_id)
+    devices, device = _devices(model), _device(use_gpu, root_gpu_id)
     for blob, _ in wanted:
         name = unscope_name(blob)
         how = report.adapted.get(name, "")
@@ -106,13 +109,13 @@ def LoadModelFromPickleFile(
         elif name in report.mismatched:
             log.warning("%s found, but it is %s there and %s here: it keeps its initial value", name,
                         *report.mismatched[name])  # fmt: skip
-        elif how.startswith("inflated") and not inflating:
+        elif how.startswith(("inflated", "2-D to 3-D")) and not inflating:
             log.info("%s found, but inflating is ignored", name)
         elif how.startswith("3-D to 2-D") and not collapsing:
             log.info("%s found, but collapsing is ignored", name)
         else:
             log.info("copying %s%s", name, f" ({how})" if how else "")
-            workspace.FeedBlob(blob, fitted[blob], device_option=device)
+            workspace.FeedBlob(blob, fitted[blob], device_option=devices.get(blob, device))
 
 
 def BroacastParameters(model: Any, src_gpu: int, gpus: Iterable[int]) -> None:
@@ -122,7 +125,7 @@ def BroacastParameters(model: Any, src_gpu: int, gpus: Iterable[int]) -> None:
     """
     gpus = list(gpus)
     log.info("Broadcasting parameters from gpu %s to gpu: %s", src_gpu, ",".join(map(str, gpus)))
-    found = 0
+    found, devices = 0, _devices(model)
     for param in map(str, [*model.params, *model.GetComputedParams("")]):
         place = re.match(rf"(gpu|cpu)_{src_gpu}/", param)
         if not place:
@@ -133,15 +136,21 @@ def BroacastParameters(model: Any, src_gpu: int, gpus: Iterable[int]) -> None:
             target = f"{place[1]}_{gpu}/{param[place.end() :]}"
             if target != param:
                 log.info("broadcast %s -> %s", param, target)
-                workspace.FeedBlob(target, array, device_option=_device(place[1] == "gpu", gpu))
+                device = devices.get(target, _device(place[1] == "gpu", gpu))
+                workspace.FeedBlob(target, array, device_option=device)
     if not found:
         raise UsageError(
             f"the model has no parameter on device {src_gpu}: none is in scope gpu_{src_gpu} or cpu_{src_gpu}"
         )
 
 
+def _devices(model: Any) -> dict[str, Any]:
+    """Where the model's init net puts each blob: what is loaded into it must be there too."""
+    return {blob: op.device_option for op in model.param_init_net.Proto().op for blob in op.output}
+
+
 def _device(use_gpu: Any, number: int) -> Any:
-    """Where a blob goes: the GPU when asked for and there, which is where its operators are, or else the CPU."""
+    """The GPU when asked for and there, or else the CPU: for a blob that the init net does not make."""
     if use_gpu and has_gpu():
         return core.DeviceOption(workspace.GpuDeviceType, int(number))
     return core.DeviceOption(core.caffe2_pb2.CPU)

@@ -19,6 +19,7 @@ from vmz.models.blocks import (
     convolution_of,
     simple_block,
 )
+from vmz.netdef.builder import both_sides
 
 log = program_logger("video_model")
 
@@ -30,7 +31,8 @@ class VideoModelBuilder:
 
     comp_count: the number of the next block, comp_<comp_count> in names, behind `prefix`. comp_idx: of the last
     convolution in it. Both may be set, and so may prev_blob. no_bias: convolutions have no biases. spatial_bn_mom:
-    batch norm's momentum. Every method returns the blob that it made.
+    batch norm's momentum. Every method returns the blob that it made. Blocks are built by add_conv, add_spatial_bn and
+    add_relu, so a subclass that has one of its own has blocks of its own.
     """
 
     def __init__(
@@ -111,11 +113,10 @@ class VideoModelBuilder:
         down_sampling: halve the size, and, in time, as down_sampling_temporal says, or like it. gama_init: the scale
         of the first batch norm begins at 0. use_shuffle does nothing, as in the original.
         """
-        convolution = _convolution(block_type, group, is_real_3d)
-        block = self._start(is_real_3d, spatial_batch_norm, gama_init)
+        block = self._start(block_type, group, is_real_3d, spatial_batch_norm, gama_init)
         strides = _strides(down_sampling, down_sampling_temporal, is_real_3d)
         blob = bottleneck_block(
-            block, convolution, self.prev_blob, int(input_filters), int(base_filters), int(output_filters), strides
+            block, _inner, self.prev_blob, int(input_filters), int(base_filters), int(output_filters), strides
         )
         return self._finish(block, blob)
 
@@ -136,30 +137,30 @@ class VideoModelBuilder:
 
         base_filters and use_shuffle do nothing, as in the original.
         """
-        convolution = _convolution(block_type, group, is_real_3d)
-        block = self._start(is_real_3d, spatial_batch_norm)
+        block = self._start(block_type, group, is_real_3d, spatial_batch_norm)
         strides = _strides(down_sampling, down_sampling_temporal, is_real_3d)
-        blob = simple_block(block, convolution, self.prev_blob, int(input_filters), int(num_filters), strides)
+        blob = simple_block(block, _inner, self.prev_blob, int(input_filters), int(num_filters), strides)
         return self._finish(block, blob)
 
-    def _style(self) -> Style:
-        return Style(bias=not self.no_bias, momentum=float(self.spatial_bn_mom), prefix=self.prefix)
-
-    def _block(self) -> Block:
+    def _block(self, kind: type[Block] = Block, **given: Any) -> Any:
         """The block that is being built, at the convolution that was added last."""
         net = HelperNet(self.model, self.is_test)
-        return Block(net, self.comp_count, convolutions=self.comp_idx, style=self._style())
+        style = Style(bias=not self.no_bias, momentum=float(self.spatial_bn_mom), prefix=self.prefix)
+        return kind(net, self.comp_count, convolutions=self.comp_idx, style=style, **given)
 
     def _add(self, convolution: Convolution, in_filters: int, out_filters: int, window: Window) -> Any:
-        block = self._block()
+        block = self._block(_MethodBlock, builder=self)
         self.prev_blob = convolution(block, self.prev_blob, int(in_filters), int(out_filters), window)
         self.comp_idx = block.convolutions
         return self.prev_blob
 
-    def _start(self, is_real_3d: Any, batch_norm: Any, gama_init: Any = False) -> Block:
-        net, frames = HelperNet(self.model, self.is_test), 3 if is_real_3d else 1
-        kind = _BlockFromZero if gama_init else Block
-        return kind(net, self.comp_count, frames, style=self._style(), batch_norm=bool(batch_norm))
+    def _start(self, block_type: str, group: int, is_real_3d: Any, batch_norm: Any, gama_init: Any = False) -> Block:
+        if type(self).add_conv is VideoModelBuilder.add_conv:  # another one may know other kinds
+            _convolution(block_type, group, is_real_3d)
+        self.comp_idx = 0
+        norm = {"batch_norm": bool(batch_norm), "starts_at_zero": bool(gama_init)}
+        kind = {"block_type": block_type, "group": group}
+        return self._block(_MethodBlock, builder=self, frames=3 if is_real_3d else 1, **norm, **kind)
 
     def _finish(self, block: Block, blob: Any) -> Any:
         self.prev_blob, self.comp_idx = blob, block.convolutions + 1
@@ -168,14 +169,41 @@ class VideoModelBuilder:
 
 
 @dataclass
-class _BlockFromZero(Block):
-    """A block whose first batch norm begins with a scale of 0, so that the block passes on its shortcut alone."""
+class _MethodBlock(Block):
+    """A block that is built by the methods of its builder, which a program may have made its own in a subclass.
+
+    block_type and group: of its convolutions but the 1x1x1 ones. starts_at_zero: the scale of the first batch norm, so
+    that the block passes on its shortcut alone.
+    """
+
+    builder: Any = None
+    block_type: str = "3d"
+    group: int = 1
+    starts_at_zero: bool = False
+
+    def add(self, convolution: Convolution, blob: Any, channels_in: int, channels_out: int, window: Window) -> Any:
+        self.builder.prev_blob = blob
+        kernels, strides, pads = list(window.kernels), list(window.strides), both_sides(window.pads)
+        kind = {"block_type": self.block_type, "group": self.group} if convolution is _inner else {}
+        self.builder.add_conv(channels_in, channels_out, kernels=kernels, strides=strides, pads=pads, **kind)
+        self.convolutions = self.builder.comp_idx
+        return self.bn_if_any(self.builder.prev_blob, channels_out)
 
     def bn(self, blob: Any, channels: int, suffix: str = "") -> Any:
-        blob = super().bn(blob, channels, suffix)
-        if self.convolutions == 1:
-            _set_scale(self, suffix, 0.0)
-        return blob
+        self.builder.prev_blob, self.builder.comp_idx = blob, self.convolutions
+        first = self.starts_at_zero and self.convolutions == 1
+        self.builder.add_spatial_bn(channels, suffix=suffix, **({"bn_init": 0.0} if first else {}))
+        return self.builder.prev_blob
+
+    def relu(self, blob: Any) -> Any:
+        self.builder.prev_blob = blob
+        self.builder.add_relu()
+        return self.builder.prev_blob
+
+
+def _inner(block: Block, blob: Any, channels_in: int, channels_out: int, window: Window) -> Any:
+    """Stands for the convolution that the builder's add_conv makes of the block's block_type."""
+    raise NotImplementedError
 
 
 def _set_scale(block: Block, suffix: str, value: float) -> None:
