@@ -67,6 +67,10 @@ CASES = {
         "print V(1) < V(2), V(1) == V(1), max(V(1), V(3)).n, len({V(1): 0})",
         "True True 3 1\n",
     ),
+    "hashes": (
+        "class V(object):\n  def __eq__(s, o): return isinstance(o, V)\nv = V()\nprint {v: 1}[v], V() == V(), V() == 1",
+        "1 True False\n",
+    ),
     "names": (
         "print unicode('x'), isinstance('x', basestring), isinstance(2, (int, long)), unichr(65), reduce(max, [1, 3])",
         "x True True A 3\n",

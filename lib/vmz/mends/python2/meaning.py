@@ -113,6 +113,8 @@ class _Meaning(ast.NodeTransformer):
                 methods[old].name = new
         if "__unicode__" in methods and "__str__" not in methods:
             methods["__unicode__"].name = "__str__"
+        if "__eq__" in methods and "__hash__" not in methods:
+            node.decorator_list.append(_runtime(node, "hashed_as_before"))
         if "__cmp__" in methods:
             node.decorator_list.append(_runtime(node, "ordered_by_cmp"))
         return node
