@@ -41,14 +41,14 @@ def accuracy(text: str) -> str:
     return str(line)
 
 
-def our_test(folder: Path, name: str, output: Path) -> tuple[str, np.ndarray]:
+def our_test(folder: Path, name: str, output: Path, weights: str = "") -> tuple[str, np.ndarray]:
     """test_net's two lines, and its scores: (videos, clips, classes)."""
     ran = run_tool(
         "test_net.py",
         f"--model_name={name}",
         *NETWORK,
         f"--test_data={folder / 'test_db'}",
-        f"--load_model_path={folder / name}.pkl",
+        f"--load_model_path={weights or folder / (name + '.pkl')}",
         "--engine=caffe2",
         "--num_gpus=0",
         "--batch_size=2",
@@ -167,6 +167,12 @@ def test_a_program_for_gpus_trains_on_the_cpu_with_our_lib(folder: Path, tmp_pat
     wanted = our_training(folder, "r2plus1d", "train_db", tmp_path)
     same_weights(load(tmp_path / "simple_1.mdl"), wanted, 100)
     assert {"imports", "gpu", "builtins"} <= set(reports(ran))
+    trained = str(tmp_path / "simple_1.mdl")  # what it saved is tested by another old program, and by ours
+    tested = evaluate(folder, tmp_path, f"--load_model_path={trained}", "--db_type=minidb", "--num_gpus=1")
+    ended(tested)
+    ours, scores = our_test(folder, "r2plus1d", tmp_path, trained)
+    assert accuracy(tested.stderr) == accuracy(ours)
+    np.testing.assert_array_equal(pickle.loads((tmp_path / "scores").read_bytes()), scores)
 
 
 def test_two_gpus_become_two_devices_of_the_cpu(folder: Path, tmp_path: Path) -> None:
@@ -174,16 +180,14 @@ def test_two_gpus_become_two_devices_of_the_cpu(folder: Path, tmp_path: Path) ->
     same_weights(load(tmp_path / "simple_1.mdl"), two_devices(folder, "r2plus1d"), 100)
 
 
+def evaluate(folder: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program, data = OURS / "tools" / "evaluate.py", folder / "test_db"
+    return legacy(program, *NETWORK, f"--test_data={data}", f"--output_path={output / 'scores'}", *arguments)
+
+
 @pytest.mark.parametrize("gpus", [0, 1])
 def test_a_program_tests_with_our_lib(folder: Path, tmp_path: Path, gpus: int) -> None:
-    ran = legacy(
-        OURS / "tools" / "evaluate.py",
-        *NETWORK,
-        f"--test_data={folder / 'test_db'}",
-        f"--load_model_path={folder / 'r2plus1d.pkl'}",
-        f"--output_path={tmp_path / 'scores'}",
-        f"--num_gpus={gpus}",
-    )
+    ran = evaluate(folder, tmp_path, f"--load_model_path={folder / 'r2plus1d.pkl'}", f"--num_gpus={gpus}")
     ended(ran)
     ours, scores = our_test(folder, "r2plus1d", tmp_path)
     assert accuracy(ran.stderr) == accuracy(ours)
