@@ -6,6 +6,7 @@ import builtins
 import importlib.machinery
 import importlib.util
 import sys
+import warnings
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -37,6 +38,8 @@ def prepare(module: ModuleType, content: bytes, path: str) -> CodeType:
 def watch(program: Program) -> None:
     """Translate the modules that the program imports from now on; what it stored as text it reads as text."""
     text.READ_AS_TEXT = True
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore", DeprecationWarning)  # as Python 2.7 did
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="surrogateescape")  # bytes that are no UTF-8 pass through
