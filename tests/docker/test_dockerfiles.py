@@ -150,3 +150,15 @@ def test_what_the_environment_of_the_tests_shares_is_one_version() -> None:
     versions = dict(name.split("==") for name in run_time)
     for name, version in (each.split("==") for each in tests):
         assert versions.get(name, version) == version
+
+
+@both
+def test_a_module_is_run_as_a_script_is(dockerfile: Path) -> None:
+    """`docker run vmz -m vmz.legacy SCRIPT`: all that is given goes to Python, which finds vmz."""
+    assert last(dockerfile, "ENTRYPOINT") == '["/opt/vmz/bin/python"]'
+    assert "PYTHONPATH=/vmz/lib" in last(dockerfile, "ENV")
+
+
+def test_the_caffe2_image_has_what_py2_needs() -> None:
+    runs = [rest for name, rest in instructions(DOCKERFILES["caffe2"]) if name == "RUN"]
+    assert any("python3-lib2to3" in run and "useradd" in run for run in runs)

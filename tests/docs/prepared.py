@@ -37,6 +37,7 @@ from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse
 from vmz.workflows.scores import Scores, score_arrays
 
 CLONE = ("tools", "data", "scripts", "models_zoo")
+OLD_PROGRAMS = ROOT / "tests" / "legacy" / "programs"
 DEMO_WEIGHTS = ROOT / "models_zoo" / "demo" / "motion_r2plus1d_10.pkl"
 VIDEOS = 4
 # What train_net writes into a checkpoint of the demo's network, as far as a test takes it.
@@ -80,6 +81,9 @@ def prepare(folder: Path) -> Path:
             ModelConfig(model_depth=10, channel_multiplier=0.1, num_labels=8, num_channels=2, clip_length=8)
         ),
     )
+    (folder / "old" / "tools").mkdir(parents=True)
+    shutil.copy(OLD_PROGRAMS / "our_lib" / "tools" / "evaluate.py", folder / "old" / "tools" / "test_net.py")
+    shutil.copy(OLD_PROGRAMS / "database" / "create_db.py", folder / "old")
     write_scores(folder)
     write_dense(folder)
     write_old_model(folder / "old_model")

@@ -15,7 +15,7 @@ from tests.small_videos import video
 from vmz.checkpoints.files import save
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.engines.caffe2_here import CAFFE2_PYTHON
-from vmz.engines.caffe2_workspace import OPS_LIBRARY
+from vmz.engines.caffe2_surroundings import OPS_LIBRARY
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.video.database import DatabaseWriter, VideoDatabase

@@ -33,9 +33,14 @@ class NoCaffe2Error(UsageError):
         return f"{self.what}; run: {shlex.join([python, *command, *([] if by_flag else ['--engine=caffe2'])])}"
 
     def _way_out(self) -> str:
-        if CAFFE2_PYTHON.exists():
-            return f"{CAFFE2_PYTHON} has it; or use --engine=pytorch"
-        return f"`make setup-caffe2` in {CLONE} creates .venv-caffe2, which has it; or use --engine=pytorch"
+        return f"{where_caffe2_is()}; or use --engine=pytorch"
+
+
+def where_caffe2_is() -> str:
+    """The Python that has it, or how to get one."""
+    if CAFFE2_PYTHON.exists():
+        return f"{CAFFE2_PYTHON} has it"
+    return f"`make setup-caffe2` in {CLONE} creates .venv-caffe2, which has it"
 
 
 def check_caffe2() -> None:

@@ -7,7 +7,6 @@ the file that VMZ_OPS_LIBRARY names.
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from functools import cache
 from pathlib import Path
@@ -18,21 +17,20 @@ import numpy as np
 from vmz.cores import caffe2_arguments
 from vmz.engines.caffe2_faults import Faults
 from vmz.engines.caffe2_here import NoCaffe2Error
+from vmz.engines.caffe2_surroundings import choose_mkl_path, operator_library
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.builder import device_option
 from vmz.netdef.protos import CPU, CUDA, NetDef
 from vmz.video.faults import BadVideo, EndedEarly, printable
 from vmz.video.reader import REMEDY, BadVideoError, EndOfData
 
-OPS_LIBRARY = Path(__file__).resolve().parents[3] / "build" / "ops" / "libvmz_ops.so"
 _numbers = itertools.count()
 
 
 @cache
 def import_caffe2() -> Any:
     """caffe2.python.workspace, initialised once. UsageError, in one sentence, where there is no Caffe2."""
-    if _is_amd():  # MKL 2020 takes a slow path there unless it is told otherwise before its first call
-        os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
+    choose_mkl_path()
     try:
         from caffe2.python import workspace
     except ImportError as error:
@@ -47,9 +45,7 @@ def load_operators() -> Path:
     import_caffe2()
     from caffe2.python import dyndep
 
-    path = Path(os.environ.get("VMZ_OPS_LIBRARY", OPS_LIBRARY))
-    if not path.is_file():
-        raise UsageError(f"no operator library at {path}; ops/build.sh builds it, or VMZ_OPS_LIBRARY names another")
+    path = operator_library()
     dyndep.InitOpsLibrary(str(path))
     return path
 
@@ -174,10 +170,3 @@ def seed_ops(net: Any, seed: int) -> None:
     """Make the random numbers of every op of the net a function of `seed` and the op's place alone."""
     for number, op in enumerate(net.op):
         op.device_option.random_seed = (seed * 100_003 + number) % 2**32 or 1  # 0 would mean: from the clock
-
-
-def _is_amd() -> bool:
-    try:
-        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text(errors="replace")
-    except OSError:
-        return False

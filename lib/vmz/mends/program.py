@@ -1,0 +1,49 @@
+"""Which files are the program's own: mends of its source text reach no further."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Optional
+
+VMZ = os.path.realpath(Path(__file__).resolve().parents[2])
+ENVIRONMENT = ("site-packages", "dist-packages")
+
+
+class Program:
+    """The script at `path`, with what lies beside it and below it.
+
+    Its own are the files in the script's folder and below; those in folders of PYTHONPATH that lie beside the script's
+    folder (tools/ and lib/ of one project); those in folders that the program itself puts on sys.path. Never Python's
+    library, an environment's packages, or VMZ.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.folder = os.path.dirname(os.path.realpath(path))
+        self._project = os.path.dirname(self.folder)
+        self._first_path = {os.path.realpath(entry) for entry in sys.path}
+        given = (os.path.realpath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry)
+        self._beside = [entry for entry in given if _is_below(entry, self._project)]
+
+    def owns(self, path: Optional[str]) -> bool:
+        """Whether a source file is the program's own."""
+        if not path or not path.endswith(".py"):
+            return False
+        real = os.path.realpath(path)
+        if is_library(real):
+            return False
+        if any(_is_below(real, os.path.realpath(sysconfig.get_path(name))) for name in ("stdlib", "platstdlib")):
+            return False
+        added = {os.path.realpath(entry) for entry in sys.path} - self._first_path
+        return any(_is_below(real, folder) for folder in [self.folder, *self._beside, *added])
+
+
+def is_library(path: str) -> bool:
+    """Whether a file belongs to a package of the environment, or to VMZ."""
+    return any(part in ENVIRONMENT for part in path.split(os.sep)) or _is_below(os.path.realpath(path), VMZ)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

@@ -1,0 +1,1 @@
+import resnet3d  # a neighbour, as Python 2 finds it
