@@ -121,6 +121,7 @@ def test_python_2_trains_on_one_device(folder: Path, tmp_path: Path) -> None:
     assert "global-init" in reports(ran)
 
 
+@pytest.mark.slow
 def test_python_2_trains_on_two_devices(folder: Path, tmp_path: Path) -> None:
     """Both read one cursor, which of them what is a race: all records are one here."""
     arguments = ["--num_cpus=2", "--batch_size=2", "--epoch_size=8", f"--load_model_path={folder / 'r3d.pkl'}"]

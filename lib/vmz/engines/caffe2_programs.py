@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from vmz.engines.caffe2_here import CAFFE2_PYTHON, CLONE, NoCaffe2Error, check_caffe2
+from vmz.engines.caffe2_here import NoCaffe2Error, check_caffe2, where_caffe2_is
 from vmz.engines.caffe2_workspace import load_operators
 from vmz.errors import UsageError
 
@@ -19,13 +19,8 @@ def need_caffe2() -> None:
     try:
         check_caffe2()
     except NoCaffe2Error as error:
-        way_out = (
-            f"run the program with {CAFFE2_PYTHON}"
-            if CAFFE2_PYTHON.exists()
-            else f"`make setup-caffe2` in {CLONE} creates an environment that has it"
-        )
         raise NoCaffe2ToImportError(
-            f"the original's modules models and utils need Caffe2, which this Python does not have; {way_out}"
+            f"the original's modules models and utils need Caffe2, which this Python does not have; {where_caffe2_is()}"
         ) from error
 
 
