@@ -22,6 +22,12 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))  # where a s
 os.environ.pop("VMZ_ENGINE", None)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    if hasattr(os, "sched_getscheduler"):  # a library that changes it would starve the machine, and all later tests
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER, "the test made its process a real-time one"
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)  # a process of pytest-xdist
     if output is not None:

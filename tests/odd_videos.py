@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Optional, Union
@@ -40,7 +42,7 @@ def film(
     `change`: what becomes of packet number so and so. quarter: the upper left quarter is white.
     """
     file = io.BytesIO()
-    with av.open(file, "w", format=FORMATS[ending], options=muxer or {}) as container:
+    with av.open(file, "w", format=FORMATS[ending], options=muxer or {}) as container, same_scheduling():
         stream: Any = container.add_stream(codec, rate=25, options=options or OPTIONS.get(codec, {}))
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixel_format
         stream.codec_context.gop_size = 12
@@ -48,6 +50,16 @@ def film(
         for place, packet in enumerate(packets(stream, count, times or range(count), base, pixel_format, quarter)):
             container.mux(packet if change is None else changed(packet, change(place, bytes(packet))))
     return file.getvalue()
+
+
+@contextmanager
+def same_scheduling() -> Iterator[None]:
+    """Of root SVT-AV1 makes a real-time thread, before all others of the machine, as is all that it starts later."""
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def changed(packet: Any, content: bytes) -> Any:

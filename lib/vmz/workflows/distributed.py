@@ -63,12 +63,16 @@ def joined(say: Optional[Say] = None) -> Iterator[None]:
         group.wait("joined", group.world)
         watch.start()
         yield
+        watch.end()  # before the store, which the first process keeps, may go
         group.leave()
     except SystemExit:  # --help, in all of them
+        watch.end()
         group.leave()
         raise
     except BaseException as error:
         elsewhere = group.fail(error)
+        watch.end()
+        group.say_goodbye()
         if elsewhere is None:
             raise
         raise elsewhere from error
@@ -184,7 +188,6 @@ class Group:
                 self._count("failure/said", 1)
         except VmzError:  # nobody is there to be told
             return None
-        self.say_goodbye()
         return elsewhere
 
     def _first_failure(self) -> Optional[FailedElsewhere]:
@@ -195,16 +198,22 @@ class Group:
         return failure
 
     def say_goodbye(self, wait: bool = True) -> None:
-        """Say that this process ends, and wait, for a while, until all do."""
+        """Say that this process ends, and wait, for a while, until all do; the first one, for all to be done."""
         try:
             self._count("ended", 1)
-            if not wait:
-                return
-            end = time.monotonic() + GRACE_SECONDS
-            while self._count("ended", 0) < self.world and time.monotonic() < end:
-                time.sleep(LONGEST_PAUSE)
+            if wait:
+                self._await("ended", self.world)
+            if self.rank:
+                self._count("gone", 1)
+            elif wait:
+                self._await("gone", self.world - 1)
         except VmzError:
             return
+
+    def _await(self, name: str, least: int) -> None:
+        end = time.monotonic() + GRACE_SECONDS
+        while self._count(name, 0) < least and time.monotonic() < end:
+            time.sleep(LONGEST_PAUSE)
 
     def _next(self, kind: str) -> str:
         self._exchange += 1
