@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.golden import OWN
 from tests.operators.caffe2_runs import Numbers
 from tests.operators.cases import Case
 
-FILE = OWN / "operators.npz"
+FILE = Path(__file__).with_name("recorded.npz")
 
 
 def write(numbers: Mapping[str, Numbers], cases: Mapping[str, Case], path: Path = FILE) -> None:

@@ -18,7 +18,7 @@ from torch.fx import GraphModule
 
 from tests.engines.training_goldens import TrainingGolden
 from vmz.engines.torch_engine.importer import import_net
-from vmz.engines.torch_engine.op import REGISTRY, Op, Registered, leaf
+from vmz.engines.torch_engine.op import REGISTRY, Op, leaf
 
 DECISIONS = Path(__file__).with_name("relu_decisions.json")
 
@@ -77,7 +77,7 @@ def gated() -> Iterator[Gates]:
     """Nets that are imported inside have ReLUs that ask these gates."""
     global _gates
     _gates, before = Gates(), REGISTRY["Relu"]
-    REGISTRY["Relu"] = Registered(_operator, before.arguments)
+    REGISTRY["Relu"] = before._replace(function=_operator)
     try:
         yield _gates
     finally:
