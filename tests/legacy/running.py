@@ -23,9 +23,12 @@ NETWORK = ["--model_depth=10", "--channel_multiplier=0.05", "--num_labels=8", "-
 
 
 def legacy(*arguments: object, path: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    """`path`: PYTHONPATH in front of VMZ's lib. `variables`: of the environment."""
+    """`path`: PYTHONPATH in front of VMZ's lib. `variables`: of the environment.
+
+    The threads are as many as ours here: sums in another number of threads differ in the last bit.
+    """
     search = os.pathsep.join([*([path] if path else []), str(ROOT / "lib")])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": search, **variables}
+    environment = {**os.environ, "PYTHONPATH": search, **variables}
     command = [sys.executable, "-m", "vmz.legacy", *map(str, arguments)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=500)
 

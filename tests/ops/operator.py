@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vmz.cores import caffe2_arguments
+
 LIBRARY = Path(
     os.environ.get("VMZ_OPS_LIBRARY", Path(__file__).resolve().parents[2] / "build" / "ops" / "libvmz_ops.so")
 )
@@ -26,7 +28,7 @@ if workspace is None:
 elif not LIBRARY.exists():
     WHY_NOT = f"THE C++ OPERATORS ARE NOT TESTED: {LIBRARY} is not built; run ops/build.sh or set VMZ_OPS_LIBRARY"
 else:
-    workspace.GlobalInit(["tests", "--caffe2_log_level=3"])
+    workspace.GlobalInit(["tests", "--caffe2_log_level=3", *caffe2_arguments()])
     dyndep.InitOpsLibrary(str(LIBRARY))
 
 needs_library = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
