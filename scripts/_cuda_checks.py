@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 
 from tests.engines.small_training import small_batch, small_build, small_training, video_source, write_videos
+from tests.processes import python
 from vmz.engines.registry import open_engine
 from vmz.engines.torch_engine.trainer import TorchTrainer
 from vmz.engines.trainer import Build
@@ -239,17 +239,7 @@ def check_ranks(device: str, figures: Figures) -> None:
     """Two on one GPU: NCCL refuses that, so it is gloo here; and NCCL by itself."""
     script = ROOT / "tests/engines/torch_engine/rank_failures.py"
     for arguments in (("resume", "0"), ("resume", "1"), *[("in a step", str(number % 2)) for number in range(5)]):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        torchrun = [
-            "-m",
-            "torch.distributed.run",
-            "--nproc_per_node=2",
-            f"--master_port={port}",
-            "--master_addr=127.0.0.1",
-        ]
-        command = [sys.executable, *torchrun, str(script), *arguments]
+        command = [*python(2), str(script), *arguments]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         if arguments[0] == "resume":

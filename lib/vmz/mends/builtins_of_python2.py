@@ -10,8 +10,7 @@ import sys
 from types import CodeType, ModuleType
 from typing import Any, Optional
 
-from vmz.mends.hooks import put_in_front
-from vmz.mends.program import Program
+from vmz.mends.program import Program, load_own_modules
 from vmz.mends.table import mend, report
 
 BUILTINS: dict[str, Any] = {
@@ -79,22 +78,6 @@ def _is_name_error(node: Optional[ast.expr]) -> bool:
     return node is None or any(isinstance(each, ast.Name) and each.id == "NameError" for each in ast.walk(node))
 
 
-class _Finder:
-    """Finds modules of the program, and has each supplied before it is executed."""
-
-    def __init__(self, program: Program) -> None:
-        self._program = program
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        spec = importlib.machinery.PathFinder.find_spec(name, path)
-        if spec is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
-            return None
-        if not self._program.owns(spec.origin):
-            return None
-        spec.loader = _Loader(name, str(spec.origin))
-        return spec
-
-
 class _Loader(importlib.machinery.SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         supply_builtins(module, self.get_source(module.__name__) or "", self.path)
@@ -104,7 +87,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
 def watch(program: Program) -> None:
     """Supply the modules that the program imports from now on."""
     if _is_on:
-        put_in_front(_Finder(program))
+        load_own_modules(program, _Loader)
 
 
 def compiled(source: bytes, path: str) -> CodeType:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import os
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
+
+from vmz.mends.hooks import put_in_front
 
 VMZ = os.path.realpath(Path(__file__).resolve().parents[2])
 ENVIRONMENT = ("site-packages", "dist-packages")
@@ -38,6 +41,25 @@ class Program:
             return False
         added = {os.path.realpath(entry) for entry in sys.path} - self._first_path
         return any(_is_below(real, folder) for folder in [self.folder, *self._beside, *added])
+
+
+def load_own_modules(program: Program, loader: type[importlib.machinery.SourceFileLoader]) -> None:
+    """Have `loader` load the modules that the program imports from now on and that are its own."""
+    put_in_front(_Finder(program, loader))
+
+
+class _Finder:
+    def __init__(self, program: Program, loader: type[importlib.machinery.SourceFileLoader]) -> None:
+        self._program, self._loader = program, loader
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        if spec is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            return None
+        if not self._program.owns(spec.origin):
+            return None
+        spec.loader = self._loader(name, str(spec.origin))
+        return spec
 
 
 def is_library(path: str) -> bool:

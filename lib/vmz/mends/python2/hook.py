@@ -11,8 +11,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from vmz.mends import text
-from vmz.mends.hooks import put_in_front
-from vmz.mends.program import Program
+from vmz.mends.program import Program, load_own_modules
 from vmz.mends.python2 import runtime
 from vmz.mends.python2.meaning import RUNTIME, future_features, keep_meaning
 from vmz.mends.python2.source import decode, parse
@@ -43,7 +42,7 @@ def watch(program: Program) -> None:
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="surrogateescape")  # bytes that are no UTF-8 pass through
-    put_in_front(_Finder(program))
+    load_own_modules(program, _Loader)
 
 
 def _import_beside(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
@@ -61,20 +60,6 @@ def _is_there(name: str) -> bool:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
         return False
-
-
-class _Finder:
-    def __init__(self, program: Program) -> None:
-        self._program = program
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        spec = importlib.machinery.PathFinder.find_spec(name, path)
-        if spec is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
-            return None
-        if not self._program.owns(spec.origin):
-            return None
-        spec.loader = _Loader(name, str(spec.origin))
-        return spec
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
