@@ -190,7 +190,7 @@ def scores(result: Result, name: str = "scores.npz") -> dict[str, np.ndarray]:
 
 
 def scores_agree(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """scores of every clip agree between engines to 1e-5; two processes give those of one to the last bit"""
+    """scores of every clip agree between engines to 1e-5; two processes of as many threads give those of one"""
     result = laboratory.result(row, cell)
     found = scores(result)
     kind = "prob" if "prob" in found else "softmax"

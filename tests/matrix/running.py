@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import torch
+
 from tests.e2e import TOOLS
 from tests.processes import ONE_THREAD, python
 from vmz.engines import caffe2_engine, caffe2_trainer
@@ -55,6 +57,7 @@ def run(call: Call) -> Answer:
         stack.enter_context(mock.patch.object(sys, "argv", [str(_path(call.tool)), *call.arguments]))
         stack.enter_context(redirect_stdout(output))
         stack.enter_context(redirect_stderr(errors))
+        stack.enter_context(_one_thread())
         if call.stop_after:
             stack.enter_context(_stopping_after(call.stop_after))
         if call.as_gpus:
@@ -103,6 +106,17 @@ def _main(tool: str) -> Callable[[Sequence[str]], int]:
     with mock.patch.object(sys, "path", [str(TOOLS), *sys.path]):
         spec.loader.exec_module(module)
     return module.main  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """As many threads as each of several processes has: the last bits of a convolution depend on their number."""
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(count)
 
 
 @contextmanager
