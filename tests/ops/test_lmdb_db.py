@@ -83,7 +83,9 @@ def test_what_is_no_database(content, tmp_path):
     if content is not None:
         path.mkdir()
         (path / "data.mdb").write_bytes(content)
-    with pytest.raises(RuntimeError, match=r"lmdb: (no such database|.* is not an LMDB: it (holds no bytes|does not begin as one))"):
+    with pytest.raises(
+        RuntimeError, match=r"lmdb: (no such database|.* is not an LMDB: it (holds no bytes|does not begin as one))"
+    ):
         open_reader(path)
 
 

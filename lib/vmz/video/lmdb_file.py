@@ -234,9 +234,7 @@ class LmdbFile:
                 raise self._damaged(number, "holds keys that are out of order")
             self._descend(child, level - 1, key, end)
 
-    def _leaf(
-        self, number: int, content: bytes, nodes: tuple[int, ...], least: bytes, below: Optional[bytes]
-    ) -> None:
+    def _leaf(self, number: int, content: bytes, nodes: tuple[int, ...], least: bytes, below: Optional[bytes]) -> None:
         size, base = self._meta.page_size, number * self._meta.page_size
         previous: Optional[bytes] = None
         for node in nodes:

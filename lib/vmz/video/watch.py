@@ -120,4 +120,3 @@ class DecodingThreads:
             self._tasks.put(None)
         for thread in self._threads:
             thread.join()
-
