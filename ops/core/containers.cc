@@ -60,7 +60,7 @@ constexpr Kind kElements[] = {
     {"<html", "a web page"},
     {"<!doctype html", "a web page"},
 };
-constexpr const char* kSchemes[] = {"data", "concat", "subfile", "file", "pipe", "cache", "async", "crypto", "tee"};
+constexpr const char* kSchemes[] = {"data:", "concat:", "subfile,", "file:", "pipe:", "cache:", "async:", "crypto:", "tee:"};
 
 bool begins(const std::string& text, const char* beginning) {
   return text.compare(0, std::strlen(beginning), beginning) == 0;
@@ -122,7 +122,7 @@ bool is_address(const std::string& text) {
     return true;
   }
   return std::any_of(std::begin(kSchemes), std::end(kSchemes), [&text](const char* name) {
-    return begins(text, (std::string(name) + ":").c_str());
+    return begins(text, name);
   });
 }
 

@@ -85,15 +85,16 @@ LmdbFile::~LmdbFile() {
 
 std::string LmdbFile::value(size_t index) const {
   const Place& place = places_[index];
-  if (place.page != kInLeaf) {
-    const Head head(read(place.offset - kHead, kHead));
-    if (head.number != place.page || head.kind != kOverflow) {
-      damaged(place.page, "is not the value's that a record names");
-    }
-  }
+  const std::string start = place.page == kInLeaf ? "" : read(place.offset - kHead, kHead);
   std::string content = read(place.offset, place.size);
   if (!(state() == opened_)) {
     changed();
+  }
+  if (place.page != kInLeaf) {
+    const Head head(start);
+    if (head.number != place.page || head.kind != kOverflow) {
+      damaged(place.page, "is not the value's that a record names");
+    }
   }
   return content;
 }

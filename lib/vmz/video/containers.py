@@ -48,7 +48,7 @@ _BEGINNINGS = (
 _TEXTS = (
     (re.compile(rb"\d+\s+\d\d:\d\d:\d\d[,.]\d+\s*-->"), "subtitles"),
     (re.compile(rb"\{\d*\}\{\d*\}|\[\d+:\d\d[.:]\d+\]"), "subtitles"),
-    (re.compile(rb"[a-z][a-z0-9+.-]*://|(?:data|concat|subfile|file|pipe|cache|async|crypto|tee):"), "an address"),
+    (re.compile(rb"[a-z][a-z0-9+.-]*://|(?:data|concat|file|pipe|cache|async|crypto|tee):|subfile,"), "an address"),
 )
 # The same for XML, anywhere at its beginning
 _ELEMENTS = (

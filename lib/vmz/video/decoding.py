@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import io
 import os
@@ -28,16 +29,29 @@ Source = Union[bytes, str]  # the bytes of a file, or its path
 MAX_PIXELS = 1 << 26  # of a picture: twice an 8K frame. Damaged headers, and files made to harm, state absurd sizes.
 NO_SIZE = f"its video stream states no picture size, or more than the {MAX_PIXELS} pixels (max_pixels) that are read"
 
-OPENING = {
-    "format_whitelist": containers.FORMATS,
-    "protocol_whitelist": containers.NO_PROTOCOL,
-    "max_pixels": str(MAX_PIXELS),  # of the decoders that look for the size
-}
+# As container_options: with other ones PyAV 15 frees what it has not made where a container finds a stream late.
+OPENING = {"format_whitelist": containers.FORMATS, "protocol_whitelist": containers.NO_PROTOCOL}
 TIMES_MAY_RESTART = 0x200  # FFmpeg's AVFMT_TS_DISCONT
 KEY_PICTURES = {PictureType.I, PictureType.NONE}  # NONE: the codec knows no others
 
 # A packet of these can hold several frames; apart, those before a damaged one are kept (PyAV decodes a packet as one).
 SPLITTERS = {"vp9": "vp9_superframe_split", "libdav1d": "av1_frame_split", "av1": "av1_frame_split"}
+
+
+def _limit_allocations() -> None:
+    """Have PyAV's FFmpeg refuse memory for pictures of more than MAX_PIXELS.
+
+    It decodes a picture to find its size while a file is opened, where PyAV takes no limit; then this is one.
+    """
+    try:
+        limit = ctypes.CDLL(av._core.__file__).av_max_alloc  # found in the libraries that this one is linked with
+    except (OSError, AttributeError):
+        return  # then it is the decoder's limit alone, which counts after that first picture
+    limit.argtypes, limit.restype = [ctypes.c_size_t], None
+    limit(8 * MAX_PIXELS + (1 << 20))  # 16 bits of R, G, B, A, and what is laid around them
+
+
+_limit_allocations()
 
 
 class DecodingError(Exception):
@@ -70,7 +84,7 @@ class Video:
         self._watch.begin()
         self._file = _WatchedFile(_open_file(source), self._watch)
         try:
-            self._open()
+            self._container = self._open()
         except DecodingError:
             self.close()
             raise
@@ -96,25 +110,26 @@ class Video:
         self.time_base = Fraction(self._stream.time_base or 0)  # seconds of one unit of a timestamp
         whole = self._container.duration  # in microseconds; some containers state no other
         self.seconds = float(self.duration * self.time_base) or (whole or 0) / av.time_base
-        if not self.width or not self.height:
+        if not 0 < self.width * self.height <= MAX_PIXELS:
             self.close()
             raise DecodingError(NO_SIZE)
 
-    def _open(self) -> None:
-        """Raises DecodingError for what is no plain container with its pictures in it."""
+    def _open(self) -> Any:
+        """The container. Raises DecodingError for what is no plain one with its pictures in it."""
         why = containers.refusal(self._file.read(containers.HEAD_BYTES))
         self._file.seek(0)
-        if why is None:
-            try:
-                self._container = av.open(self._file, mode="r", metadata_errors="ignore", options=OPENING)
-            except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
-                other = getattr(error, "errno", None) == errno.EINVAL  # what FFmpeg says of a format that is not listed
-                why = containers.OTHER_FORMAT if other else _reason(error)
-                raise DecodingError(f"not a video that can be opened ({why})") from error
-            if self._container.format.name.startswith("mov") and self._file.pictures_lie_elsewhere():
-                why = containers.ELSEWHERE
         if why is not None:
             raise DecodingError(f"not a video that can be opened ({why})")
+        try:
+            container: Any = av.open(self._file, mode="r", metadata_errors="ignore", container_options=OPENING)
+        except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
+            other = getattr(error, "errno", None) == errno.EINVAL  # what FFmpeg says of a format that is not listed
+            why = containers.OTHER_FORMAT if other else _reason(error)
+            raise DecodingError(f"not a video that can be opened ({why})") from error
+        if container.format.name.startswith("mov") and self._file.pictures_lie_elsewhere():
+            container.close()
+            raise DecodingError(f"not a video that can be opened ({containers.ELSEWHERE})")
+        return container
 
     @property
     def has_times(self) -> bool:

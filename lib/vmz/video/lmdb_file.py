@@ -89,13 +89,14 @@ class LmdbFile:
         """The value at a position, or `count` bytes of it from `first` on. Raises LmdbError where the file changed."""
         offset, size, page = self._places[index]
         count = max(0, min(size - first, size if count is None else count))
-        if page is not None:
-            number, _, kind, *_ = _PAGE.unpack(self._read(offset - _HEAD, _HEAD))
-            if (number, kind) != (page, OVERFLOW):
-                raise self._damaged(page, "is not the value's that a record names")
+        head = b"" if page is None else self._read(offset - _HEAD, _HEAD)
         content = self._read(offset + first, count)
         if self._stat() != self._state:
             raise self._changed()
+        if page is not None:
+            number, _, kind, *_ = _PAGE.unpack(head)
+            if (number, kind) != (page, OVERFLOW):
+                raise self._damaged(page, "is not the value's that a record names")
         return content
 
     def close(self) -> None:
