@@ -156,7 +156,7 @@ def test_what_is_no_file(tmp_path):
     for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
         with pytest.raises(VmzError, match=f"cannot read {path}: {NOT_REGULAR}"):
             LmdbFile(str(path))
-    with pytest.raises(VmzError, match="cannot read .*none: No such file or directory"):
+    with pytest.raises(VmzError, match=r"cannot read .*none: No such file or directory"):
         LmdbFile(str(tmp_path / "none"))
 
 
