@@ -94,7 +94,19 @@ std::shared_ptr<const vmz::LmdbFile> open_to_read(const std::string& path) {
   }
 }
 
+// LMDB maps what it writes to: a damaged database must not get that far.
+void check_if_there(const std::string& path) {
+  const std::string data = is_folder(path) ? path + "/data.mdb" : path;
+  struct stat status = {};
+  if (::stat(data.c_str(), &status) == 0 && status.st_size > 0) {
+    open_to_read(path);
+  }
+}
+
 std::shared_ptr<Opened> open_to_write(const std::string& path, bool is_new) {
+  if (!is_new) {
+    check_if_there(path);
+  }
   if (is_new && ::mkdir(path.c_str(), 0777) != 0) {
     throw std::runtime_error("lmdb: cannot make " + path + ": " + std::strerror(errno));
   }

@@ -12,11 +12,14 @@ import pytest
 
 from tests.engines.real_caffe2 import ENGINES, HAS_OPERATORS
 from tests.hostile_videos import PLAYLISTS, listening, of_format, playlist, png, slow_jpeg, with_reference
-from tests.small_videos import video
+from tests.small_videos import SMALL_READER, video
 from tests.workflows.test_net_reader import outcome
+from vmz.errors import VmzError
+from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import DatabaseWriter
 from vmz.video.decoding import MAX_PIXELS
 from vmz.video.records import Record
+from vmz.workflows.net_reader import open_reader
 
 IMAGES = {"image_as_input": 1, "length_rgb": 1}
 
@@ -190,3 +193,36 @@ def test_a_decoder_that_makes_no_progress_is_left_behind(engine, tmp_path):
     ]
     stopped = outcome(path, {**IMAGES, "video_timeout": 1}, engine)
     assert stopped[1].startswith(f"record 01 of {path}: it gave no new frame for 1 seconds")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_damaged_database_is_one_sentence(engine, tmp_path):
+    path = database(tmp_path, *([b"no video" * 1000] * 40))
+    data = path / "data.mdb"
+    content = data.read_bytes()
+    leaf = next(at for at in range(8192, len(content), 4096) if content[at + 10] == 2)
+    without_leaf = content[:leaf] + bytes(4096) + content[leaf + 4096 :]
+    damages = {
+        content[: leaf + 100]: f"is truncated: {leaf + 100} bytes of {len(content)}",
+        without_leaf: f"is damaged: page {leaf // 4096} is not the leaf that it should be",
+        b"": "is not an LMDB: it holds no bytes",
+    }
+    for damaged, wanted in damages.items():
+        data.write_bytes(damaged)
+        assert outcome(path, {}, engine) == ([], f"{data} {wanted}; copy or make it again", [])
+    data.unlink()
+    os.mkfifo(data)
+    assert outcome(path, {}, engine) == ([], f"cannot read {data}: it is not a regular file", [])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_database_that_is_cut_off_while_it_is_read(engine, tmp_path):
+    """A map of it would end the process here."""
+    path = database(tmp_path, *(video(tmp_path / f"{number}.mp4", number, frames=40) for number in range(30)))
+    args = VideoInputArgs.from_mapping({**SMALL_READER, "wrap_around": 0})
+    with open_reader(str(path), args, engine) as reader:
+        reader.next_batch()
+        os.truncate(path / "data.mdb", 8192)
+        with pytest.raises(VmzError, match=r"data\.mdb has changed while it was read; run again when nothing"):
+            for _ in range(30):
+                reader.next_batch()

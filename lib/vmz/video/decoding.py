@@ -19,7 +19,7 @@ from av.video.frame import PictureType
 from vmz.files import open_regular
 from vmz.video import containers, orientation
 from vmz.video.ending import CUT_OFF, Ending, is_cut_off
-from vmz.video.faults import shown_path
+from vmz.video.faults import DecodingError, shown_path
 from vmz.video.orientation import UPRIGHT, Orientation
 from vmz.video.timeline import PacketTimes, Timeline
 from vmz.video.watch import Watch
@@ -52,10 +52,6 @@ def _limit_allocations() -> None:
 
 
 _limit_allocations()
-
-
-class DecodingError(Exception):
-    """A video that cannot be opened; the message is the reason only."""
 
 
 class SeekError(Exception):

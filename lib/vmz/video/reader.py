@@ -6,7 +6,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,11 +19,11 @@ from vmz.video.arguments import FROM_START_FRAME, VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
 from vmz.video.database import VideoDatabase
 from vmz.video.decoding import Source
-from vmz.video.faults import BadVideo, EndedEarly, printable, shown_path
+from vmz.video.faults import BadVideo, DecodingError, EndedEarly, printable, shown_path
 from vmz.video.opencv import opencv
 from vmz.video.order import ReadingOrder
 from vmz.video.records import Record, RecordError, key_text
-from vmz.video.watch import GRACE, DecodingThreads, Watch
+from vmz.video.watch import DecodingThreads, Watch
 
 REMEDY = "leave such videos out with --on_bad_video=skip, or check the list with create_video_db.py --check"
 MAX_PATH_BYTES = 4096
@@ -171,18 +171,14 @@ class ClipReader:
 
     def _result(self, task: _Task) -> _Video:
         """What a record gave. A thread whose decoder does not come back from one frame is left to itself."""
-        while not task.watch.is_over(GRACE):
-            if wait([task.future], timeout=1 if self.args.video_timeout else None).done:
-                return task.future.result()
-        if task.future.done():
-            return task.future.result()
         assert self._threads is not None
-        task.watch.is_abandoned = True
-        self._threads.abandon(task.future)
-        record = self._database[task.index]
-        path = record.path if self.args.use_local_file else None
-        bad = BadVideo(reason=task.watch.reason, **self._database.name(task.index, path))
-        return _Video(task.index, None, Clips(None), bad)
+        try:
+            video: _Video = self._threads.result(task.future, task.watch)
+            return video
+        except DecodingError as error:
+            path = self._database[task.index].path if self.args.use_local_file else None
+            bad = BadVideo(reason=str(error), **self._database.name(task.index, path))
+            return _Video(task.index, None, Clips(None), bad)
 
     def _new_slots(self) -> Iterator[Clips]:
         """Places for the clips of one video each, the places of a batch side by side in one array."""

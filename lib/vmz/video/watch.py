@@ -6,8 +6,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any, Optional
+from concurrent.futures import Future, wait
+from typing import Any, Optional, TypeVar
+
+from vmz.video.faults import DecodingError
 
 VIDEO_TIMEOUT = 60  # seconds; a frame of 8K takes less than one
 GRACE = 2.0  # seconds more until a thread that does not look at its watch is left to itself
@@ -91,6 +93,18 @@ class DecodingThreads:
             self._threads.remove(thread)
         self._start()
 
+    def result(self, future: Future[Any], watch: Watch) -> Any:
+        """What a call of `submit` gave, which reads a video under `watch`.
+
+        Raises what it raised, and DecodingError where it does not come back: its thread is left behind then.
+        """
+        while not wait([future], timeout=1 if watch.timeout else None).done:
+            if watch.is_over(GRACE):
+                watch.is_abandoned = True
+                self.abandon(future)
+                raise DecodingError(watch.reason)
+        return future.result()
+
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
             future, call, arguments = task
@@ -120,3 +134,19 @@ class DecodingThreads:
             self._tasks.put(None)
         for thread in self._threads:
             thread.join()
+
+
+Result = TypeVar("Result")
+
+
+def watched(call: Callable[[Watch], Result], timeout: float = VIDEO_TIMEOUT) -> Result:
+    """`call`, which reads a video, in a thread of its own that is left behind where it does not come back.
+
+    Raises what it raises, and DecodingError then.
+    """
+    watch, threads = Watch(timeout), DecodingThreads(1)
+    try:
+        result: Result = threads.result(threads.submit(call, watch), watch)
+        return result
+    finally:
+        threads.close()

@@ -59,13 +59,14 @@ class WindowReader:
     def __init__(self, source: Source, args: VideoInputArgs, stride: Fraction) -> None:
         args.check()
         self._source, self._args, self._stride = source, args, stride
+        self.watch = Watch(args.video_timeout)
         self.frames, self.seconds = 0, 0.0
         self.ended_by: Optional[str] = None
         self.rotation = self.times_mended = 0
 
     def __iter__(self) -> Iterator[Window]:
         try:
-            with Video(self._source, Watch(self._args.video_timeout)) as video:
+            with Video(self._source, self.watch) as video:
                 yield from self._read(video)
                 self.ended_by = video.ending.reason if video.ending else None
                 self.rotation = video.rotation
@@ -74,7 +75,7 @@ class WindowReader:
 
     def _read(self, video: Video) -> Iterator[Window]:
         args = self._args
-        orientation = orientation_of(self._source, Watch(args.video_timeout)) if args.autorotate else UPRIGHT
+        orientation = orientation_of(self._source, self.watch) if args.autorotate else UPRIGHT
         size = sampling.output_size(args, *orientation.size(video.width, video.height), args.short_edge)
         check_size(size, args)
         scaler = Scaler(*orientation.size(*size))
