@@ -44,11 +44,15 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def _content(path: str) -> bytes:
+    with open_regular(path) as stream:
+        return stream.read()
+
+
 def read_configs(path: str) -> list[dict[str, Any]]:
     """The configurations of a JSON file, one or a list of them. Raises UsageError naming the file."""
     try:
-        with sys.stdin.buffer if path == "-" else open_regular(path) as stream:
-            found = json.loads(stream.read())
+        found = json.loads(sys.stdin.read() if path == "-" else _content(path))
     except OSError as error:
         raise UsageError(f"--config={path}: {error.strerror}; give a JSON file") from error
     except ValueError as error:

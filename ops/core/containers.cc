@@ -60,7 +60,8 @@ constexpr Kind kElements[] = {
     {"<html", "a web page"},
     {"<!doctype html", "a web page"},
 };
-constexpr const char* kSchemes[] = {"data:", "concat:", "subfile,", "file:", "pipe:", "cache:", "async:", "crypto:", "tee:"};
+constexpr const char* kSchemes[] = {"data:",  "concat:", "subfile,", "file:", "pipe:",
+                                    "cache:", "async:",  "crypto:",  "tee:"};
 
 bool begins(const std::string& text, const char* beginning) {
   return text.compare(0, std::strlen(beginning), beginning) == 0;
@@ -116,7 +117,9 @@ bool is_subtitles(const std::string& text) {
 
 bool is_address(const std::string& text) {
   const auto letter = [](char one) { return one >= 'a' && one <= 'z'; };
-  const auto scheme = [letter](char one) { return letter(one) || is_digit(one) || one == '+' || one == '.' || one == '-'; };
+  const auto scheme = [letter](char one) {
+    return letter(one) || is_digit(one) || one == '+' || one == '.' || one == '-';
+  };
   Scan scan(text);
   if (scan.some(letter, 1, 1) && scan.some(scheme, 0) && scan.word("://")) {
     return true;
@@ -130,10 +133,10 @@ bool is_address(const std::string& text) {
 bool is_utf8(const std::string& text) {
   for (size_t at = 0; at < text.size();) {
     const auto lead = static_cast<unsigned char>(text[at]);
-    const size_t length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : (lead & 0xF0) == 0xE0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
-    if (length == 0) {
+    if (lead > 0xF4 || (lead >= 0x80 && lead < 0xC2)) {
       return false;
     }
+    const size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
     for (size_t i = 1; i < length && at + i < text.size(); ++i) {
       const auto next = static_cast<unsigned char>(text[at + i]);
       const bool low = i == 1 && ((lead == 0xE0 && next < 0xA0) || (lead == 0xF0 && next < 0x90));

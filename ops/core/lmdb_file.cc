@@ -43,7 +43,9 @@ struct Head {
 // What a file is that does not begin as an LMDB that can be read; empty for one that does.
 std::string other_kind(const std::string& start) {
   const char little[] = "\xde\xc0\xef\xbe", big[] = "\xbe\xef\xc0\xde";
-  const auto has = [&start](size_t at, const char* magic) { return start.size() >= at + 4 && start.compare(at, 4, magic) == 0; };
+  const auto has = [&start](size_t at, const char* magic) {
+    return start.size() >= at + 4 && start.compare(at, 4, magic) == 0;
+  };
   if (has(kHead, little)) {
     return "";
   }
@@ -136,8 +138,8 @@ void LmdbFile::walk() {
   }
   if (keys_.size() != meta_.entries) {
     fail(
-        "is damaged: it states " + std::to_string(meta_.entries) + " records and holds " + std::to_string(keys_.size()) +
-        kRemedy);
+        "is damaged: it states " + std::to_string(meta_.entries) + " records and holds " +
+        std::to_string(keys_.size()) + kRemedy);
   }
   check_shared();
   std::unordered_set<uint64_t>().swap(visited_);
@@ -164,7 +166,9 @@ LmdbFile::Meta LmdbFile::current_meta() const {
   const Meta second = meta_page(1, read(first.page_size, 256));
   if (second.page_size != first.page_size) {
     damaged(
-        1, "states pages of " + std::to_string(second.page_size) + " bytes, page 0 of " + std::to_string(first.page_size));
+        1,
+        "states pages of " + std::to_string(second.page_size) + " bytes, page 0 of " +
+            std::to_string(first.page_size));
   }
   return first.transaction < second.transaction ? second : first;
 }

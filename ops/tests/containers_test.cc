@@ -52,7 +52,8 @@ std::string with_reference(const std::string& kind, bool inside, const std::stri
 TEST(what_names_other_files_is_told_by_its_beginning) {
   CHECK_EQUAL(refused("#EXTM3U\nhttp://a/b.ts\n"), "it is an HLS or M3U playlist, not a video");
   CHECK_EQUAL(refused("\xef\xbb\xbf \r\n#extm3u\n"), "it is an HLS or M3U playlist, not a video");
-  CHECK_EQUAL(refused(std::string("\xff\xfe#\0E\0X\0T\0M\0003\0U\0\n\0", 18)), "it is an HLS or M3U playlist, not a video");
+  const std::string utf16("\xff\xfe#\0E\0X\0T\0M\0003\0U\0\n\0", 18);
+  CHECK_EQUAL(refused(utf16), "it is an HLS or M3U playlist, not a video");
   CHECK_EQUAL(refused("<?xml?>\n<!-- x -->\n<MPD/>"), "it is a DASH manifest, not a video");
   CHECK_EQUAL(refused("ffconcat version 1.0\nfile a\n"), "it is an ffconcat list, not a video");
   CHECK_EQUAL(refused("v=0\no=-\n"), "it is an SDP description, not a video");
@@ -67,8 +68,10 @@ TEST(containers_are_not_taken_for_texts) {
     CHECK_EQUAL(refused(made::video(5, container)), "");
     open(made::video(5, container));
   }
-  for (const std::string& head : {std::string("YUV4MPEG2 W64 H48\n"), std::string("P3\n1 1\n"), std::string("\xff\xd8\xff"),
-                                  std::string("text\0", 5), std::string("\x80text"), std::string("\xc0\xaf")}) {
+  const std::string with_zero("text\0", 5);
+  for (const std::string& head :
+       {std::string("YUV4MPEG2 W64 H48\n"), std::string("P3\n1 1\n"), std::string("\xff\xd8\xff"), with_zero,
+        std::string("\x80text"), std::string("\xc0\xaf")}) {
     CHECK_EQUAL(refused(head), "");
   }
 }

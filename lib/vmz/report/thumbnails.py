@@ -38,7 +38,7 @@ def thumbnail(source: Source) -> Optional[bytes]:
     return jpeg(sheet)
 
 
-def _frames(source: Source, watch: Watch) -> list[Any]:
+def _frames(source: Source, watch: Optional[Watch] = None) -> list[Any]:
     """Frames from the middles of four equal parts of the video, or as many as there are."""
     with Video(source, watch) as video:
         timeline = video.timeline()
