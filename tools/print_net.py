@@ -6,12 +6,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import _find_vmz  # noqa: F401
 
 from vmz.errors import UsageError
+from vmz.files import open_regular
 from vmz.models.registry import TEST_NET_NAME, build
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.describe import model_from_golden, model_to_json, table
@@ -44,10 +44,15 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def _content(path: str) -> bytes:
+    with open_regular(path) as stream:
+        return stream.read()
+
+
 def read_configs(path: str) -> list[dict[str, Any]]:
     """The configurations of a JSON file, one or a list of them. Raises UsageError naming the file."""
     try:
-        found = json.loads(sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8"))
+        found = json.loads(sys.stdin.read() if path == "-" else _content(path))
     except OSError as error:
         raise UsageError(f"--config={path}: {error.strerror}; give a JSON file") from error
     except ValueError as error:

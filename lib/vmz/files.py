@@ -7,6 +7,7 @@ import errno
 import json
 import math
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +17,30 @@ from typing import IO, Any, Union
 from vmz.errors import UsageError, VmzError
 
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+NOT_REGULAR = "it is not a regular file"
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+
+
+def open_regular(path: Union[str, Path]) -> IO[bytes]:
+    """Open a file to read its bytes. OSError where it cannot be, or is a folder, a pipe, a socket or a device.
+
+    Those have no end, or keep whoever reads them waiting. ValueError for a path with a null byte.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe must not make us wait for ever
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
+        return open(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def read_text(path: Path, name: str) -> str:
     """A user's text, UTF-8 or, with a byte order mark, UTF-16. UsageError, about `name`, where it cannot be read."""
     try:
-        content = path.read_bytes()
+        with open_regular(path) as stream:
+            content = stream.read()
         return content.decode("utf-16" if content.startswith(UTF16_MARKS) else "utf-8-sig")
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror}") from error

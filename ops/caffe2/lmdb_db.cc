@@ -1,4 +1,5 @@
-// The DB type `lmdb`, which the wheel lacks: read and written through Caffe2's DB interface.
+// The DB type `lmdb`, which the wheel lacks: read and written through Caffe2's DB interface. What is read is not mapped
+// (see core/lmdb_file.h).
 #include <lmdb.h>
 #include <sys/stat.h>
 
@@ -15,6 +16,7 @@
 #include "caffe2/core/db.h"
 #include "caffe2/core/logging.h"
 #include "caffe2/cursor_lives.h"
+#include "core/lmdb_file.h"
 
 namespace caffe2 {
 namespace db {
@@ -29,9 +31,6 @@ struct FreeLmdb {
   }
   void operator()(MDB_txn* p) const {
     mdb_txn_abort(p);
-  }
-  void operator()(MDB_cursor* p) const {
-    mdb_cursor_close(p);
   }
 };
 
@@ -48,16 +47,12 @@ MDB_val as_value(const std::string& text) {
   return {text.size(), const_cast<char*>(text.data())};
 }
 
-std::string as_string(const MDB_val& value) {
-  return std::string(static_cast<const char*>(value.mv_data), value.mv_size);
-}
-
 bool is_folder(const std::string& path) {
   struct stat status = {};
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-// The environment of a database and the path it came from, shared by the cursors and transactions on it.
+// The environment of a database that is written and the path it came from, shared by the transactions on it.
 struct Opened {
   Opened(std::string at, MDB_env* made) : path(std::move(at)), environment(made) {}
 
@@ -78,42 +73,41 @@ MDB_dbi open_table(const Opened& opened, MDB_txn* txn) {
   return table;
 }
 
-// LMDB maps the file: pages that a truncated one lacks would kill the process when they are read.
-void check_file_is_whole(const Opened& opened) {
-  MDB_envinfo info = {};
-  MDB_stat stat = {};
-  check(mdb_env_info(opened.environment.get(), &info), opened.path, "read");
-  check(mdb_env_stat(opened.environment.get(), &stat), opened.path, "read");
-  const std::string data = is_folder(opened.path) ? opened.path + "/data.mdb" : opened.path;
-  struct stat file = {};
-  const auto needed = (static_cast<uint64_t>(info.me_last_pgno) + 1) * stat.ms_psize;
-  if (::stat(data.c_str(), &file) != 0 || static_cast<uint64_t>(file.st_size) < needed) {
-    throw std::runtime_error(
-        "lmdb: " + data + " is truncated: " + std::to_string(file.st_size) + " bytes of " + std::to_string(needed) +
-        "; copy or make it again");
-  }
-}
-
-std::shared_ptr<Opened> open_to_read(const std::string& path) {
+// The data file of a database that is a folder or, as LMDB can have it, that file itself.
+std::string data_file(const std::string& path) {
   struct stat status = {};
   if (::stat(path.c_str(), &status) != 0) {
     throw std::runtime_error("lmdb: no such database: " + path);
   }
-  if (is_folder(path) && ::stat((path + "/data.mdb").c_str(), &status) != 0) {
+  const std::string data = is_folder(path) ? path + "/data.mdb" : path;
+  if (::stat(data.c_str(), &status) != 0) {
     throw std::runtime_error("lmdb: " + path + " is not an LMDB: it holds no data.mdb");
   }
-  MDB_env* environment = nullptr;
-  check(mdb_env_create(&environment), path, "open");
-  auto opened = std::make_shared<Opened>(path, environment);
-  // No lock file, as in the original: it could not be written in a read-only folder, and nothing writes to a finished
-  // database. MDB_NOTLS: a cursor may be used by another thread than the one that made it.
-  const unsigned flags = MDB_RDONLY | MDB_NOTLS | MDB_NOLOCK | MDB_NORDAHEAD | (is_folder(path) ? 0 : MDB_NOSUBDIR);
-  check(mdb_env_open(environment, path.c_str(), flags, 0664), path, "open");
-  check_file_is_whole(*opened);
-  return opened;
+  return data;
+}
+
+std::shared_ptr<const vmz::LmdbFile> open_to_read(const std::string& path) {
+  try {
+    return std::make_shared<vmz::LmdbFile>(data_file(path));
+  } catch (const std::exception& error) {
+    const std::string what = error.what();
+    throw std::runtime_error(what.compare(0, 5, "lmdb:") == 0 ? what : "lmdb: " + what);
+  }
+}
+
+// LMDB maps what it writes to: a damaged database must not get that far.
+void check_if_there(const std::string& path) {
+  const std::string data = is_folder(path) ? path + "/data.mdb" : path;
+  struct stat status = {};
+  if (::stat(data.c_str(), &status) == 0 && status.st_size > 0) {
+    open_to_read(path);
+  }
 }
 
 std::shared_ptr<Opened> open_to_write(const std::string& path, bool is_new) {
+  if (!is_new) {
+    check_if_there(path);
+  }
   if (is_new && ::mkdir(path.c_str(), 0777) != 0) {
     throw std::runtime_error("lmdb: cannot make " + path + ": " + std::strerror(errno));
   }
@@ -127,23 +121,16 @@ std::shared_ptr<Opened> open_to_write(const std::string& path, bool is_new) {
 
 class LMDBCursor final : public Cursor, public vmz::NumberedCursor {
  public:
-  explicit LMDBCursor(std::shared_ptr<Opened> opened) : opened_(std::move(opened)), txn_(begin(*opened_, MDB_RDONLY)) {
-    MDB_cursor* cursor = nullptr;
-    check(mdb_cursor_open(txn_.get(), open_table(*opened_, txn_.get()), &cursor), opened_->path, "read");
-    cursor_.reset(cursor);
-    SeekToFirst();
-  }
+  LMDBCursor(std::string path, std::shared_ptr<const vmz::LmdbFile> file)
+      : path_(std::move(path)), file_(std::move(file)) {}
 
   ~LMDBCursor() override {
-    std::lock_guard<std::shared_timed_mutex> lock(vmz::cursor_lives());
-    cursor_.reset();
-    txn_.reset();
+    std::lock_guard<std::shared_timed_mutex> lock(vmz::cursor_lives());  // waits for whoever uses this cursor
   }
 
   // To the key, or to the next one.
   void Seek(const string& key) override {
-    key_ = as_value(key);
-    move(key.empty() ? MDB_FIRST : MDB_SET_RANGE);
+    at_ = static_cast<size_t>(std::lower_bound(keys().begin(), keys().end(), key) - keys().begin());
   }
 
   bool SupportsSeek() override {
@@ -151,46 +138,45 @@ class LMDBCursor final : public Cursor, public vmz::NumberedCursor {
   }
 
   void SeekToFirst() override {
-    move(MDB_FIRST);
+    at_ = 0;
   }
 
   void Next() override {
-    move(MDB_NEXT);
+    at_ += Valid();
   }
 
   string key() override {
-    return as_string(current(key_));
+    return keys()[current()];
   }
 
   string value() override {
-    return as_string(current(value_));
+    const size_t at = current();
+    try {
+      return file_->value(at);
+    } catch (const std::exception& error) {
+      throw std::runtime_error(std::string("lmdb: ") + error.what());
+    }
   }
 
   bool Valid() override {
-    return valid_;
+    return at_ < keys().size();
   }
 
  private:
-  void move(MDB_cursor_op how) {
-    const int status = mdb_cursor_get(cursor_.get(), &key_, &value_, how);
-    valid_ = status == MDB_SUCCESS;
-    if (!valid_ && status != MDB_NOTFOUND) {
-      check(status, opened_->path, "read");
-    }
+  const std::vector<std::string>& keys() const {
+    return file_->keys();
   }
 
-  const MDB_val& current(const MDB_val& value) const {
-    if (!valid_) {
-      throw std::runtime_error("lmdb: there is no record here: " + opened_->path + " is empty or at its end");
+  size_t current() {
+    if (!Valid()) {
+      throw std::runtime_error("lmdb: there is no record here: " + path_ + " is empty or at its end");
     }
-    return value;
+    return at_;
   }
 
-  std::shared_ptr<Opened> opened_;
-  Txn txn_;
-  std::unique_ptr<MDB_cursor, FreeLmdb> cursor_;
-  MDB_val key_ = {}, value_ = {};
-  bool valid_ = false;
+  const std::string path_;
+  const std::shared_ptr<const vmz::LmdbFile> file_;
+  size_t at_ = 0;
 };
 
 // Gathers records and writes them when there are many, at Commit and at its end.
@@ -254,36 +240,42 @@ class LMDBTransaction : public Transaction {
 
 class LMDB : public DB {
  public:
-  LMDB(const string& source, Mode mode)
-      : DB(source, mode), opened_(mode == READ ? open_to_read(source) : open_to_write(source, mode == NEW)) {}
+  LMDB(const string& source, Mode mode) : DB(source, mode), path_(source) {
+    if (mode == READ) {
+      file_ = open_to_read(source);
+    } else {
+      opened_ = open_to_write(source, mode == NEW);
+    }
+  }
 
   void Close() override {
     opened_.reset();
+    file_.reset();
   }
 
   std::unique_ptr<Cursor> NewCursor() override {
-    if (mode_ != READ) {  // the map may move while it grows
-      throw std::runtime_error("lmdb: " + opened()->path + " was opened to write; open it to read");
+    if (!file_) {
+      refuse(opened_, "was opened to write; open it to read");
     }
-    return std::unique_ptr<Cursor>(new LMDBCursor(opened()));
+    return std::unique_ptr<Cursor>(new LMDBCursor(path_, file_));
   }
 
   std::unique_ptr<Transaction> NewTransaction() override {
-    if (mode_ == READ) {
-      throw std::runtime_error("lmdb: " + opened()->path + " was opened to read; open it to write");
+    if (!opened_) {
+      refuse(file_, "was opened to read; open it to write");
     }
-    return std::unique_ptr<Transaction>(new LMDBTransaction(opened()));
+    return std::unique_ptr<Transaction>(new LMDBTransaction(opened_));
   }
 
  private:
-  std::shared_ptr<Opened> opened() const {
-    if (!opened_) {
-      throw std::runtime_error("lmdb: the database is closed");
-    }
-    return opened_;
+  template <class Open>
+  [[noreturn]] void refuse(const Open& other, const char* why) const {
+    throw std::runtime_error(other ? "lmdb: " + path_ + " " + why : "lmdb: the database is closed");
   }
 
-  std::shared_ptr<Opened> opened_;
+  const std::string path_;
+  std::shared_ptr<Opened> opened_;                // to write
+  std::shared_ptr<const vmz::LmdbFile> file_;  // to read
 };
 
 }  // namespace

@@ -180,6 +180,7 @@ void VideoInputArgs::check() const {
   at_least("random_sampling_rate", random_sampling_rate, 0);
   at_least("seed", seed, 0);
   at_least("max_frames", max_frames, 0);
+  at_least("video_timeout", video_timeout, 0);
   one_of("autorotate", autorotate, {0, 1});
   one_of("decode_type", decode_type, {kRandom, kUniform, kFromStartFrame});
   one_of("video_res_type", video_res_type, {kFixedSize, kShortEdge, kOriginalSize});

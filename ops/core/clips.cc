@@ -90,27 +90,35 @@ std::vector<Crop> crops_of_rows(const VideoInputArgs& args, const Draws& draws, 
   return crops;
 }
 
+// Throws for frames that become too small for a crop, or larger than any that are read.
+Size checked(Size size, const VideoInputArgs& args) {
+  const std::string become =
+      "its frames become " + std::to_string(size.width) + "x" + std::to_string(size.height) + ", ";
+  if (std::min(size.width, size.height) < args.crop_size) {
+    throw BadRecord(become + "smaller than crop_size=" + std::to_string(args.crop_size));
+  }
+  if (size.width > kMaxPixels / size.height) {
+    throw BadRecord(become + "more than the " + std::to_string(kMaxPixels) + " pixels (max_pixels) that are read");
+  }
+  return size;
+}
+
 // One attempt at the clips of an opened video.
 class ClipReader {
  public:
   ClipReader(
-      Video& video, const VideoInputArgs& args, Draws& draws, const Orientation& orientation,
-      const std::atomic<bool>* cancelled, float* out, float* flow)
+      Video& video, const VideoInputArgs& args, Draws& draws, const Orientation& orientation, Watch* watch, float* out,
+      float* flow)
       : video_(video),
         args_(args),
         draws_(draws),
-        cancelled_(cancelled),
+        watch_(watch),
         out_(out),
         flow_(flow),
         needed_(frames_needed(args)),
-        size_(output_size(args, orientation.size({video.width(), video.height()}), draws.short_edge)),
+        size_(checked(output_size(args, orientation.size({video.width(), video.height()}), draws.short_edge), args)),
         scaler_(orientation.size(size_)),
         turner_(orientation) {
-    if (std::min(size_.width, size_.height) < args.crop_size) {
-      throw BadRecord(
-          "its frames become " + std::to_string(size_.width) + "x" + std::to_string(size_.height) +
-          ", smaller than crop_size=" + std::to_string(args.crop_size));
-    }
     crops_ = crops_of_rows(args, draws, size_);
   }
 
@@ -208,7 +216,7 @@ class ClipReader {
     }
     const std::unique_ptr<FlowWriter> flow = flow_writer(starts);
     int64_t read = 0;
-    while (read < stop && !(cancelled_ != nullptr && cancelled_->load())) {
+    while (read < stop && !(watch_ != nullptr && watch_->cancelled())) {
       const AVFrame* frame = video_.next();
       if (frame == nullptr) {
         ending_ = video_.ending();
@@ -260,7 +268,7 @@ class ClipReader {
   Video& video_;
   const VideoInputArgs& args_;
   Draws& draws_;
-  const std::atomic<bool>* cancelled_;
+  Watch* watch_;
   float* out_;
   float* flow_;
   const int64_t needed_;
@@ -275,10 +283,9 @@ constexpr int64_t ClipReader::kAnyTime;
 
 // The clip of one frame that an image is.
 void write_image(
-    const VideoSource& source, const VideoInputArgs& args, const Draws& draws, const std::atomic<bool>* cancelled,
-    float* out) {
+    const VideoSource& source, const VideoInputArgs& args, const Draws& draws, Watch* watch, float* out) {
   const Size size{args.scale_w, args.scale_h};
-  const std::vector<uint8_t> rgb = read_image(source, size, cancelled);
+  const std::vector<uint8_t> rgb = read_image(source, size, watch);
   for (const Crop& crop : crops_of_rows(args, draws, size)) {
     normalise({rgb.data(), size.width * 3}, crop, args.crop_size, out, int64_t{args.crop_size} * args.crop_size);
     out += args.row_values();
@@ -286,8 +293,8 @@ void write_image(
 }
 
 // How autorotate turns a video.
-Orientation orientation_of(const VideoSource& source, const std::atomic<bool>* cancelled) {
-  Video video(source, cancelled);
+Orientation orientation_of(const VideoSource& source, Watch* watch) {
+  Video video(source, watch);
   video.next();
   if (!video.orientation().right_angled) {
     throw BadRecord(
@@ -304,21 +311,21 @@ Reading read_clips(
     int64_t start_frame,
     const VideoInputArgs& args,
     Random random,
-    const std::atomic<bool>* cancelled,
+    Watch* watch,
     float* out,
     float* flow) {
   Draws draws = draw(args, random);
   if (args.image_as_input) {
-    write_image(source, args, draws, cancelled, out);
+    write_image(source, args, draws, watch, out);
     return Reading();
   }
-  const Orientation orientation = args.autorotate ? orientation_of(source, cancelled) : Orientation();
+  const Orientation orientation = args.autorotate ? orientation_of(source, watch) : Orientation();
   Ending ended;
   const auto reading = [&ended](const Video& video) { return Reading{ended, video.orientation().rotation}; };
   int64_t expected;
   {
-    Video video(source, cancelled);
-    ClipReader reader(video, args, draws, orientation, cancelled, out, flow);
+    Video video(source, watch);
+    ClipReader reader(video, args, draws, orientation, watch, out, flow);
     const bool uniform = args.decode_type == kUniform;
     if (!uniform && args.original_start_faults && video.has_times()) {
       reader.by_time(start_frame);
@@ -328,7 +335,7 @@ Reading read_clips(
     if (uniform || args.original_start_faults || near) {
       expected = video.frames();
       if (expected == 0 && args.clips() > 1 && args.clip_start_positions.empty()) {
-        expected = Video(source, cancelled).timeline().frames();
+        expected = Video(source, watch).timeline().frames();
       }
       expected = reader.by_number(expected, start_frame, &ended);
     } else {
@@ -340,8 +347,8 @@ Reading read_clips(
   }
   // The container misstated the number of frames on which the clips depend, or its packets do not tell which is where.
   for (int attempt = 0; attempt < 2; ++attempt) {
-    Video video(source, cancelled);
-    ClipReader reader(video, args, draws, orientation, cancelled, out, flow);
+    Video video(source, watch);
+    ClipReader reader(video, args, draws, orientation, watch, out, flow);
     expected = reader.by_number(expected, start_frame, &ended);
     if (expected == kRead) {
       return reading(video);

@@ -1,8 +1,6 @@
 // The clips of one video: which frames they take, decoded once, converted once and written straight to their places.
 #pragma once
 
-#include <atomic>
-
 #include "core/arguments.h"
 #include "core/decoding.h"
 #include "core/random.h"
@@ -20,13 +18,14 @@ struct Reading {
 // crop, crop). What is not asked for may be null.
 //
 // `start_frame` is the record's, used with decode_type 2. Throws BadRecord with the reason when the video cannot be
-// opened or is too short; `out` then holds nothing of use. `cancelled` (may be null) ends it early, with any result.
+// opened or is too short; `out` then holds nothing of use. `watch` (may be null) ends it: where it
+// is cancelled with any result, where it is over with BadRecord.
 Reading read_clips(
     const VideoSource& source,
     int64_t start_frame,
     const VideoInputArgs& args,
     Random random,
-    const std::atomic<bool>* cancelled,
+    Watch* watch,
     float* out,
     float* flow = nullptr);
 

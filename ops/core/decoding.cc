@@ -1,17 +1,16 @@
 #include "core/decoding.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <new>
 #include <vector>
 
+#include "core/containers.h"
 #include "core/cut_off.h"
 #include "core/errors.h"
 
 namespace vmz {
 namespace {
-
-// Damaged headers state absurd sizes; 64 Mpixel is twice an 8K frame.
-constexpr const char* kMaxPixels = "67108864";
 
 template <class T>
 T* allocated(T* object) {
@@ -26,12 +25,10 @@ int refuse_other_files(AVFormatContext*, AVIOContext**, const char*, int, AVDict
   return AVERROR(EPERM);
 }
 
+// Options of FFmpeg.
 class Options {
  public:
-  Options() {
-    av_dict_set(&dictionary, "max_pixels", kMaxPixels, 0);
-    av_dict_set(&dictionary, "threads", "1", 0);  // a video each thread uses the processors better
-  }
+  Options() = default;
   ~Options() {
     av_dict_free(&dictionary);
   }
@@ -41,22 +38,54 @@ class Options {
   AVDictionary* dictionary = nullptr;
 };
 
-Owned<AVFormatContext> open_format(AVIOContext* io) {
+struct DecoderOptions : Options {
+  DecoderOptions() {
+    // Damaged headers, and files made to harm, state absurd sizes.
+    av_dict_set_int(&dictionary, "max_pixels", kMaxPixels, 0);
+    av_dict_set(&dictionary, "threads", "1", 0);  // a video each thread uses the processors better
+  }
+};
+
+struct FormatOptions : Options {
+  FormatOptions() {
+    av_dict_set(&dictionary, "format_whitelist", kFormats, 0);
+    av_dict_set(&dictionary, "protocol_whitelist", kNoProtocol, 0);
+  }
+};
+
+[[noreturn]] void refuse(const std::string& why) {
+  throw BadRecord("not a video that can be opened (" + why + ")");
+}
+
+// A plain container with its pictures in it.
+Owned<AVFormatContext> open_format(const Input& input, Watch* watch) {
+  const std::string why = refusal(input);
+  if (!why.empty()) {
+    refuse(why);
+  }
   AVFormatContext* format = allocated(avformat_alloc_context());
-  format->pb = io;
+  format->pb = input.io();
   format->flags |= AVFMT_FLAG_CUSTOM_IO;
   format->io_open = refuse_other_files;
-  const int status = avformat_open_input(&format, nullptr, nullptr, nullptr);  // frees `format` where it fails
+  FormatOptions options;
+  const int status = avformat_open_input(&format, nullptr, nullptr, &options.dictionary);  // frees it where it fails
   if (status < 0) {
-    throw BadRecord("not a video that can be opened (" + libav_reason(status) + ")");
+    if (watch != nullptr && watch->is_over()) {
+      throw BadRecord(watch->reason());
+    }
+    refuse(status == AVERROR(EINVAL) ? kOtherFormat : libav_reason(status));  // what it says of one that is not listed
   }
-  return Owned<AVFormatContext>(format);
+  Owned<AVFormatContext> opened(format);
+  if (std::string(format->iformat->name).compare(0, 3, "mov") == 0 && pictures_lie_elsewhere(input)) {
+    refuse(kElsewhere);
+  }
+  return opened;
 }
 
 void probe_streams(AVFormatContext* format) {
-  std::vector<Options> options(format->nb_streams);
+  std::vector<DecoderOptions> options(format->nb_streams);
   std::vector<AVDictionary*> dictionaries;
-  for (Options& one : options) {
+  for (DecoderOptions& one : options) {
     dictionaries.push_back(one.dictionary);
   }
   const int status = avformat_find_stream_info(format, dictionaries.empty() ? nullptr : dictionaries.data());
@@ -64,7 +93,7 @@ void probe_streams(AVFormatContext* format) {
     options[i].dictionary = dictionaries[i];
   }
   if (status < 0) {
-    throw BadRecord("not a video that can be opened (" + libav_reason(status) + ")");
+    refuse(libav_reason(status));
   }
 }
 
@@ -90,28 +119,38 @@ Owned<AVCodecContext> open_codec(const AVStream* stream) {
   int status = avcodec_parameters_to_context(codec.get(), stream->codecpar);
   if (status >= 0) {
     codec->pkt_timebase = stream->time_base;
-    Options options;
+    DecoderOptions options;
     status = avcodec_open2(codec.get(), decoder, &options.dictionary);
   }
   if (status < 0) {
     throw BadRecord("its video stream cannot be decoded (" + libav_reason(status) + ")");
   }
   if (codec->width <= 0 || codec->height <= 0) {
-    throw BadRecord("its video stream states no picture size");
+    throw BadRecord(
+        "its video stream states no picture size, or more than the " + std::to_string(kMaxPixels) +
+        " pixels (max_pixels) that are read");
   }
   return codec;
 }
 
+Watch* begun(Watch* watch) {
+  if (watch != nullptr) {
+    watch->begin();
+  }
+  return watch;
+}
+
 }  // namespace
 
-Video::Video(const VideoSource& source, const std::atomic<bool>* cancelled)
-    : input_(
-          source.bytes != nullptr ? new Input(source.bytes, source.size, cancelled)
-                                  : new Input(source.path, cancelled)),
-      format_(open_format(input_->io())),
+Video::Video(const VideoSource& source, Watch* watch)
+    : watch_(begun(watch)),
+      input_(
+          source.bytes != nullptr ? new Input(source.bytes, source.size, watch) : new Input(source.path, watch)),
+      format_(open_format(*input_, watch)),
       frame_(allocated(av_frame_alloc())),
       packet_(allocated(av_packet_alloc())) {
   probe_streams(format_.get());
+  watch_progress();
   stream_ = first_video_stream(format_.get());
   codec_ = open_codec(stream_);
   for (unsigned i = 0; i < format_->nb_streams; ++i) {
@@ -125,6 +164,12 @@ int64_t Video::duration() const {
 
 int64_t Video::frames() const {
   return std::max<int64_t>(0, stream_->nb_frames);
+}
+
+void Video::watch_progress() const {
+  if (watch_ != nullptr && watch_->is_over()) {
+    throw BadRecord(watch_->reason());
+  }
 }
 
 bool Video::seek(int64_t timestamp) {
@@ -145,7 +190,9 @@ Timeline Video::timeline() {
         {packet_->pts, packet_->dts, (packet_->flags & AV_PKT_FLAG_KEY) != 0,
          (packet_->flags & AV_PKT_FLAG_DISCARD) == 0, (packet_->flags & AV_PKT_FLAG_CORRUPT) == 0, packet_->size});
     av_packet_unref(packet_.get());
+    watch_progress();
   }
+  watch_progress();
   return Timeline(packets, codec_->codec_id, codec_->pix_fmt);
 }
 
@@ -190,8 +237,12 @@ const AVFrame* Video::next() {
 }
 
 const AVFrame* Video::decode() {
+  if (watch_ != nullptr) {
+    watch_->advance();
+  }
   for (;;) {
     const int status = avcodec_receive_frame(codec_.get(), frame_.get());
+    watch_progress();
     if (status == 0) {
       if (!met_a_frame_) {
         orientation_ = orientation_of_frame(*frame_, *stream_);
@@ -211,6 +262,7 @@ const AVFrame* Video::decode() {
       return nullptr;
     }
     if (!feed()) {
+      watch_progress();
       return nullptr;
     }
   }

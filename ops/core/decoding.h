@@ -1,7 +1,6 @@
 // Opening a video and reading its frames in presentation order, through FFmpeg's libraries.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,9 +29,9 @@ struct Ending {
 // The first video stream of a file, cover pictures passed over. One thread at a time.
 class Video {
  public:
-  // Throws BadRecord when there is nothing that can be opened and decoded. `cancelled`, when set from another thread,
-  // ends the reading soon.
-  Video(const VideoSource& source, const std::atomic<bool>* cancelled);
+  // Throws BadRecord when there is nothing that can be opened and decoded, here and wherever the video is read when
+  // `watch`, which may be null, is over.
+  Video(const VideoSource& source, Watch* watch);
 
   int64_t width() const {
     return codec_->width;
@@ -91,6 +90,9 @@ class Video {
   bool read_packet();  // the next one of the stream into packet_; false when there is none
   const AVFrame* decode();
 
+  void watch_progress() const;  // throws when the watch is over
+
+  Watch* const watch_;
   std::unique_ptr<Input> input_;
   Owned<AVFormatContext> format_;
   Owned<AVCodecContext> codec_;

@@ -53,8 +53,8 @@ std::vector<uint8_t> rgb_of(const AVFrame& frame) {
 
 }  // namespace
 
-std::vector<uint8_t> read_image(const VideoSource& source, Size size, const std::atomic<bool>* cancelled) {
-  Video image(source, cancelled);
+std::vector<uint8_t> read_image(const VideoSource& source, Size size, Watch* watch) {
+  Video image(source, watch);
   const std::string format = image.format();
   if (!ends_with(format, "_pipe")) {  // png_pipe, jpeg_pipe and so on
     throw BadRecord("it holds a video, not an image; set image_as_input=0");

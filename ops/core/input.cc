@@ -36,15 +36,15 @@ std::string cannot_read(const std::string& path, const char* reason) {
 
 }  // namespace
 
-Input::Input(const char* bytes, size_t size, const std::atomic<bool>* cancelled)
-    : bytes_(bytes), size_(static_cast<int64_t>(size)), cancelled_(cancelled) {
+Input::Input(const char* bytes, size_t size, Watch* watch)
+    : bytes_(bytes), size_(static_cast<int64_t>(size)), watch_(watch) {
   if (size == 0) {
     throw BadRecord("it holds no bytes");
   }
   open_io();
 }
 
-Input::Input(const std::string& path, const std::atomic<bool>* cancelled) : cancelled_(cancelled) {
+Input::Input(const std::string& path, Watch* watch) : watch_(watch) {
   if (path.find('\0') != std::string::npos) {
     throw BadRecord("cannot read the file (embedded null byte)");
   }
@@ -100,7 +100,7 @@ size_t Input::read_at(int64_t at, uint8_t* out, size_t count) const {
 
 int Input::read(void* self, uint8_t* out, int size) {
   auto& input = *static_cast<Input*>(self);
-  if (input.cancelled_ != nullptr && input.cancelled_->load()) {
+  if (input.watch_ != nullptr && (input.watch_->cancelled() || input.watch_->is_over())) {
     return AVERROR_EXIT;
   }
   const int64_t left = std::max<int64_t>(0, input.size_ - input.at_);
@@ -120,6 +120,9 @@ int Input::read(void* self, uint8_t* out, int size) {
     }
   }
   input.at_ += got;
+  if (input.watch_ != nullptr) {
+    input.watch_->reached(input.at_);
+  }
   return static_cast<int>(got);
 }
 

@@ -3,20 +3,20 @@
 // Nameless, so that the format is told from the content alone, for paths as for bytes: a video may be called `.txt`.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <string>
 
 #include "core/libav.h"
+#include "core/watch.h"
 
 namespace vmz {
 
 class Input {
  public:
-  // Bytes that outlive this object.
-  Input(const char* bytes, size_t size, const std::atomic<bool>* cancelled);
+  // Bytes that outlive this object. `watch`, which may be null, ends the reading.
+  Input(const char* bytes, size_t size, Watch* watch);
   // A file. Throws BadRecord when it cannot be read.
-  Input(const std::string& path, const std::atomic<bool>* cancelled);
+  Input(const std::string& path, Watch* watch);
   ~Input();
   Input(const Input&) = delete;
   Input& operator=(const Input&) = delete;
@@ -40,7 +40,7 @@ class Input {
   int file_ = -1;
   int64_t size_ = 0;
   int64_t at_ = 0;
-  const std::atomic<bool>* cancelled_;
+  Watch* watch_;
   Owned<AVIOContext> io_;
 };
 

@@ -12,6 +12,8 @@ extern "C" {
 
 namespace vmz {
 
+constexpr int64_t kMaxPixels = int64_t{1} << 26;  // of a picture: twice an 8K frame
+
 struct FreeLibav {
   void operator()(AVFormatContext* p) const {
     avformat_close_input(&p);

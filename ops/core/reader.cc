@@ -1,6 +1,7 @@
 #include "core/reader.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <future>
@@ -18,6 +19,7 @@
 namespace vmz {
 namespace {
 
+constexpr int kGraceSeconds = 2;   // more until a thread that does not look at its watch is left to itself
 constexpr size_t kAlignment = 64;  // a cache line, and what Caffe2 gives its tensors
 constexpr const char* kRemedy =
     "; leave such videos out with --on_bad_video=skip, or check the list with create_video_db.py --check";
@@ -158,6 +160,10 @@ std::shared_ptr<float> Places::next() {
 }
 
 struct BatchReader::Task {
+  Task(int timeout, Watch::Flag cancelled) : watch(timeout, std::move(cancelled)) {}
+
+  Watch watch;
+  size_t number = 0;  // in the thread pool
   RawRecord raw;
   VideoClips clips;
   bool is_bad = false;
@@ -168,8 +174,8 @@ struct BatchReader::Task {
 };
 
 BatchReader::BatchReader(const VideoInputArgs& args, std::unique_ptr<RecordSource> source)
-    : args_(checked(args)),
-      seed_(args.seed > 0 ? static_cast<uint64_t>(args.seed) : entropy()),
+    : work_(std::make_shared<Work>(checked(args), args.seed > 0 ? static_cast<uint64_t>(args.seed) : entropy())),
+      args_(work_->args),
       source_(std::move(source)),
       data_(args.batch_size, args.video_values()),
       flow_(args.batch_size, args.flow_video_values()),
@@ -177,7 +183,7 @@ BatchReader::BatchReader(const VideoInputArgs& args, std::unique_ptr<RecordSourc
       threads_(args.num_decode_threads) {}
 
 BatchReader::~BatchReader() {
-  cancelled_ = true;
+  work_->cancelled = true;
 }
 
 std::vector<VideoClips> BatchReader::next() {
@@ -188,7 +194,7 @@ std::vector<VideoClips> BatchReader::next() {
     return next_batch();
   } catch (...) {
     error_ = std::current_exception();
-    cancelled_ = true;  // nothing that is being decoded will be asked for
+    work_->cancelled = true;  // nothing that is being decoded will be asked for
     throw;
   }
 }
@@ -204,28 +210,35 @@ std::vector<VideoClips> BatchReader::next_batch() {
     const std::shared_ptr<Task> task = pending_.front();
     pending_.pop_front();
     ++position;
+    BadVideo bad;
+    bool is_bad = true;
     try {
-      task->ready.get();
+      if (wait_for(*task)) {
+        is_bad = task->is_bad;
+        bad = task->bad;
+      } else {  // key and path were written before the watch began
+        bad = {task->bad.key, task->bad.path, task->watch.reason()};
+      }
     } catch (const RequestError&) {
       note(task->bad, task->raw.index);
       throw;
     }
-    if (!task->is_bad) {
+    if (!is_bad) {
       bad_in_a_row_ = 0;
       if (!task->ended.reason.empty() && ended_early_indices_.insert(task->raw.index).second) {
-        ended_early_.push_back({task->bad.key, task->bad.path, task->ended.reason, task->ended.frames});
+        ended_early_.push_back({bad.key, bad.path, task->ended.reason, task->ended.frames});
       }
       videos.push_back(std::move(task->clips));
       continue;
     }
-    note(task->bad, task->raw.index);
+    note(bad, task->raw.index);
     if (args_.on_bad_video == "stop") {
-      throw BadVideoError(task->bad.sentence() + kRemedy);
+      throw BadVideoError(bad.sentence() + kRemedy);
     }
     ++bad_in_a_row_;
     if (args_.wrap_around && source_->size() > 0 && bad_in_a_row_ >= source_->size()) {
       throw BadVideoError(
-          "no video of the database" + share() + " can be read; the last one is " + task->bad.sentence());
+          "no video of the database" + share() + " can be read; the last one is " + bad.sentence());
     }
   }
   submit();
@@ -252,7 +265,8 @@ std::string BatchReader::share() const {
 void BatchReader::submit() {
   const auto ahead = static_cast<size_t>(std::max(args_.batch_size, args_.num_decode_threads));
   while (!source_ended_ && pending_.size() <= ahead) {
-    auto task = std::make_shared<Task>();
+    const Watch::Flag cancelled(work_, &work_->cancelled);
+    auto task = std::make_shared<Task>(args_.video_timeout, cancelled);
     if (!source_->next(&task->raw)) {
       source_ended_ = true;
       return;
@@ -260,35 +274,47 @@ void BatchReader::submit() {
     task->clips.data = data_.next();
     task->clips.flow = flow_.next();
     pending_.push_back(task);
-    threads_.submit([this, task] { work(*task); });
+    const std::shared_ptr<const Work> work = work_;
+    task->number = threads_.submit([work, task] {
+      try {
+        work->read(*task);
+        task->done.set_value();
+      } catch (...) {
+        task->done.set_exception(std::current_exception());
+      }
+    });
   }
 }
 
-void BatchReader::work(Task& task) const {
-  try {
-    read(task);
-    task.done.set_value();
-  } catch (...) {
-    task.done.set_exception(std::current_exception());
+// False where a decoder does not come back from one frame: its thread is left to itself.
+bool BatchReader::wait_for(Task& task) {
+  while (task.ready.wait_for(std::chrono::seconds(1)) != std::future_status::ready) {
+    if (task.watch.is_over(kGraceSeconds)) {
+      task.watch.abandon();
+      threads_.abandon(task.number);
+      return false;
+    }
   }
+  task.ready.get();
+  return true;
 }
 
-void BatchReader::read(Task& task) const {
+void BatchReader::Work::read(Task& task) const {
   BadVideo& named = task.bad;
   named.key = printable_key(task.raw.key);
   try {
     const Record record = parse_record(task.raw.value.data(), task.raw.value.size());
-    if (args_.use_local_file && could_be_path(record)) {
+    if (args.use_local_file && could_be_path(record)) {
       named.path = shown_path(std::string(record.video, record.video_size));
     }
-    check_record(record, args_);
-    const VideoSource source = source_of(record, args_);
+    check_record(record, args);
+    const VideoSource source = source_of(record, args);
     task.clips.index = task.raw.index;
     task.clips.labels = record.labels;
     task.clips.start_frame = record.start_frame;
     task.clips.video_id = record.video_id;
-    const Random random(seed_, static_cast<uint64_t>(task.raw.turn), static_cast<uint64_t>(task.raw.index));
-    task.ended = read_clips(source, record.start_frame, args_, random, &cancelled_, task.clips.data.get(),
+    const Random random(seed, static_cast<uint64_t>(task.raw.turn), static_cast<uint64_t>(task.raw.index));
+    task.ended = read_clips(source, record.start_frame, args, random, &task.watch, task.clips.data.get(),
                             task.clips.flow.get()).ended;
   } catch (const BadRecord& error) {
     task.is_bad = true;

@@ -125,12 +125,22 @@ class BatchReader {
   std::vector<VideoClips> next_batch();
   std::string share() const;
   void submit();
-  void work(Task& task) const;
-  void read(Task& task) const;
+  bool wait_for(Task& task);
   void note(const BadVideo& bad, int64_t index);
 
-  const VideoInputArgs args_;
-  const uint64_t seed_;
+  // What the decoding threads share: one that was abandoned may outlive the reader.
+  struct Work {
+    Work(const VideoInputArgs& arguments, uint64_t drawn) : args(arguments), seed(drawn) {}
+
+    const VideoInputArgs args;
+    const uint64_t seed;
+    std::atomic<bool> cancelled{false};
+
+    void read(Task& task) const;
+  };
+
+  const std::shared_ptr<Work> work_;
+  const VideoInputArgs& args_;
   std::unique_ptr<RecordSource> source_;
   Places data_, flow_;
   std::deque<std::shared_ptr<Task>> pending_;
@@ -141,8 +151,7 @@ class BatchReader {
   std::vector<EndedEarly> ended_early_;
   std::unordered_set<int64_t> skipped_indices_, ended_early_indices_;
   std::exception_ptr error_;
-  std::atomic<bool> cancelled_{false};
-  ThreadPool threads_;  // last: its threads use what stands above
+  ThreadPool threads_;  // last: they stop before what stands above is gone
 };
 
 // A batch's clips of one kind, `video_values` a video.

@@ -9,7 +9,6 @@
 namespace vmz {
 namespace {
 
-constexpr int64_t kMaxOutputPixels = int64_t{1} << 26;
 // libswscale's SIMD writes rows in blocks of pixels, past their end where the stride leaves room for it; where it
 // leaves none, some versions leave the last columns unwritten. So each row gets room for a block more.
 constexpr int64_t kPaddingPixels = 64;
@@ -40,7 +39,7 @@ std::string text(Size size) {
 }
 
 Size checked(Size size) {
-  if (size.width < 1 || size.height < 1 || size.width > kMaxOutputPixels / size.height) {
+  if (size.width < 1 || size.height < 1 || size.width > kMaxPixels / size.height) {
     throw BadRecord("its frames become " + text(size) + ", which is no size to work with");
   }
   return size;

@@ -1,10 +1,9 @@
 // A fixed number of threads that work off a queue, in order.
 #pragma once
 
-#include <condition_variable>
-#include <deque>
+#include <cstddef>
 #include <functional>
-#include <mutex>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -13,22 +12,24 @@ namespace vmz {
 class ThreadPool {
  public:
   explicit ThreadPool(int threads);
-  // Drops what has not begun and waits for what has.
+  // Drops what has not begun and waits for what has, but for what was abandoned.
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  // `task` must not throw.
-  void submit(std::function<void()> task);
+  // `task` must not throw. It has to own what it uses, for it may be abandoned. Returns its number.
+  size_t submit(std::function<void()> task);
+
+  // Leaves the thread that works at a task to itself, and has another one in its place.
+  void abandon(size_t task);
 
  private:
-  void work();
+  struct Queue;
+
+  void start();
   void stop();
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::function<void()>> tasks_;
-  bool stopping_ = false;
+  const std::shared_ptr<Queue> queue_;  // shared with threads that outlive this object
   std::vector<std::thread> threads_;
 };
 

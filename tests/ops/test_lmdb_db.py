@@ -1,14 +1,19 @@
 """The DB type `lmdb`, through Caffe2's own operators."""
 
 import os
+import subprocess
 
 import lmdb
 import numpy as np
 import pytest
 
-from tests.ops.operator import core, needs_library, workspace
+from tests.damaged_databases import deep_and_wide, flipped, lmdb_of, truncated
+from tests.ops.databases import BASE
+from tests.ops.operator import LIBRARY, core, needs_library, opened, workspace
+from vmz.video.lmdb_file import LmdbError, LmdbFile
 
 pytestmark = needs_library
+TOOL = LIBRARY.parent / "read_lmdb_tool"
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +88,9 @@ def test_what_is_no_database(content, tmp_path):
     if content is not None:
         path.mkdir()
         (path / "data.mdb").write_bytes(content)
-    with pytest.raises(RuntimeError, match=r"lmdb: (no such database|cannot open)"):
+    with pytest.raises(
+        RuntimeError, match=r"lmdb: (no such database|.* is not an LMDB: it (holds no bytes|does not begin as one))"
+    ):
         open_reader(path)
 
 
@@ -101,3 +108,37 @@ def test_a_truncated_database_is_refused_not_fatal(tmp_path):
     data.write_bytes(data.read_bytes()[: 1 << 19])
     with pytest.raises(RuntimeError, match="is truncated: 524288 bytes of"):
         open_reader(tmp_path / "db")
+
+
+def test_a_file_that_changes_while_it_is_open(tmp_path):
+    """LMDB would have it mapped, and the process die of it."""
+    lmdb_of(tmp_path / "db", 40, 9000)
+    with opened(tmp_path / "db", {**BASE, "batch_size": 1}) as operator:
+        os.truncate(tmp_path / "db" / "data.mdb", 3 * 4096)
+        with pytest.raises(RuntimeError, match="has changed while it was read; run again when nothing writes to it"):
+            operator.run()
+
+
+def test_damaged_databases_are_what_they_are_to_the_python_reader(tmp_path):
+    """Record for record and sentence for sentence; no process dies."""
+    paths, wanted = [], []
+    for name, content in deep_and_wide(tmp_path / "made").items():
+        damaged = [content, *list(truncated(content))[::7], *flipped(content, 100, 2)]
+        for number, one in enumerate(damaged):
+            path = tmp_path / f"{name}_{number}"
+            path.write_bytes(one)
+            paths.append(str(path))
+            wanted.append(read_by_python(str(path)))
+    done = subprocess.run([str(TOOL), *paths], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == wanted
+    assert sum("records, " in line for line in wanted) > 20 and sum("damaged" in line for line in wanted) > 80
+
+
+def read_by_python(path):
+    try:
+        file = LmdbFile(path)
+        size = sum(len(file.value(index)) for index in range(len(file)))
+        file.close()
+        return f"{path}: {len(file)} records, {size} bytes"
+    except LmdbError as error:
+        return str(error)

@@ -96,7 +96,7 @@ def test_what_is_no_database_of_videos_is_refused(tmp_path):
         VideoDatabase(tmp_path)
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "data.mdb").write_text("not an LMDB" * 1000)
-    with pytest.raises(VmzError, match="is not an LMDB that can be read"):
+    with pytest.raises(VmzError, match="is not an LMDB: it does not begin as one"):
         VideoDatabase(tmp_path / "text")
     with pytest.raises(VmzError, match="is an LMDB without records"):
         VideoDatabase(raw(tmp_path / "empty", []))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Optional, Union
 
 from vmz.errors import UsageError, VmzError
+from vmz.files import NOT_REGULAR, open_regular
 
 HEAD_BYTES = 1 << 16
 CONVERT = (
@@ -73,7 +74,7 @@ def _is_onnx(head: bytes) -> bool:
 
 
 def _is_tensorflow_index(path: Path) -> bool:
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         stream.seek(max(0, path.stat().st_size - 8))
         return stream.read() == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 
@@ -156,7 +157,7 @@ SUFFIXES = {
 def content_type(path: Union[str, Path]) -> Optional[str]:
     """ "pickle" or "minidb" where the first bytes of a file are plainly those, else None."""
     try:
-        with Path(path).open("rb") as stream:
+        with open_regular(path) as stream:
             head = stream.read(64)
     except OSError:
         return None
@@ -184,10 +185,12 @@ def refuse_foreign(path: Union[str, Path]) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is {_folder(path)}; give the file of a checkpoint, .pkl or .mdl")
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             head = stream.read(HEAD_BYTES)
         found = _kind(path, head)
-    except OSError:
+    except OSError as error:
+        if error.strerror == NOT_REGULAR:
+            raise UsageError(f"cannot read the checkpoint {path}: {NOT_REGULAR}") from error
         return  # whoever reads it says so
     if found is not None:
         damaged = found[1] == AGAIN  # the right name was given, and the file is broken

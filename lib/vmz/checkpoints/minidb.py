@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Union
 
 from vmz.errors import UsageError, VmzError
-from vmz.files import atomic_write
+from vmz.files import atomic_write, open_regular
 
 LENGTHS = struct.Struct("<ii")  # of the key and of the value, in bytes
 LONGEST = 2**31 - 1
@@ -36,7 +36,7 @@ def records(path: Union[str, Path]) -> Iterator[tuple[str, bytes]]:
     """
     path = Path(path)
     try:
-        stream = path.open("rb")
+        stream = open_regular(path)
     except OSError as error:
         raise UsageError(f"cannot read the checkpoint {path}: {error.strerror}") from error
     with stream:

@@ -17,7 +17,7 @@ import numpy as np
 
 from vmz.checkpoints.foreign import CONVERT
 from vmz.errors import UsageError, VmzError
-from vmz.files import atomic_write
+from vmz.files import atomic_write, open_regular
 
 ABOUT = "about"
 NUMERIC_KINDS = "biuf"  # bool, int, unsigned, float: no objects, no records, no text
@@ -117,7 +117,7 @@ def _stacked(value: Any) -> np.ndarray:
 def _content(path: Path, what: str = "a checkpoint", form: str = "{'blobs': {name: array}}") -> Any:
     """What a pickle of arrays, lists, dicts and text holds."""
     try:
-        stream = path.open("rb")
+        stream = open_regular(path)
     except OSError as error:
         raise UsageError(f"cannot read {what.replace('a ', 'the ', 1)} {path}: {error.strerror}") from error
     with stream:

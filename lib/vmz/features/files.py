@@ -16,7 +16,7 @@ from vmz.features.hdf5 import check_h5py, read_hdf5, write_hdf5
 from vmz.features.npz import check_one_array, write_npy, write_npz
 from vmz.features.pickled import write_pickle
 from vmz.features.table import Table
-from vmz.files import atomic_write
+from vmz.files import atomic_write, open_regular
 
 PICKLE, NPZ, NPY, HDF5 = "pickle", "npz", "npy", "hdf5"
 ENDINGS = {".pkl": PICKLE, ".pickle": PICKLE, ".npz": NPZ, ".npy": NPY, ".h5": HDF5, ".hdf5": HDF5}
@@ -91,6 +91,6 @@ def load_features(path: Union[str, Path]) -> dict[str, np.ndarray]:
 
 def _format_inside(path: Path) -> str:
     """The format that a file begins like, whatever its name (--save_h5=1 takes any); else that of its ending."""
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         start = stream.read(max(map(len, _BEGINNINGS)))
     return next((form for beginning, form in _BEGINNINGS.items() if start.startswith(beginning)), format_of(path))

@@ -9,6 +9,7 @@ import av
 import numpy as np
 
 from vmz.video.decoding import DecodingError, SeekError, Source, Video
+from vmz.video.watch import Watch, watched
 
 WIDTH = 320  # of the picture, in pixels; frames lie 2 x 2, portrait ones 4 in a row
 FRAMES, GAP = 4, 2
@@ -19,7 +20,7 @@ MAX_DECODED = 1500  # frames from the start of a video in which they cannot be s
 def thumbnail(source: Source) -> Optional[bytes]:
     """A JPEG of four frames, evenly spaced, from left to right and top to bottom; None where none can be read."""
     try:
-        frames = _frames(source)
+        frames = watched(lambda watch: _frames(source, watch))
     except DecodingError:
         return None
     if not frames:
@@ -37,9 +38,9 @@ def thumbnail(source: Source) -> Optional[bytes]:
     return jpeg(sheet)
 
 
-def _frames(source: Source) -> list[Any]:
+def _frames(source: Source, watch: Optional[Watch] = None) -> list[Any]:
     """Frames from the middles of four equal parts of the video, or as many as there are."""
-    with Video(source) as video:
+    with Video(source, watch) as video:
         timeline = video.timeline()
         last = max(timeline.frames, 1)
         wanted = [last * (2 * part + 1) // (2 * FRAMES) for part in range(FRAMES)]
@@ -52,7 +53,7 @@ def _frames(source: Source) -> list[Any]:
         return frames
     last = min(last, MAX_DECODED)
     early = {last * (2 * part + 1) // (2 * FRAMES) for part in range(FRAMES)}
-    with Video(source) as video:
+    with Video(source, watch) as video:
         return [frame for number, (frame, _) in zip(range(last), video.read()) if number in early]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vmz.errors import UsageError
+from vmz.video.watch import VIDEO_TIMEOUT
 
 RANDOM, UNIFORM, FROM_START_FRAME = 0, 1, 2  # decode_type
 FIXED_SIZE, SHORT_EDGE, ORIGINAL_SIZE = 0, 1, 2  # video_res_type
@@ -66,6 +67,7 @@ class VideoInputArgs:
     get_record_index: int = 0  # a last output: the place of each video in the database
     max_frames: int = 0  # frames read of a video at most, from its start; 0: all of them. The original: 10000
     autorotate: int = 0  # 1: turn the frames as the video's metadata ask; the original does not
+    video_timeout: int = VIDEO_TIMEOUT  # seconds that a video may go without a new frame; 0: any
     original_start_faults: int = 0  # 1: find start frames and draw random clips by what the stream states, as it does
 
     @classmethod
@@ -115,7 +117,7 @@ class VideoInputArgs:
         for name in ("num_decode_threads", "shard_count"):
             self._at_least(name, 1)
         self._at_least("first_position", 0)
-        for name in ("scale_h", "scale_w", "short_edge", "random_sampling_rate", "seed", "max_frames"):
+        for name in ("scale_h", "scale_w", "short_edge", "random_sampling_rate", "seed", "max_frames", "video_timeout"):
             self._at_least(name, 0)
         self._one_of("autorotate", (0, 1))
         self._one_of("decode_type", (RANDOM, UNIFORM, FROM_START_FRAME))

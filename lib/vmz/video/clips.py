@@ -13,12 +13,13 @@ import numpy as np
 from vmz.errors import VmzError
 from vmz.video import sampling
 from vmz.video.arguments import FROM_START_FRAME, RANDOM, UNIFORM, VideoInputArgs
-from vmz.video.decoding import DecodingError, SeekError, Source, Video
+from vmz.video.decoding import MAX_PIXELS, DecodingError, SeekError, Source, Video
 from vmz.video.ending import Ending
 from vmz.video.flow import Crop, FlowWriter, cropped
 from vmz.video.images import read_image
 from vmz.video.orientation import UPRIGHT, Orientation
 from vmz.video.scaling import Scaler, normalise
+from vmz.video.watch import Watch
 
 
 class ClipError(VmzError):
@@ -50,20 +51,27 @@ class Reading:
 
 
 def read_clips(
-    source: Source, start_frame: Optional[int], args: VideoInputArgs, random: np.random.Generator, out: Clips
+    source: Source,
+    start_frame: Optional[int],
+    args: VideoInputArgs,
+    random: np.random.Generator,
+    out: Clips,
+    watch: Optional[Watch] = None,
 ) -> Reading:
     """Decode a video, or with image_as_input an image, and write its clips, normalised, to their places.
 
     `start_frame` is the record's, used with decode_type 2. Raises ClipError with the reason when the video cannot be
-    opened or is too short; `out` then holds nothing of use.
+    opened or is too short; `out` then holds nothing of use. watch: that of the caller, by default one of
+    args.video_timeout.
     """
+    watch = watch or Watch(args.video_timeout)
     draws = _draw(args, random)
     try:
         if args.image_as_input:
-            image = read_image(source, args.scale_w, args.scale_h)
+            image = read_image(source, args.scale_w, args.scale_h, watch)
             _ClipWriter((args.scale_w, args.scale_h), UPRIGHT, args, draws, out).write_crops(image, 0, 0)
             return Reading()
-        return _VideoReader(source, start_frame, args, draws, out).read()
+        return _VideoReader(source, start_frame, args, draws, out, watch).read()
     except DecodingError as error:
         raise ClipError(str(error)) from error
 
@@ -95,8 +103,15 @@ class _VideoReader:
     """Reads the clips of one video, in several attempts where the container misstates what they depend on."""
 
     def __init__(
-        self, source: Source, start_frame: Optional[int], args: VideoInputArgs, draws: _Draws, out: Clips
+        self,
+        source: Source,
+        start_frame: Optional[int],
+        args: VideoInputArgs,
+        draws: _Draws,
+        out: Clips,
+        watch: Watch,
     ) -> None:
+        self._watch = watch
         self._source, self._start_frame, self._args, self._draws, self._out = source, start_frame, args, draws, out
         self._needed = sampling.frames_needed(args)
         self._orientation = UPRIGHT
@@ -105,12 +120,12 @@ class _VideoReader:
 
     def read(self) -> Reading:
         if self._args.autorotate:
-            self._orientation = orientation_of(self._source)
+            self._orientation = orientation_of(self._source, self._watch)
         reading, expected = self._first_attempt()
         for _ in range(2):
             if reading is not None:
                 break
-            with Video(self._source) as video:
+            with Video(self._source, self._watch) as video:
                 reading, expected = self._by_number(video, expected)
         if reading is None:
             raise ClipError("it gives another number of frames each time it is read")
@@ -119,11 +134,11 @@ class _VideoReader:
     def _first_attempt(self) -> tuple[Optional[Reading], int]:
         """What was read; or None, and the number of frames to go by in the next attempt, by number from the start."""
         args = self._args
-        with Video(self._source) as video:
+        with Video(self._source, self._watch) as video:
             if args.decode_type == UNIFORM:
                 frames = video.frames
                 if not frames and args.clips > 1 and not args.clip_start_positions:
-                    with Video(self._source) as other:
+                    with Video(self._source, self._watch) as other:
                         frames = other.packets()
                 return self._by_number(video, frames)
             if args.original_start_faults:
@@ -201,18 +216,27 @@ class _VideoReader:
     def _writer(self, video: Video) -> _ClipWriter:
         args = self._args
         size = sampling.output_size(args, *self._orientation.size(video.width, video.height), self._draws.short_edge)
-        if min(size) < args.crop_size:
-            raise ClipError(f"its frames become {size[0]}x{size[1]}, smaller than crop_size={args.crop_size}")
+        check_size(size, args)
         return _ClipWriter(size, self._orientation, args, self._draws, self._out)
+
+
+def check_size(size: tuple[int, int], args: VideoInputArgs) -> None:
+    """Raise ClipError for frames that become too small for a crop, or larger than any that are read."""
+    if min(size) < args.crop_size:
+        raise ClipError(f"its frames become {size[0]}x{size[1]}, smaller than crop_size={args.crop_size}")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise ClipError(
+            f"its frames become {size[0]}x{size[1]}, more than the {MAX_PIXELS} pixels (max_pixels) that are read"
+        )
 
 
 def _reading(video: Video) -> Reading:
     return Reading(rotation=video.rotation)
 
 
-def orientation_of(source: Source) -> Orientation:
+def orientation_of(source: Source, watch: Optional[Watch] = None) -> Orientation:
     """How autorotate turns a video. Raises ClipError where its metadata ask for another angle than a right one."""
-    with Video(source) as video:
+    with Video(source, watch) as video:
         next(video.read(), None)
         if not video.orientation.right_angled:
             raise ClipError(f"its metadata turn it by {video.rotation} degrees; autorotate=1 knows right angles only")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ import lmdb
 
 from vmz.errors import UsageError, VmzError
 from vmz.video.faults import Origin, printable, record_name, shown_path
+from vmz.video.lmdb_file import LmdbFile
 from vmz.video.names import NamesWriter, read_names
 from vmz.video.records import Record, RecordError, decode_record, encode_record, key_text, video_span
 
@@ -34,10 +34,9 @@ class VideoDatabase:
 
     def __init__(self, path: Union[str, Path]) -> None:
         self.path = str(path)
-        self._environment = _open_shared(self.path)
+        self._file = LmdbFile(_data_file(self.path))
+        self.keys = self._file.keys
         try:
-            with self._environment.begin() as transaction:
-                self.keys: list[bytes] = list(transaction.cursor().iternext(keys=True, values=False))
             self._check()
         except BaseException:
             self.close()
@@ -63,8 +62,7 @@ class VideoDatabase:
 
     def value(self, index: int) -> bytes:
         """The raw value at a position."""
-        with self._environment.begin() as transaction:
-            return bytes(transaction.get(self.keys[index]))
+        return self._file.value(index)
 
     def __getitem__(self, index: int) -> Record:
         """The record at a position. Raises RecordError when it cannot be read."""
@@ -75,20 +73,19 @@ class VideoDatabase:
 
         Raises RecordError when the record cannot be read.
         """
-        with self._environment.begin(buffers=True) as transaction:
-            value = transaction.get(self.keys[index])
-            span = video_span(bytes(value[:64]))
-            if span is not None and sum(span) <= len(value):
-                video = value[span[0] : sum(span)]
-                return len(video), bytes(video[:size]) + bytes(video[max(0, len(video) - size) :])
+        span = video_span(self._file.value(index, 0, 64))
+        if span is not None and sum(span) <= self._file.size(index):
+            start, length = span
+            count = min(size, length)
+            ends = (start, start + length - count)
+            return length, b"".join(self._file.value(index, end, count) for end in ends)
         held = self[index].video
         return len(held), held[:size] + held[max(0, len(held) - size) :]
 
     @cached_property
     def names(self) -> dict[str, Origin]:
         """{key: where the record comes from}, as create_video_db.py kept it; empty for databases without it."""
-        with self._environment.begin(buffers=True) as transaction:
-            return read_names(self.path, {key_text(bytes(key)): len(value) for key, value in transaction.cursor()})
+        return read_names(self.path, {key_text(key): self._file.size(index) for index, key in enumerate(self.keys)})
 
     def name(self, index: int, path: Optional[str] = None) -> dict[str, Any]:
         """What names a record, as fields of vmz.video.faults.BadVideo: key, path, line and list_file.
@@ -123,9 +120,7 @@ class VideoDatabase:
         return (self[index] for index in range(len(self)))
 
     def close(self) -> None:
-        if self._environment is not None:
-            _close_shared(self._environment)
-            self._environment = None
+        self._file.close()
 
     def __enter__(self) -> VideoDatabase:
         return self
@@ -213,45 +208,11 @@ class DatabaseWriter:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
 
-# py-lmdb refuses to open one database twice in a process, and training and testing on the same one is no mistake.
-_shared: dict[str, tuple[Any, int]] = {}
-_shared_lock = threading.Lock()
-
-
-def _open_shared(path: str) -> Any:
+def _data_file(path: str) -> str:
+    """The file of a database that is a folder or, as LMDB can have it, that file itself."""
     if not os.path.exists(path):
         raise UsageError(f"no such database: {path}; give the folder that data/create_video_db.py wrote")
-    real = os.path.realpath(path)
-    with _shared_lock:
-        environment, users = _shared.get(real, (None, 0))
-        if environment is None:
-            environment = _open(path)
-        _shared[real] = (environment, users + 1)
-        return environment
-
-
-def _close_shared(environment: Any) -> None:
-    with _shared_lock:
-        for real, (candidate, users) in list(_shared.items()):
-            if candidate is environment:
-                if users > 1:
-                    _shared[real] = (environment, users - 1)
-                else:
-                    del _shared[real]
-                    environment.close()
-
-
-def _open(path: str) -> Any:
-    folder = os.path.isdir(path)
-    data = os.path.join(path, "data.mdb") if folder else path
-    if not os.path.isfile(data):
+    data = os.path.join(path, "data.mdb") if os.path.isdir(path) else path
+    if not os.path.exists(data):
         raise VmzError(f"{path} is not an LMDB: it holds no data.mdb; give the folder that create_video_db.py wrote")
-    # Locks are only there to keep writers off pages in use, and nothing writes to a finished database.
-    lock = os.access(path if folder else os.path.dirname(os.path.abspath(path)), os.W_OK)
-    for attempt in (lock, False):
-        try:
-            return lmdb.open(path, subdir=folder, readonly=True, lock=attempt, readahead=False, max_readers=1024)
-        except lmdb.Error as error:
-            if attempt is False or not isinstance(error, (lmdb.ReadonlyError, lmdb.LockError)):
-                raise VmzError(f"{path} is not an LMDB that can be read: {error}") from error
-    raise AssertionError("unreachable: the last attempt returns or raises")
+    return data

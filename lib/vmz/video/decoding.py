@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import io
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -15,15 +16,21 @@ import av
 from av.bitstream import BitStreamFilterContext
 from av.video.frame import PictureType
 
-from vmz.video import orientation
+from vmz.files import open_regular
+from vmz.video import containers, orientation
 from vmz.video.ending import CUT_OFF, Ending, is_cut_off
-from vmz.video.faults import shown_path
+from vmz.video.faults import DecodingError, shown_path
 from vmz.video.orientation import UPRIGHT, Orientation
 from vmz.video.timeline import PacketTimes, Timeline
+from vmz.video.watch import Watch
 
 Source = Union[bytes, str]  # the bytes of a file, or its path
 
+MAX_PIXELS = 1 << 26  # of a picture: twice an 8K frame. Damaged headers, and files made to harm, state absurd sizes.
+NO_SIZE = f"its video stream states no picture size, or more than the {MAX_PIXELS} pixels (max_pixels) that are read"
 
+# As container_options: with other ones PyAV 15 frees what it has not made where a container finds a stream late.
+OPENING = {"format_whitelist": containers.FORMATS, "protocol_whitelist": containers.NO_PROTOCOL}
 TIMES_MAY_RESTART = 0x200  # FFmpeg's AVFMT_TS_DISCONT
 KEY_PICTURES = {PictureType.I, PictureType.NONE}  # NONE: the codec knows no others
 
@@ -31,8 +38,20 @@ KEY_PICTURES = {PictureType.I, PictureType.NONE}  # NONE: the codec knows no oth
 SPLITTERS = {"vp9": "vp9_superframe_split", "libdav1d": "av1_frame_split", "av1": "av1_frame_split"}
 
 
-class DecodingError(Exception):
-    """A video that cannot be opened; the message is the reason only."""
+def _limit_allocations() -> None:
+    """Have PyAV's FFmpeg refuse memory for pictures of more than MAX_PIXELS.
+
+    It decodes a picture to find its size while a file is opened, where PyAV takes no limit; then this is one.
+    """
+    try:
+        limit = ctypes.CDLL(av._core.__file__).av_max_alloc  # found in the libraries that this one is linked with
+    except (OSError, AttributeError):
+        return  # then it is the decoder's limit alone, which counts after that first picture
+    limit.argtypes, limit.restype = [ctypes.c_size_t], None
+    limit(8 * MAX_PIXELS + (1 << 20))  # 16 bits of R, G, B, A, and what is laid around them
+
+
+_limit_allocations()
 
 
 class SeekError(Exception):
@@ -47,21 +66,24 @@ class Video:
     name of the container.
     `ended_by` tells after reading whether a decoding error ended the video early: the frames before it are good.
     `orientation` is what its display matrix asks for, known from the first frame on; frames are given as they are.
+    watch: how long it may go without progress. Whatever reads the video raises DecodingError when it is over.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, watch: Optional[Watch] = None) -> None:
         self.ended_by: Optional[str] = None
         self.frames_read: Optional[int] = 0  # from the start; None once it was sought
         self._last_time: Optional[int] = None
         self._is_over = False
         self.orientation: Orientation = UPRIGHT
-        self._file = _open_file(source)
         self._container: Any = None
+        self._watch = watch or Watch()
+        self._watch.begin()
+        self._file = _WatchedFile(_open_file(source), self._watch)
         try:
-            self._container = av.open(self._file, mode="r", metadata_errors="ignore")
-        except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
+            self._container = self._open()
+        except DecodingError:
             self.close()
-            raise DecodingError(f"not a video that can be opened ({_reason(error)})") from error
+            raise
         streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
         if not streams:
             covers = len(self._container.streams.video)
@@ -73,6 +95,7 @@ class Video:
         if codec is None:
             self.close()
             raise DecodingError("there is no decoder for its video stream")
+        codec.options = {**codec.options, "max_pixels": str(MAX_PIXELS)}
         codec.thread_count = 1  # many videos at a time use the processors better than many threads on one
         self.format: str = self._container.format.name
         self.width: int = codec.width
@@ -83,9 +106,26 @@ class Video:
         self.time_base = Fraction(self._stream.time_base or 0)  # seconds of one unit of a timestamp
         whole = self._container.duration  # in microseconds; some containers state no other
         self.seconds = float(self.duration * self.time_base) or (whole or 0) / av.time_base
-        if not self.width or not self.height:
+        if not 0 < self.width * self.height <= MAX_PIXELS:
             self.close()
-            raise DecodingError("its video stream states no picture size")
+            raise DecodingError(NO_SIZE)
+
+    def _open(self) -> Any:
+        """The container. Raises DecodingError for what is no plain one with its pictures in it."""
+        why = containers.refusal(self._file.read(containers.HEAD_BYTES))
+        self._file.seek(0)
+        if why is not None:
+            raise DecodingError(f"not a video that can be opened ({why})")
+        try:
+            container: Any = av.open(self._file, mode="r", metadata_errors="ignore", container_options=OPENING)
+        except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
+            other = getattr(error, "errno", None) == errno.EINVAL  # what FFmpeg says of a format that is not listed
+            why = containers.OTHER_FORMAT if other else _reason(error)
+            raise DecodingError(f"not a video that can be opened ({why})") from error
+        if container.format.name.startswith("mov") and self._file.pictures_lie_elsewhere():
+            container.close()
+            raise DecodingError(f"not a video that can be opened ({containers.ELSEWHERE})")
+        return container
 
     @property
     def has_times(self) -> bool:
@@ -105,6 +145,7 @@ class Video:
     def seek(self, timestamp: int) -> bool:
         """Go to the last key frame at or before `timestamp`. Where that fails, reading goes on from where it is."""
         self.frames_read = None
+        self._watch.advance()
         try:
             self._container.seek(timestamp, stream=self._stream, backward=True)
             return True
@@ -114,12 +155,14 @@ class Video:
     def timeline(self) -> Timeline:
         """What the packets from here to the end tell, read but not decoded. After it, only read_from can follow."""
         packets = []
+        self._watch.advance()
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size:
                     shown, whole = not packet.is_discard, not packet.is_corrupt
                     times = PacketTimes(packet.pts, packet.dts, packet.is_keyframe, shown, whole, packet.size)
                     packets.append(times)
+                self._watch_over()
         except av.FFmpegError:
             pass
         return Timeline(packets, self._stream.codec_context.name, self._stream.codec_context.pix_fmt)
@@ -172,6 +215,7 @@ class Video:
         splitter = SPLITTERS.get(codec.name)
         split = None if splitter is None else BitStreamFilterContext(splitter, self._stream)
         is_first = True
+        self._watch.advance()
         try:
             for packet in chain(packets, [None]):
                 if packet is not None and not packet.size:  # to a decoder no packet, but the end
@@ -181,10 +225,17 @@ class Video:
                         if is_first:
                             self.orientation, is_first = orientation.of_frame(frame), False
                         self._note(frame.pts)
+                        self._watch_over()
                         yield frame
+                        self._watch.advance()
+                    self._watch_over()
         except (av.FFmpegError, OSError) as error:  # OSError: of the file itself
             self.ended_by = _reason(error)
         self._is_over = True
+
+    def _watch_over(self) -> None:
+        if self._watch.is_over():
+            raise DecodingError(self._watch.reason)
 
     def _note(self, timestamp: Optional[int]) -> None:
         self.frames_read = None if self.frames_read is None else self.frames_read + 1
@@ -198,7 +249,7 @@ class Video:
             return None
         if self.ended_by is not None:
             return Ending(self.frames_read, self.ended_by)
-        if is_cut_off(self._file) and self._lacks_frames():
+        if is_cut_off(self._file.plain) and self._lacks_frames():
             return Ending(self.frames_read, CUT_OFF)
         return None
 
@@ -253,16 +304,26 @@ class _BestEffortClock:
         return dts
 
 
-class _NamelessFile:
+class _WatchedFile:
     """A file without its name: FFmpeg must tell the format from the content, as it does for bytes, not from `.txt`."""
 
-    def __init__(self, path: str) -> None:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe must not make us wait for ever
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise ValueError("it is not a regular file")
-        file = open(descriptor, "rb")  # noqa: SIM115 - closed by whoever holds this
-        self.read, self.seek, self.tell, self.close = file.read, file.seek, file.tell, file.close
+    def __init__(self, plain: Any, watch: Watch) -> None:
+        self.plain = plain
+        self._watch = watch
+        self.seek, self.tell, self.close = plain.seek, plain.tell, plain.close
+
+    def read(self, count: int = -1) -> bytes:
+        if self._watch.is_over():
+            raise DecodingError(self._watch.reason)
+        content: bytes = self.plain.read(count)
+        self._watch.reached(self.plain.tell())
+        return content
+
+    def pictures_lie_elsewhere(self) -> bool:
+        position = self.tell()
+        size = self.seek(0, os.SEEK_END)
+        self.seek(position)
+        return containers.pictures_lie_elsewhere(self.plain, size)
 
 
 def read_bytes(source: Source) -> bytes:
@@ -287,7 +348,7 @@ def _open_file(source: Source) -> Any:
             raise DecodingError("it holds no bytes")
         return io.BytesIO(source)
     try:
-        return _NamelessFile(source)
+        return open_regular(source)
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DecodingError(f"cannot read the file ({reason}){_where_it_looked(source)}") from error

@@ -10,6 +10,10 @@ PATH_BYTES_SHOWN = 300
 NAMED_AT_MOST = 5  # videos in a line of text; files and pages list them all
 
 
+class DecodingError(Exception):
+    """A video that cannot be opened, or that its decoder does not come to an end with; the message is the reason."""
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a record comes from: the video's path as the list has it, and the line of that list (from 1)."""

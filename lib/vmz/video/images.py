@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
 from vmz.video.decoding import DecodingError, Source, Video, read_bytes
 from vmz.video.opencv import opencv
 from vmz.video.scaling import Scaler
+from vmz.video.watch import Watch
 
 
-def read_image(source: Source, width: int, height: int) -> np.ndarray:
+def read_image(source: Source, width: int, height: int, watch: Optional[Watch] = None) -> np.ndarray:
     """uint8 RGB (height, width, 3) of an image, resized by area. Orientation tags are ignored, as they are in videos.
 
     Raises DecodingError with the reason for what is no image, or a damaged one.
     """
     content = read_bytes(source)
-    with Video(content) as image:
+    with Video(content, watch) as image:
         if not image.format.endswith("_pipe"):  # png_pipe, jpeg_pipe and so on
             raise DecodingError("it holds a video, not an image; set image_as_input=0")
         frame = next((frame for frame, _ in image.read()), None)

@@ -7,6 +7,7 @@ hold a video's bytes. Databases without the file, the original's among them, are
 from __future__ import annotations
 
 import csv
+import io
 import os
 import sys
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Optional
 
 from vmz import processes
+from vmz.files import open_regular
 from vmz.video.faults import Origin
 
 NAMES = "names.csv"
@@ -54,7 +56,7 @@ def read_names(database: str, sizes: Mapping[str, int]) -> dict[str, Origin]:
     if not os.path.isdir(database) or not path.exists():
         return {}
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        with io.TextIOWrapper(open_regular(path), "utf-8", "surrogateescape", newline="") as stream:
             rows = list(csv.reader(stream))
         found = {key: (int(size), Origin(video, int(line), name)) for key, size, name, line, video in rows[1:]}
         why = _misfit(tuple(rows[0]) if rows else (), {key: size for key, (size, _) in found.items()}, sizes)

@@ -6,7 +6,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +19,11 @@ from vmz.video.arguments import FROM_START_FRAME, VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
 from vmz.video.database import VideoDatabase
 from vmz.video.decoding import Source
-from vmz.video.faults import BadVideo, EndedEarly, printable, shown_path
+from vmz.video.faults import BadVideo, DecodingError, EndedEarly, printable, shown_path
 from vmz.video.opencv import opencv
 from vmz.video.order import ReadingOrder
 from vmz.video.records import Record, RecordError, key_text
+from vmz.video.watch import DecodingThreads, Watch
 
 REMEDY = "leave such videos out with --on_bad_video=skip, or check the list with create_video_db.py --check"
 MAX_PATH_BYTES = 4096
@@ -67,6 +68,15 @@ class _Video:
     ended: Optional[EndedEarly] = None
 
 
+@dataclass
+class _Task:
+    """A record that is being read."""
+
+    future: Future[_Video]
+    index: int
+    watch: Watch
+
+
 class ClipReader:
     """Reads batches in database order, or as ReadingOrder has it, at least one batch ahead.
 
@@ -96,10 +106,10 @@ class ClipReader:
         self._share = f" (shard {args.shard_index} of {args.shard_count})" if args.shard_count > 1 else ""
         self.position = self._next = args.first_position
         self._bad_in_a_row = 0
-        self._pending: deque[Future[_Video]] = deque()
+        self._pending: deque[_Task] = deque()
         self._ahead = max(args.batch_size, args.num_decode_threads)
         self._error: Optional[VmzError] = None
-        self._threads: Optional[ThreadPoolExecutor] = ThreadPoolExecutor(args.num_decode_threads, "vmz-decode")
+        self._threads: Optional[DecodingThreads] = DecodingThreads(args.num_decode_threads)
 
     def __len__(self) -> int:
         """Videos in the database."""
@@ -127,7 +137,7 @@ class ClipReader:
             self._submit()
             if not self._pending:
                 break
-            video = self._pending.popleft().result()
+            video = self._result(self._pending.popleft())
             position += 1
             if video.bad is None:
                 self._bad_in_a_row = 0
@@ -154,8 +164,21 @@ class ClipReader:
         """Keep the threads busy with the next records."""
         assert self._threads is not None
         while len(self._pending) <= self._ahead and (place := self._order.at(self._next)) is not None:
-            self._pending.append(self._threads.submit(self._read, *place, next(self._slots)))
+            watch = Watch(self.args.video_timeout)
+            future = self._threads.submit(self._read, *place, next(self._slots), watch)
+            self._pending.append(_Task(future, place[1], watch))
             self._next += 1
+
+    def _result(self, task: _Task) -> _Video:
+        """What a record gave. A thread whose decoder does not come back from one frame is left to itself."""
+        assert self._threads is not None
+        try:
+            video: _Video = self._threads.result(task.future, task.watch)
+            return video
+        except DecodingError as error:
+            path = self._database[task.index].path if self.args.use_local_file else None
+            bad = BadVideo(reason=str(error), **self._database.name(task.index, path))
+            return _Video(task.index, None, Clips(None), bad)
 
     def _new_slots(self) -> Iterator[Clips]:
         """Places for the clips of one video each, the places of a batch side by side in one array."""
@@ -171,7 +194,7 @@ class ClipReader:
             )
             yield from map(Clips, *batches)
 
-    def _read(self, turn: int, index: int, clips: Clips) -> _Video:
+    def _read(self, turn: int, index: int, clips: Clips, watch: Watch) -> _Video:
         """Runs in a decoding thread."""
         path = None
         try:
@@ -180,7 +203,7 @@ class ClipReader:
             source = _source(record, self.args.use_local_file)
             path = source if isinstance(source, str) else None
             random = np.random.default_rng((self._seed, turn, index))
-            ended = read_clips(source, record.start_frame, self.args, random, clips).ended
+            ended = read_clips(source, record.start_frame, self.args, random, clips, watch).ended
         except (RecordError, ClipError) as error:
             named = self._database.name(index, path)
             return _Video(index, None, clips, BadVideo(reason=printable(str(error)), **named))
@@ -231,7 +254,7 @@ class ClipReader:
     def close(self) -> None:
         """Stop decoding and close the database. Clips already given stay valid."""
         if self._threads is not None:
-            self._threads.shutdown(wait=True, cancel_futures=True)
+            self._threads.close()
             self._threads = None
             self._pending.clear()
             self._database.close()

@@ -6,7 +6,7 @@ import os
 
 _NAMES = """
     264 265 3g2 3gp asf avi divx dv f4v flv h264 h265 hevc ivf m1v m2t m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg
-    mts mxf nut ogm ogv qt rm rmvb ts vob webm wmv y4m
+    mts mxf ogm ogv qt rm rmvb ts vob webm wmv y4m
 """
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
 

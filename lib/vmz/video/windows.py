@@ -12,11 +12,12 @@ import numpy as np
 
 from vmz.video import sampling
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.clips import ClipError, orientation_of
+from vmz.video.clips import ClipError, check_size, orientation_of
 from vmz.video.decoding import DecodingError, Source, Video
 from vmz.video.orientation import UPRIGHT
 from vmz.video.scaling import Scaler, normalise
 from vmz.video.shown_times import ShownTimes
+from vmz.video.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,14 @@ class WindowReader:
     def __init__(self, source: Source, args: VideoInputArgs, stride: Fraction) -> None:
         args.check()
         self._source, self._args, self._stride = source, args, stride
+        self.watch = Watch(args.video_timeout)
         self.frames, self.seconds = 0, 0.0
         self.ended_by: Optional[str] = None
         self.rotation = self.times_mended = 0
 
     def __iter__(self) -> Iterator[Window]:
         try:
-            with Video(self._source) as video:
+            with Video(self._source, self.watch) as video:
                 yield from self._read(video)
                 self.ended_by = video.ending.reason if video.ending else None
                 self.rotation = video.rotation
@@ -73,10 +75,9 @@ class WindowReader:
 
     def _read(self, video: Video) -> Iterator[Window]:
         args = self._args
-        orientation = orientation_of(self._source) if args.autorotate else UPRIGHT
+        orientation = orientation_of(self._source, self.watch) if args.autorotate else UPRIGHT
         size = sampling.output_size(args, *orientation.size(video.width, video.height), args.short_edge)
-        if min(size) < args.crop_size:
-            raise ClipError(f"its frames become {size[0]}x{size[1]}, smaller than crop_size={args.crop_size}")
+        check_size(size, args)
         scaler = Scaler(*orientation.size(*size))
         crops = sampling.crop_offsets(*size, args.crop_size, args.crop_per_clip)
         last = (args.length_rgb - 1) * args.sampling_rate_rgb

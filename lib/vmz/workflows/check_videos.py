@@ -13,6 +13,7 @@ from vmz.files import atomic_write
 from vmz.progress import progress
 from vmz.video.decoding import DecodingError, Video
 from vmz.video.faults import bounded, counted
+from vmz.video.watch import Watch, watched
 
 COLUMNS = ("org_video", "status", "frames", "width", "height", "remark")
 
@@ -38,33 +39,37 @@ class VideoCheck:
 def check_video(path: str, min_frames: int) -> VideoCheck:
     """Decode a whole video, as the reader does."""
     try:
-        with Video(path) as video:
-            count = 0
-            last = None
-            backwards = 0
-            for _, timestamp in video.read():
-                count += 1
-                backwards += last is not None and timestamp is not None and timestamp <= last
-                last = timestamp
-            remarks = []
-            ended_by = video.ending.reason if video.ending else ""
-            if ended_by:
-                remarks.append(f"decoding ended early: {ended_by}")
-            if video.rotation:
-                remarks.append(f"its metadata turn it by {video.rotation} degrees, the reader does not")
-            if video.frames and video.frames != count:
-                remarks.append(f"states {video.frames} frames")
-            if not video.has_times:
-                remarks.append("states no duration or number of frames: its start frames are counted, not sought")
-            if backwards:
-                remarks.append(f"{backwards} timestamps do not advance")
-            status = "bad" if not count else "short" if count < min_frames else "odd" if remarks else "good"
-            if not count and not remarks:
-                remarks.append("no frame can be decoded")
-            size = video.width, video.height
-            return VideoCheck(path, status, count, *size, "; ".join(remarks), ended_by, video.rotation)
+        return watched(lambda watch: _check(path, min_frames, watch))
     except DecodingError as error:
         return VideoCheck(path, "bad", remark=str(error))
+
+
+def _check(path: str, min_frames: int, watch: Watch) -> VideoCheck:
+    with Video(path, watch) as video:
+        count = 0
+        last = None
+        backwards = 0
+        for _, timestamp in video.read():
+            count += 1
+            backwards += last is not None and timestamp is not None and timestamp <= last
+            last = timestamp
+        remarks = []
+        ended_by = video.ending.reason if video.ending else ""
+        if ended_by:
+            remarks.append(f"decoding ended early: {ended_by}")
+        if video.rotation:
+            remarks.append(f"its metadata turn it by {video.rotation} degrees, the reader does not")
+        if video.frames and video.frames != count:
+            remarks.append(f"states {video.frames} frames")
+        if not video.has_times:
+            remarks.append("states no duration or number of frames: its start frames are counted, not sought")
+        if backwards:
+            remarks.append(f"{backwards} timestamps do not advance")
+        status = "bad" if not count else "short" if count < min_frames else "odd" if remarks else "good"
+        if not count and not remarks:
+            remarks.append("no frame can be decoded")
+        size = video.width, video.height
+        return VideoCheck(path, status, count, *size, "; ".join(remarks), ended_by, video.rotation)
 
 
 def check_videos(paths: Sequence[str], min_frames: int, threads: int) -> list[VideoCheck]:

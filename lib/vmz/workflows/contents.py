@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
+from vmz.files import open_regular
 from vmz.progress import progress
 from vmz.video.database import VideoDatabase
 from vmz.video.records import RecordError, key_text
@@ -120,7 +121,7 @@ def labels_of(database: VideoDatabase, record: Held) -> tuple[int, ...]:
 
 def file_content(path: str) -> tuple[int, bytes]:
     """What tells a file's content from another's: its length, and a hash of both its ends. Raises OSError."""
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
         start = stream.read(END_BYTES)
         length = stream.seek(0, os.SEEK_END)
         stream.seek(max(0, length - END_BYTES))

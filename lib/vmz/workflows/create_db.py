@@ -11,7 +11,7 @@ from typing import Optional, Union
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
-from vmz.files import atomic_write
+from vmz.files import atomic_write, open_regular
 from vmz.progress import progress
 from vmz.video.database import DatabaseWriter
 from vmz.video.faults import Origin
@@ -130,7 +130,7 @@ def _read(path: str) -> bytes:
     try:
         if os.path.getsize(path) > MAX_RECORD_BYTES:
             raise VmzError(f"{path} is larger than 2 GB, too large for a record; store paths with --use_list=1")
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             return stream.read()
     except OSError as error:
         raise VmzError(f"cannot read {path}: {error.strerror}") from error

@@ -10,15 +10,17 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from statistics import median
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from vmz import zoo
 from vmz.video.database import VideoDatabase
-from vmz.video.decoding import DecodingError, Video
+from vmz.video.decoding import DecodingError, Source, Video
 from vmz.video.faults import bounded, record_name
 from vmz.video.reader import check_holds
 from vmz.video.records import RecordError
+from vmz.video.watch import Watch, watched
 from vmz.workflows.check_videos import rotation_line
 from vmz.workflows.contents import Held, ListAccount, against_list, duplicates, held, labels_of
 from vmz.workflows.create_db import classes_file
@@ -141,6 +143,22 @@ def print_warnings(report: DataReport) -> None:
         print(f"warning: {line}", file=sys.stderr)
 
 
+class _Stated(NamedTuple):
+    """What a video's container states; its first frame carries the rotation."""
+
+    width: int
+    height: int
+    rate: float
+    frames: int
+    rotation: int
+
+
+def _first_frame(source: Source, watch: Watch) -> _Stated:
+    with Video(source, watch) as video:
+        next(video.read(), None)
+        return _Stated(video.width, video.height, video.rate, video.frames, video.rotation)
+
+
 def _statistics(database: VideoDatabase, records: Sequence[Held], sampled: int) -> dict[str, Any]:
     """Frame rates, short sides and lengths, by what the containers state."""
     step = max(1.0, len(records) / sampled)
@@ -150,15 +168,14 @@ def _statistics(database: VideoDatabase, records: Sequence[Held], sampled: int) 
     lengths, rotated, unreadable = [], [], 0
     for record in chosen:
         try:
-            with Video(record.path if record.path is not None else database[record.index].video) as video:
-                sides[str(min(video.width, video.height))] += 1
-                rates[f"{video.rate:.4g}" if video.rate else "unknown"] += 1
-                if video.frames and video.rate:
-                    lengths.append(video.frames / video.rate)
-                next(video.read(), None)  # the first frame carries the rotation
-                if video.rotation:
-                    path = record.path
-                    rotated.append(f"{database.describe(record.key, path)}: {video.rotation} degrees")
+            source = record.path if record.path is not None else database[record.index].video
+            video = watched(partial(_first_frame, source))
+            sides[str(min(video.width, video.height))] += 1
+            rates[f"{video.rate:.4g}" if video.rate else "unknown"] += 1
+            if video.frames and video.rate:
+                lengths.append(video.frames / video.rate)
+            if video.rotation:
+                rotated.append(f"{database.describe(record.key, record.path)}: {video.rotation} degrees")
         except (DecodingError, RecordError):
             unreadable += 1
     return {

@@ -11,7 +11,6 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +34,7 @@ from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError
 from vmz.video.decoding import DecodingError, Video
 from vmz.video.faults import EndedEarly, printable
+from vmz.video.watch import DecodingThreads, Watch, watched
 from vmz.video.windows import Window, WindowReader
 from vmz.workflows import distributed
 from vmz.workflows.evaluate import check_fits, load_weights
@@ -169,8 +169,7 @@ class _Run:
     def _seconds(self, path: str) -> float:
         """How long a video says it is. Opening all of them first finds those that cannot be, before hours of work."""
         try:
-            with Video(path) as video:
-                return video.seconds
+            return watched(lambda watch: _stated_seconds(path, watch), self._options.video_timeout)
         except DecodingError as error:
             if self._options.on_bad_video == "stop":
                 raise VmzError(f"{path}: {error}; leave such videos out with --on_bad_video=skip") from error
@@ -256,11 +255,22 @@ def _ahead(reader: WindowReader, size: int) -> Iterator[list[Window]]:
     def take() -> list[Window]:
         return [window for _, window in zip(range(size), windows)]
 
-    with ThreadPoolExecutor(1, "vmz-decode") as thread:
+    thread = DecodingThreads(1)
+    try:
         coming = thread.submit(take)
-        while batch := coming.result():
+        while batch := thread.result(coming, reader.watch):
+            reader.watch.advance()  # while the net ran nothing was decoded
             coming = thread.submit(take)
             yield batch
+    except DecodingError as error:
+        raise ClipError(str(error)) from error
+    finally:
+        thread.close()
+
+
+def _stated_seconds(path: str, watch: Watch) -> float:
+    with Video(path, watch) as video:
+        return video.seconds
 
 
 def _feature_names(options: argparse.Namespace) -> list[str]:

@@ -15,6 +15,7 @@ from vmz.checkpoints.files import DB_TYPES
 from vmz.engines.registry import ENGINES, default_engine
 from vmz.engines.schedule import POLICIES
 from vmz.engines.trainer import PRECISIONS
+from vmz.video.watch import VIDEO_TIMEOUT
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,11 @@ READER_FLAGS = {
         "stop",
         "a video that cannot be decoded: stop with an error, or skip it, out of the counts",
         ("stop", "skip"),
+    ),
+    "video_timeout": Flag(
+        not_negative,
+        VIDEO_TIMEOUT,
+        "seconds that a video may go without a new frame before it counts as one that cannot be decoded; 0: any",
     ),
     "max_frames": Flag(not_negative, 0, "frames read of a video at most; 0: all of them, 10000: as the original"),
     "autorotate": Flag(switch, 0, "1: turn frames as the video's metadata ask, as players do; the original does not"),

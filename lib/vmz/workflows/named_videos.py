@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from vmz.errors import UsageError
+from vmz.files import NOT_REGULAR
 from vmz.video.suffixes import is_video_name
 from vmz.workflows import distributed
 from vmz.workflows.video_lists import read_paths
@@ -37,6 +38,8 @@ def _meant(name: str) -> list[str]:
             return _listed(literal) if literal.lower().endswith(LIST_SUFFIXES) else [literal]
         if os.path.isdir(literal):
             return _in_folder(literal)
+        if os.path.exists(literal):
+            raise UsageError(f"cannot read --videos={name}: {NOT_REGULAR}")
     pattern = os.path.expanduser(name)
     paths = _matching(_existing_part_literal(pattern)) or _matching(pattern.replace("[", "[[]"))
     if not paths:
@@ -95,8 +98,9 @@ def _listed(path: str) -> list[str]:
     found = read_paths(path)
     missing = [video for video in found if not os.path.isfile(video)]
     if missing:
+        there = os.path.exists(missing[0])
+        why = NOT_REGULAR if there else f"paths are relative to the working directory {os.getcwd()}"
         raise UsageError(
-            f"{len(missing)} of the {len(found)} videos of the list {path} cannot be found: first {missing[0]}; paths "
-            f"are relative to the working directory {os.getcwd()}"
+            f"{len(missing)} of the {len(found)} videos of the list {path} cannot be found: first {missing[0]}; {why}"
         )
     return found

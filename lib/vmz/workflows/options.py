@@ -14,6 +14,7 @@ from vmz.cores import use_threads
 from vmz.errors import UsageError
 from vmz.models.config import ModelConfig
 from vmz.video.arguments import FLOW_CHANNELS
+from vmz.video.watch import VIDEO_TIMEOUT
 from vmz.workflows import distributed
 from vmz.workflows.command import Parser
 from vmz.workflows.flags import (
@@ -31,8 +32,12 @@ from vmz.workflows.flags import (
 )
 from vmz.workflows.settings import TESTING, TRAINING, Resolution, Use, resolve
 
-# Arguments of VideoInput that the original has not: written only where they are not 0, for its nets have no such ones.
-BEYOND_THE_ORIGINAL = ("max_frames", "autorotate", "original_start_faults", "image_as_input")
+# Arguments of VideoInput that the original has not, with the operator's defaults: its nets have no such ones, so that
+# they are written only where they are others.
+BEYOND_THE_ORIGINAL = {
+    **dict.fromkeys(("max_frames", "autorotate", "original_start_faults", "image_as_input"), 0),
+    "video_timeout": VIDEO_TIMEOUT,
+}
 
 
 def add_flags(
@@ -199,7 +204,11 @@ def video_input_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "do_multi_label": getattr(options, "multi_label", 0),
         "num_of_class": options.num_labels,
         "use_local_file": options.use_local_file,
-        **{name: value for name in BEYOND_THE_ORIGINAL if (value := getattr(options, name, 0))},
+        **{
+            name: value
+            for name, default in BEYOND_THE_ORIGINAL.items()
+            if (value := getattr(options, name, default)) != default
+        },
     }
 
 

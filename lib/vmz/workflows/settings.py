@@ -23,7 +23,9 @@ COMMAND_LINE, ZOO, CHECKPOINT, PUBLISHED_FILE, BLOBS, DEFAULT = SOURCES = (
 )  # fmt: skip
 
 # What belongs to a machine or to the data at hand, not to a network or its test.
-_MACHINE = {"use_cudnn", "test_data", "batch_size", "num_decode_threads", "use_local_file", "on_bad_video"}
+_MACHINE = {
+    "use_cudnn", "test_data", "batch_size", "num_decode_threads", "video_timeout", "use_local_file", "on_bad_video",
+}  # fmt: skip
 VIEWS = {"clip_per_video", "crop_per_clip", "aggregation"}
 _COSTS = {"batch_size", "crop_per_inference"}  # of a published model: what its size asks for; no score depends on them
 NETWORK = set(MODEL_FLAGS) - _MACHINE

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from vmz.errors import UsageError
-from vmz.files import read_text
+from vmz.files import NOT_REGULAR, read_text
 from vmz.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.video.suffixes import is_video_name
 from vmz.workflows.class_numbers import Labels, number_classes
@@ -119,6 +119,8 @@ def check_files(videos: VideoList) -> None:
     first = missing[0]
     if os.path.isdir(first.video):
         why = "which is a folder; a list names video files, folders of frames are not read"
+    elif os.path.exists(first.video):
+        why = NOT_REGULAR
     else:
         beside = os.path.join(os.path.dirname(os.path.abspath(videos.path)), first.video)
         why = f"paths are relative to the working directory {os.getcwd()}"

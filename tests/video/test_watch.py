@@ -1,0 +1,68 @@
+import threading
+import time
+
+import pytest
+
+from vmz.video.faults import DecodingError
+from vmz.video.watch import DecodingThreads, Watch, watched
+
+
+def test_a_watch_counts_from_the_last_progress():
+    watch = Watch(0.2)
+    assert not watch.is_over()  # it has not begun
+    watch.begin()
+    watch.reached(100)
+    assert not watch.is_over()
+    time.sleep(0.3)
+    assert watch.is_over() and not watch.is_over(grace=5)
+    watch.reached(100)  # it had been before
+    assert watch.is_over()
+    watch.reached(101)
+    assert not watch.is_over()
+    endless = Watch(0)
+    endless.begin()
+    time.sleep(0.01)
+    assert not endless.is_over()
+    assert Watch(90).reason.startswith("it gave no new frame for 90 seconds")
+
+
+def test_what_does_not_come_back_is_left_behind():
+    gate = threading.Event()
+
+    def stuck(watch):
+        watch.begin()
+        gate.wait()
+
+    begun = time.monotonic()
+    with pytest.raises(DecodingError, match=r"it gave no new frame for 0\.5 seconds"):
+        watched(stuck, 0.5)
+    assert time.monotonic() - begun < 10
+    gate.set()
+
+
+def test_watched_gives_results_and_errors():
+    assert watched(lambda watch: watch.timeout, 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        watched(lambda watch: 1 // 0)
+
+
+def test_threads_work_in_order_and_one_that_is_stuck_is_replaced():
+    gate, watch = threading.Event(), Watch(0.1)
+
+    def stuck():
+        watch.begin()
+        gate.wait()
+
+    threads = DecodingThreads(1)
+    first, others = threads.submit(stuck), [threads.submit(pow, number, 2) for number in range(5)]
+    with pytest.raises(DecodingError):
+        threads.result(first, watch)
+    assert [threads.result(other, Watch(5)) for other in others] == [0, 1, 4, 9, 16]
+    waiting = threading.Event()
+    last = threads.submit(waiting.wait, 0.2)
+    dropped = threads.submit(pow, 2, 2)
+    while not last.running():
+        time.sleep(0.01)
+    threads.close()  # waits for what has begun
+    assert last.done() and dropped.cancelled()
+    gate.set()
