@@ -168,6 +168,8 @@ def _about(chance: random.Random) -> Any:
 
 def mdls(seed: int, number: int) -> bytes:
     """Predictor exports in a minidb."""
+    from google.protobuf.message import DecodeError
+
     from vmz.checkpoints.mdl import META_NET_DEF, _records
     from vmz.netdef.protos import BlobChunk, MetaNetDef, NetDef
 
@@ -198,7 +200,10 @@ def mdls(seed: int, number: int) -> bytes:
         elif way == 3:
             items[at] = (chance.choice((*ODD_TEXTS[1:], META_NET_DEF)).encode("utf-8", "replace").decode(), value)
         elif key != META_NET_DEF:
-            blob = BlobChunk.FromString(value)
+            try:
+                blob = BlobChunk.FromString(value)
+            except DecodeError:  # changed before
+                continue
             tensor = blob.tensor
             odd = max(-(2**63), min(2**63 - 1, chance.choice(ODD_INTEGERS)))
             if way == 4:

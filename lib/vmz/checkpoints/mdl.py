@@ -14,9 +14,11 @@ from typing import Any, Optional, Union
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from vmz.checkpoints.about import read_about
 from vmz.checkpoints.minidb import records, write_minidb
 from vmz.checkpoints.tensors import SEPARATOR, TENSOR, Assembly, serialise
 from vmz.errors import VmzError
+from vmz.text import cut, printable, quoted
 from vmz.netdef.builder import make_argument
 from vmz.netdef.protos import BlobChunk, MetaNetDef, NetDef, OperatorDef
 from vmz.netdef.pruning import prune
@@ -43,12 +45,12 @@ def load_mdl(path: Union[str, Path]) -> dict[str, np.ndarray]:
     for key, value in content:
         _add(path, assembly, key, value)
     listed = [name for blobs in meta.blobs if blobs.key.startswith(PARAMETERS) for name in blobs.value]
-    incomplete = set(assembly.incomplete())
+    incomplete = dict.fromkeys(assembly.incomplete())
     missing = [name for name in listed if name not in assembly.arrays or name in incomplete] or list(incomplete)
     if missing:
         raise VmzError(
             f"{path} is cut short: it lacks {len(missing)} of the {len(listed)} blobs that it should hold, first "
-            f"{missing[0]}; copy it again, or use an earlier checkpoint"
+            f"{cut(printable(missing[0]))}; copy it again, or use an earlier checkpoint"
         )
     found: dict[str, np.ndarray] = {}
     for name in [*listed, *assembly.arrays]:
@@ -61,7 +63,7 @@ def load_mdl_about(path: Union[str, Path]) -> dict[str, Any]:
     meta, _ = _open(Path(path))
     for entry in meta.applicationSpecificInfo:
         if entry.key == ABOUT:
-            return dict(json.loads(entry.value))
+            return read_about(Path(path), entry.value)
     return {}
 
 
@@ -130,10 +132,10 @@ def _add(path: Path, assembly: Assembly, key: str, value: bytes) -> None:
     try:
         blob = BlobChunk.FromString(value)
         if blob.type != TENSOR:
-            raise VmzError(f"it is a {blob.type or 'nothing'}, but blobs are arrays of numbers")
+            raise VmzError(f"it is a {cut(printable(blob.type)) or 'nothing'}, but blobs are arrays of numbers")
         assembly.add(key.partition(SEPARATOR)[0], blob.tensor)
     except (DecodeError, VmzError) as error:
-        raise VmzError(f"{path}: record {key} is damaged, or none that VMZ knows: {error}") from error
+        raise VmzError(f"{path}: record {cut(printable(key))} is damaged, or none that VMZ knows: {error}") from error
 
 
 def _open(path: Path) -> tuple[Any, Iterator[tuple[str, bytes]]]:
@@ -144,10 +146,10 @@ def _open(path: Path) -> tuple[Any, Iterator[tuple[str, bytes]]]:
         blob = BlobChunk.FromString(value)
         meta = MetaNetDef.FromString(blob.content)
     except DecodeError as error:
-        raise VmzError(f"{path} is damaged: its first record, {key!r}, cannot be read") from error
+        raise VmzError(f"{path} is damaged: its first record, {quoted(key)}, cannot be read") from error
     if key.partition(SEPARATOR)[0] != META_NET_DEF or not any(blobs.key.startswith(PARAMETERS) for blobs in meta.blobs):
         raise VmzError(
             f"{path} is a minidb, but no checkpoint: the first record of a predictor export is {META_NET_DEF}, here it "
-            f"is {key!r}"
+            f"is {quoted(key)}"
         )
     return meta, content
