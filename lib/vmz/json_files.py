@@ -17,7 +17,7 @@ from typing import Any, Optional
 
 from vmz.errors import UsageError, VmzError
 from vmz.files import read_text
-from vmz.text import quoted
+from vmz.text import cut, printable, quoted
 
 DEEPEST = 100  # objects and lists inside one another
 LONGEST_INTEGER = 20  # digits: 64 bits
@@ -73,32 +73,32 @@ def parse_json(
     return value
 
 
-def misfit(value: Any, form: Any, at: str = "it") -> Optional[str]:
+def misfit(value: Any, form: Any, at: str = "") -> Optional[str]:
     """What of `value` is not of the form, in words; None where all is."""
     if form is object:
         return None
     if isinstance(form, tuple):
         found = [misfit(value, one, at) for one in form]
-        return None if None in found else f"{at} is {quoted(value)}, not {_words(form)}"
+        return None if None in found else f"{at or 'it'} is {quoted(value)}, not {_words(form)}"
     if isinstance(form, list):
         if not isinstance(value, list):
-            return f"{at} is {quoted(value)}, not a list"
+            return f"{at or 'it'} is {quoted(value)}, not a list"
         return _first(misfit(entry, form[0], f"{at}[{place}]") for place, entry in enumerate(value))
     if isinstance(form, Each):
         if not isinstance(value, dict):
-            return f"{at} is {quoted(value)}, not an object"
-        return _first(misfit(entry, form.form, f"{at}[{quoted(name)}]") for name, entry in value.items())
+            return f"{at or 'it'} is {quoted(value)}, not an object"
+        return _first(misfit(entry, form.form, f"{at}.{cut(printable(name), 50)}".lstrip(".")) for name, entry in value.items())
     if isinstance(form, Mapping):
         if not isinstance(value, dict):
-            return f"{at} is {quoted(value)}, not an object"
+            return f"{at or 'it'} is {quoted(value)}, not an object"
         lacking = next((name for name in form if not name.endswith("?") and name not in value), None)
         if lacking is not None:
-            return f"{at} has no {lacking!r}"
+            return f"{at or 'it'} has no {lacking!r}"
         wanted = {name.rstrip("?"): one for name, one in form.items()}
-        return _first(misfit(value[name], one, f"{at}[{name!r}]") for name, one in wanted.items() if name in value)
+        return _first(misfit(value[name], one, f"{at}.{name}".lstrip(".")) for name, one in wanted.items() if name in value)
     if _is(value, form):
         return None
-    return f"{at} is {quoted(value)}, not {_words(form)}"
+    return f"{at or 'it'} is {quoted(value)}, not {_words(form)}"
 
 
 def _is(value: Any, form: Any) -> bool:

@@ -287,7 +287,7 @@ def _odd_arrays(arrays: dict[str, np.ndarray], chance: random.Random) -> dict[st
         elif way == 6 and array.dtype.kind == "U":
             arrays[name] = np.full(array.shape, chance.choice(ODD_TEXTS).replace("\ud800", "s"))
         elif way == 7:
-            arrays[name] = array[::-1]
+            arrays[name] = array[::-1] if array.ndim else array
         else:
             arrays["softmax" if chance.random() < 0.5 else "prob"] = array
     return arrays

@@ -17,7 +17,7 @@ _HISTORY = {
     "faults?": Each(Each(Each(_FAULT))),
 }
 _FORM = {
-    "labels?": ([str], None),
+    "labels?": object,  # of a stranger they may be anything: they are used where they are names
     "protocol?": (dict, None),
     "metrics?": (dict, None),
     "run?": {
