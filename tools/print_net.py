@@ -12,6 +12,7 @@ from typing import Any
 import _find_vmz  # noqa: F401
 
 from vmz.errors import UsageError
+from vmz.json_files import parse_json, read_json
 from vmz.models.registry import TEST_NET_NAME, build
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.describe import model_from_golden, model_to_json, table
@@ -46,12 +47,11 @@ def main(argv: Sequence[str]) -> int:
 
 def read_configs(path: str) -> list[dict[str, Any]]:
     """The configurations of a JSON file, one or a list of them. Raises UsageError naming the file."""
-    try:
-        found = json.loads(sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"--config={path}: {error.strerror}; give a JSON file") from error
-    except ValueError as error:
-        raise UsageError(f"--config={path} is not JSON ({error})") from error
+    what = f"--config={path}"
+    if path == "-":
+        found = parse_json(sys.stdin.read(), what)
+    else:
+        found = read_json(Path(path), what)
     configs = found if isinstance(found, list) else [found]
     for number, config in enumerate(configs):
         if not isinstance(config, dict) or "build_args" not in config:

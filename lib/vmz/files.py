@@ -7,11 +7,16 @@ import errno
 import json
 import math
 import os
+import re
+import secrets
+import shutil
+import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Union
+from typing import IO, Any, Callable, Optional, Union
 
 from vmz.errors import UsageError, VmzError
 
@@ -19,10 +24,36 @@ UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 
+_CLOSED_IN_CHILDREN = getattr(os, "O_CLOEXEC", 0)
+
+
+def open_input(path: Union[str, Path], name: str, pipes: bool = False) -> IO[bytes]:
+    """A file to read; `name` is what messages call it. Never waits: a pipe, a device or a socket is no file to read.
+
+    pipes: one may be read all the same, as `<(command)` is. Raises UsageError.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _CLOSED_IN_CHILDREN)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {name}: {getattr(error, 'strerror', error)}") from error
+    kind = os.fstat(descriptor).st_mode
+    if pipes and stat.S_ISFIFO(kind):
+        os.set_blocking(descriptor, True)
+    elif not stat.S_ISREG(kind):
+        os.close(descriptor)
+        what = next((text for test, text in _KINDS if test(kind)), "a special file")
+        raise UsageError(f"cannot read {name}: it is {what}, not a file")
+    return open(descriptor, "rb")
+
+
+_KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"))
+
+
 def read_text(path: Path, name: str) -> str:
     """A user's text, UTF-8 or, with a byte order mark, UTF-16. UsageError, about `name`, where it cannot be read."""
     try:
-        content = path.read_bytes()
+        with open_input(path, name, pipes=True) as stream:
+            content = stream.read()
         return content.decode("utf-16" if content.startswith(UTF16_MARKS) else "utf-8-sig")
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror}") from error
@@ -30,32 +61,138 @@ def read_text(path: Path, name: str) -> str:
         raise UsageError(f"{name} is not text: {error}") from error
 
 
+class OutputKind:
+    """What a path to write to is. through: a device or a pipe, which is written to and never replaced."""
+
+    def __init__(self, path: Union[str, Path]) -> None:
+        """Raises UsageError for what cannot be written to at all: a folder, a socket, links in a circle."""
+        self.path = Path(os.path.realpath(path))  # a link is followed: its target is what is written
+        self.descriptor = _own_descriptor(Path(path))
+        self.through = self.descriptor is not None
+        self.mode: Optional[int] = None
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            if Path(path).name and not str(path).endswith("/"):
+                return
+            raise UsageError(f"cannot write {path}: it is the name of a folder; give the name of a file") from None
+        except OSError as error:
+            raise UsageError(f"cannot write {path}: {error.strerror}; give the name of a file") from error
+        except ValueError as error:
+            raise UsageError(f"cannot write {path!r}: {error}; give the name of a file") from error
+        if stat.S_ISDIR(status.st_mode) or stat.S_ISSOCK(status.st_mode):
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "a socket"
+            raise UsageError(f"cannot write {path}: it is {what}; give the name of a file")
+        self.mode = stat.S_IMODE(status.st_mode)
+        self.through = self.through or not stat.S_ISREG(status.st_mode)
+
+
+def _own_descriptor(path: Path) -> Optional[int]:
+    """The number of the open file of this process that /dev/stdout, /dev/fd/N and the like stand for."""
+    for _ in range(40):  # as many links as the system follows
+        found = re.fullmatch(rf"/proc/(?:self|thread-self|{os.getpid()})(?:/task/\d+)?/fd/(\d+)", str(_in_place(path)))
+        if found:
+            return int(found[1])
+        if not path.is_symlink():
+            return None
+        path = path.parent / os.readlink(path)
+    return None
+
+
+def _in_place(path: Path) -> Path:
+    """The path with its folder's links followed, but not its own."""
+    return Path(os.path.realpath(path.parent)) / path.name
+
+
 @contextmanager
 def atomic_write(path: Union[str, Path], mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; on success fsync and rename it there, on failure remove it.
 
-    `mode` is "w" or "wb". Raises VmzError when the folder cannot be written.
+    A link is followed: its target is written, and the link stays. A file keeps its permissions. A device or a pipe is
+    never replaced: it gets the whole content at the end, so that nothing half-made goes there either. `mode` is "w",
+    "wb" or "w+b". Raises UsageError for a folder or a socket, VmzError when the folder cannot be written.
     """
-    path = Path(path)
+    kind = OutputKind(path)
+    with _through(path, kind, mode) if kind.through else _beside(path, kind, mode) as stream:
+        yield stream
+
+
+@contextmanager
+def _beside(path: Union[str, Path], kind: OutputKind, mode: str) -> Iterator[IO[Any]]:
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, name = temporary_beside(kind.path)
     except OSError as error:
         raise VmzError(f"cannot write {path}: {error.strerror}; choose a folder that exists and is writable") from error
     try:
-        with os.fdopen(descriptor, mode, encoding=None if "b" in mode else "utf-8") as stream:
+        with os.fdopen(descriptor, mode, encoding=_encoding(mode)) as stream:
             yield stream
             stream.flush()
+            if kind.mode is not None:
+                os.fchmod(stream.fileno(), kind.mode)
             os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp makes the file private
-        os.replace(name, path)
+        os.replace(name, kind.path)
     except BaseException as error:
         if os.path.exists(name):
             os.unlink(name)
         if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
             raise VmzError(f"cannot write {path}: {error.strerror}; what was there before is as it was") from error
         raise
+
+
+@contextmanager
+def _through(path: Union[str, Path], kind: OutputKind, mode: str) -> Iterator[IO[Any]]:
+    with tempfile.TemporaryFile(mode if "+" in mode else f"{mode}+", encoding=_encoding(mode)) as stream:
+        yield stream
+        stream.flush()
+        os.lseek(stream.fileno(), 0, os.SEEK_SET)
+        for printed in (sys.stdout, sys.stderr):
+            printed.flush()  # what was printed before comes before
+        try:
+            own = os.dup(kind.descriptor) if kind.descriptor is not None else os.open(path, os.O_WRONLY | os.O_NOCTTY)
+            with open(own, "wb") as output, open(stream.fileno(), "rb", closefd=False) as whole:
+                shutil.copyfileobj(whole, output)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise VmzError(f"cannot write {path}: {error.strerror}") from error
+
+
+def temporary_beside(path: Path) -> tuple[int, str]:
+    """(descriptor, name) of a new file for reading and writing in the folder of `path`, with a hidden name.
+
+    It has the permissions that open() gives a file, by the process's umask, which is not touched. Raises OSError.
+    """
+    return _named_beside(path, lambda name: os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOSED_IN_CHILDREN, 0o666))
+
+
+def temporary_folder_beside(path: Path) -> str:
+    """The same for a folder: its name."""
+    return _named_beside(path, lambda name: os.mkdir(name, 0o777))[1]
+
+
+def _named_beside(path: Path, make: Callable[[str], Any]) -> tuple[Any, str]:
+    start = f".{os.fsencode(path.name)[:200].decode('utf-8', 'ignore')}."
+    while True:
+        name = os.path.join(os.path.abspath(path.parent), start + secrets.token_hex(4))
+        try:
+            return make(name), name
+        except FileExistsError:
+            continue
+
+
+def _encoding(mode: str) -> Optional[str]:
+    return None if "b" in mode else "utf-8"
+
+
+def check_output(path: Union[str, Path], what: str) -> None:
+    """Raise UsageError, before the work, where `path` could not be written after it. what: the flag, as --output."""
+    try:
+        kind = OutputKind(path)
+    except UsageError as error:
+        raise UsageError(f"{what}={path}: {str(error).partition(': ')[2]}") from error
+    folder = kind.path.parent
+    if not kind.through and not folder.is_dir():
+        raise UsageError(f"{what}={path}: there is no folder {folder}; make it, or choose another")
 
 
 def write_json(path: Union[str, Path], value: Any) -> None:

@@ -79,7 +79,7 @@ def test_other_files(tmp_path: Path, content: bytes, says: str) -> None:
 def test_no_such_file_and_what_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"none\.mdl: No such file"):
         read_minidb(tmp_path / "none.mdl")
-    with pytest.raises(UsageError, match="Is a directory"):
+    with pytest.raises(UsageError, match="it is a folder"):
         read_minidb(tmp_path)
     with pytest.raises(VmzError, match="record ''"):
         write_minidb(tmp_path / "a.mdl", [("", b"x")])

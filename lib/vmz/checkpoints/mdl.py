@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from vmz.checkpoints.about import read_about
 from vmz.checkpoints.minidb import records, write_minidb
 from vmz.checkpoints.tensors import SEPARATOR, TENSOR, Assembly, serialise
 from vmz.errors import VmzError
+from vmz.text import cut, printable, quoted
 from vmz.netdef.builder import make_argument
 from vmz.netdef.protos import BlobChunk, MetaNetDef, NetDef, OperatorDef
 from vmz.netdef.pruning import prune
@@ -38,17 +41,17 @@ def load_mdl(path: Union[str, Path]) -> dict[str, np.ndarray]:
     VmzError when it is no such file, or any part of it is missing or damaged.
     """
     path = Path(path)
-    meta, content = _open(path)
+    head, content = _open(path)
     assembly = Assembly(limit=path.stat().st_size)
     for key, value in content:
         _add(path, assembly, key, value)
-    listed = [name for blobs in meta.blobs if blobs.key.startswith(PARAMETERS) for name in blobs.value]
-    incomplete = set(assembly.incomplete())
+    listed = head.parameters
+    incomplete = dict.fromkeys(assembly.incomplete())
     missing = [name for name in listed if name not in assembly.arrays or name in incomplete] or list(incomplete)
     if missing:
         raise VmzError(
             f"{path} is cut short: it lacks {len(missing)} of the {len(listed)} blobs that it should hold, first "
-            f"{missing[0]}; copy it again, or use an earlier checkpoint"
+            f"{cut(printable(missing[0]))}; copy it again, or use an earlier checkpoint"
         )
     found: dict[str, np.ndarray] = {}
     for name in [*listed, *assembly.arrays]:
@@ -58,11 +61,8 @@ def load_mdl(path: Union[str, Path]) -> dict[str, np.ndarray]:
 
 def load_mdl_about(path: Union[str, Path]) -> dict[str, Any]:
     """What `save_mdl` was given as `about`, {} in a file without. Raises as `load_mdl` does, of its first record."""
-    meta, _ = _open(Path(path))
-    for entry in meta.applicationSpecificInfo:
-        if entry.key == ABOUT:
-            return dict(json.loads(entry.value))
-    return {}
+    head, _ = _open(Path(path))
+    return {} if head.about is None else read_about(Path(path), head.about)
 
 
 def save_mdl(
@@ -126,28 +126,51 @@ def _zeros(names: list[str], shapes: Mapping[str, Sequence[int]]) -> Any:
     return net
 
 
+@dataclass(frozen=True)
+class _Head:
+    """What the first record says: the names of all blobs, and what it says about itself."""
+
+    parameters: list[str]
+    about: Optional[str]
+
+
+def _head(meta: Any) -> Optional[_Head]:
+    """None where it names no parameters. In a damaged file what should be text may be bytes, or fail to be text."""
+    named = [(_text(blobs.key), list(map(_text, blobs.value))) for blobs in meta.blobs]
+    entries = [(_text(entry.key), _text(entry.value)) for entry in meta.applicationSpecificInfo]
+    if not any(key.startswith(PARAMETERS) for key, _ in named):
+        return None
+    parameters = [name for key, names in named if key.startswith(PARAMETERS) for name in names]
+    return _Head(parameters, next((value for key, value in entries if key == ABOUT), None))
+
+
+def _text(value: Union[str, bytes]) -> str:
+    return value if isinstance(value, str) else value.decode("utf-8")
+
+
 def _add(path: Path, assembly: Assembly, key: str, value: bytes) -> None:
     try:
         blob = BlobChunk.FromString(value)
-        if blob.type != TENSOR:
-            raise VmzError(f"it is a {blob.type or 'nothing'}, but blobs are arrays of numbers")
+        kind = _text(blob.type)
+        if kind != TENSOR:
+            raise VmzError(f"it is a {cut(printable(kind)) or 'nothing'}, but blobs are arrays of numbers")
         assembly.add(key.partition(SEPARATOR)[0], blob.tensor)
-    except (DecodeError, VmzError) as error:
-        raise VmzError(f"{path}: record {key} is damaged, or none that VMZ knows: {error}") from error
+    except (DecodeError, UnicodeDecodeError, VmzError) as error:
+        raise VmzError(f"{path}: record {cut(printable(key))} is damaged, or none that VMZ knows: {cut(printable(str(error)))}") from error
 
 
-def _open(path: Path) -> tuple[Any, Iterator[tuple[str, bytes]]]:
-    """The MetaNetDef of an export, and the records that follow it."""
+def _open(path: Path) -> tuple[_Head, Iterator[tuple[str, bytes]]]:
+    """The head of an export, and the records that follow it."""
     content = records(path)
     key, value = next(content)
     try:
         blob = BlobChunk.FromString(value)
-        meta = MetaNetDef.FromString(blob.content)
-    except DecodeError as error:
-        raise VmzError(f"{path} is damaged: its first record, {key!r}, cannot be read") from error
-    if key.partition(SEPARATOR)[0] != META_NET_DEF or not any(blobs.key.startswith(PARAMETERS) for blobs in meta.blobs):
+        head = _head(MetaNetDef.FromString(blob.content))
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise VmzError(f"{path} is damaged: its first record, {quoted(key)}, cannot be read") from error
+    if key.partition(SEPARATOR)[0] != META_NET_DEF or head is None:
         raise VmzError(
             f"{path} is a minidb, but no checkpoint: the first record of a predictor export is {META_NET_DEF}, here it "
-            f"is {key!r}"
+            f"is {quoted(key)}"
         )
-    return meta, content
+    return head, content

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Optional
+from typing import IO, Any, Optional
 
 import numpy as np
 
+from vmz.checkpoints.pickles import NUMERIC_KINDS, PLAIN_TYPE
 from vmz.errors import VmzError
 from vmz.features.table import row_bytes, rows_at_a_time
 from vmz.files import atomic_write
+from vmz.json_files import Each, misfit, read_json
+from vmz.text import quoted
 
 RECORDS, LAYOUT = "records.bin", "layout.json"
 RECORD_BYTES = 8
+REMEDY = "remove its folder and extract again"
 
 
 class PartWriter:
@@ -31,7 +36,7 @@ class PartWriter:
     def __init__(self, folder: Path, names: Sequence[str], rows: int = 1) -> None:
         self.folder, self._names, self._rows = folder, list(names), rows
         folder.mkdir(parents=True, exist_ok=True)
-        self._layout = _read_layout(folder)
+        self._layout = _read_layout(folder, self._names)
         self._files: dict[str, IO[bytes]] = {}
         self.records = self._whole_records()
         for name in [*self._names, RECORDS]:
@@ -109,7 +114,7 @@ class Parts:
         parts = [_read_records(folder) for folder in self._folders]
         if not sum(map(len, parts)):
             raise VmzError("no clip could be read, so there are no features to write")
-        layouts = [_read_layout(folder) for folder in self._folders]
+        layouts = [_read_layout(folder, self._names) for folder in self._folders]
         if any(layout != layouts[0] for layout in layouts):
             raise VmzError("the processes have given features of different shapes; they have to run the same net")
         self._layout = layouts[0]
@@ -161,14 +166,30 @@ def _read_records(folder: Path) -> np.ndarray:
 Layout = dict[str, tuple[np.dtype, tuple[int, ...]]]
 
 
-def _read_layout(folder: Path) -> Layout:
+def _read_layout(folder: Path, names: Sequence[str]) -> Layout:
     if not (folder / LAYOUT).exists():
         return {}
+    path = folder / LAYOUT
+    found = read_json(path, f"{path} is damaged: it", Each(list), VmzError, REMEDY)
+    layout = {name: _row_layout(entry) for name, entry in found.items()}
+    wrong = next((name for name, one in layout.items() if one is None), None)
+    if wrong is not None or sorted(layout) != sorted(names):
+        what = f"{quoted(wrong)} is {quoted(found[wrong])}, no type and shape" if wrong is not None else "other features"
+        raise VmzError(f"{path} is damaged: it has {what}; {REMEDY}")
+    return {name: one for name, one in layout.items() if one is not None}
+
+
+def _row_layout(entry: list[Any]) -> Optional[tuple[np.dtype, tuple[int, ...]]]:
+    """The type and the shape of a row, None where the entry holds something else."""
+    if len(entry) != 2 or misfit(entry[0], str) or misfit(entry[1], [int]) or not PLAIN_TYPE.fullmatch(entry[0]):
+        return None
     try:
-        found = json.loads((folder / LAYOUT).read_text())
-        return {name: (np.dtype(dtype), tuple(shape)) for name, (dtype, shape) in found.items()}
-    except (ValueError, TypeError) as error:
-        raise VmzError(f"{folder / LAYOUT} is damaged ({error}); remove its folder and extract again") from error
+        dtype = np.dtype(entry[0])
+    except TypeError:
+        return None
+    shape = tuple(entry[1])
+    large = prod(max(extent, 1) for extent in shape) > 1 << 40
+    return None if dtype.kind not in NUMERIC_KINDS or min(shape, default=0) < 0 or large else (dtype, shape)
 
 
 def _write_layout(folder: Path, layout: Layout) -> None:

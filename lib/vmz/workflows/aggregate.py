@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
+from vmz.features.npz_reader import read_npz
 from vmz.workflows.scores import Scores, intervals, summarise
 
 CHUNK = 256  # videos at a time: means are taken in float64, which all clips of a large run at once would not fit
@@ -136,18 +135,7 @@ def read_scores(path: Union[str, Path]) -> SavedScores:
 def _arrays(path: Union[str, Path]) -> dict[str, np.ndarray]:
     if not Path(path).is_file():
         raise UsageError(f"there is no file {path}; test_net.py --save_scores=FILE writes one")
-    try:
-        stored = np.load(path, allow_pickle=False)
-        if isinstance(stored, np.ndarray):
-            raise ValueError("a single array")
-        with stored:
-            members = {name: stored[name] for name in stored.files}
-        return {name: array for name, array in members.items() if isinstance(array, np.ndarray)}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise VmzError(
-            f"{path} is not an .npz of scores as --save_scores writes it, or is cut off ({reason})"
-        ) from error
+    return read_npz(Path(path), str(path), "an .npz of scores as --save_scores writes it")
 
 
 def _check_arrays(path: Union[str, Path], kind: str, clips: np.ndarray, label: np.ndarray, key: np.ndarray) -> None:

@@ -6,11 +6,10 @@ A run that was stopped goes on where it was; several processes give the file tha
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, Optional
 
@@ -42,7 +41,15 @@ from vmz.workflows.evaluate import (
     share_of_one_pass,
     test_model,
 )
-from vmz.workflows.extraction_settings import claim, finished_account, settings, write_account
+from vmz.workflows.extraction_settings import (
+    BAD_VIDEO,
+    claim,
+    finished_account,
+    read_account,
+    settings,
+    write_account,
+)
+from vmz.workflows.extraction_settings import ENDED_EARLY as ENDED_EARLY_FORM
 from vmz.workflows.options import device_name, video_input_arguments
 
 SKIPPED, ENDED_EARLY = "skipped.json", "ended_early.json"
@@ -372,12 +379,18 @@ class _WithRecords:
         return self._parts.chunks(name)
 
 
+def _faults(path: Path, kind: type[Fault]) -> list[Fault]:
+    names = {field.name for field in fields(kind)}
+    entries = read_account(path, [BAD_VIDEO if kind is BadVideo else ENDED_EARLY_FORM])
+    return [kind(**{name: value for name, value in entry.items() if name in names}) for entry in entries]
+
+
 class Kept(Generic[Fault]):
     """What is reported of single videos, kept in a file for a run that goes on after this one."""
 
     def __init__(self, path: Path, kind: type[Fault]) -> None:
         self._path = path
-        self._earlier: list[Fault] = [kind(**entry) for entry in json.loads(path.read_text())] if path.exists() else []
+        self._earlier: list[Fault] = _faults(path, kind) if path.exists() else []
         self._written = len(self._earlier)
 
     def update(self, new: Sequence[Fault]) -> list[Fault]:

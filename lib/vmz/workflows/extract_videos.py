@@ -42,7 +42,7 @@ from vmz.workflows.extract import check_features
 from vmz.workflows.extraction_settings import claim, read_account, settings
 from vmz.workflows.named_videos import find_videos
 from vmz.workflows.options import device_name, model_config, video_input_arguments
-from vmz.workflows.video_index import INDEX, earlier_entries, entry_of, merged, reusable
+from vmz.workflows.video_index import ENTRY, INDEX, earlier_entries, entry_of, merged, reusable
 
 WORK, NOTE = ".parts", ".done.json"
 UNUSED = (
@@ -116,7 +116,7 @@ def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
 def ended_early(entries: Sequence[Mapping[str, Any]]) -> list[EndedEarly]:
     """Of the entries of an index."""
     return [
-        EndedEarly(os.path.basename(entry["path"]), printable(entry["path"]), entry["frames"], entry["ended_by"])
+        EndedEarly(os.path.basename(entry["path"]), printable(entry["path"]), entry.get("frames"), entry["ended_by"])
         for entry in entries
         if entry.get("ended_by")
     ]
@@ -135,7 +135,7 @@ def _begin(
     done = reusable(earlier, folder, paths, keep_skipped) if resume else {}
     if len(done) < len(paths):
         claim(work, wanted, resume)
-        notes = [read_account(note) for note in work.glob(f"*{NOTE}")]
+        notes = [read_account(note, ENTRY) for note in work.glob(f"*{NOTE}")]
         done.update(reusable(notes, folder, [path for path in paths if path not in done], keep_skipped))
     return earlier, done
 

@@ -19,6 +19,8 @@ import numpy as np
 
 from vmz.errors import UsageError, VmzError
 from vmz.files import write_json
+from vmz.json_files import Each, read_json
+from vmz.text import cut, printable
 
 SETTINGS = "settings.json"
 # Flags on which no feature depends: where the run is, what it prints, which videos, what to do about bad ones; and
@@ -75,7 +77,7 @@ def differences(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
 
 
 def _shown(found: Mapping[str, Any], name: str) -> str:
-    return "not recorded" if name not in found else "not given" if found[name] is None else str(found[name])
+    return "not recorded" if name not in found else "not given" if found[name] is None else cut(printable(str(found[name])))
 
 
 def refuse_other(what: str, before: Mapping[str, Any], wanted: Mapping[str, Any], remedy: str) -> None:
@@ -103,12 +105,23 @@ def claim(work: Path, wanted: Mapping[str, Any], resume: bool) -> None:
     write_json(path, dict(wanted))
 
 
-def read_account(path: Path) -> dict[str, Any]:
-    """A JSON object that an earlier run wrote. Raises VmzError for a file that is damaged."""
-    try:
-        return dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise VmzError(f"{path} is damaged; start afresh with --resume=0") from error
+# What is reported of a single video (vmz.video.faults), and what a finished run keeps beside its file.
+BAD_VIDEO = {"key": str, "path": (str, None), "reason": str, "line?": (int, None), "list_file?": (str, None)}
+ENDED_EARLY = {**BAD_VIDEO, "frames": (int, None)}
+ACCOUNT = {
+    "bytes?": int,
+    "settings?": dict,
+    "videos?": int,
+    "shapes?": Each([int]),
+    "skipped?": [BAD_VIDEO],
+    "ended_early?": [ENDED_EARLY],
+    "sanity?": (Each((float, None)), None),
+}
+
+
+def read_account(path: Path, form: Any = dict) -> Any:
+    """JSON that an earlier run wrote, of `form` (see vmz.json_files). Raises VmzError for a file that is damaged."""
+    return read_json(path, f"{path} is damaged; it", form, VmzError, "start afresh with --resume=0")
 
 
 def account_path(output: str) -> Path:
@@ -130,9 +143,12 @@ def finished_account(output: str, wanted: Mapping[str, Any]) -> Optional[dict[st
         return None
     remedy = "another --output_path, or replace the file with --resume=0"
     path = account_path(output)
-    account = read_account(path) if path.exists() else {}
+    account = read_account(path, ACCOUNT) if path.exists() else {}
     if account.get("bytes") != os.path.getsize(output):
         why = f"{path} is of another file" if account else f"there is no {path}"
         raise UsageError(f"{output} is there already, and how it was made is not recorded ({why}); give {remedy}")
+    lacking = next((name for name in ("settings", "videos", "shapes", "skipped") if name not in account), None)
+    if lacking is not None:
+        raise VmzError(f"{path} is damaged; it has no {lacking!r}; start afresh with --resume=0")
     refuse_other(f"{output} is of a finished run", account["settings"], wanted, f"give those, {remedy}")
     return account

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any, Optional, Union
 
 from vmz.errors import UsageError
 from vmz.files import read_text
+from vmz.json_files import parse_json
 from vmz.tables import check_columns, named_fields, split_rows, text_lines
 
 _LABEL_COLUMNS = ("label", "id", "index", "class", "class_id", "label_id", "number")
@@ -57,8 +57,8 @@ def read_class_order(path: Union[str, Path], flag: str) -> list[str]:
 
 def _is_json(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), (list, dict))
-    except ValueError:
+        return text.lstrip()[:1] in ("[", "{") and isinstance(parse_json(text, ""), (list, dict))
+    except UsageError:
         return False
 
 
@@ -74,10 +74,7 @@ def _from_lines(what: str, text: str) -> list[str]:
 
 
 def _from_json(what: str, text: str) -> list[str]:
-    try:
-        found: Any = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{what} is not JSON: {error}") from error
+    found: Any = parse_json(text, what)
     if isinstance(found, Mapping) and len(found) == 1 and isinstance(next(iter(found.values())), (list, dict)):
         found = next(iter(found.values()))  # {"classes": [...]}
     if isinstance(found, list) and all(isinstance(entry, str) for entry in found):
