@@ -10,7 +10,8 @@ import numpy as np
 
 from vmz.netdef.builder import get_arguments, make_argument
 from vmz.video.database import VideoDatabase
-from vmz.video.faults import BadVideo, EndedEarly, Origin, printable, record_name, shown_path
+from vmz.text import printable
+from vmz.video.faults import BadVideo, EndedEarly, Origin, record_name, shown_path
 from vmz.video.reader import check_holds
 
 Fetch = Callable[[str], Any]

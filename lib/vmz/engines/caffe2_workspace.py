@@ -21,7 +21,8 @@ from vmz.engines.caffe2_here import NoCaffe2Error
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.builder import device_option
 from vmz.netdef.protos import CPU, CUDA, NetDef
-from vmz.video.faults import BadVideo, EndedEarly, printable
+from vmz.text import printable
+from vmz.video.faults import BadVideo, EndedEarly
 from vmz.video.reader import REMEDY, BadVideoError, EndOfData
 
 OPS_LIBRARY = Path(__file__).resolve().parents[3] / "build" / "ops" / "libvmz_ops.so"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -15,7 +14,9 @@ from typing import Any, Optional, Union
 import lmdb
 
 from vmz.errors import UsageError, VmzError
-from vmz.video.faults import Origin, printable, record_name, shown_path
+from vmz.files import temporary_folder_beside
+from vmz.text import printable
+from vmz.video.faults import Origin, record_name, shown_path
 from vmz.video.names import NamesWriter, read_names
 from vmz.video.records import Record, RecordError, decode_record, encode_record, key_text, video_span
 
@@ -150,7 +151,7 @@ class DatabaseWriter:
         self._pending: list[tuple[bytes, bytes]] = []
         self._pending_bytes = 0
         try:
-            self._temporary = tempfile.mkdtemp(dir=self.path.absolute().parent, prefix=f".{self.path.name}.")
+            self._temporary = temporary_folder_beside(self.path)
             self._environment = lmdb.open(self._temporary, map_size=FIRST_MAP_BYTES, writemap=False)
             self._names = NamesWriter(self._temporary)
         except (OSError, lmdb.Error) as error:
@@ -188,9 +189,6 @@ class DatabaseWriter:
             self._pending_bytes = 0
 
     def _publish(self) -> None:
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(self._temporary, 0o777 & ~umask)  # mkdtemp makes the folder private
         if os.path.lexists(self.path):
             raise VmzError(f"{self.path} has come to exist meanwhile; remove it or choose another output")
         os.rename(self._temporary, self.path)

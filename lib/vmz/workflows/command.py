@@ -6,6 +6,7 @@ import argparse
 import difflib
 import faulthandler
 import os
+import re
 import signal
 import sys
 import traceback
@@ -17,11 +18,12 @@ from typing import Any, Callable, NoReturn, Optional
 from vmz import processes
 from vmz.engines.caffe2_here import NoCaffe2Error
 from vmz.errors import UsageError, VmzError
-from vmz.video.faults import printable
+from vmz.text import cut, printable, visible_output
 from vmz.workflows import distributed
 from vmz.workflows.original_flags import ORIGINAL_FLAGS
 
 Main = Callable[[Sequence[str]], int]
+LONGEST_MESSAGE = 3000  # characters: a list of all blobs or arguments has some hundreds
 
 
 class Parser(argparse.ArgumentParser):
@@ -186,17 +188,30 @@ def _either(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Python's, numpy's and PyTorch's errors of an allocation that failed, on the CPU or a GPU."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and re.search("can't allocate memory|out of memory", str(error)) is not None
+    )
+
+
 def shown(error: object) -> str:
-    """The message as text that any terminal shows: never bytes of a video."""
-    return "\n".join(map(printable, str(error).split("\n")))
+    """The message as text that any terminal shows: never bytes of a video, never endless."""
+    return "\n".join(map(printable, cut(str(error), LONGEST_MESSAGE).split("\n")))
 
 
 def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = False) -> int:
     """Call `main(argv)` and return the exit status: its own, 1 for a failure, 2 for wrong usage, 130 when interrupted.
 
     several: the tool shares its work among the processes that torchrun starts; one that does not refuses them.
-    An error is printed as one sentence on stderr; `--debug` among the arguments shows its traceback instead.
+    An error is printed as one sentence on stderr; `--debug` among the arguments shows its traceback instead. All that is
+    printed is shown as vmz.text.visible has it.
     """
+    with visible_output():
+        return _run_tool(main, argv, several)
+
+
+def _run_tool(main: Main, argv: Optional[Sequence[str]], several: bool) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = any(argument.startswith("--deb") and "--debug".startswith(argument) for argument in arguments)
 
@@ -241,6 +256,11 @@ def _say(error: BaseException, command: Sequence[str], debug: bool) -> None:
         line = f"error: {shown(text)}"
     elif isinstance(error, KeyboardInterrupt):
         line = "interrupted"
+    elif is_lack_of_memory(error):
+        line = (
+            "error: there is not enough memory for this run; give a smaller --batch_size, --crop_per_inference or "
+            f"--crop_size ({shown(error)})"
+        )
     else:
         line = f"error: {type(error).__name__}: {shown(error)}; a fault of VMZ: run again with --debug to see where"
     print(line, file=sys.stderr, flush=True)

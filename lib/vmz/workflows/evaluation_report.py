@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
-from vmz.errors import UsageError
+from vmz.files import check_output
 from vmz.report.evaluation import Scored, page
 from vmz.report.page import write
 from vmz.report.thumbnails import thumbnail
@@ -21,11 +20,11 @@ OUTPUTS = ("output", "save_scores", "report")
 
 
 def check_outputs(options: Any) -> None:
-    """UsageError for an output whose folder is not there: better before an evaluation than after it."""
+    """UsageError for an output that could not be written: better before an evaluation than after it."""
     for flag in OUTPUTS:
         path = getattr(options, flag, None)
-        if path and not Path(path).absolute().parent.is_dir():
-            raise UsageError(f"--{flag}={path}: there is no folder {Path(path).parent}; make it, or choose another")
+        if path:
+            check_output(path, f"--{flag}")
 
 
 def write_report(evaluation: Evaluation) -> None:

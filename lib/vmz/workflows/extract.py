@@ -17,7 +17,6 @@ import numpy as np
 
 from vmz import metrics
 from vmz.checkpoints import matching
-from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.features.files import HDF5, check_writable, format_of, load_features, save_features
@@ -36,6 +35,7 @@ from vmz.workflows.batches import RECORD_INDEX
 from vmz.workflows.evaluate import (
     Weights,
     check_fits,
+    described,
     in_order,
     load_weights,
     share_of_one_pass,
@@ -51,6 +51,7 @@ from vmz.workflows.extraction_settings import (
 )
 from vmz.workflows.extraction_settings import ENDED_EARLY as ENDED_EARLY_FORM
 from vmz.workflows.options import device_name, video_input_arguments
+from vmz.workflows.scores import first_not_finite
 
 SKIPPED, ENDED_EARLY = "skipped.json", "ended_early.json"
 OF_LABELS = {"label", "label_float", "loss", "accuracy"}  # blobs that depend on the labels
@@ -321,7 +322,8 @@ def _fill(
                     break
                 batches += 1
                 records = engine.fetch(model.blob(RECORD_INDEX))
-                arrays = {name: _fetch(engine, name, blob) for name, blob in zip(stored, blobs)}
+                arrays = {name: engine.fetch(blob) for name, blob in zip(stored, blobs)}
+                _check_finite(arrays, [keys[record] for record in records], rows, options)
                 if not _keeps_axes(options):
                     arrays = {name: squeezed(array) for name, array in arrays.items()}
                 skipped.update(engine.skipped)
@@ -331,11 +333,19 @@ def _fill(
         return resumed, skipped.update(engine.skipped), ended.update(engine.ended_early)
 
 
-def _fetch(engine: Engine, name: str, blob: str) -> np.ndarray:
-    array = engine.fetch(blob)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise VmzError(f"blob {name} has values that are not finite; are the weights those of this network?")
-    return array
+def _check_finite(
+    arrays: Mapping[str, np.ndarray], keys: Sequence[str], rows: int, options: argparse.Namespace
+) -> None:
+    """Raise VmzError for a feature that is not finite, with the clip it is of. keys: of the batch, `rows` clips each."""
+    for name, array in arrays.items():
+        clips = array.reshape(len(keys), rows, -1) if len(array) == len(keys) * rows else array.reshape(1, 1, -1)
+        bad = first_not_finite(clips)
+        if bad is not None:
+            record = described(options.test_data, keys[bad[0]], bool(options.use_local_file))
+            raise VmzError(
+                f"blob {name} of {record} has values that are not finite (clip {bad[1] + 1} of {rows}); are the weights "
+                "those of this network?"
+            )
 
 
 def position_after(record: int, batch_size: int) -> int:

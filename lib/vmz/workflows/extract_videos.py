@@ -34,7 +34,8 @@ from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError
 from vmz.video.decoding import DecodingError, Video
-from vmz.video.faults import EndedEarly, printable
+from vmz.text import printable
+from vmz.video.faults import EndedEarly
 from vmz.video.windows import Window, WindowReader
 from vmz.workflows import distributed
 from vmz.workflows.evaluate import check_fits, load_weights
@@ -42,6 +43,7 @@ from vmz.workflows.extract import check_features
 from vmz.workflows.extraction_settings import claim, read_account, settings
 from vmz.workflows.named_videos import find_videos
 from vmz.workflows.options import device_name, model_config, video_input_arguments
+from vmz.workflows.scores import first_not_finite
 from vmz.workflows.video_index import ENTRY, INDEX, earlier_entries, entry_of, merged, reusable
 
 WORK, NOTE = ".parts", ".done.json"
@@ -188,7 +190,7 @@ class _Run:
                 for windows in _ahead(reader, self._options.batch_size):
                     distributed.check()
                     places = np.arange(writer.records, writer.records + len(windows))
-                    writer.append(places, self._arrays(windows))
+                    writer.append(places, self._arrays(path, windows))
                     left.done += len(windows)
                     shown.update(len(windows), note=f"{name}, {left}")
             table = Parts([part], columns, rows)
@@ -219,7 +221,7 @@ class _Run:
         save_features(self._folder / file, Columns(table, self._names), NPY)
         return {"file": file, "times": times}
 
-    def _arrays(self, windows: Sequence[Window]) -> dict[str, np.ndarray]:
+    def _arrays(self, path: str, windows: Sequence[Window]) -> dict[str, np.ndarray]:
         data = np.concatenate([window.clip for window in windows])
         labels = (len(data), self._options.num_labels) if self._options.multi_label else (len(data),)
         self._engine.feed(self._model.blob("data"), data)
@@ -227,8 +229,13 @@ class _Run:
         self._engine.run()
         found = {name: self._engine.fetch(self._model.blob(name)) for name in self._names}
         for name, array in found.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise VmzError(f"blob {name} has values that are not finite; are the weights those of this network?")
+            whole = len(array) == len(windows) * self._args.crop_per_clip
+            bad = first_not_finite(array.reshape(len(windows) if whole else 1, 1, -1))
+            if bad is not None:
+                raise VmzError(
+                    f"blob {name} of {printable(path)} has values that are not finite, in the clip at "
+                    f"{windows[bad[0]].start_seconds:.3f} s; are the weights those of this network?"
+                )
         if not self._options.keep_axes:
             found = {name: squeezed(array) for name, array in found.items()}
         for name, dtype in zip(TIMES, (np.int64, np.float64, np.float64)):
