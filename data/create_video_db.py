@@ -5,16 +5,17 @@ or rows of a path and a label. Labels are numbers or names of classes.
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
+import argparse
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import _find_vmz  # noqa: F401
-
 from vmz.errors import UsageError, VmzError
+from vmz.outputs import Output, in_progress
 from vmz.workflows.check_videos import check_videos, closing_lines, summary, write_report
-from vmz.workflows.command import Parser, run_tool
+from vmz.workflows.command import Parser, run_tool, write_each
 from vmz.workflows.create_db import DatabaseOptions, check_classes_file, read_list, write_classes, write_database
 
 
@@ -67,17 +68,27 @@ def main(argv: Sequence[str]) -> int:
         seed=flags.seed,
     )
     options.check()
+    report = flags.report or f"{flags.output_file or flags.list_file}.check.csv"
+    outputs = [
+        Output("--output_file", flags.output_file, new=True),
+        Output("--report", report if flags.check else None),
+    ]
+    with in_progress(*outputs):
+        return run(flags, options, report)
+
+
+def run(flags: argparse.Namespace, options: DatabaseOptions, report: str) -> int:
+    """Check and write; the exit status."""
     listed = read_list(flags.list_file, options, flags.classes)
-    videos = listed.rows
+    videos, status = listed.rows, 0
     if flags.output_file:
         check_classes_file(listed, flags.output_file)
     if listed.numbering:
         print(f"{len(listed.classes)} classes, numbered {listed.numbering}: {first_and_last(listed.classes)}")
     if flags.check:
         checks = check_videos([video.video for video in videos], flags.min_frames, os.cpu_count() or 1)
-        report = flags.report or f"{flags.output_file or flags.list_file}.check.csv"
-        write_report(checks, report)
-        print("\n".join([f"{summary(checks)}; see {report}", *closing_lines(checks)]))
+        print("\n".join([f"{summary(checks)}; see {report}", *closing_lines(checks)]), flush=True)
+        status = write_each(lambda: write_report(checks, report))
         bad = {check.video: check.remark for check in checks if check.status == "bad"}
         if bad and flags.on_bad_video == "stop":
             video, remark = next(iter(bad.items()))
@@ -88,11 +99,11 @@ def main(argv: Sequence[str]) -> int:
         videos = [video for video in videos if video.video not in bad]
     if flags.output_file:
         records, size = write_database(videos, flags.output_file, options, flags.list_file)
-        print(f"{records} records, {size} bytes, in {flags.output_file}")
+        print(f"{records} records, {size} bytes, in {flags.output_file}", flush=True)
         if listed.classes:
             classes = write_classes(listed, flags.output_file)
             print(f"names of the labels: {classes}; give it as --classes with the other lists of this data")
-    return 0
+    return status
 
 
 def first_and_last(classes: Sequence[str]) -> str:

@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
+import argparse
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import _find_vmz  # noqa: F401
-
 from vmz.errors import UsageError
+from vmz.outputs import Output, in_progress
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.create_db import DatabaseOptions, read_list
 from vmz.workflows.dataset_lists import write_lines
-from vmz.workflows.dense_lists import dense_list, write_parts
+from vmz.workflows.dense_lists import dense_list, part_paths, write_parts
 from vmz.workflows.flags import positive
 
 EXAMPLE = "example: python data/dense_list.py --list_file=val.csv --output_file=val_dense.csv --clip_length=32"
@@ -42,6 +43,12 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse_args(argv)
+    outputs = [Output("--output_file", path) for path in part_paths(flags.output_file, flags.parts)]
+    with in_progress(*outputs):
+        return run(flags)
+
+
+def run(flags: argparse.Namespace) -> int:
     listed = read_list(flags.list_file, DatabaseOptions())
     span = (flags.clip_length - 1) * flags.sampling_rate + 1
     found = dense_list(listed, span, flags.stride, os.cpu_count() or 1)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import argparse
 import json
 import shlex
@@ -12,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
-
-import _find_vmz  # noqa: F401
 
 from vmz import zoo
 from vmz.engines.registry import ENGINES, chosen_engine

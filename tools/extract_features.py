@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import sys
 from collections.abc import Sequence
-
-import _find_vmz  # noqa: F401
 
 from vmz.engines.registry import check_engine
 from vmz.features.files import HDF5, NPY, NPZ, PICKLE

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import _find_vmz  # noqa: F401
 
 from vmz.errors import UsageError
 from vmz.json_files import parse_json, read_json

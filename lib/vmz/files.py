@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import errno
+import fcntl
 import json
 import math
 import os
@@ -14,7 +15,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Callable, Optional, Union
 
@@ -22,6 +23,7 @@ from vmz.errors import UsageError, VmzError
 
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+REFUSED = (*DISK_TROUBLE, errno.EROFS, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ENXIO)
 
 
 _CLOSED_IN_CHILDREN = getattr(os, "O_CLOEXEC", 0)
@@ -131,11 +133,11 @@ def _beside(path: Union[str, Path], kind: OutputKind, mode: str) -> Iterator[IO[
                 os.fchmod(stream.fileno(), kind.mode)
             os.fsync(stream.fileno())
         os.replace(name, kind.path)
+        _temporaries.discard(name)
     except BaseException as error:
-        if os.path.exists(name):
-            os.unlink(name)
-        if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
-            raise VmzError(f"cannot write {path}: {error.strerror}; what was there before is as it was") from error
+        remove_temporary(name)
+        if (reason := disk_reason(error)) is not None:
+            raise VmzError(f"cannot write {path}: {reason}; what was there before is as it was") from error
         raise
 
 
@@ -157,27 +159,112 @@ def _through(path: Union[str, Path], kind: OutputKind, mode: str) -> Iterator[IO
             raise VmzError(f"cannot write {path}: {error.strerror}") from error
 
 
+@contextmanager
+def disk_trouble(path: Union[str, Path]) -> Iterator[None]:
+    """Raise VmzError, naming `path`, for what the disk that it is on refuses within the block."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, VmzError) or (reason := disk_reason(error, REFUSED)) is None:
+            raise
+        raise VmzError(f"cannot write {path}: {reason}") from error
+
+
+def disk_reason(error: Optional[BaseException], numbers: tuple[int, ...] = DISK_TROUBLE) -> Optional[str]:
+    """What a disk refused, where that is what `error` comes from: libraries wrap it, or fail at cleaning up after it.
+
+    numbers: errors of the system that count.
+    """
+    seen: list[Optional[BaseException]] = [None]
+    while error not in seen:
+        assert error is not None
+        if isinstance(error, VmzError):  # it has its sentence
+            return None
+        if isinstance(error, OSError) and error.errno in numbers:
+            return error.strerror or os.strerror(error.errno)
+        for number in numbers:  # HDF5, LMDB, PyTorch and C++ have it in words only
+            if os.strerror(number) in str(error) or re.search(rf"errno\s*=?\s*{number}\b", str(error), re.IGNORECASE):
+                return os.strerror(number)
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+_temporaries: set[str] = set()  # of this process
+
+
 def temporary_beside(path: Path) -> tuple[int, str]:
     """(descriptor, name) of a new file for reading and writing in the folder of `path`, with a hidden name.
 
-    It has the permissions that open() gives a file, by the process's umask, which is not touched. Raises OSError.
+    It has the permissions that open() gives a file, by the process's umask, which is not touched. It is locked until
+    the descriptor is closed: one that is not is of a process that has died (see vmz.outputs). Raises OSError.
     """
-    return _named_beside(path, lambda name: os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOSED_IN_CHILDREN, 0o666))
+
+    def make(name: str) -> int:
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOSED_IN_CHILDREN, 0o666)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return descriptor
+
+    return _named_beside(path, make)
 
 
 def temporary_folder_beside(path: Path) -> str:
-    """The same for a folder: its name."""
+    """The same for a folder: its name. Whoever makes one holds the output, as vmz.outputs has it."""
     return _named_beside(path, lambda name: os.mkdir(name, 0o777))[1]
 
 
 def _named_beside(path: Path, make: Callable[[str], Any]) -> tuple[Any, str]:
-    start = f".{os.fsencode(path.name)[:200].decode('utf-8', 'ignore')}."
     while True:
-        name = os.path.join(os.path.abspath(path.parent), start + secrets.token_hex(4))
+        name = os.path.join(os.path.abspath(path.parent), f"{hidden_name(path.name)}.{secrets.token_hex(4)}")
+        _temporaries.add(name)  # before it is there: a signal may come between
         try:
             return make(name), name
         except FileExistsError:
-            continue
+            _temporaries.discard(name)
+        except OSError:
+            _temporaries.discard(name)
+            raise
+
+
+def hidden_name(name: str, ending: str = "") -> str:
+    """The beginning of the names of hidden files that belong to the file `name`, short enough for any file system."""
+    return f".{os.fsencode(name)[:200].decode('utf-8', 'ignore')}{ending}"
+
+
+def remove_temporary(name: str) -> None:
+    """Remove a temporary file or folder of this process, which may be gone already."""
+    with suppress(OSError):
+        shutil.rmtree(name) if os.path.isdir(name) and not os.path.islink(name) else os.unlink(name)
+    _temporaries.discard(name)
+
+
+def remove_temporaries() -> None:
+    """Remove all of this process: it ends."""
+    for name in list(_temporaries):
+        remove_temporary(name)
+
+
+def published(name: str) -> None:
+    """A temporary folder has got its real name."""
+    _temporaries.discard(name)
+
+
+def is_being_written(name: Union[str, Path]) -> bool:
+    """Whether a temporary file is locked by the process that writes it, or cannot be looked at."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | _CLOSED_IN_CHILDREN)
+    except OSError:
+        return False  # a link, or gone
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no locks on folders (NFS): who holds the output decides
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _encoding(mode: str) -> Optional[str]:

@@ -21,6 +21,7 @@ from vmz.engines.caffe2_here import NoCaffe2Error
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.builder import device_option
 from vmz.netdef.protos import CPU, CUDA, NetDef
+from vmz.stopping import held_back
 from vmz.text import printable
 from vmz.video.faults import BadVideo, EndedEarly
 from vmz.video.reader import REMEDY, BadVideoError, EndOfData
@@ -30,6 +31,7 @@ _numbers = itertools.count()
 
 
 @cache
+@held_back()  # Caffe2 makes an error of its own of what is raised meanwhile
 def import_caffe2() -> Any:
     """caffe2.python.workspace, initialised once. UsageError, in one sentence, where there is no Caffe2."""
     if _is_amd():  # MKL 2020 takes a slow path there unless it is told otherwise before its first call
@@ -43,6 +45,7 @@ def import_caffe2() -> Any:
 
 
 @cache
+@held_back()
 def load_operators() -> Path:
     """Register VideoInput and lmdb with Caffe2. UsageError where their library is not built."""
     import_caffe2()

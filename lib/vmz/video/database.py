@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -14,7 +13,8 @@ from typing import Any, Optional, Union
 import lmdb
 
 from vmz.errors import UsageError, VmzError
-from vmz.files import temporary_folder_beside
+from vmz.files import disk_trouble, published, remove_temporary, temporary_folder_beside
+from vmz.outputs import Output, in_progress
 from vmz.text import printable
 from vmz.video.faults import Origin, record_name, shown_path
 from vmz.video.names import NamesWriter, read_names
@@ -150,11 +150,17 @@ class DatabaseWriter:
         self.records = self.bytes = 0
         self._pending: list[tuple[bytes, bytes]] = []
         self._pending_bytes = 0
+        self._held = in_progress(Output("database", self.path, new=True))
+        self._held.__enter__()
+        self._temporary = ""
         try:
             self._temporary = temporary_folder_beside(self.path)
             self._environment = lmdb.open(self._temporary, map_size=FIRST_MAP_BYTES, writemap=False)
             self._names = NamesWriter(self._temporary)
-        except (OSError, lmdb.Error) as error:
+        except BaseException as error:
+            self._let_go()
+            if not isinstance(error, (OSError, lmdb.Error)):
+                raise
             reason = getattr(error, "strerror", None) or error
             raise VmzError(
                 f"cannot write {self.path}: {reason}; choose a folder that exists and is writable"
@@ -164,7 +170,8 @@ class DatabaseWriter:
         """Add a record; returns the size of its value in bytes. origin: kept beside the records, for messages."""
         value = encode_record(record)
         if origin is not None:
-            self._names.write(key_text(record.key), len(value), origin)
+            with disk_trouble(self.path):
+                self._names.write(key_text(record.key), len(value), origin)
         self._pending.append((record.key, value))
         self._pending_bytes += len(value)
         self.records += 1
@@ -179,12 +186,12 @@ class DatabaseWriter:
                 with self._environment.begin(write=True) as transaction:
                     for key, value in self._pending:
                         transaction.put(key, value)
-            except lmdb.MapFullError:
+            except lmdb.MapFullError:  # of the map, not of the disk
                 size = self._environment.info()["map_size"]
                 self._environment.set_mapsize(size + max(size, 4 * self._pending_bytes))
                 continue
             except lmdb.Error as error:
-                raise VmzError(f"cannot write {self.path}: {error}; is the disk full?") from error
+                raise VmzError(f"cannot write {self.path}: {error}; nothing of it is left") from error
             self._pending.clear()
             self._pending_bytes = 0
 
@@ -192,6 +199,11 @@ class DatabaseWriter:
         if os.path.lexists(self.path):
             raise VmzError(f"{self.path} has come to exist meanwhile; remove it or choose another output")
         os.rename(self._temporary, self.path)
+        published(self._temporary)
+
+    def _let_go(self) -> None:
+        remove_temporary(self._temporary)
+        self._held.__exit__(None, None, None)
 
     def __enter__(self) -> DatabaseWriter:
         return self
@@ -200,15 +212,22 @@ class DatabaseWriter:
         self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         try:
-            if kind is None:
-                self._flush()
-                self._environment.sync(True)
-            self._environment.close()
-            self._names.close()
-            if kind is None:
-                self._publish()
+            with disk_trouble(self.path):
+                if kind is None:
+                    self._flush()
+                    self._sync()
+                self._environment.close()
+                self._names.close()
+                if kind is None:
+                    self._publish()
         finally:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._let_go()
+
+    def _sync(self) -> None:
+        try:
+            self._environment.sync(True)
+        except lmdb.Error as error:
+            raise VmzError(f"cannot write {self.path}: {error}; nothing of it is left") from error
 
 
 # py-lmdb refuses to open one database twice in a process, and training and testing on the same one is no mistake.

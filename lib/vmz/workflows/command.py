@@ -7,7 +7,6 @@ import difflib
 import faulthandler
 import os
 import re
-import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -15,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, NoReturn, Optional
 
-from vmz import processes
+from vmz import outputs, processes, stopping
 from vmz.engines.caffe2_here import NoCaffe2Error
 from vmz.errors import UsageError, VmzError
+from vmz.files import REFUSED, disk_reason, remove_temporaries
 from vmz.text import cut, printable, visible_output
 from vmz.workflows import distributed
 from vmz.workflows.original_flags import ORIGINAL_FLAGS
@@ -201,7 +201,8 @@ def shown(error: object) -> str:
 
 
 def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = False) -> int:
-    """Call `main(argv)` and return the exit status: its own, 1 for a failure, 2 for wrong usage, 130 when interrupted.
+    """Call `main(argv)` and return the exit status: its own, 1 for a failure, 2 for wrong usage, 130 when interrupted,
+    143 after SIGTERM.
 
     several: the tool shares its work among the processes that torchrun starts; one that does not refuses them.
     An error is printed as one sentence on stderr; `--debug` among the arguments shows its traceback instead. All that is
@@ -222,26 +223,58 @@ def _run_tool(main: Main, argv: Optional[Sequence[str]], several: bool) -> int:
             _say(error, [sys.argv[0], *arguments], debug)
             error.told = True  # type: ignore[attr-defined]
 
-    try:
-        if not several and (launcher := processes.launcher()) is not None:
-            error = UsageError(
-                f"{Path(sys.argv[0]).name} does its work in one process; start it without {launcher.name}"
-            )
-            error.told = distributed.rank() > 0  # they all raise it, and are not joined
-            raise error
-        with distributed.joined(say):  # of several processes the first to fail says why
-            return main(arguments)
-    except BrokenPipeError:  # `tool | head`: whoever read has gone, and so may we
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt as error:
-        say(error)
-        return 128 + signal.SIGINT
-    except Exception as error:
-        if debug and not getattr(error, "told", False):
+    with stopping.handled(_clean):
+        try:
+            if not several and (launcher := processes.launcher()) is not None:
+                error = UsageError(
+                    f"{Path(sys.argv[0]).name} does its work in one process; start it without {launcher.name}"
+                )
+                error.told = distributed.rank() > 0  # they all raise it, and are not joined
+                raise error
+            with distributed.joined(say):  # of several processes the first to fail says why
+                return main(arguments)
+        except BrokenPipeError:  # `tool | head`: whoever read has gone, and so may we
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except KeyboardInterrupt as error:
+            say(error)
+            return stopping.status_of(error)
+        except SystemExit:
+            if (stopped := stopping.raised()) is None:
+                raise
+            say(stopped)  # a library has made its own end of it
+            return stopping.status_of(stopped)
+        except Exception as error:
+            if (stopped := stopping.raised()) is not None and not isinstance(error, VmzError):
+                say(stopped)
+                return stopping.status_of(stopped)
+            if debug and not getattr(error, "told", False):
+                raise
+            say(error)
+            return error.exit_status if isinstance(error, VmzError) else 1
+
+
+def _clean() -> None:
+    """Leave nothing half-written."""
+    remove_temporaries()
+    outputs.give_back_all()
+
+
+def write_each(*writes: Callable[[], object]) -> int:
+    """Write the files of a run that has printed its figures: where one cannot be, go on with the others.
+
+    Returns the exit status: 0, or 1 after a sentence for each that is not there.
+    """
+    status = 0
+    for write in writes:
+        try:
+            write()
+        except BrokenPipeError:
             raise
-        say(error)
-        return error.exit_status if isinstance(error, VmzError) else 1
+        except (VmzError, OSError) as error:
+            _say(error, (), False)
+            status = 1
+    return status
 
 
 def _say(error: BaseException, command: Sequence[str], debug: bool) -> None:
@@ -264,3 +297,12 @@ def _say(error: BaseException, command: Sequence[str], debug: bool) -> None:
     else:
         line = f"error: {type(error).__name__}: {shown(error)}; a fault of VMZ: run again with --debug to see where"
     print(line, file=sys.stderr, flush=True)
+
+
+def _of_system(error: BaseException) -> str:
+    """What the system refused, with the file where it is known: no fault of VMZ."""
+    names = [
+        os.fsdecode(name) for name in (getattr(error, "filename", None), getattr(error, "filename2", None)) if name
+    ]
+    reason = getattr(error, "strerror", None) or disk_reason(error, REFUSED) or str(error)
+    return f"{' and '.join(names)}: {reason}" if names else reason

@@ -8,6 +8,7 @@ from typing import Any, Optional
 import numpy as np
 
 from vmz.files import check_output
+from vmz.outputs import Output
 from vmz.report.evaluation import Scored, page
 from vmz.report.page import write
 from vmz.report.thumbnails import thumbnail
@@ -21,10 +22,14 @@ OUTPUTS = ("output", "save_scores", "report")
 
 def check_outputs(options: Any) -> None:
     """UsageError for an output that could not be written: better before an evaluation than after it."""
-    for flag in OUTPUTS:
-        path = getattr(options, flag, None)
-        if path:
-            check_output(path, f"--{flag}")
+    for output in outputs_of(options):
+        if output.path:
+            check_output(output.path, output.flag)
+
+
+def outputs_of(options: Any) -> list[Output]:
+    """What the flags ask for, for `vmz.outputs.in_progress`."""
+    return [Output(f"--{flag}", getattr(options, flag, None)) for flag in OUTPUTS]
 
 
 def write_report(evaluation: Evaluation) -> None:

@@ -24,6 +24,7 @@ from vmz.features.parts import Parts, PartWriter
 from vmz.features.table import ArrayTable, Table, squeezed
 from vmz.files import write_json
 from vmz.models.registry import Model
+from vmz.outputs import Output, in_progress
 from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
@@ -90,7 +91,7 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
     form = output_format(options, names)
     if not options.test_data:
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
-    with distributed.joined():
+    with distributed.joined(), in_progress(Output("--output_path", options.output_path, beside=(".json",))):
         reader = _reader_arguments(options, names)
         VideoInputArgs.from_mapping({**video_input_arguments(options), **reader}).check()
         model = test_model(options, **reader)

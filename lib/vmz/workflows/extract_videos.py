@@ -30,11 +30,12 @@ from vmz.features.parts import Parts, PartWriter
 from vmz.features.table import Columns, Table, squeezed
 from vmz.files import write_json
 from vmz.models.registry import Model, build
+from vmz.outputs import Output, in_progress
 from vmz.progress import Progress
+from vmz.text import printable
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError
 from vmz.video.decoding import DecodingError, Video
-from vmz.text import printable
 from vmz.video.faults import EndedEarly
 from vmz.video.windows import Window, WindowReader
 from vmz.workflows import distributed
@@ -88,7 +89,7 @@ def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
     folder = _output_folder(options, form)
     args = VideoInputArgs.from_mapping({**video_input_arguments(options), "clip_per_video": 1, "decode_type": 0})
     args.check()
-    with distributed.joined():
+    with distributed.joined(), in_progress(Output("--output_path", folder, folder=True)):
         model = build(model_config(options, batch_size=-1), is_test=True, use_cudnn=bool(options.use_cudnn))
         check_features(model, names)
         check_fits(model)
@@ -309,5 +310,4 @@ def _output_folder(options: argparse.Namespace, form: str) -> Path:
             "says what the files in it are"
         )
     check_writable(folder / f"features{ENDINGS[form]}" if folder.exists() else folder, form)
-    folder.mkdir(exist_ok=True)
     return folder

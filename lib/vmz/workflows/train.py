@@ -19,6 +19,7 @@ from vmz.engines.trainer import Step, Trainer, Training
 from vmz.errors import UsageError, VmzError
 from vmz.metrics import watched
 from vmz.models.registry import Model, build
+from vmz.outputs import Output, in_progress
 from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
 from vmz.video.records import key_text
@@ -105,7 +106,8 @@ def train(options: argparse.Namespace) -> Trained:
     if videos and not distributed.rank():
         print(training_plan.one_pass(plan, videos), flush=True)
     training_plan.describe(plan, forward_net(options), options, 0)  # refuses clips that the layers do not fit
-    with distributed.joined(), open_trainer(options.engine, devices) as trainer:
+    store = Output("--file_store_path", options.file_store_path, folder=True, name=options.save_model_name)
+    with distributed.joined(), in_progress(store), open_trainer(options.engine, devices) as trainer:
         trainer.check(training(options, plan))
         return _Run(options, plan, trainer).complete()
 

@@ -8,7 +8,6 @@ Each file appears whole or not at all.
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,14 +57,9 @@ class Checkpoints:
         return sorted(int(found[1]) for found in (pattern.fullmatch(file.name) for file in files) if found)
 
     def prepare(self) -> None:
-        """Make the folder, and clear away what a killed run of this name left half-written in it.
-
-        UsageError when the folder is, or lies in, a file, or may not be made.
-        """
+        """Make the folder. UsageError when it is, or lies in, a file, or may not be made."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for file in self.folder.glob(f".{glob.escape(self.name)}_*"):  # atomic_write's temporary names
-                file.unlink()
         except OSError as error:
             raise UsageError(f"--file_store_path={self.folder} cannot be used: {error.strerror}") from error
 
