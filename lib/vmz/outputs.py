@@ -25,6 +25,7 @@ from typing import Optional, Union
 from vmz import processes
 from vmz.errors import UsageError, VmzError
 from vmz.files import DISK_TROUBLE, OutputKind, check_output, hidden_name, is_being_written
+from vmz.stopping import held_back
 from vmz.text import printable
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF)
@@ -98,7 +99,7 @@ class _Lock:
         self._made_folder = self._holds = False
 
     def take(self) -> None:
-        with _guard:
+        with held_back(), _guard:  # a signal must not come between the file and the note of it
             if _counts.get(self.path, 0) == 0:
                 self._make_folder()
                 left_by = self._open()

@@ -23,6 +23,8 @@ _FORM = {
     "run?": {
         "iterations_per_epoch?": int,
         "accumulation_steps?": int,
+        "clips_per_iteration?": int,
+        "data?": str,
         "history?": _HISTORY,
         "options?": (dict, None),
     },

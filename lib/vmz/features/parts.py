@@ -1,7 +1,8 @@
 """The rows gathered so far, on disk: a folder for each process, which a later run goes on with.
 
 A folder holds a plain binary file for each array, `records.bin` with the number of the record that each group of rows
-came from (int64), and `layout.json`. The records are written last, so rows beyond them are of an unfinished batch.
+came from (int64), `checks.bin` with a checksum of its rows in each array (uint32), and `layout.json`. The records are
+written last, so rows beyond them are of an unfinished batch.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Optional
+from zlib import crc32
 
 import numpy as np
 
@@ -22,9 +24,9 @@ from vmz.files import atomic_write
 from vmz.json_files import Each, misfit, read_json
 from vmz.text import quoted
 
-RECORDS, LAYOUT = "records.bin", "layout.json"
-RECORD_BYTES = 8
-REMEDY = "remove its folder and extract again"
+RECORDS, CHECKS, LAYOUT = "records.bin", "checks.bin", "layout.json"
+RECORD_BYTES, CHECK_BYTES = 8, 4
+REMEDY = "start afresh with --resume=0"
 
 
 class PartWriter:
@@ -39,15 +41,20 @@ class PartWriter:
         self._layout = _read_layout(folder, self._names)
         self._files: dict[str, IO[bytes]] = {}
         self.records = self._whole_records()
-        for name in [*self._names, RECORDS]:
+        for name in self._all_files():
             stream = _path(folder, self._names, name).open("ab")
             stream.truncate(self.records * self._bytes_a_record(name))
             self._files[name] = stream
-        self.last = None if not self.records else int(_read_records(folder)[-1])
+        self.last = None if not self.records else int(self._checked_records()[-1])
+
+    def _all_files(self) -> list[str]:
+        return [*self._names, CHECKS, RECORDS]
 
     def _bytes_a_record(self, name: str) -> int:
         if name == RECORDS:
             return RECORD_BYTES
+        if name == CHECKS:
+            return CHECK_BYTES * len(self._names)
         if name not in self._layout:
             return 0
         dtype, shape = self._layout[name]
@@ -58,19 +65,35 @@ class PartWriter:
         if not self._layout:
             return 0
         counts = []
-        for name in [*self._names, RECORDS]:
+        for name in self._all_files():
             path = _path(self.folder, self._names, name)
             each = self._bytes_a_record(name)
             if each:
                 counts.append(path.stat().st_size // each if path.exists() else 0)
         return min(counts)
 
+    def _checked_records(self) -> np.ndarray:
+        """The numbers of the records, which rise: of a file whose end was lost with the machine's power they do not."""
+        found = _read_records(self.folder)
+        fallen = np.flatnonzero(np.diff(found, prepend=-1) <= 0)
+        if len(fallen):
+            raise VmzError(
+                f"{self.folder / RECORDS} is damaged: entry {fallen[0]} is record {found[fallen[0]]}, where the numbers "
+                f"must rise; {REMEDY}"
+            )
+        return found
+
     def append(self, records: np.ndarray, arrays: Mapping[str, np.ndarray]) -> None:
         """Add a batch: records int (videos,), in rising order; arrays {name: (videos * rows, ...)}."""
         self._check(len(records), arrays)
-        for name in self._names:
-            self._files[name].write(np.ascontiguousarray(arrays[name]).tobytes())
+        checks = np.empty((len(records), len(self._names)), np.uint32)
+        for column, name in enumerate(self._names):
+            array = np.ascontiguousarray(arrays[name])
+            self._files[name].write(array.tobytes())
             self._files[name].flush()
+            checks[:, column] = _checks(array, self._rows)
+        self._files[CHECKS].write(checks.tobytes())
+        self._files[CHECKS].flush()
         self._files[RECORDS].write(np.ascontiguousarray(records, np.int64).tobytes())
         self._files[RECORDS].flush()
         self.records += len(records)
@@ -121,6 +144,10 @@ class Parts:
         records = np.concatenate(parts)
         order = np.argsort(records, kind="stable")
         self.records = records[order]
+        twice = np.flatnonzero(np.diff(self.records) == 0)
+        if len(twice):
+            raise VmzError(f"record {self.records[twice[0]]} was extracted twice; start afresh with --resume=0")
+        self._checks = [np.fromfile(folder / CHECKS, np.uint32).reshape(-1, len(self._names)) for folder in self._folders]
         owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])[order]
         edges = [0, *(np.flatnonzero(np.diff(owner)) + 1).tolist(), len(owner)]
         # (process, how many of its records follow one another): each file is read from its start to its end.
@@ -137,7 +164,9 @@ class Parts:
 
     def chunks(self, name: str) -> Iterator[np.ndarray]:
         dtype, shape = self.dtype(name), self.shape(name)
-        each, most = row_bytes(dtype, shape), rows_at_a_time(dtype, shape)
+        each, column = row_bytes(dtype, shape), self._names.index(name)
+        most = max(1, rows_at_a_time(dtype, shape) // self._rows) * self._rows
+        done = [0] * len(self._folders)
         streams = [_path(folder, self._names, name).open("rb") for folder in self._folders]
         try:
             for part, records in self._runs:
@@ -147,7 +176,12 @@ class Parts:
                     content = streams[part].read(rows * each)
                     if len(content) < rows * each:
                         raise VmzError(f"{streams[part].name} is cut short; remove its folder and extract again")
-                    yield np.frombuffer(content, dtype).reshape(rows, *shape[1:])
+                    array = np.frombuffer(content, dtype).reshape(rows, *shape[1:])
+                    wanted = self._checks[part][done[part] : done[part] + rows // self._rows, column]
+                    if not np.array_equal(_checks(array, self._rows), wanted):
+                        raise VmzError(f"{streams[part].name} is damaged: rows in it have changed; {REMEDY}")
+                    done[part] += rows // self._rows
+                    yield array
                     left -= rows
         finally:
             for stream in streams:
@@ -156,7 +190,12 @@ class Parts:
 
 def _path(folder: Path, names: Sequence[str], name: str) -> Path:
     """By number: a blob's name may hold what a file's may not."""
-    return folder / (RECORDS if name == RECORDS else f"{names.index(name)}.bin")
+    return folder / (name if name in (RECORDS, CHECKS) else f"{names.index(name)}.bin")
+
+
+def _checks(array: np.ndarray, rows: int) -> np.ndarray:
+    """A checksum of each record's rows: uint32 (records,)."""
+    return np.array([crc32(record) for record in array.reshape(len(array) // rows, -1)], np.uint32)
 
 
 def _read_records(folder: Path) -> np.ndarray:

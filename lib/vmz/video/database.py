@@ -67,6 +67,12 @@ class VideoDatabase:
         with self._environment.begin() as transaction:
             return bytes(transaction.get(self.keys[index]))
 
+    def value_ends(self, index: int, size: int) -> tuple[int, bytes]:
+        """The length of the raw value at a position, and its first and last `size` bytes."""
+        with self._environment.begin(buffers=True) as transaction:
+            value = transaction.get(self.keys[index])
+            return len(value), bytes(value[:size]) + bytes(value[max(size, len(value) - size) :] if size else b"")
+
     def __getitem__(self, index: int) -> Record:
         """The record at a position. Raises RecordError when it cannot be read."""
         return decode_record(self.keys[index], self.value(index))

@@ -205,8 +205,8 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = F
     143 after SIGTERM.
 
     several: the tool shares its work among the processes that torchrun starts; one that does not refuses them.
-    An error is printed as one sentence on stderr; `--debug` among the arguments shows its traceback instead. All that is
-    printed is shown as vmz.text.visible has it.
+    An error is printed as one sentence on stderr; `--debug` among the arguments shows its traceback instead. All
+    that is printed is shown as vmz.text.visible has it.
     """
     with visible_output():
         return _run_tool(main, argv, several)
@@ -288,12 +288,14 @@ def _say(error: BaseException, command: Sequence[str], debug: bool) -> None:
         text = error.for_command(command) if isinstance(error, NoCaffe2Error) else str(error)
         line = f"error: {shown(text)}"
     elif isinstance(error, KeyboardInterrupt):
-        line = "interrupted"
+        line = stopping.message_of(stopping.status_of(error) - 128)
     elif is_lack_of_memory(error):
         line = (
             "error: there is not enough memory for this run; give a smaller --batch_size, --crop_per_inference or "
             f"--crop_size ({shown(error)})"
         )
+    elif isinstance(error, OSError) or disk_reason(error, REFUSED):
+        line = f"error: {shown(_of_system(error))}"
     else:
         line = f"error: {type(error).__name__}: {shown(error)}; a fault of VMZ: run again with --debug to see where"
     print(line, file=sys.stderr, flush=True)

@@ -29,6 +29,7 @@ from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly, Fault
+from vmz.video.fingerprint import fingerprint
 from vmz.video.reader import EndOfData, check_holds
 from vmz.video.records import key_text
 from vmz.workflows import distributed
@@ -45,6 +46,7 @@ from vmz.workflows.evaluate import (
 from vmz.workflows.extraction_settings import (
     BAD_VIDEO,
     claim,
+    discard_empty,
     finished_account,
     read_account,
     settings,
@@ -107,12 +109,20 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
         if distributed.share(first is not None):
             return first
         if not distributed.rank():
+            discard_empty(work)
             claim(work, {**wanted, "processes": distributed.world_size()}, bool(options.resume))
         distributed.share(None)
         folder = work / str(distributed.rank())
-        parts = distributed.gather(_fill(folder, model, names, weights, keys, options))
+        try:
+            parts = distributed.gather(_fill(folder, model, names, weights, keys, options))
+        except BaseException:
+            if not distributed.rank():
+                discard_empty(work)
+            raise
         if parts is not None:
             rows = options.clip_per_video * options.crop_per_clip
+            if fingerprint(options.test_data) != wanted["test_data"]:
+                raise VmzError(f"{options.test_data} was made anew while it was read; extract again with --resume=0")
             folders = [work / str(rank) for rank in range(distributed.world_size())]
             table = _table(folders, names, rows, options)
             save_features(options.output_path, table, form)
@@ -302,6 +312,11 @@ def _fill(
     stored = [name for name in names if name != RECORD_INDEX]
     with PartWriter(folder, stored, rows) as writer, open_engine(options.engine, device_name(options)) as engine:
         resumed = writer.records
+        if writer.last is not None and writer.last >= len(keys):
+            raise VmzError(
+                f"{folder} is damaged: it has record {writer.last}, but {options.test_data} has {len(keys)}; start afresh "
+                "with --resume=0"
+            )
         skipped: Kept[BadVideo] = Kept(folder / SKIPPED, BadVideo)
         ended: Kept[EndedEarly] = Kept(folder / ENDED_EARLY, EndedEarly)
         batches = -(-resumed // options.batch_size)

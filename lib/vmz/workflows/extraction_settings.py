@@ -11,16 +11,17 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
+from vmz.features.parts import RECORDS
 from vmz.files import write_json
 from vmz.json_files import Each, read_json
 from vmz.text import cut, printable
+from vmz.video.fingerprint import fingerprint as database_fingerprint
 
 SETTINGS = "settings.json"
 # Flags on which no feature depends: where the run is, what it prints, which videos, what to do about bad ones; and
@@ -45,7 +46,7 @@ def settings(
     found = {name: value for name, value in vars(options).items() if name not in left_out and isinstance(value, PLAIN)}
     found.update(format=form, weights="untrained" if weights is None else fingerprint(weights))
     if options.test_data and os.path.exists(options.test_data):
-        found["test_data"] = _database(options.test_data)
+        found["test_data"] = database_fingerprint(options.test_data)
     return dict(json.loads(json.dumps(found)))
 
 
@@ -57,13 +58,6 @@ def fingerprint(weights: Mapping[str, np.ndarray]) -> str:
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
     return f"sha256 {digest.hexdigest()[:16]}"
-
-
-def _database(path: str) -> str:
-    """Tells a database from others and from itself after a change. It may be moved."""
-    status = os.stat(os.path.join(path, "data.mdb") if os.path.isdir(path) else path)
-    when = datetime.fromtimestamp(status.st_mtime, timezone.utc).isoformat()
-    return f"{status.st_size} bytes of {when}"
 
 
 def differences(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
@@ -103,6 +97,12 @@ def claim(work: Path, wanted: Mapping[str, Any], resume: bool) -> None:
         )
         return
     write_json(path, dict(wanted))
+
+
+def discard_empty(work: Path) -> None:
+    """Remove a work folder in which nothing has been extracted: nothing is lost, and no settings are to be kept to."""
+    if work.is_dir() and not any(path.stat().st_size for path in work.glob(f"*/{RECORDS}")):
+        shutil.rmtree(work, ignore_errors=True)
 
 
 # What is reported of a single video (vmz.video.faults), and what a finished run keeps beside its file.
