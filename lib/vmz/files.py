@@ -143,7 +143,8 @@ def _beside(path: Union[str, Path], kind: OutputKind, mode: str) -> Iterator[IO[
 
 @contextmanager
 def _through(path: Union[str, Path], kind: OutputKind, mode: str) -> Iterator[IO[Any]]:
-    with tempfile.TemporaryFile(mode if "+" in mode else f"{mode}+", encoding=_encoding(mode)) as stream:
+    scratch = tempfile.TemporaryFile(mode if "+" in mode else f"{mode}+", encoding=_encoding(mode))
+    with disk_trouble(path), scratch as stream:
         yield stream
         stream.flush()
         os.lseek(stream.fileno(), 0, os.SEEK_SET)

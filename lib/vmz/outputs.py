@@ -179,7 +179,8 @@ class _Lock:
         try:
             started = datetime.now().astimezone().isoformat(timespec="seconds")
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}, since {started}\n".encode(), 0)
+            note = f"process {os.getpid()} on {socket.gethostname()} (since {started})\n"
+            os.pwrite(descriptor, note.encode(), 0)
             os.fsync(descriptor)  # a full disk says so here
         except OSError as error:
             self.remove()

@@ -9,8 +9,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from vmz.errors import UsageError, VmzError
 from vmz.checkpoints.pickles import NUMERIC_KINDS
+from vmz.errors import UsageError, VmzError
 from vmz.features.npz_reader import FREE_BYTES, MOST_PACKED
 from vmz.features.table import Table
 from vmz.files import open_input

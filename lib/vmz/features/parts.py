@@ -147,7 +147,9 @@ class Parts:
         twice = np.flatnonzero(np.diff(self.records) == 0)
         if len(twice):
             raise VmzError(f"record {self.records[twice[0]]} was extracted twice; start afresh with --resume=0")
-        self._checks = [np.fromfile(folder / CHECKS, np.uint32).reshape(-1, len(self._names)) for folder in self._folders]
+        self._checks = [
+            np.fromfile(folder / CHECKS, np.uint32).reshape(-1, len(self._names)) for folder in self._folders
+        ]
         owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])[order]
         edges = [0, *(np.flatnonzero(np.diff(owner)) + 1).tolist(), len(owner)]
         # (process, how many of its records follow one another): each file is read from its start to its end.
@@ -195,7 +197,7 @@ def _path(folder: Path, names: Sequence[str], name: str) -> Path:
 
 def _checks(array: np.ndarray, rows: int) -> np.ndarray:
     """A checksum of each record's rows: uint32 (records,)."""
-    return np.array([crc32(record) for record in array.reshape(len(array) // rows, -1)], np.uint32)
+    return np.array([crc32(record.tobytes()) for record in array.reshape(len(array) // rows, -1)], np.uint32)
 
 
 def _read_records(folder: Path) -> np.ndarray:
@@ -213,7 +215,9 @@ def _read_layout(folder: Path, names: Sequence[str]) -> Layout:
     layout = {name: _row_layout(entry) for name, entry in found.items()}
     wrong = next((name for name, one in layout.items() if one is None), None)
     if wrong is not None or sorted(layout) != sorted(names):
-        what = f"{quoted(wrong)} is {quoted(found[wrong])}, no type and shape" if wrong is not None else "other features"
+        what = (
+            f"{quoted(wrong)} is {quoted(found[wrong])}, no type and shape" if wrong is not None else "other features"
+        )
         raise VmzError(f"{path} is damaged: it has {what}; {REMEDY}")
     return {name: one for name, one in layout.items() if one is not None}
 

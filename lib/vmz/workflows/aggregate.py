@@ -11,6 +11,8 @@ import numpy as np
 
 from vmz.errors import UsageError, VmzError
 from vmz.features.npz_reader import read_npz
+from vmz.json_files import parse_json
+from vmz.workflows.extraction_settings import refuse_mixed
 from vmz.workflows.scores import Scores, intervals, summarise
 
 CHUNK = 256  # videos at a time: means are taken in float64, which all clips of a large run at once would not fit
@@ -33,6 +35,7 @@ class SavedScores:
     aggregation: Optional[int]
     database: Optional[str]
     label_names: Optional[tuple[str, ...]] = None
+    made_by: Optional[Mapping[str, Any]] = None  # what the scores depend on, None in files of before
 
     @property
     def layout(self) -> str:
@@ -129,7 +132,14 @@ def read_scores(path: Union[str, Path]) -> SavedScores:
         aggregation=int(arrays["aggregation"]) if "aggregation" in arrays else None,
         database=str(arrays["database"]) if "database" in arrays else None,
         label_names=tuple(map(str, arrays["label_names"])) if "label_names" in arrays else None,
+        made_by=_made_by(path, arrays),
     )
+
+
+def _made_by(path: Union[str, Path], arrays: Mapping[str, np.ndarray]) -> Optional[Mapping[str, Any]]:
+    text = str(arrays["made_by"]) if "made_by" in arrays else "null"
+    found = parse_json(text, f"{path} is damaged: made_by", (dict, None), VmzError)
+    return None if found is None else dict(found)
 
 
 def _arrays(path: Union[str, Path]) -> dict[str, np.ndarray]:
@@ -155,6 +165,8 @@ def _check_arrays(path: Union[str, Path], kind: str, clips: np.ndarray, label: n
 def _check_together(parts: Sequence[SavedScores]) -> None:
     """UsageError unless the files are shards of one evaluation."""
     seen: dict[tuple[Optional[str], str], str] = {}
+    known = [part for part in parts if part.made_by is not None]
+    refuse_mixed([(part.path, part.made_by or {}) for part in known])
     for part in parts:
         if part.layout != parts[0].layout:
             raise UsageError(

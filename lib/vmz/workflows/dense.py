@@ -17,6 +17,7 @@ from vmz import metrics
 from vmz.errors import UsageError, VmzError
 from vmz.features.files import ENDINGS, load_features
 from vmz.progress import progress
+from vmz.workflows.extraction_settings import recorded_settings, refuse_mixed
 from vmz.workflows.scores import ALWAYS_RIGHT, first_not_finite
 
 NEEDED = ("softmax", "label", "video_id")
@@ -85,6 +86,7 @@ def feature_files(folder: Union[str, Path, None], flag: str, count: Optional[int
         raise UsageError(f"--{flag}={folder} holds no feature file ({', '.join(ENDINGS)})")
     if count is not None and len(files) != count:
         raise UsageError(f"--{flag}={folder} holds {len(files)} feature files, but --file_count={count}")
+    refuse_mixed([(str(path), settings) for path in files if (settings := recorded_settings(str(path))) is not None])
     unfinished = sorted(path.name for path in folder.glob("*.parts"))
     if unfinished:
         raise UsageError(f"--{flag}={folder} holds {unfinished[0]}, an extraction that has not ended; finish it first")

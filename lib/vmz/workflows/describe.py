@@ -13,7 +13,6 @@ from vmz.models.registry import TEST_NET_NAME, Model, build
 from vmz.netdef.analysis import totals
 from vmz.netdef.json_form import net_to_json
 
-
 _FORM = {"build_args": dict, "is_test?": (int, bool), "net_name?": str}
 
 

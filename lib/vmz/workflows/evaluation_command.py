@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -92,6 +93,7 @@ def _save_scores(evaluation: Evaluation) -> None:
     arrays = score_arrays(evaluation.scores, options, paths)
     if evaluation.label_names is not None:
         arrays["label_names"] = np.array(evaluation.label_names)
+    arrays["made_by"] = np.array(json.dumps(evaluation.made_by))
     with atomic_write(options["save_scores"]) as stream:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 

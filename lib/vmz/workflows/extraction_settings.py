@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -71,7 +71,13 @@ def differences(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
 
 
 def _shown(found: Mapping[str, Any], name: str) -> str:
-    return "not recorded" if name not in found else "not given" if found[name] is None else cut(printable(str(found[name])))
+    return (
+        "not recorded"
+        if name not in found
+        else "not given"
+        if found[name] is None
+        else cut(printable(str(found[name])))
+    )
 
 
 def refuse_other(what: str, before: Mapping[str, Any], wanted: Mapping[str, Any], remedy: str) -> None:
@@ -80,6 +86,30 @@ def refuse_other(what: str, before: Mapping[str, Any], wanted: Mapping[str, Any]
     if found:
         more = f"; and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
         raise UsageError(f"{what} with other settings ({'; '.join(found[:MOST_SHOWN])}{more}); {remedy}")
+
+
+_MIXED = ("test_data", "engine", "batch_size", "format", "features")  # what parts of a data set may differ in
+
+
+def refuse_mixed(files: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Raise UsageError where files that are put together are not of one network and one way to look at the videos.
+
+    files: (path, the settings that it was made with). Each is of a database of its own: parts of a data set.
+    """
+    databases: dict[str, str] = {}
+    for path, settings in files:
+        first, reference = files[0]
+        found = differences(*({**one, **dict.fromkeys(_MIXED)} for one in (reference, settings)))
+        if found:
+            more = f"; and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
+            raise UsageError(
+                f"{first} and {path} are of different runs ({'; '.join(found[:MOST_SHOWN])}{more}); give files of one "
+                "network, made with the same settings"
+            )
+        database = settings.get("test_data")
+        if database in databases:
+            raise UsageError(f"{databases[database]} and {path} are of the same database; its videos would count twice")
+        databases[str(database)] = path
 
 
 def claim(work: Path, wanted: Mapping[str, Any], resume: bool) -> None:
@@ -132,6 +162,16 @@ def account_path(output: str) -> Path:
 def write_account(output: str, account: Mapping[str, Any]) -> None:
     """Keep what became of a finished run: its "settings", and whatever else it tells."""
     write_json(account_path(output), {"bytes": os.path.getsize(output), **account})
+
+
+def recorded_settings(output: str) -> Optional[dict[str, Any]]:
+    """The settings that a file of features was made with; None where they are not recorded, or of another file."""
+    path = account_path(output)
+    account = read_account(path, ACCOUNT) if path.exists() else {}
+    if account.get("bytes") != os.path.getsize(output):
+        return None
+    settings: Optional[dict[str, Any]] = account.get("settings")
+    return settings
 
 
 def finished_account(output: str, wanted: Mapping[str, Any]) -> Optional[dict[str, Any]]:
