@@ -175,7 +175,7 @@ def test_a_full_disk_costs_no_figures_and_no_other_file(engine: str, videos: lis
         for tool, more in (
             ("test_net.py", [*arguments, f"--report={read_only / 'r.html'}"]),
             ("extract_features.py", [*EXTRACT, *arguments[-2:], f"--output_path={read_only / 'o.npz'}"]),
-            ("extract_features.py", [*EXTRACT, f"--videos={tmp_path}/*.mp4", f"--output_path={read_only / 'folder'}"]),
+            ("extract_features.py", [*EXTRACT, "--features=softmax", f"--videos={tmp_path}/*.mp4", f"--output_path={read_only / 'folder'}"]),
             ("train_net.py", [*TRAIN, f"--engine={engine}", f"--train_data={tmp_path / 'db'}", f"--file_store_path={read_only / 'x'}"]),
         ):  # fmt: skip
             if "--videos" in more[-2]:
