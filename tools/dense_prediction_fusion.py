@@ -12,7 +12,7 @@ from vmz.files import write_json
 from vmz.metrics import video_figures
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dense import TOP_K, aggregate_files, feature_files, figures_text, fuse
-from vmz.workflows.flags import positive, switch
+from vmz.workflows.flag_kinds import Number, positive, switch
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--file_count", type=positive, help="files that each folder should hold; not given: any (the original: 10)"
     )
-    parser.add_argument("--alpha", type=float, default=0.5, help="weight of the first stream (0.6 was published)")
+    parser.add_argument("--alpha", type=Number(), default=0.5, help="weight of the first stream (0.6 was published)")
     parser.add_argument(
         "--mean_of_clips",
         type=switch,

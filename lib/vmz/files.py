@@ -162,7 +162,9 @@ def temporary_beside(path: Path) -> tuple[int, str]:
 
     It has the permissions that open() gives a file, by the process's umask, which is not touched. Raises OSError.
     """
-    return _named_beside(path, lambda name: os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOSED_IN_CHILDREN, 0o666))
+    return _named_beside(
+        path, lambda name: os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOSED_IN_CHILDREN, 0o666)
+    )
 
 
 def temporary_folder_beside(path: Path) -> str:

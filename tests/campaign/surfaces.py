@@ -133,7 +133,9 @@ def _configuration(path: Path) -> object:
     return tool("print_net.py")([f"--config={path}"])
 
 
-_CONFIG = [{"build_args": {"model_name": "r2plus1d", "model_depth": 10, "num_labels": 3}, "is_test": 1, "net_name": "n"}]
+_CONFIG = [
+    {"build_args": {"model_name": "r2plus1d", "model_depth": 10, "num_labels": 3}, "is_test": 1, "net_name": "n"}
+]
 _INDEX = {
     "videos": [{"path": "/v/b.mp4", "bytes": 5, "content": "00", "file": "b.mp4.npz", "clips": 2, "frames": 9}],
     "settings": {"crop_size": 112},
@@ -179,7 +181,9 @@ SURFACES: Sequence[Surface] = (
     Surface(
         "names.csv",
         ".csv",
-        mutations.tables([["key", "bytes", "list", "line", "video"], ["0", "10", "l", "2", "a"], ["1", "20", "l", "3", "b"]]),
+        mutations.tables(
+            [["key", "bytes", "list", "line", "video"], ["0", "10", "l", "2", "a"], ["1", "20", "l", "3", "b"]]
+        ),
         _record_names,
     ),
 )

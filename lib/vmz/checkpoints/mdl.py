@@ -19,10 +19,10 @@ from vmz.checkpoints.about import read_about
 from vmz.checkpoints.minidb import records, write_minidb
 from vmz.checkpoints.tensors import SEPARATOR, TENSOR, Assembly, serialise
 from vmz.errors import VmzError
-from vmz.text import cut, printable, quoted
 from vmz.netdef.builder import make_argument
 from vmz.netdef.protos import BlobChunk, MetaNetDef, NetDef, OperatorDef
 from vmz.netdef.pruning import prune
+from vmz.text import cut, printable, quoted
 
 # Caffe2's names (predictor_consts.proto).
 META_NET_DEF, DATABASE = "!!META_NET_DEF", "!!PREDICTOR_DBREADER"
@@ -156,7 +156,9 @@ def _add(path: Path, assembly: Assembly, key: str, value: bytes) -> None:
             raise VmzError(f"it is a {cut(printable(kind)) or 'nothing'}, but blobs are arrays of numbers")
         assembly.add(key.partition(SEPARATOR)[0], blob.tensor)
     except (DecodeError, UnicodeDecodeError, VmzError) as error:
-        raise VmzError(f"{path}: record {cut(printable(key))} is damaged, or none that VMZ knows: {cut(printable(str(error)))}") from error
+        raise VmzError(
+            f"{path}: record {cut(printable(key))} is damaged, or none that VMZ knows: {cut(printable(str(error)))}"
+        ) from error
 
 
 def _open(path: Path) -> tuple[_Head, Iterator[tuple[str, bytes]]]:

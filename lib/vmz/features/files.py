@@ -16,7 +16,7 @@ from vmz.features.npz import check_one_array, write_npy, write_npz
 from vmz.features.npz_reader import read_npy, read_npz
 from vmz.features.pickled import write_pickle
 from vmz.features.table import Table
-from vmz.files import atomic_write, check_output, open_input
+from vmz.files import atomic_write, open_input
 
 PICKLE, NPZ, NPY, HDF5 = "pickle", "npz", "npy", "hdf5"
 ENDINGS = {".pkl": PICKLE, ".pickle": PICKLE, ".npz": NPZ, ".npy": NPY, ".h5": HDF5, ".hdf5": HDF5}

@@ -9,8 +9,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from vmz.errors import UsageError, VmzError
 from vmz.checkpoints.pickles import NUMERIC_KINDS
+from vmz.errors import UsageError, VmzError
 from vmz.features.npz_reader import FREE_BYTES, MOST_PACKED
 from vmz.features.table import Table
 from vmz.files import open_input
@@ -57,7 +57,9 @@ def read_hdf5(path: Path) -> dict[str, np.ndarray]:
     except VmzError as error:
         raise VmzError(f"{path} is refused: {error}") from error
     except Exception as error:  # of a damaged file h5py raises anything
-        raise VmzError(f"{path} is not an HDF5 file of arrays, or is cut short ({cut(printable(str(error)))})") from error
+        raise VmzError(
+            f"{path} is not an HDF5 file of arrays, or is cut short ({cut(printable(str(error)))})"
+        ) from error
 
 
 def _datasets(h5py: Any, file: Any, most: int) -> Iterator[tuple[str, Any]]:

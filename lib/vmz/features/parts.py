@@ -174,7 +174,9 @@ def _read_layout(folder: Path, names: Sequence[str]) -> Layout:
     layout = {name: _row_layout(entry) for name, entry in found.items()}
     wrong = next((name for name, one in layout.items() if one is None), None)
     if wrong is not None or sorted(layout) != sorted(names):
-        what = f"{quoted(wrong)} is {quoted(found[wrong])}, no type and shape" if wrong is not None else "other features"
+        what = (
+            f"{quoted(wrong)} is {quoted(found[wrong])}, no type and shape" if wrong is not None else "other features"
+        )
         raise VmzError(f"{path} is damaged: it has {what}; {REMEDY}")
     return {name: one for name, one in layout.items() if one is not None}
 

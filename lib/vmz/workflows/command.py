@@ -203,8 +203,8 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = F
     """Call `main(argv)` and return the exit status: its own, 1 for a failure, 2 for wrong usage, 130 when interrupted.
 
     several: the tool shares its work among the processes that torchrun starts; one that does not refuses them.
-    An error is printed as one sentence on stderr; `--debug` among the arguments shows its traceback instead. All that is
-    printed is shown as vmz.text.visible has it.
+    An error is printed as one sentence on stderr; `--debug` among the arguments shows its traceback instead. All
+    that is printed is shown as vmz.text.visible has it.
     """
     with visible_output():
         return _run_tool(main, argv, several)

@@ -15,15 +15,8 @@ from vmz.workflows import distributed
 from vmz.workflows.command import Parser
 from vmz.workflows.evaluate import Evaluation, evaluate
 from vmz.workflows.evaluation_report import check_outputs, write_report
-from vmz.workflows.flags import (
-    CHECKPOINT_FLAGS,
-    ENGINE_FLAGS,
-    MODEL_FLAGS,
-    READER_FLAGS,
-    REPORT_FLAGS,
-    TEST_FLAGS,
-    switch,
-)
+from vmz.workflows.flag_kinds import switch
+from vmz.workflows.flags import CHECKPOINT_FLAGS, ENGINE_FLAGS, MODEL_FLAGS, READER_FLAGS, REPORT_FLAGS, TEST_FLAGS
 from vmz.workflows.launch import launch
 from vmz.workflows.options import add_flags, add_zoo_flag, parse
 from vmz.workflows.scores import class_lines, score_arrays

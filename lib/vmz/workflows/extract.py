@@ -336,15 +336,15 @@ def _fill(
 def _check_finite(
     arrays: Mapping[str, np.ndarray], keys: Sequence[str], rows: int, options: argparse.Namespace
 ) -> None:
-    """Raise VmzError for a feature that is not finite, with the clip it is of. keys: of the batch, `rows` clips each."""
+    """VmzError for a feature that is not finite, with the clip it is of. keys: of the batch, `rows` clips each."""
     for name, array in arrays.items():
         clips = array.reshape(len(keys), rows, -1) if len(array) == len(keys) * rows else array.reshape(1, 1, -1)
         bad = first_not_finite(clips)
         if bad is not None:
             record = described(options.test_data, keys[bad[0]], bool(options.use_local_file))
             raise VmzError(
-                f"blob {name} of {record} has values that are not finite (clip {bad[1] + 1} of {rows}); are the weights "
-                "those of this network?"
+                f"blob {name} of {record} has values that are not finite (clip {bad[1] + 1} of {rows}); are the "
+                "weights those of this network?"
             )
 
 

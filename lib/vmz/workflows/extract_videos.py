@@ -31,10 +31,10 @@ from vmz.features.table import Columns, Table, squeezed
 from vmz.files import write_json
 from vmz.models.registry import Model, build
 from vmz.progress import Progress
+from vmz.text import printable
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError
 from vmz.video.decoding import DecodingError, Video
-from vmz.text import printable
 from vmz.video.faults import EndedEarly
 from vmz.video.windows import Window, WindowReader
 from vmz.workflows import distributed

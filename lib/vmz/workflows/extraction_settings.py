@@ -77,7 +77,13 @@ def differences(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
 
 
 def _shown(found: Mapping[str, Any], name: str) -> str:
-    return "not recorded" if name not in found else "not given" if found[name] is None else cut(printable(str(found[name])))
+    return (
+        "not recorded"
+        if name not in found
+        else "not given"
+        if found[name] is None
+        else cut(printable(str(found[name])))
+    )
 
 
 def refuse_other(what: str, before: Mapping[str, Any], wanted: Mapping[str, Any], remedy: str) -> None:
