@@ -103,7 +103,9 @@ def test_stdout_by_its_name(tmp_path: Path, redirected: bool) -> None:
     )
     output = tmp_path / "out"
     with output.open("wb") as stream:
-        done = subprocess.run([sys.executable, "-c", code], stdout=stream if redirected else subprocess.PIPE, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=stream if redirected else subprocess.PIPE, check=True
+        )
     assert (output.read_bytes() if redirected else done.stdout) == b"one\ntwo\nthree\n"
 
 
@@ -159,9 +161,7 @@ def test_only_files_are_read(tmp_path: Path) -> None:
             open_input(path, "the list")
     with pytest.raises(UsageError, match="it is a device"):
         read_text(Path("/dev/zero"), "the list")
-    done = subprocess.run(
-        ["bash", "-c", f"exec {sys.executable} -c 'import sys; from pathlib import Path; from vmz.files import read_text; "
-         "print(read_text(Path(sys.argv[1]), \"it\"))' <(sleep 0.2; echo a,1)"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    code = "import sys, pathlib, vmz.files; print(vmz.files.read_text(pathlib.Path(sys.argv[1]), 'it'))"
+    command = f'exec {sys.executable} -c "$0" <(sleep 0.2; echo a,1)'
+    done = subprocess.run(["bash", "-c", command, code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "a,1"

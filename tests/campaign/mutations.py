@@ -117,7 +117,7 @@ def pickles(seed: int, number: int) -> bytes:
 
 def feature_pickles(seed: int, number: int) -> bytes:
     """Features, as dense prediction takes them."""
-    return _pickle(seed, number, lambda chance: {**feature_arrays(chance), "more": [1.0, [2.0], np.zeros(2)]})
+    return _pickle(seed, number, lambda chance: {**feature_arrays(chance), "more": [[1.0], [2.0], np.zeros(1)]})
 
 
 def _pickle(seed: int, number: int, content: Callable[[random.Random], Any]) -> bytes:

@@ -84,6 +84,6 @@ def _check_case(path: str, rows: Sequence[Labels]) -> None:
             other, line = seen.setdefault(name.casefold(), (name, row.line))
             if other != name:
                 raise UsageError(
-                    f"the classes {quoted(other)} (line {line}) and {quoted(name)} (line {row.line}) of {path} differ by "
-                    "case; write one of them, or name both in --classes"
+                    f"the classes {quoted(other)} (line {line}) and {quoted(name)} (line {row.line}) of {path} differ "
+                    "by case; write one of them, or name both in --classes"
                 )
