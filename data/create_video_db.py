@@ -13,6 +13,7 @@ from pathlib import Path
 import _find_vmz  # noqa: F401
 
 from vmz.errors import UsageError, VmzError
+from vmz.files import check_outputs
 from vmz.workflows.check_videos import check_videos, closing_lines, summary, write_report
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.create_db import DatabaseOptions, check_classes_file, read_list, write_classes, write_database
@@ -63,6 +64,7 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse_args(argv)
+    check_outputs(flags, ["report"])
     if not flags.output_file and not flags.check:
         raise UsageError("--output_file is missing: give the folder of the new LMDB")
     if flags.output_file and os.path.lexists(flags.output_file):

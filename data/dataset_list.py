@@ -10,6 +10,7 @@ from pathlib import Path
 import _find_vmz  # noqa: F401
 
 from vmz.errors import UsageError
+from vmz.files import check_outputs
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dataset_lists import DATASETS, Source, find_videos, read_classes, write_lines, write_list
 
@@ -46,6 +47,7 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse_args(argv)
+    check_outputs(flags, ["output_file", "write_classes"])
     source = Source(flags.annotations, flags.subset, flags.split, read_classes(flags.classes))
     official = DATASETS[flags.dataset](source)
     found, missing = find_videos(official.entries, flags.video_dir)

@@ -11,6 +11,7 @@ from pathlib import Path
 import _find_vmz  # noqa: F401
 
 from vmz.errors import UsageError
+from vmz.files import check_outputs
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.create_db import DatabaseOptions, read_list
 from vmz.workflows.dataset_lists import write_lines
@@ -46,6 +47,7 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse_args(argv)
+    check_outputs(flags, ["output_file"])
     listed = read_list(flags.list_file, DatabaseOptions())
     span = (flags.clip_length - 1) * flags.sampling_rate + 1
     found = dense_list(listed, span, flags.stride, os.cpu_count() or 1)

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 import _find_vmz  # noqa: F401
 
-from vmz.files import write_json
+from vmz.files import check_outputs, write_json
 from vmz.workflows.aggregate import aggregate_files
 from vmz.workflows.command import Parser, run_tool
-from vmz.workflows.evaluation_report import check_outputs
 from vmz.workflows.flag_kinds import positive, switch
 from vmz.workflows.flags import TOP_K_HELP
 from vmz.workflows.label_names import read_label_names
@@ -36,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--output", metavar="FILE", help="results as JSON")
     options = parser.parse_args(list(argv))
-    check_outputs(options)
+    check_outputs(options, ["output"])
     found = aggregate_files(options.scores, options.aggregation, options.top_k)
     names = read_label_names(options.label_names, found.classes) if options.label_names else found.label_names
     if options.output:

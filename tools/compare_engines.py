@@ -13,7 +13,7 @@ import _find_vmz  # noqa: F401
 import numpy as np
 
 from vmz.checkpoints.seeded import seeded_weights
-from vmz.files import write_json
+from vmz.files import check_outputs, write_json
 from vmz.models.registry import Model, build
 from vmz.report.comparison import page
 from vmz.report.page import write
@@ -42,6 +42,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--output", metavar="FILE", help="every blob's differences as JSON")
     parser.add_argument("--html", metavar="FILE", help="a picture of them")
     options = parse(parser, argv, FEATURES)
+    check_outputs(options, ["output", "html"])
     announce(options)
     model = build(model_config(options, batch_size=-1), use_cudnn=bool(options.use_cudnn))
     check_fits(model)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import _find_vmz  # noqa: F401
 import numpy as np
 
-from vmz.files import write_json
+from vmz.files import check_outputs, write_json
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dense import (
     TOP_K,
@@ -49,6 +49,7 @@ def main(argv: Sequence[str]) -> int:
     )
     ours.add_argument("--output", metavar="FILE", help="the figures as JSON")
     options = parser.parse_args(list(argv))
+    check_outputs(options, ["output"])
     files = feature_files(options.input_dir, "input_dir")
     if options.across_files:
         parts = [aggregate_files(files, options.max_clip)]

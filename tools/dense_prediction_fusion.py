@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import _find_vmz  # noqa: F401
 
-from vmz.files import write_json
+from vmz.files import check_outputs, write_json
 from vmz.metrics import video_figures
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dense import TOP_K, aggregate_files, feature_files, figures_text, fuse
@@ -32,6 +32,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--output", metavar="FILE", help="the figures as JSON (not in the original)")
     options = parser.parse_args(list(argv))
+    check_outputs(options, ["output"])
     streams = [
         aggregate_files(feature_files(getattr(options, flag), flag, options.file_count))
         for flag in ("input_dir1", "input_dir2")

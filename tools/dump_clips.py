@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import _find_vmz  # noqa: F401
 
 from vmz.errors import UsageError
+from vmz.files import check_outputs
 from vmz.video.faults import closing_line
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dump_clips import Dump, override, read_clips, write_contact_sheet, write_npz
@@ -46,6 +47,7 @@ def parser() -> Parser:
 def main(argv: Sequence[str]) -> int:
     options = parse(parser(), argv)
     require_checkpoint(options)
+    check_outputs(options, ["output", "contact_sheet"])
     announce(options)
     if not options.test_data:
         raise UsageError("--test_data is missing: give an LMDB of videos, as create_video_db.py makes it")

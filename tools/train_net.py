@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import _find_vmz  # noqa: F401
 
-from vmz.files import write_json
+from vmz.files import check_outputs, write_json
 from vmz.workflows import distributed, training_plan
 from vmz.workflows.command import run_tool
 from vmz.workflows.launch import launch
@@ -22,6 +22,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--dry_run", action="store_true", help="print the plan and stop; needs no data")
     parser.add_argument("--output", metavar="FILE", help="the result (or the plan) as JSON")
     options = parse(parser, argv)
+    check_outputs(options, ["output", "report"])
     if distributed.rank() == 0:
         for line in without_effect(parser.given(argv), options.engine):
             print(line, file=sys.stderr)

@@ -118,3 +118,26 @@ def test_numbers_out_of_range_are_named(flag: str, folder: Path, tmp_path: Path)
     with pytest.raises(UsageError, match=f"^{name}: .*{says}") as caught:
         tool("test_net.py")([*commands(folder, tmp_path, "good.pkl", "pytorch")["test_net.py"], flag])
     assert len(str(caught.value)) < 400
+
+
+def test_every_tool_refuses_a_folder_as_output_before_the_work(tmp_path: Path) -> None:
+    for name, flags in {
+        "train_net.py": ["output", "report"],
+        "compare_engines.py": ["output", "html"],
+        "dense_prediction_aggregation.py": ["output"],
+        "dense_prediction_fusion.py": ["output"],
+        "dump_clips.py": ["output", "contact_sheet"],
+        "aggregate_scores.py": ["output"],
+        "../data/dense_list.py": ["output_file"],
+        "../data/dataset_list.py": ["output_file", "write_classes"],
+        "../data/create_video_db.py": ["report"],
+    }.items():
+        needed = {
+            "aggregate_scores.py": ["none.npz"],
+            "../data/dense_list.py": ["--list_file=none.csv"],
+            "../data/dataset_list.py": ["--dataset=ucf101", "--annotations=none", "--video_dir=none", "--output_file=o"],
+            "../data/create_video_db.py": ["--list_file=none.csv", "--check"],
+        }.get(name, [])
+        for flag in flags:
+            with pytest.raises(UsageError, match=rf"^--{flag}={tmp_path}: it is a folder; give the name of a file"):
+                tool(name)([*needed, f"--{flag}={tmp_path}"])

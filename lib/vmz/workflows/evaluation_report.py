@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional
+from typing import Optional
 
 import numpy as np
 
-from vmz.files import check_output
 from vmz.report.evaluation import Scored, page
 from vmz.report.page import write
 from vmz.report.thumbnails import thumbnail
@@ -17,14 +16,6 @@ from vmz.video.records import RecordError, key_text
 from vmz.workflows.evaluate import Evaluation
 
 OUTPUTS = ("output", "save_scores", "report")
-
-
-def check_outputs(options: Any) -> None:
-    """UsageError for an output that could not be written: better before an evaluation than after it."""
-    for flag in OUTPUTS:
-        path = getattr(options, flag, None)
-        if path:
-            check_output(path, f"--{flag}")
 
 
 def write_report(evaluation: Evaluation) -> None:
