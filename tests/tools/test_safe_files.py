@@ -135,7 +135,7 @@ def test_every_tool_refuses_a_folder_as_output_before_the_work(tmp_path: Path) -
         needed = {
             "aggregate_scores.py": ["none.npz"],
             "../data/dense_list.py": ["--list_file=none.csv"],
-            "../data/dataset_list.py": ["--dataset=ucf101", "--annotations=none", "--video_dir=none", "--output_file=o"],
+            "../data/dataset_list.py": ["--dataset=ucf101", "--annotations=no", "--video_dir=no", "--output_file=o"],
             "../data/create_video_db.py": ["--list_file=none.csv", "--check"],
         }.get(name, [])
         for flag in flags:
