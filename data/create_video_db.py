@@ -17,6 +17,7 @@ from vmz.outputs import Output, in_progress
 from vmz.workflows.check_videos import check_videos, closing_lines, summary, write_report
 from vmz.workflows.command import Parser, run_tool, write_each
 from vmz.workflows.create_db import DatabaseOptions, check_classes_file, read_list, write_classes, write_database
+from vmz.workflows.flag_kinds import Integer, not_negative, switch
 
 
 def parser() -> Parser:
@@ -35,14 +36,22 @@ def parser() -> Parser:
         "numbers; not given: those of the list in alphabetical order. Kept in <output_file>.classes.txt",
     )
     flags.add_argument("--output_file", help="folder of the new LMDB; must not exist (needed unless --check)")
-    flags.add_argument("--use_list", type=int, default=0, help="1: store paths of the videos instead of their bytes")
-    flags.add_argument("--use_video_id", type=int, default=0, help="1: store column video_id")
-    flags.add_argument("--use_start_frame", type=int, default=0, help="1: store column start_frm; needs --use_list=1")
-    flags.add_argument("--num_epochs", type=int, default=1, help="times the list is stored, each in its own order")
-    flags.add_argument("--shuffle", type=int, default=1, help="0: keep the order of the list")
-    flags.add_argument("--seed", type=int, default=0, help="of the order; the same as after numpy.random.seed")
+    flags.add_argument("--use_list", type=switch, default=0, help="1: store paths of the videos instead of their bytes")
+    flags.add_argument("--use_video_id", type=switch, default=0, help="1: store column video_id")
+    flags.add_argument(
+        "--use_start_frame", type=switch, default=0, help="1: store column start_frm; needs --use_list=1"
+    )
+    flags.add_argument(
+        "--num_epochs", type=Integer(most=1 << 20), default=1, help="times the list is stored, each in its own order"
+    )
+    flags.add_argument("--shuffle", type=switch, default=1, help="0: keep the order of the list")
+    flags.add_argument(
+        "--seed", type=Integer(most=1 << 40), default=0, help="of the order; the same as after numpy.random.seed"
+    )
     flags.add_argument("--check", action="store_true", help="decode every video first and write a report")
-    flags.add_argument("--min_frames", type=int, default=32, help="with --check: fewer frames than this are short")
+    flags.add_argument(
+        "--min_frames", type=not_negative, default=32, help="with --check: fewer frames than this are short"
+    )
     flags.add_argument("--report", help="with --check: CSV to write (by default beside the output or the list)")
     flags.add_argument(
         "--on_bad_video",

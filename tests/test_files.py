@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from vmz.errors import VmzError
-from vmz.files import atomic_write, write_json
+from vmz.errors import UsageError, VmzError
+from vmz.files import atomic_write, check_output, open_input, read_text, write_json
+from vmz.video.database import DatabaseWriter
+from vmz.video.records import Record
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
@@ -39,3 +49,119 @@ def test_json_that_every_reader_takes(tmp_path: Path) -> None:
 
     found = json.loads((tmp_path / "a.json").read_text(), parse_constant=refuse)
     assert found == {"mAUC": None, "each": [1.5, [None, "NaN"]], "videos": 3}
+
+
+def write(path: object, text: str = "new") -> None:
+    with atomic_write(str(path), "w") as file:
+        file.write(text)
+
+
+def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    target = tmp_path / "there" / "file"
+    target.write_text("before")
+    link, dangling = tmp_path / "link", tmp_path / "dangling"
+    link.symlink_to("there/file")
+    dangling.symlink_to(tmp_path / "there" / "made")
+    write(link)
+    write(dangling)
+    assert link.is_symlink() and dangling.is_symlink()
+    assert target.read_text() == (tmp_path / "there" / "made").read_text() == "new"
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == ["file", "made"]
+
+
+def test_a_device_is_written_through_and_never_replaced(tmp_path: Path) -> None:
+    link = tmp_path / "null"
+    link.symlink_to("/dev/null")
+    for path in ("/dev/null", link):
+        write(path)
+        assert stat.S_ISCHR(os.stat(path).st_mode)
+    assert link.is_symlink()
+    with pytest.raises(VmzError, match=r"cannot write /dev/full: No space left on device"):
+        write("/dev/full")
+
+
+def test_a_pipe_gets_the_whole_content_at_the_end(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    found: list[bytes] = []
+    reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()))
+    reader.start()
+    with atomic_write(pipe, "w+b") as file:
+        np.savez(file, a=np.arange(3))
+    reader.join(10)
+    assert stat.S_ISFIFO(os.stat(pipe).st_mode)
+    assert np.load(io.BytesIO(found[0]))["a"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("redirected", [False, True])
+def test_stdout_by_its_name(tmp_path: Path, redirected: bool) -> None:
+    """Of a shell's `> file` too: what is printed before and after stays, in its order."""
+    code = (
+        "from vmz.files import atomic_write\nprint('one')\n"
+        "with atomic_write('/dev/stdout', 'w') as file: file.write('two\\n')\nprint('three')"
+    )
+    output = tmp_path / "out"
+    with output.open("wb") as stream:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=stream if redirected else subprocess.PIPE, check=True
+        )
+    assert (output.read_bytes() if redirected else done.stdout) == b"one\ntwo\nthree\n"
+
+
+def test_what_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "to_folder").symlink_to("folder")
+    (tmp_path / "loop").symlink_to("loop")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        for name, why in (
+            ("folder", "it is a folder"),
+            ("to_folder", "it is a folder"),
+            ("socket", "it is a socket"),
+            ("new/", "it is the name of a folder"),
+            ("loop", "Too many levels of symbolic links"),
+        ):
+            with pytest.raises(UsageError, match=rf"cannot write .*{name}: {why}; give the name of a file"):
+                write(f"{tmp_path}/{name}")
+            with pytest.raises(UsageError, match=rf"^--output=.*{name}: {why}"):
+                check_output(f"{tmp_path}/{name}", "--output")
+    with pytest.raises(UsageError, match=r"--output=.*: there is no folder .*nowhere"):
+        check_output(tmp_path / "nowhere" / "a", "--output")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "loop", "socket", "to_folder"]
+
+
+def test_permissions_without_touching_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    umask = os.umask(0o027)
+    try:
+        monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the umask is the whole process's"))
+        write(tmp_path / "new")
+        (tmp_path / "secret").write_text("before")
+        (tmp_path / "secret").chmod(0o600)
+        write(tmp_path / "secret")
+        with DatabaseWriter(tmp_path / "db") as writer:
+            writer.write(Record(b"0", b"video", (0,), None, None))
+    finally:
+        monkeypatch.undo()
+        os.umask(umask)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"new": 0o640, "secret": 0o600, "db": 0o750}
+
+
+def test_names_as_long_as_a_name_can_be(tmp_path: Path) -> None:
+    write(tmp_path / ("n" * 255))
+    write(tmp_path / ("ü" * 127))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_only_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, what in ((tmp_path / "pipe", "a pipe"), (Path("/dev/zero"), "a device"), (tmp_path, "a folder")):
+        with pytest.raises(UsageError, match=f"cannot read the list: it is {what}, not a file"):
+            open_input(path, "the list")
+    with pytest.raises(UsageError, match="it is a device"):
+        read_text(Path("/dev/zero"), "the list")
+    code = "import sys, pathlib, vmz.files; print(vmz.files.read_text(pathlib.Path(sys.argv[1]), 'it'))"
+    command = f'exec {sys.executable} -c "$0" <(sleep 0.2; echo a,1)'
+    done = subprocess.run(["bash", "-c", command, code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "a,1"

@@ -13,7 +13,8 @@ from vmz.outputs import in_progress
 from vmz.workflows.aggregate import aggregate_files
 from vmz.workflows.command import Parser, run_tool, write_each
 from vmz.workflows.evaluation_report import outputs_of
-from vmz.workflows.flags import TOP_K_HELP, positive, switch
+from vmz.workflows.flag_kinds import positive, switch
+from vmz.workflows.flags import TOP_K_HELP
 from vmz.workflows.label_names import read_label_names
 from vmz.workflows.scores import class_lines, figures_line, named_lines
 

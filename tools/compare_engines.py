@@ -25,7 +25,8 @@ from vmz.video.reader import ClipReader
 from vmz.workflows.command import Parser, run_tool, write_each
 from vmz.workflows.compare import BlobDifference, Job, blobs_to_compare, compute, differences, first_beyond
 from vmz.workflows.evaluate import check_fits, check_labels, load_weights
-from vmz.workflows.flags import CHECKPOINT_FLAGS, MODEL_FLAGS, READER_FLAGS, positive
+from vmz.workflows.flag_kinds import Integer, Number
+from vmz.workflows.flags import CHECKPOINT_FLAGS, MODEL_FLAGS, READER_FLAGS
 from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse, video_input_arguments
 from vmz.workflows.settings import FEATURES
 from vmz.workflows.settings_report import announce
@@ -37,8 +38,8 @@ def main(argv: Sequence[str]) -> int:
     add_flags(parser, "network", list(MODEL_FLAGS))
     add_flags(parser, "clips, of --test_data", list(READER_FLAGS), batch_size=1, clip_per_video=1)
     add_flags(parser, "weights", ["load_model_path", "db_type", *CHECKPOINT_FLAGS, "seed"])
-    parser.add_argument("--clips", type=positive, default=1, help="random clips, when there is no --test_data")
-    parser.add_argument("--tolerance", type=float, default=1e-4, help="of a blob's largest value")
+    parser.add_argument("--clips", type=Integer(1, 1024), default=1, help="random clips, when there is no --test_data")
+    parser.add_argument("--tolerance", type=Number(0), default=1e-4, help="of a blob's largest value")
     parser.add_argument("--caffe2_python", type=Path, metavar="FILE", help="a Python with Caffe2, if this one has none")
     parser.add_argument("--output", metavar="FILE", help="every blob's differences as JSON")
     parser.add_argument("--html", metavar="FILE", help="a picture of them")

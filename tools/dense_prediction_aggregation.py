@@ -23,7 +23,7 @@ from vmz.workflows.dense import (
     original_line,
     split_videos,
 )
-from vmz.workflows.flags import not_negative, switch
+from vmz.workflows.flag_kinds import not_negative, switch
 
 EXAMPLE = "example: python tools/dense_prediction_aggregation.py --input_dir=features"
 

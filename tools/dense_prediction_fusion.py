@@ -13,7 +13,7 @@ from vmz.metrics import video_figures
 from vmz.outputs import Output, in_progress
 from vmz.workflows.command import Parser, run_tool, write_each
 from vmz.workflows.dense import TOP_K, aggregate_files, feature_files, figures_text, fuse
-from vmz.workflows.flags import positive, switch
+from vmz.workflows.flag_kinds import Number, positive, switch
 
 
 def main(argv: Sequence[str]) -> int:
@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--file_count", type=positive, help="files that each folder should hold; not given: any (the original: 10)"
     )
-    parser.add_argument("--alpha", type=float, default=0.5, help="weight of the first stream (0.6 was published)")
+    parser.add_argument("--alpha", type=Number(), default=0.5, help="weight of the first stream (0.6 was published)")
     parser.add_argument(
         "--mean_of_clips",
         type=switch,

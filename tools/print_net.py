@@ -15,7 +15,8 @@ from vmz.json_files import parse_json, read_json
 from vmz.models.registry import TEST_NET_NAME, build
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.describe import model_from_golden, model_to_json, table
-from vmz.workflows.flags import MODEL_FLAGS, switch
+from vmz.workflows.flag_kinds import switch
+from vmz.workflows.flags import MODEL_FLAGS
 from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse, require_checkpoint
 from vmz.workflows.settings import FEATURES
 from vmz.workflows.settings_report import announce
@@ -47,10 +48,7 @@ def main(argv: Sequence[str]) -> int:
 def read_configs(path: str) -> list[dict[str, Any]]:
     """The configurations of a JSON file, one or a list of them. Raises UsageError naming the file."""
     what = f"--config={path}"
-    if path == "-":
-        found = parse_json(sys.stdin.read(), what)
-    else:
-        found = read_json(Path(path), what)
+    found = parse_json(sys.stdin.read(), what) if path == "-" else read_json(Path(path), what)
     configs = found if isinstance(found, list) else [found]
     for number, config in enumerate(configs):
         if not isinstance(config, dict) or "build_args" not in config:

@@ -14,7 +14,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Callable, Optional, Union
@@ -281,6 +281,14 @@ def check_output(path: Union[str, Path], what: str) -> None:
     folder = kind.path.parent
     if not kind.through and not folder.is_dir():
         raise UsageError(f"{what}={path}: there is no folder {folder}; make it, or choose another")
+
+
+def check_outputs(options: Any, flags: Sequence[str]) -> None:
+    """`check_output` for each of a tool's flags that name a file to write, where it is given."""
+    for flag in flags:
+        path = getattr(options, flag, None)
+        if path:
+            check_output(path, f"--{flag}")
 
 
 def write_json(path: Union[str, Path], value: Any) -> None:

@@ -1,8 +1,8 @@
 """JSON that others wrote: read within bounds, and checked against what it should hold before anything uses it.
 
-A form says what a value is: a type (float takes integers, dict and list anything inside), None, a tuple of forms of which
-one must fit, [form] for a list of such, Each(form) for an object of any names, or {name: form} for one of these names,
-where "name?" may be absent and names that the form lacks are let pass.
+A form says what a value is: a type (float takes integers, dict and list anything inside), None, a tuple of forms of
+which one must fit, [form] for a list of such, Each(form) for an object of any names, or {name: form} for one of these
+names, where "name?" may be absent and names that the form lacks are let pass.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from vmz.text import cut, printable, quoted
 
 DEEPEST = 100  # objects and lists inside one another
 LONGEST_INTEGER = 20  # digits: 64 bits
-_IN_WORDS = {int: "an integer", float: "a number", str: "text", bool: "true or false", dict: "an object", list: "a list"}
+_IN_WORDS = {
+    int: "an integer",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    dict: "an object",
+    list: "a list",
+}
 
 
 @dataclass(frozen=True)
@@ -47,9 +54,9 @@ def parse_json(
 ) -> Any:
     """The value of a JSON text called `name`.
 
-    finite: NaN and the infinities, which JSON has not, are refused. Raises `error`, with `remedy` at the end, for what is
-    not JSON, names something twice, is nested too deeply or holds an integer of more than 64 bits; and for what is not of
-    the `form`.
+    finite: NaN and the infinities, which JSON has not, are refused. Raises `error`, with `remedy` at the end, for what
+    is not JSON, names something twice, is nested too deeply or holds an integer of more than 64 bits; and for what is
+    not of the `form`.
     """
     after = f"; {remedy}" if remedy else ""
     try:
@@ -87,7 +94,9 @@ def misfit(value: Any, form: Any, at: str = "") -> Optional[str]:
     if isinstance(form, Each):
         if not isinstance(value, dict):
             return f"{at or 'it'} is {quoted(value)}, not an object"
-        return _first(misfit(entry, form.form, f"{at}.{cut(printable(name), 50)}".lstrip(".")) for name, entry in value.items())
+        return _first(
+            misfit(entry, form.form, f"{at}.{cut(printable(name), 50)}".lstrip(".")) for name, entry in value.items()
+        )
     if isinstance(form, Mapping):
         if not isinstance(value, dict):
             return f"{at or 'it'} is {quoted(value)}, not an object"
@@ -95,7 +104,9 @@ def misfit(value: Any, form: Any, at: str = "") -> Optional[str]:
         if lacking is not None:
             return f"{at or 'it'} has no {lacking!r}"
         wanted = {name.rstrip("?"): one for name, one in form.items()}
-        return _first(misfit(value[name], one, f"{at}.{name}".lstrip(".")) for name, one in wanted.items() if name in value)
+        return _first(
+            misfit(value[name], one, f"{at}.{name}".lstrip(".")) for name, one in wanted.items() if name in value
+        )
     if _is(value, form):
         return None
     return f"{at or 'it'} is {quoted(value)}, not {_words(form)}"

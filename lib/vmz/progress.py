@@ -40,7 +40,14 @@ class Progress:
         self._quiet = quiet
         self._start = self._last_line = time.monotonic()
         self._bar = (
-            tqdm(total=total, initial=done, unit=unit, desc=printable(title), file=getattr(self._stream, "terminal", self._stream), dynamic_ncols=True)
+            tqdm(
+                total=total,
+                initial=done,
+                unit=unit,
+                desc=printable(title),
+                file=getattr(self._stream, "terminal", self._stream),
+                dynamic_ncols=True,
+            )
             if self._stream.isatty() and not quiet
             else None
         )

@@ -1,4 +1,4 @@
-"""Text of unknown origin in messages, on terminals and in pages: what cannot be seen is named, what is endless is cut."""
+"""Text of unknown origin in messages, on terminals and in pages: what cannot be seen is named, what is long is cut."""
 
 from __future__ import annotations
 

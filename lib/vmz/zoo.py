@@ -200,7 +200,9 @@ def _row(entry: Mapping[str, Any]) -> ZooRow:
         fields = dict(entry, published=Published(**entry["published"]), remarks=tuple(entry["remarks"]))
         return ZooRow(**fields)
     except TypeError as error:  # a name that no row has
-        raise VmzError(f"manifest row {quoted(entry['name'])}: {cut(printable(str(error)))}; see models_zoo/schema.json") from error
+        raise VmzError(
+            f"manifest row {quoted(entry['name'])}: {cut(printable(str(error)))}; see models_zoo/schema.json"
+        ) from error
 
 
 def _normalised(text: str) -> str:

@@ -30,9 +30,8 @@ BYTES = 2 << 30
 LONGEST_LINE = 4000  # characters of an error that a person still reads
 ACCEPTED, REFUSED = "accepted", "refused"
 UNCLEAN = re.compile(r"Traceback|a fault of VMZ|internal error|This is a bug in VMZ")
-BASE_MODULES = ("h5py", "vmz.workflows.own_checkpoints", "vmz.workflows.dense", "vmz.workflows.aggregate", "vmz.zoo",
-                "vmz.workflows.extract", "vmz.workflows.video_index", "vmz.workflows.training_checkpoints",
-                "vmz.workflows.training_history", "vmz.workflows.video_lists", "vmz.workflows.dataset_lists")  # fmt: skip
+WORKFLOWS = "aggregate dataset_lists dense extract own_checkpoints training_checkpoints training_history video_lists"
+BASE_MODULES = ("h5py", "vmz.workflows.video_index", *(f"vmz.workflows.{name}" for name in WORKFLOWS.split()))
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,9 @@ def _waited(child: int, seconds: float) -> tuple[int, resource.struct_rusage]:
 
 
 def _judged(status: int, usage: resource.struct_rusage, said: str) -> Outcome:
-    lines = [line for line in said.splitlines() if line.strip() and not line.startswith(("warning:", "dense prediction"))]
+    lines = [
+        line for line in said.splitlines() if line.strip() and not line.startswith(("warning:", "dense prediction"))
+    ]
     shown = " | ".join(lines)[:400]
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)

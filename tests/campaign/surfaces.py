@@ -47,6 +47,12 @@ def _dense(path: Path) -> object:
     return tool("dense_prediction_aggregation.py")([f"--input_dir={path.parent}"])
 
 
+def _features(path: Path) -> object:
+    from vmz.features.files import load_features
+
+    return load_features(path)
+
+
 def _layout(path: Path) -> object:
     from vmz.features.parts import LAYOUT, RECORDS, Parts, PartWriter
 
@@ -81,7 +87,7 @@ def _index(path: Path) -> object:
 
 def _skipped(path: Path) -> object:
     from vmz.video.faults import BadVideo
-    from vmz.workflows.extract import Kept
+    from vmz.workflows.kept_faults import Kept
 
     return Kept(path, BadVideo).update([])
 
@@ -133,7 +139,9 @@ def _configuration(path: Path) -> object:
     return tool("print_net.py")([f"--config={path}"])
 
 
-_CONFIG = [{"build_args": {"model_name": "r2plus1d", "model_depth": 10, "num_labels": 3}, "is_test": 1, "net_name": "n"}]
+_CONFIG = [
+    {"build_args": {"model_name": "r2plus1d", "model_depth": 10, "num_labels": 3}, "is_test": 1, "net_name": "n"}
+]
 _INDEX = {
     "videos": [{"path": "/v/b.mp4", "bytes": 5, "content": "00", "file": "b.mp4.npz", "clips": 2, "frames": 9}],
     "settings": {"crop_size": 112},
@@ -160,7 +168,7 @@ SURFACES: Sequence[Surface] = (
     Surface("training state", ".mdl", mutations.mdls, _resume),
     Surface("scores npz", ".npz", mutations.score_archives, _scores),
     Surface("features npz", ".npz", mutations.feature_archives, _dense),
-    Surface("features npy", ".npy", mutations.npys, _dense),
+    Surface("features npy", ".npy", mutations.npys, _features),
     Surface("features pickle", ".pkl", mutations.feature_pickles, _dense),
     Surface("features HDF5", ".h5", hdf5s, _dense),
     Surface("layout.json", ".json", mutations.jsons({"softmax": ["<f4", [4]]}), _layout),
@@ -179,7 +187,9 @@ SURFACES: Sequence[Surface] = (
     Surface(
         "names.csv",
         ".csv",
-        mutations.tables([["key", "bytes", "list", "line", "video"], ["0", "10", "l", "2", "a"], ["1", "20", "l", "3", "b"]]),
+        mutations.tables(
+            [["key", "bytes", "list", "line", "video"], ["0", "10", "l", "2", "a"], ["1", "20", "l", "3", "b"]]
+        ),
         _record_names,
     ),
 )

@@ -171,13 +171,16 @@ def test_a_full_disk_costs_no_figures_and_no_other_file(engine: str, videos: lis
             assert json.loads(str(found["made_by"]))["weights"] == "untrained"
     status, output, errors = run("test_net.py", *arguments, f"--output={tmp_path / 'new' / 'o.json'}")
     assert status == 2 and "there is no folder" in errors and "Test accuracy" not in output
+    of_videos = ["--features=softmax", arguments[-2]]
     with disk(tmp_path / "ro", "ro") as read_only:
+        extraction = "extract_features.py"
+        train_data = f"--train_data={tmp_path / 'db'}"
         for tool, more in (
-            ("test_net.py", [*arguments, f"--report={read_only / 'r.html'}"]),
-            ("extract_features.py", [*EXTRACT, *arguments[-2:], f"--output_path={read_only / 'o.npz'}"]),
-            ("extract_features.py", [*EXTRACT, "--features=softmax", f"--videos={tmp_path}/*.mp4", f"--output_path={read_only / 'folder'}"]),
-            ("train_net.py", [*TRAIN, f"--engine={engine}", f"--train_data={tmp_path / 'db'}", f"--file_store_path={read_only / 'x'}"]),
-        ):  # fmt: skip
+            ("test_net.py", [*arguments, f"--report={read_only / 'x'}"]),
+            (extraction, [*EXTRACT, *arguments[-2:], f"--output_path={read_only / 'x'}"]),
+            (extraction, [*EXTRACT, *of_videos, f"--videos={tmp_path}/*.mp4", f"--output_path={read_only / 'x'}"]),
+            ("train_net.py", [*TRAIN, arguments[-2], train_data, f"--file_store_path={read_only / 'x'}"]),
+        ):
             if "--videos" in more[-2]:
                 (tmp_path / "a.mp4").write_bytes(videos[0])
             status, output, errors = run(tool, *more)

@@ -228,7 +228,11 @@ def _zip(path: Path) -> tuple[str, str]:
     for pattern, what, remedy in ZIPPED:
         if any(re.search(pattern, name) for name in names):
             return what, remedy
-    holds = f", which holds {cut(printable(names[0]))}{' and more' if len(names) > 1 else ''}" if names else ", which holds nothing"
+    holds = (
+        f", which holds {cut(printable(names[0]))}{' and more' if len(names) > 1 else ''}"
+        if names
+        else ", which holds nothing"
+    )
     return f"a ZIP archive{holds}", "unpack it with unzip, and give what was in it"
 
 

@@ -156,7 +156,9 @@ def _add(path: Path, assembly: Assembly, key: str, value: bytes) -> None:
             raise VmzError(f"it is a {cut(printable(kind)) or 'nothing'}, but blobs are arrays of numbers")
         assembly.add(key.partition(SEPARATOR)[0], blob.tensor)
     except (DecodeError, UnicodeDecodeError, VmzError) as error:
-        raise VmzError(f"{path}: record {cut(printable(key))} is damaged, or none that VMZ knows: {cut(printable(str(error)))}") from error
+        raise VmzError(
+            f"{path}: record {cut(printable(key))} is damaged, or none that VMZ knows: {cut(printable(str(error)))}"
+        ) from error
 
 
 def _open(path: Path) -> tuple[_Head, Iterator[tuple[str, bytes]]]:

@@ -1,9 +1,9 @@
 """What a pickle would make, found out before it is made: opcode by opcode, skipping over the content.
 
 A pickle of a few bytes can name a memo of gigabytes, hash a tuple that doubles sixty times, or nest a hundred thousand
-lists. So each value on the stack is followed by its depth and its weight: how many values it is when it is written out in
-full, everything that is referred to twice counted twice. Both have bounds, as have numbers, names and lengths; honest
-checkpoints are far below them.
+lists. So each value on the stack is followed by its depth and its weight: how many values it is when it is written out
+in full, everything that is referred to twice counted twice. Both have bounds, as have numbers, names and lengths, far
+above what an honest checkpoint needs.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ _CONTENT = {
 
 
 class _Value:
-    """depth: of containers. weight: values in it, of text and bytes half the length. placed: it is inside another, and so it is complete."""
+    """depth: of containers. weight: values in it, and of text and bytes half the length. placed: it is inside another
+    value, and so it is complete.
+    """
 
     __slots__ = ("depth", "placed", "weight")
 
@@ -67,7 +69,8 @@ class _Damaged(Exception):
 def refuse_bombs(stream: IO[bytes]) -> None:
     """Go through a pickle from its start, leaving the stream there again.
 
-    Raises VmzError for one that would do harm, EOFError where more content is announced than there is. What is merely damaged passes: reading it fails soon, and says why.
+    Raises VmzError for one that would do harm, EOFError where more content is announced than there is. What is merely
+    damaged passes: reading it fails soon, and says why.
     """
     try:
         _Scan(stream).run()
@@ -109,7 +112,9 @@ class _Scan:
         if kind in _COUNTED:
             length = int(self._unpacked(_COUNTED[kind]))
             if kind.startswith("long") and length > LARGEST_INTEGER:
-                raise VmzError(f"it holds an integer of {length} bytes (at byte {place}); a checkpoint has 64-bit numbers")
+                raise VmzError(
+                    f"it holds an integer of {length} bytes (at byte {place}); a checkpoint has 64-bit numbers"
+                )
             return self._skipped(length, place)
         if kind == "decimalnl_short" or kind == "decimalnl_long" or kind == "floatnl":
             return self._number(kind, place)

@@ -52,7 +52,7 @@ def load_pickle_about(path: Union[str, Path]) -> dict[str, Any]:
     text = content.get(ABOUT) if isinstance(content, dict) else None
     if not isinstance(text, str):
         return {}
-    return read_about(path, text)
+    return read_about(Path(path), text)
 
 
 def load_array_lists(path: Union[str, Path]) -> dict[str, np.ndarray]:
@@ -134,7 +134,9 @@ def _named_arrays(path: Path, blobs: Mapping[Any, Any]) -> dict[str, np.ndarray]
         elif isinstance(value, (bool, int, float, np.generic)):
             array = np.asarray(value)
         else:
-            raise VmzError(f"{path}: blob {cut(printable(name))} is a {type(value).__name__}, but blobs are arrays of numbers")
+            raise VmzError(
+                f"{path}: blob {cut(printable(name))} is a {type(value).__name__}, but blobs are arrays of numbers"
+            )
         if array is None:
             raise VmzError(f"{path}: blob {cut(printable(name))} is an array without content; the file is damaged")
         found.setdefault(name.rpartition("/")[2], array)

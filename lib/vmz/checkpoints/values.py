@@ -1,4 +1,4 @@
-"""What the numbers of a checkpoint must be: finite, and a variance not negative. Every way to load weights comes by here."""
+"""What the numbers of a checkpoint must be: finite, a variance not negative. Every way to load weights passes here."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from vmz.features.npz import check_one_array, write_npy, write_npz
 from vmz.features.npz_reader import read_npy, read_npz
 from vmz.features.pickled import write_pickle
 from vmz.features.table import Table
-from vmz.files import atomic_write, open_input
+from vmz.files import OutputKind, atomic_write, open_input
 
 PICKLE, NPZ, NPY, HDF5 = "pickle", "npz", "npy", "hdf5"
 ENDINGS = {".pkl": PICKLE, ".pickle": PICKLE, ".npz": NPZ, ".npy": NPY, ".h5": HDF5, ".hdf5": HDF5}
@@ -52,11 +52,10 @@ def check_writable(path: Union[str, Path], form: str, names: Sequence[str] = ())
         check_one_array(names)
     if form == HDF5:
         check_h5py()
-    folder = Path(path).absolute().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
+    kind = OutputKind(path)
+    folder = kind.path.parent
+    if not kind.through and not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise UsageError(f"cannot write {path}: {folder} is not a folder that can be written to")
-    if Path(path).is_dir():
-        raise UsageError(f"cannot write {path}: it is a folder; give the name of a file")
 
 
 def save_features(path: Union[str, Path], table: Table, form: str) -> None:

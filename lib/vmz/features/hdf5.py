@@ -57,7 +57,9 @@ def read_hdf5(path: Path) -> dict[str, np.ndarray]:
     except VmzError as error:
         raise VmzError(f"{path} is refused: {error}") from error
     except Exception as error:  # of a damaged file h5py raises anything
-        raise VmzError(f"{path} is not an HDF5 file of arrays, or is cut short ({cut(printable(str(error)))})") from error
+        raise VmzError(
+            f"{path} is not an HDF5 file of arrays, or is cut short ({cut(printable(str(error)))})"
+        ) from error
 
 
 def _datasets(h5py: Any, file: Any, most: int) -> Iterator[tuple[str, Any]]:

@@ -35,7 +35,7 @@ _ENCRYPTED = 1
 def read_npz(path: Path, name: str, what: str = "a .npz of arrays") -> dict[str, np.ndarray]:
     """The arrays of an archive, in its order. `name` is what messages call the file, `what` what it should be.
 
-    Raises UsageError where it cannot be read, VmzError for what is no archive of arrays of numbers and text, is damaged,
+    Raises UsageError where it cannot be read, VmzError for what is no archive of arrays of numbers and text, damaged,
     encrypted, packed in an odd way, or larger unpacked than MOST_PACKED allows.
     """
     with open_input(path, name) as stream:
@@ -111,7 +111,7 @@ def _array(stream: IO[bytes], size: int) -> np.ndarray:
     if prod(shape) * dtype.itemsize != left:
         raise VmzError(f"{quoted(shape)} {dtype} are {prod(shape) * dtype.itemsize} bytes, but it has {left}")
     values = np.empty(prod(shape), dtype)
-    into = memoryview(values.view(np.uint8).reshape(-1)) if values.size else memoryview(b"")
+    into: Any = values.view(np.uint8).reshape(-1).data if values.size else b""
     done = 0
     while done < len(into):
         part = stream.read(min(1 << 22, len(into) - done))

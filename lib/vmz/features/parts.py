@@ -73,13 +73,13 @@ class PartWriter:
         return min(counts)
 
     def _checked_records(self) -> np.ndarray:
-        """The numbers of the records, which rise: of a file whose end was lost with the machine's power they do not."""
+        """The numbers of the records, which rise: where the end was lost with the machine's power they do not."""
         found = _read_records(self.folder)
         fallen = np.flatnonzero(np.diff(found, prepend=-1) <= 0)
         if len(fallen):
             raise VmzError(
-                f"{self.folder / RECORDS} is damaged: entry {fallen[0]} is record {found[fallen[0]]}, where the numbers "
-                f"must rise; {REMEDY}"
+                f"{self.folder / RECORDS} is damaged: entry {fallen[0]} is record {found[fallen[0]]}, where the "
+                f"numbers must rise; {REMEDY}"
             )
         return found
 

@@ -10,8 +10,10 @@ import numpy as np
 
 from vmz.video.database import VideoDatabase
 
-MOST_LOOKED_INTO = 4096  # records, evenly spaced: of larger databases a look into each would take minutes on a hard disk
-END_BYTES = 1024  # of the beginning and the end of a record: its labels, ids and paths, and what a video differs in
+MOST_LOOKED_INTO = (
+    4096  # records, evenly spaced: of larger databases a look into each would take minutes on a hard disk
+)
+END_BYTES = 1024  # of the beginning and the end of a record: its labels, ids and path, and where videos differ
 
 
 def fingerprint(path: Union[str, Path]) -> str:

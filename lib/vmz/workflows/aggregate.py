@@ -108,6 +108,7 @@ def read_scores(path: Union[str, Path]) -> SavedScores:
     clips, label, key = arrays[kinds[0]], arrays["label"], arrays["key"]
     multi_label = kinds[0] == "prob"
     _check_arrays(path, kinds[0], clips, label, key)
+    _check_about(path, arrays, clips.shape[1])
     starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
     counts = np.diff(np.r_[starts, len(key)])
     keys = [str(name) for name in key[starts]]
@@ -140,6 +141,16 @@ def _made_by(path: Union[str, Path], arrays: Mapping[str, np.ndarray]) -> Option
     text = str(arrays["made_by"]) if "made_by" in arrays else "null"
     found = parse_json(text, f"{path} is damaged: made_by", (dict, None), VmzError)
     return None if found is None else dict(found)
+
+
+def _check_about(path: Union[str, Path], arrays: Mapping[str, np.ndarray], classes: int) -> None:
+    """VmzError for what the run wrote beside the scores, where it is there and is not that."""
+    for name, kinds, shape in (("aggregation", "iu", ()), ("database", "U", ()), ("label_names", "U", (classes,))):
+        array = arrays.get(name)
+        if array is not None and (array.dtype.kind not in kinds or array.shape != shape):
+            raise VmzError(f"{path}: {name} is {array.dtype} {array.shape}; is the file of test_net.py --save_scores?")
+    if "aggregation" in arrays and arrays["aggregation"] not in (0, 1):
+        raise VmzError(f"{path}: aggregation is {arrays['aggregation']}, not 0 or 1")
 
 
 def _arrays(path: Union[str, Path]) -> dict[str, np.ndarray]:

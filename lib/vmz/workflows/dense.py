@@ -17,6 +17,7 @@ from vmz import metrics
 from vmz.errors import UsageError, VmzError
 from vmz.features.files import ENDINGS, load_features
 from vmz.progress import progress
+from vmz.text import cut, printable
 from vmz.workflows.extraction_settings import recorded_settings, refuse_mixed
 from vmz.workflows.scores import ALWAYS_RIGHT, first_not_finite
 
@@ -193,8 +194,8 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     lacking = [name for name in NEEDED if name not in arrays]
     if lacking:
         raise VmzError(
-            f"{path} has no {' and no '.join(lacking)}, but {', '.join(arrays) or 'nothing'}; extract with "
-            "--features=softmax,label,video_id --get_video_id=1"
+            f"{path} has no {' and no '.join(lacking)}, but {cut(printable(', '.join(arrays))) or 'nothing'}; extract "
+            "with --features=softmax,label,video_id --get_video_id=1"
         )
     softmax = arrays["softmax"]
     odd = next((name for name in NEEDED if arrays[name].dtype.kind not in "biuf" or not arrays[name].size), None)

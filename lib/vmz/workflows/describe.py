@@ -8,7 +8,7 @@ from typing import Any
 
 from vmz.errors import UsageError
 from vmz.json_files import misfit
-from vmz.models.config import ModelConfig
+from vmz.models.config import ModelConfig, check_name
 from vmz.models.registry import TEST_NET_NAME, Model, build
 from vmz.netdef.analysis import totals
 from vmz.netdef.json_form import net_to_json
@@ -22,7 +22,9 @@ def model_from_golden(entry: Mapping[str, Any]) -> Model:
     if wrong:
         raise UsageError(f"a configuration is not as expected: {wrong}")
     config = ModelConfig.from_mapping(entry["build_args"])
-    return build(config, bool(entry.get("is_test", 1)), entry.get("net_name", TEST_NET_NAME))
+    name = entry.get("net_name", TEST_NET_NAME)
+    check_name("net_name", name)
+    return build(config, bool(entry.get("is_test", 1)), name)
 
 
 def model_to_json(model: Model) -> dict[str, Any]:

@@ -166,7 +166,9 @@ def _evaluate(
             scores = merge([part[0] for part in parts])
             faults = in_order([part[1] for part in parts], keys), in_order([part[2] for part in parts], keys)
             seconds = {"load": loaded - started, "run": time.perf_counter() - loaded, **spent}
-            mine = replace(_result(options, scores, faults, cost, report, seconds), data=data, label_names=names, made_by=made_by)
+            mine = replace(
+                _result(options, scores, faults, cost, report, seconds), data=data, label_names=names, made_by=made_by
+            )
         others = distributed.share(None if mine is None else replace(mine, scores=Scores()))
         return others if mine is None else mine
 

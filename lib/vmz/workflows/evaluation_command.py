@@ -10,23 +10,16 @@ from typing import Any
 import numpy as np
 
 from vmz.engines.registry import check_engine
-from vmz.files import atomic_write, write_json
+from vmz.files import atomic_write, check_outputs, write_json
 from vmz.outputs import in_progress
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import closing_line
 from vmz.workflows import distributed
 from vmz.workflows.command import Parser, write_each
 from vmz.workflows.evaluate import Evaluation, evaluate
-from vmz.workflows.evaluation_report import check_outputs, outputs_of, write_report
-from vmz.workflows.flags import (
-    CHECKPOINT_FLAGS,
-    ENGINE_FLAGS,
-    MODEL_FLAGS,
-    READER_FLAGS,
-    REPORT_FLAGS,
-    TEST_FLAGS,
-    switch,
-)
+from vmz.workflows.evaluation_report import OUTPUTS, outputs_of, write_report
+from vmz.workflows.flag_kinds import switch
+from vmz.workflows.flags import CHECKPOINT_FLAGS, ENGINE_FLAGS, MODEL_FLAGS, READER_FLAGS, REPORT_FLAGS, TEST_FLAGS
 from vmz.workflows.launch import launch
 from vmz.workflows.options import add_flags, add_zoo_flag, parse
 from vmz.workflows.scores import class_lines, score_arrays
@@ -61,7 +54,7 @@ def run_evaluation(parser: Parser, argv: Sequence[str]) -> int:
     """Parse, evaluate (in several processes where the flags say so), write and print; the exit status."""
     options = parse(parser, argv)
     check_engine(options.engine)
-    check_outputs(options)
+    check_outputs(options, OUTPUTS)
     status = launch(options, argv)
     if status is not None:
         return status

@@ -7,7 +7,6 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.files import check_output
 from vmz.outputs import Output
 from vmz.report.evaluation import Scored, page
 from vmz.report.page import write
@@ -18,13 +17,6 @@ from vmz.video.records import RecordError, key_text
 from vmz.workflows.evaluate import Evaluation
 
 OUTPUTS = ("output", "save_scores", "report")
-
-
-def check_outputs(options: Any) -> None:
-    """UsageError for an output that could not be written: better before an evaluation than after it."""
-    for output in outputs_of(options):
-        if output.path:
-            check_output(output.path, output.flag)
 
 
 def outputs_of(options: Any) -> list[Output]:

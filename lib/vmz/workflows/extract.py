@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -22,13 +23,13 @@ from vmz.errors import UsageError, VmzError
 from vmz.features.files import HDF5, check_writable, format_of, load_features, save_features
 from vmz.features.parts import Parts, PartWriter
 from vmz.features.table import ArrayTable, Table, squeezed
-from vmz.files import write_json
+from vmz.files import OutputKind
 from vmz.models.registry import Model
 from vmz.outputs import Output, in_progress
 from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
-from vmz.video.faults import BadVideo, EndedEarly, Fault
+from vmz.video.faults import BadVideo, EndedEarly
 from vmz.video.fingerprint import fingerprint
 from vmz.video.reader import EndOfData, check_holds
 from vmz.video.records import key_text
@@ -43,16 +44,8 @@ from vmz.workflows.evaluate import (
     share_of_one_pass,
     test_model,
 )
-from vmz.workflows.extraction_settings import (
-    BAD_VIDEO,
-    claim,
-    discard_empty,
-    finished_account,
-    read_account,
-    settings,
-    write_account,
-)
-from vmz.workflows.extraction_settings import ENDED_EARLY as ENDED_EARLY_FORM
+from vmz.workflows.extraction_settings import claim, discard_empty, finished_account, settings, write_account
+from vmz.workflows.kept_faults import Kept
 from vmz.workflows.options import device_name, video_input_arguments
 from vmz.workflows.scores import first_not_finite
 
@@ -103,14 +96,17 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
         with VideoDatabase(options.test_data) as database:
             check_holds(database, bool(options.use_local_file))
             keys = [key_text(key) for key in database.keys]
+        through = OutputKind(options.output_path).through  # a device or a pipe has nothing beside it
         work = work_folder(options.output_path)
+        if through:
+            work = distributed.share(None if distributed.rank() else Path(tempfile.mkdtemp(prefix="vmz_"), "parts"))
         wanted = {**settings(options, weights, form, UNUSED), "keep_axes": _keeps_axes(options)}
-        first = None if distributed.rank() else _finished(options, wanted)
+        first = None if distributed.rank() or through else _finished(options, wanted)
         if distributed.share(first is not None):
             return first
         if not distributed.rank():
             discard_empty(work)
-            claim(work, {**wanted, "processes": distributed.world_size()}, bool(options.resume))
+            claim(work, {**wanted, "processes": distributed.world_size()}, bool(options.resume) and not through)
         distributed.share(None)
         folder = work / str(distributed.rank())
         try:
@@ -137,8 +133,9 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
                 checkpoint=report,
                 seconds=time.perf_counter() - started,
             )
-            write_account(options.output_path, {"settings": wanted, **_account(first)})
-            shutil.rmtree(work)
+            if not through:
+                write_account(options.output_path, {"settings": wanted, **_account(first)})
+            shutil.rmtree(work.parent if through else work)
         return first
 
 
@@ -314,8 +311,8 @@ def _fill(
         resumed = writer.records
         if writer.last is not None and writer.last >= len(keys):
             raise VmzError(
-                f"{folder} is damaged: it has record {writer.last}, but {options.test_data} has {len(keys)}; start afresh "
-                "with --resume=0"
+                f"{folder} is damaged: it has record {writer.last}, but {options.test_data} has {len(keys)}; start "
+                "afresh with --resume=0"
             )
         skipped: Kept[BadVideo] = Kept(folder / SKIPPED, BadVideo)
         ended: Kept[EndedEarly] = Kept(folder / ENDED_EARLY, EndedEarly)
@@ -352,15 +349,15 @@ def _fill(
 def _check_finite(
     arrays: Mapping[str, np.ndarray], keys: Sequence[str], rows: int, options: argparse.Namespace
 ) -> None:
-    """Raise VmzError for a feature that is not finite, with the clip it is of. keys: of the batch, `rows` clips each."""
+    """VmzError for a feature that is not finite, with the clip it is of. keys: of the batch, `rows` clips each."""
     for name, array in arrays.items():
         clips = array.reshape(len(keys), rows, -1) if len(array) == len(keys) * rows else array.reshape(1, 1, -1)
         bad = first_not_finite(clips)
         if bad is not None:
             record = described(options.test_data, keys[bad[0]], bool(options.use_local_file))
             raise VmzError(
-                f"blob {name} of {record} has values that are not finite (clip {bad[1] + 1} of {rows}); are the weights "
-                "those of this network?"
+                f"blob {name} of {record} has values that are not finite (clip {bad[1] + 1} of {rows}); are the "
+                "weights those of this network?"
             )
 
 
@@ -403,28 +400,3 @@ class _WithRecords:
         if name == RECORD_INDEX:
             return iter([np.repeat(self.records, self._rows)])
         return self._parts.chunks(name)
-
-
-def _faults(path: Path, kind: type[Fault]) -> list[Fault]:
-    names = {field.name for field in fields(kind)}
-    entries = read_account(path, [BAD_VIDEO if kind is BadVideo else ENDED_EARLY_FORM])
-    return [kind(**{name: value for name, value in entry.items() if name in names}) for entry in entries]
-
-
-class Kept(Generic[Fault]):
-    """What is reported of single videos, kept in a file for a run that goes on after this one."""
-
-    def __init__(self, path: Path, kind: type[Fault]) -> None:
-        self._path = path
-        self._earlier: list[Fault] = _faults(path, kind) if path.exists() else []
-        self._written = len(self._earlier)
-
-    def update(self, new: Sequence[Fault]) -> list[Fault]:
-        """All of them; videos after the last batch of an earlier run have been met again."""
-        met: set[str] = {fault.key for fault in new}
-        every: list[Fault] = [fault for fault in self._earlier if fault.key not in met]
-        every.extend(new)
-        if len(every) != self._written:
-            write_json(self._path, [vars(fault) for fault in every])
-            self._written = len(every)
-        return every

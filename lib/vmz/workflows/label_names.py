@@ -12,6 +12,7 @@ from vmz.errors import UsageError
 from vmz.files import read_text
 from vmz.json_files import parse_json
 from vmz.tables import check_columns, named_fields, split_rows, text_lines
+from vmz.text import quoted
 
 _LABEL_COLUMNS = ("label", "id", "index", "class", "class_id", "label_id", "number")
 _NAME_COLUMNS = ("name", "class_name", "label_name", "text", "category")
@@ -51,7 +52,7 @@ def read_class_order(path: Union[str, Path], flag: str) -> list[str]:
     names = read_names(path, flag)
     if len(set(names)) < len(names):
         doubled = next(name for name in names if names.count(name) > 1)
-        raise UsageError(f"{flag}={path} names the class {doubled!r} twice; which number is it?")
+        raise UsageError(f"{flag}={path} names the class {quoted(doubled)} twice; which number is it?")
     return names
 
 
@@ -64,7 +65,7 @@ def _is_json(text: str) -> bool:
 
 def _from_lines(what: str, text: str) -> list[str]:
     lines = [line.strip() for line in text_lines(text) if line.strip()]
-    numbered = [re.fullmatch(r"([0-9]+)[\s,:]\s*(\S.*)", line) for line in lines]
+    numbered = [re.fullmatch(r"([0-9]{1,9})[\s,:]\s*(\S.*)", line) for line in lines]
     found = [(int(match[1]), match[2]) for match in numbered if match is not None]
     if len(found) == len(lines) > 1:
         first = min(number for number, _ in found)

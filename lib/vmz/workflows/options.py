@@ -21,7 +21,6 @@ from vmz.workflows.flags import (
     CHECKPOINT_FLAGS,
     ENGINE_FLAGS,
     FLAGS,
-    METAVARS,
     MODEL_FLAGS,
     NO_EFFECT,
     TRAIN_DEFAULTS,
@@ -48,7 +47,7 @@ def add_flags(
             default=defaults.get(name, flag.effective_default()),
             help=flag.help,
             choices=flag.choices,
-            metavar=None if flag.choices else METAVARS.get(flag.kind, "N"),
+            metavar=flag.metavar,
         )
 
 

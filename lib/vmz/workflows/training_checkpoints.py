@@ -22,6 +22,7 @@ from vmz.checkpoints.pickles import save_pickle
 from vmz.engines.trainer import ITERATION, MOMENTUM_SUFFIX, POSITION
 from vmz.errors import UsageError, VmzError
 from vmz.models.registry import Model
+from vmz.text import quoted
 
 LATEST, BEST = "latest", "best"
 
@@ -124,7 +125,17 @@ def read(path: Path, iterations_per_epoch: int) -> Saved:
                 f"{path} does not hold its iteration, and its name does not end in _<epoch>.mdl, which would tell it"
             )
         state[ITERATION] = np.array([int(epoch[1]) * iterations_per_epoch], np.int64)
+    for name in (ITERATION, POSITION):
+        if name in state:
+            _check_counts(path, name, state[name])
     return Saved(path, state, run)
+
+
+def _check_counts(path: Path, name: str, counts: np.ndarray) -> None:
+    """VmzError for a blob that does not count anything: of no integers, negative ones, or more than one iteration."""
+    many = counts.size > 1 and name == ITERATION
+    if counts.dtype.kind not in "iu" or not counts.size or many or counts.min() < 0 or counts.max() >= 1 << 62:
+        raise VmzError(f"{path} is damaged: its {name} is {quoted(counts.reshape(-1)[:4].tolist())}, which is no count")
 
 
 def placed(saved: Saved, devices: int, batch_size: int, accumulation: int) -> dict[str, np.ndarray]:

@@ -34,7 +34,7 @@ def account(options: argparse.Namespace, plan: Plan, data: str) -> dict[str, Any
 def refuse_changed(saved: Saved, options: argparse.Namespace, plan: Plan, data: str) -> None:
     """Raise UsageError where `saved` was written by a run of other data or settings than `account` has of this one.
 
-    A checkpoint of the original's says nothing of its run, and one of before not all: what is not there is not compared.
+    A checkpoint of the original's says nothing of its run, one of before not all: what is not there is not compared.
     """
     before, now = _compared(saved.run), _compared(account(options, plan, data))
     now = {name: value for name, value in now.items() if name in before}
