@@ -143,8 +143,8 @@ def _beside(path: Union[str, Path], kind: OutputKind, mode: str) -> Iterator[IO[
 
 @contextmanager
 def _through(path: Union[str, Path], kind: OutputKind, mode: str) -> Iterator[IO[Any]]:
-    scratch = tempfile.TemporaryFile(mode if "+" in mode else f"{mode}+", encoding=_encoding(mode))
-    with disk_trouble(path), scratch as stream:
+    wanted = mode if "+" in mode else f"{mode}+"
+    with disk_trouble(path), tempfile.TemporaryFile(wanted, encoding=_encoding(mode)) as stream:
         yield stream
         stream.flush()
         os.lseek(stream.fileno(), 0, os.SEEK_SET)
