@@ -22,7 +22,7 @@ CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints video engines ops report wo
 SEVERAL = -n auto --maxprocesses=4 --dist=worksteal
 CAFFE2_TOOL_TESTS = tests/tools -k "caffe2 or compare"
 
-.PHONY: help setup setup-caffe2 ops lock-caffe2 lock-torch demo demo-train test test-torch test-caffe2 test-all lint format clean
+.PHONY: help setup setup-caffe2 ops lock lock-caffe2 lock-torch demo demo-train test test-torch test-caffe2 test-all lint format clean
 
 help:
 	@echo "make setup     a virtual environment in $(VENV) with PyTorch, PyAV and VMZ"
@@ -35,14 +35,15 @@ help:
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml requirements-torch.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
 	    { echo "error: $(PYTHON) is not Python 3.10 or later; name one that is: make setup PYTHON=python3.11" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	    { echo "error: $(PYTHON) has no venv module; install it (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-torch.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check $(TORCH)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 # The environment serves without the operators too: everything but VideoInput and LMDB inside Caffe2.
@@ -64,18 +65,26 @@ $(OPS_LIBRARY): $(CAFFE2_STAMP) $(OPS_SOURCES)
 	PYTHON=$(CAFFE2_RUN) ops/build.sh build/ops
 	@touch $@
 
-# uv pip compile, from the package uv; it writes the newest versions that requirements.in and requirements-test.in allow.
-LOCK = uv pip compile --upgrade --python-platform x86_64-manylinux_2_28 --generate-hashes --allow-unsafe --no-annotate \
-	--custom-compile-command "make $@"
+# uv pip compile, from the package uv; it writes the newest versions that pyproject.toml and the .in files allow.
+LOCK = uv pip compile --upgrade --generate-hashes --allow-unsafe --no-annotate --custom-compile-command "make $@"
+LINUX = --python-platform x86_64-manylinux_2_28
+NOT_LOCKED = --no-emit-package torch $(shell sed -nE 's/^((nvidia|cuda|triton)[a-z0-9-]*)==.*/--no-emit-package \1/p' \
+	docker/torch-requirements-cuda.txt)
+
+lock: lock-caffe2 lock-torch
 
 lock-caffe2:
-	$(LOCK) --python-version 3.9 -o requirements.txt requirements.in
-	$(LOCK) --python-version 3.9 -c requirements.txt -o requirements-test.txt requirements-test.in
+	$(LOCK) $(LINUX) --python-version 3.9 -o requirements.txt requirements.in
+	$(LOCK) $(LINUX) --python-version 3.9 -c requirements.txt -o requirements-test.txt requirements-test.in
 
-# The images' own locks, of docker/torch.Dockerfile. PyTorch's build for CPUs is not on PyPI.
+# That of make setup, for any system and Python 3.10 or later, and the images' own, of docker/torch.Dockerfile. PyTorch's
+# builds for CPUs and GPUs are other files of one version, so the first is without it and CUDA's packages, which PyTorch
+# pins itself.
 lock-torch:
-	$(LOCK) --python-version 3.11 -o docker/torch-requirements-cuda.txt docker/torch-requirements.in
-	$(LOCK) --python-version 3.11 --extra-index-url https://download.pytorch.org/whl/cpu \
+	$(LOCK) --universal --python-version 3.10 --extra dev $(NOT_LOCKED) -o requirements-torch.txt \
+	    pyproject.toml requirements-torch.in
+	$(LOCK) $(LINUX) --python-version 3.11 -o docker/torch-requirements-cuda.txt docker/torch-requirements.in
+	$(LOCK) $(LINUX) --python-version 3.11 --extra-index-url https://download.pytorch.org/whl/cpu \
 	    --index-strategy unsafe-best-match -c docker/torch-requirements-cuda.txt \
 	    -o docker/torch-requirements-cpu.txt docker/torch-requirements-cpu.in
 

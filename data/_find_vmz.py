@@ -1,7 +1,8 @@
 """As tools/_find_vmz.py."""
 
 import importlib.util
-from pathlib import Path
+import os
 
-spec = importlib.util.spec_from_file_location(__name__, Path(__file__).resolve().parents[1] / "tools" / "_find_vmz.py")
+path = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tools", "_find_vmz.py")
+spec = importlib.util.spec_from_file_location(__name__, path)
 spec.loader.exec_module(importlib.util.module_from_spec(spec))

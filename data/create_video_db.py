@@ -5,17 +5,19 @@ or rows of a path and a label. Labels are numbers or names of classes.
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
+import argparse
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import _find_vmz  # noqa: F401
-
 from vmz.errors import UsageError, VmzError
+from vmz.outputs import Output, in_progress
 from vmz.workflows.check_videos import check_videos, closing_lines, summary, write_report
-from vmz.workflows.command import Parser, run_tool
+from vmz.workflows.command import Parser, run_tool, write_each
 from vmz.workflows.create_db import DatabaseOptions, check_classes_file, read_list, write_classes, write_database
+from vmz.workflows.flag_kinds import Integer, not_negative, switch
 
 
 def parser() -> Parser:
@@ -34,14 +36,22 @@ def parser() -> Parser:
         "numbers; not given: those of the list in alphabetical order. Kept in <output_file>.classes.txt",
     )
     flags.add_argument("--output_file", help="folder of the new LMDB; must not exist (needed unless --check)")
-    flags.add_argument("--use_list", type=int, default=0, help="1: store paths of the videos instead of their bytes")
-    flags.add_argument("--use_video_id", type=int, default=0, help="1: store column video_id")
-    flags.add_argument("--use_start_frame", type=int, default=0, help="1: store column start_frm; needs --use_list=1")
-    flags.add_argument("--num_epochs", type=int, default=1, help="times the list is stored, each in its own order")
-    flags.add_argument("--shuffle", type=int, default=1, help="0: keep the order of the list")
-    flags.add_argument("--seed", type=int, default=0, help="of the order; the same as after numpy.random.seed")
+    flags.add_argument("--use_list", type=switch, default=0, help="1: store paths of the videos instead of their bytes")
+    flags.add_argument("--use_video_id", type=switch, default=0, help="1: store column video_id")
+    flags.add_argument(
+        "--use_start_frame", type=switch, default=0, help="1: store column start_frm; needs --use_list=1"
+    )
+    flags.add_argument(
+        "--num_epochs", type=Integer(most=1 << 20), default=1, help="times the list is stored, each in its own order"
+    )
+    flags.add_argument("--shuffle", type=switch, default=1, help="0: keep the order of the list")
+    flags.add_argument(
+        "--seed", type=Integer(most=1 << 40), default=0, help="of the order; the same as after numpy.random.seed"
+    )
     flags.add_argument("--check", action="store_true", help="decode every video first and write a report")
-    flags.add_argument("--min_frames", type=int, default=32, help="with --check: fewer frames than this are short")
+    flags.add_argument(
+        "--min_frames", type=not_negative, default=32, help="with --check: fewer frames than this are short"
+    )
     flags.add_argument("--report", help="with --check: CSV to write (by default beside the output or the list)")
     flags.add_argument(
         "--on_bad_video",
@@ -67,17 +77,27 @@ def main(argv: Sequence[str]) -> int:
         seed=flags.seed,
     )
     options.check()
+    report = flags.report or f"{flags.output_file or flags.list_file}.check.csv"
+    outputs = [
+        Output("--output_file", flags.output_file, new=True),
+        Output("--report", report if flags.check else None),
+    ]
+    with in_progress(*outputs):
+        return run(flags, options, report)
+
+
+def run(flags: argparse.Namespace, options: DatabaseOptions, report: str) -> int:
+    """Check and write; the exit status."""
     listed = read_list(flags.list_file, options, flags.classes)
-    videos = listed.rows
+    videos, status = listed.rows, 0
     if flags.output_file:
         check_classes_file(listed, flags.output_file)
     if listed.numbering:
         print(f"{len(listed.classes)} classes, numbered {listed.numbering}: {first_and_last(listed.classes)}")
     if flags.check:
         checks = check_videos([video.video for video in videos], flags.min_frames, os.cpu_count() or 1)
-        report = flags.report or f"{flags.output_file or flags.list_file}.check.csv"
-        write_report(checks, report)
-        print("\n".join([f"{summary(checks)}; see {report}", *closing_lines(checks)]))
+        print("\n".join([f"{summary(checks)}; see {report}", *closing_lines(checks)]), flush=True)
+        status = write_each(lambda: write_report(checks, report))
         bad = {check.video: check.remark for check in checks if check.status == "bad"}
         if bad and flags.on_bad_video == "stop":
             video, remark = next(iter(bad.items()))
@@ -88,11 +108,11 @@ def main(argv: Sequence[str]) -> int:
         videos = [video for video in videos if video.video not in bad]
     if flags.output_file:
         records, size = write_database(videos, flags.output_file, options, flags.list_file)
-        print(f"{records} records, {size} bytes, in {flags.output_file}")
+        print(f"{records} records, {size} bytes, in {flags.output_file}", flush=True)
         if listed.classes:
             classes = write_classes(listed, flags.output_file)
             print(f"names of the labels: {classes}; give it as --classes with the other lists of this data")
-    return 0
+    return status
 
 
 def first_and_last(classes: Sequence[str]) -> str:

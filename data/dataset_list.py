@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import _find_vmz  # noqa: F401
-
 from vmz.errors import UsageError
+from vmz.outputs import Output, in_progress
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dataset_lists import DATASETS, Source, find_videos, read_classes, write_lines, write_list
 
@@ -46,6 +47,11 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse_args(argv)
+    with in_progress(Output("--output_file", flags.output_file), Output("--write_classes", flags.write_classes)):
+        return run(flags)
+
+
+def run(flags: argparse.Namespace) -> int:
     source = Source(flags.annotations, flags.subset, flags.split, read_classes(flags.classes))
     official = DATASETS[flags.dataset](source)
     found, missing = find_videos(official.entries, flags.video_dir)

@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
+import argparse
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import _find_vmz  # noqa: F401
-
 from vmz.errors import UsageError
+from vmz.outputs import Output, in_progress
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.create_db import DatabaseOptions, read_list
 from vmz.workflows.dataset_lists import write_lines
-from vmz.workflows.dense_lists import dense_list, write_parts
-from vmz.workflows.flags import positive
+from vmz.workflows.dense_lists import dense_list, part_paths, write_parts
+from vmz.workflows.flag_kinds import Integer, positive
 
 EXAMPLE = "example: python data/dense_list.py --list_file=val.csv --output_file=val_dense.csv --clip_length=32"
 
@@ -25,10 +26,14 @@ def parser() -> Parser:
     flags.add_argument("--list_file", required=True, metavar="FILE", help="the list, as create_video_db.py takes it")
     flags.add_argument("--output_file", required=True, type=Path, metavar="FILE", help="the CSV to write")
     flags.add_argument(
-        "--parts", type=positive, default=1, metavar="N", help="files to write, <output_file>_1 to _N, of whole videos"
+        "--parts",
+        type=Integer(1, 100_000),
+        default=1,
+        metavar="N",
+        help="files to write, <output_file>_1 to _N, of whole videos",
     )
-    flags.add_argument("--clip_length", type=positive, default=32, metavar="N", help="frames of a clip")
-    flags.add_argument("--sampling_rate", type=positive, default=1, metavar="N", help="every n-th frame")
+    flags.add_argument("--clip_length", type=Integer(1, 1 << 20), default=32, metavar="N", help="frames of a clip")
+    flags.add_argument("--sampling_rate", type=Integer(1, 1 << 20), default=1, metavar="N", help="every n-th frame")
     flags.add_argument("--stride", type=positive, default=8, metavar="N", help="frames from one clip to the next")
     flags.add_argument(
         "--on_bad_video",
@@ -42,6 +47,12 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse_args(argv)
+    outputs = [Output("--output_file", path) for path in part_paths(flags.output_file, flags.parts)]
+    with in_progress(*outputs):
+        return run(flags)
+
+
+def run(flags: argparse.Namespace) -> int:
     listed = read_list(flags.list_file, DatabaseOptions())
     span = (flags.clip_length - 1) * flags.sampling_rate + 1
     found = dense_list(listed, span, flags.stride, os.cpu_count() or 1)

@@ -8,14 +8,13 @@ printed digits allow and no cause is known, with the row named.
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
-
-import _find_vmz  # noqa: F401
 
 from vmz import zoo
 from vmz.errors import VmzError

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import argparse
 import json
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,12 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
-import _find_vmz  # noqa: F401
-
 from vmz import zoo
 from vmz.engines.registry import ENGINES, chosen_engine
 from vmz.errors import UsageError, VmzError
 from vmz.workflows.command import Parser, run_tool
+from vmz.workflows.signals import Stopped
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = Path(__file__).with_name("recipes.json")
@@ -214,10 +215,37 @@ def run(recipe: Mapping[str, Any], choices: Choices, dry_run: bool) -> int:
         if not dry_run:
             if step.makes is not None:
                 step.makes.parent.mkdir(parents=True, exist_ok=True)
-            status = subprocess.run(step.argv, check=False).returncode
+            status = _run(step.argv)
             if status:
                 raise VmzError(f"{Path(step.argv[1]).name} ended with status {status}; the recipe stops there")
     return 0
+
+
+def _run(argv: Sequence[str]) -> int:
+    """Run a command to its end. Ctrl-C and SIGTERM go on to it, once: it cleans up, or writes its checkpoint, and ends.
+
+    It has a session of its own, so that a terminal does not interrupt it a second time.
+    """
+    child: Optional[subprocess.Popen[bytes]] = None
+    came: list[int] = []
+
+    def pass_on(number: int, frame: object) -> None:
+        came.append(number)
+        if child is not None and child.poll() is None:
+            child.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        child = subprocess.Popen(argv, start_new_session=True)
+        if came:  # before it was there
+            child.send_signal(came[0])
+        status = child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise Stopped(f"stopped by {signal.Signals(came[0]).name}; the same command goes on from there", came[0])
+    return status
 
 
 def page(name: str, recipe: Mapping[str, Any]) -> str:

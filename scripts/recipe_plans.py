@@ -6,6 +6,7 @@ A plan is what train_net prints with --dry_run for the commands of the recipe on
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import contextlib
 import io
 import sys
@@ -13,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import _find_vmz  # noqa: F401
 import recipe as recipes
 
 from vmz.files import atomic_write

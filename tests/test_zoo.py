@@ -134,7 +134,7 @@ def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
     with pytest.raises(VmzError, match="is not JSON"):
         zoo.manifest(tmp_path / "text")
     (tmp_path / "row").write_text('{"models": [{"name": "x"}]}')
-    with pytest.raises(VmzError, match=r"manifest row 'x'.*schema.json"):
+    with pytest.raises(VmzError, match=r"row is not as expected: it has no 'protocols'; see .*schema.json"):
         zoo.rows(tmp_path / "row")
 
 

@@ -1,11 +1,32 @@
-"""Imported first by the scripts here: finds VMZ in its clone where it is not installed, or says what is missing."""
+"""Imported first by the scripts here: finds VMZ in its clone where it is not installed, or says what is missing.
 
-import importlib.util
+From here on, while VMZ and PyTorch are imported, Ctrl-C and SIGTERM end the script at once: nothing has been written.
+`vmz.stopping` takes over from it.
+"""
+
 import os
-import shlex
+import signal
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def end_at_once(number, frame):
+    try:
+        os.write(2, b"interrupted\n" if number == signal.SIGINT else b"stopped by SIGTERM\n")
+    finally:
+        os._exit(128 + number)
+
+
+script = os.path.abspath(getattr(sys.modules["__main__"], "__file__", None) or "")
+if os.path.dirname(os.path.dirname(script)) == ROOT:  # and not a program that imports one of them, such as pytest
+    for one in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(one) is not signal.SIG_IGN:
+            signal.signal(one, end_at_once)
+
+import importlib.util  # noqa: E402
+import shlex  # noqa: E402
+
 PACKAGES = ("torch", "numpy", "google.protobuf", "lmdb", "av", "tqdm", "sklearn", "jinja2")
 
 

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
+import argparse
 import sys
 from collections.abc import Sequence
 
-import _find_vmz  # noqa: F401
-
 from vmz.files import write_json
+from vmz.outputs import in_progress
 from vmz.workflows.aggregate import aggregate_files
-from vmz.workflows.command import Parser, run_tool
-from vmz.workflows.evaluation_report import check_outputs
-from vmz.workflows.flags import TOP_K_HELP, positive, switch
+from vmz.workflows.command import Parser, run_tool, write_each
+from vmz.workflows.evaluation_report import outputs_of
+from vmz.workflows.flag_kinds import positive, switch
+from vmz.workflows.flags import TOP_K_HELP
 from vmz.workflows.label_names import read_label_names
 from vmz.workflows.scores import class_lines, figures_line, named_lines
 
@@ -35,19 +37,21 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--output", metavar="FILE", help="results as JSON")
     options = parser.parse_args(list(argv))
-    check_outputs(options)
+    with in_progress(*outputs_of(options)):
+        return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
     found = aggregate_files(options.scores, options.aggregation, options.top_k)
     names = read_label_names(options.label_names, found.classes) if options.label_names else found.label_names
-    if options.output:
-        write_json(options.output, found.to_json())
     if options.print_per_class_metrics:
         print("\n".join(class_lines(found.per_class, names)))
     plural = "file" if len(found.files) == 1 else "files"
     print(f"{len(found.scores.keys)} videos, {found.clips_per_video} clips each, from {len(found.files)} {plural}")
     if "clip@1" in found.figures:
         print(named_lines(found.figures, found.scores, found.aggregation))
-    print(figures_line(found.figures))
-    return 0
+    print(figures_line(found.figures), flush=True)
+    return write_each(lambda: write_json(options.output, found.to_json())) if options.output else 0
 
 
 if __name__ == "__main__":

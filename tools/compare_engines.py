@@ -3,27 +3,30 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import argparse
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-import _find_vmz  # noqa: F401
 import numpy as np
 
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.files import write_json
 from vmz.models.registry import Model, build
+from vmz.outputs import Output, in_progress
 from vmz.report.comparison import page
 from vmz.report.page import write
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.faults import EndedEarly, closing_line
 from vmz.video.reader import ClipReader
-from vmz.workflows.command import Parser, run_tool
+from vmz.workflows.command import Parser, run_tool, write_each
 from vmz.workflows.compare import BlobDifference, Job, blobs_to_compare, compute, differences, first_beyond
 from vmz.workflows.evaluate import check_fits, check_labels, load_weights
-from vmz.workflows.flags import CHECKPOINT_FLAGS, MODEL_FLAGS, READER_FLAGS, positive
+from vmz.workflows.flag_kinds import Integer, Number
+from vmz.workflows.flags import CHECKPOINT_FLAGS, MODEL_FLAGS, READER_FLAGS
 from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse, video_input_arguments
 from vmz.workflows.settings import FEATURES
 from vmz.workflows.settings_report import announce
@@ -35,13 +38,18 @@ def main(argv: Sequence[str]) -> int:
     add_flags(parser, "network", list(MODEL_FLAGS))
     add_flags(parser, "clips, of --test_data", list(READER_FLAGS), batch_size=1, clip_per_video=1)
     add_flags(parser, "weights", ["load_model_path", "db_type", *CHECKPOINT_FLAGS, "seed"])
-    parser.add_argument("--clips", type=positive, default=1, help="random clips, when there is no --test_data")
-    parser.add_argument("--tolerance", type=float, default=1e-4, help="of a blob's largest value")
+    parser.add_argument("--clips", type=Integer(1, 1024), default=1, help="random clips, when there is no --test_data")
+    parser.add_argument("--tolerance", type=Number(0), default=1e-4, help="of a blob's largest value")
     parser.add_argument("--caffe2_python", type=Path, metavar="FILE", help="a Python with Caffe2, if this one has none")
     parser.add_argument("--output", metavar="FILE", help="every blob's differences as JSON")
     parser.add_argument("--html", metavar="FILE", help="a picture of them")
     options = parse(parser, argv, FEATURES)
     announce(options)
+    with in_progress(Output("--output", options.output), Output("--html", options.html)):
+        return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
     model = build(model_config(options, batch_size=-1), use_cudnn=bool(options.use_cudnn))
     check_fits(model)
     job, ended = make_job(model, options)
@@ -55,8 +63,9 @@ def main(argv: Sequence[str]) -> int:
     print(", ".join(f"{engine} {took:.1f} s" for engine, took in seconds.items()))
     if ended:
         print(closing_line(ended, "its clips are of the frames before"))
-    write_files(found, options, ended)
-    return verdict(found, options.tolerance)
+    status = verdict(found, options.tolerance)
+    sys.stdout.flush()
+    return max(status, write_files(found, options, ended))
 
 
 def make_job(model: Model, options: argparse.Namespace) -> tuple[Job, list[EndedEarly]]:
@@ -116,17 +125,17 @@ def verdict(found: list[BlobDifference], tolerance: float) -> int:
     return 1
 
 
-def write_files(found: list[BlobDifference], options: argparse.Namespace, ended: list[EndedEarly]) -> None:
-    if options.output:
-        entries = [{**vars(entry), "relative": entry.relative} for entry in found]
-        write_json(
-            options.output, {"tolerance": options.tolerance, "blobs": entries, "ended_early": list(map(vars, ended))}
-        )
-    if options.html:
-        remarks = [closing_line(ended, "its clips are of the frames before")] if ended else []
-        write(
-            options.html, page(found, options.tolerance, f"{options.model_name} depth {options.model_depth}", remarks)
-        )
+def write_files(found: list[BlobDifference], options: argparse.Namespace, ended: list[EndedEarly]) -> int:
+    """--output and --html, each whatever becomes of the other; the exit status."""
+    entries = [{**vars(entry), "relative": entry.relative} for entry in found]
+    account = {"tolerance": options.tolerance, "blobs": entries, "ended_early": list(map(vars, ended))}
+    remarks = [closing_line(ended, "its clips are of the frames before")] if ended else []
+    title = f"{options.model_name} depth {options.model_depth}"
+    writes = [
+        (options.output, lambda path: write_json(path, account)),
+        (options.html, lambda path: write(path, page(found, options.tolerance, title, remarks))),
+    ]
+    return write_each(*(partial(one, path) for path, one in writes if path))
 
 
 if __name__ == "__main__":

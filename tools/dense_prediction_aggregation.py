@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
 
-import _find_vmz  # noqa: F401
 import numpy as np
 
 from vmz.files import write_json
-from vmz.workflows.command import Parser, run_tool
+from vmz.outputs import Output, in_progress
+from vmz.workflows.command import Parser, run_tool, write_each
 from vmz.workflows.dense import (
     TOP_K,
     aggregate_each,
@@ -22,7 +23,7 @@ from vmz.workflows.dense import (
     original_line,
     split_videos,
 )
-from vmz.workflows.flags import not_negative, switch
+from vmz.workflows.flag_kinds import not_negative, switch
 
 EXAMPLE = "example: python tools/dense_prediction_aggregation.py --input_dir=features"
 
@@ -49,6 +50,11 @@ def main(argv: Sequence[str]) -> int:
     )
     ours.add_argument("--output", metavar="FILE", help="the figures as JSON")
     options = parser.parse_args(list(argv))
+    with in_progress(Output("--output", options.output)):
+        return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
     files = feature_files(options.input_dir, "input_dir")
     if options.across_files:
         parts = [aggregate_files(files, options.max_clip)]
@@ -66,17 +72,16 @@ def main(argv: Sequence[str]) -> int:
     figures = shown(original_figures(parts), options)
     clips = np.concatenate([part.clips for part in parts])
     classes = parts[0].scores.shape[1]
-    if options.output:
-        write_json(options.output, {"figures": figures, "videos": len(clips), "clips": int(clips.sum())})
     each = f"{clips.min()} to {clips.max()}" if clips.min() < clips.max() else clips[0]
     print(f"{len(clips)} videos, {clips.sum()} clips ({each} a video), of {len(files)} files")
     if options.across_files:
-        print(figures_text(figures, classes))
-        return 0
-    if classes <= TOP_K:
-        print(f"top5 of {classes} classes is always 1")
-    print(f"Accuracy: {original_line(figures)}")
-    return 0
+        print(figures_text(figures, classes), flush=True)
+    else:
+        if classes <= TOP_K:
+            print(f"top5 of {classes} classes is always 1")
+        print(f"Accuracy: {original_line(figures)}", flush=True)
+    account = {"figures": figures, "videos": len(clips), "clips": int(clips.sum())}
+    return write_each(lambda: write_json(options.output, account)) if options.output else 0
 
 
 def shown(figures: Mapping[str, float], options: argparse.Namespace) -> dict[str, float]:

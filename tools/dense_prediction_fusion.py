@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
+import argparse
 import sys
 from collections.abc import Sequence
 
-import _find_vmz  # noqa: F401
-
 from vmz.files import write_json
 from vmz.metrics import video_figures
-from vmz.workflows.command import Parser, run_tool
+from vmz.outputs import Output, in_progress
+from vmz.workflows.command import Parser, run_tool, write_each
 from vmz.workflows.dense import TOP_K, aggregate_files, feature_files, figures_text, fuse
-from vmz.workflows.flags import positive, switch
+from vmz.workflows.flag_kinds import Number, positive, switch
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--file_count", type=positive, help="files that each folder should hold; not given: any (the original: 10)"
     )
-    parser.add_argument("--alpha", type=float, default=0.5, help="weight of the first stream (0.6 was published)")
+    parser.add_argument("--alpha", type=Number(), default=0.5, help="weight of the first stream (0.6 was published)")
     parser.add_argument(
         "--mean_of_clips",
         type=switch,
@@ -32,6 +33,11 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--output", metavar="FILE", help="the figures as JSON (not in the original)")
     options = parser.parse_args(list(argv))
+    with in_progress(Output("--output", options.output)):
+        return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
     streams = [
         aggregate_files(feature_files(getattr(options, flag), flag, options.file_count))
         for flag in ("input_dir1", "input_dir2")
@@ -42,14 +48,13 @@ def main(argv: Sequence[str]) -> int:
         "second": streams[1].figures(),
         "fused": video_figures(fused, streams[0].labels, TOP_K),
     }
-    if options.output:
-        write_json(options.output, {**results, "alpha": options.alpha, "videos": len(fused)})
     print(f"{len(fused)} videos, alpha {options.alpha}")
     for name, figures in results.items():
         print(f"{name}: {figures_text(figures, fused.shape[1])}")
     top1, *_, top5 = results["fused"].values()
-    print(f"Alpha {options.alpha}: top1 {top1}, top5 {top5}")
-    return 0
+    print(f"Alpha {options.alpha}: top1 {top1}, top5 {top5}", flush=True)
+    account = {**results, "alpha": options.alpha, "videos": len(fused)}
+    return write_each(lambda: write_json(options.output, account)) if options.output else 0
 
 
 if __name__ == "__main__":

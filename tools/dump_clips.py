@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import sys
 from collections.abc import Sequence
-
-import _find_vmz  # noqa: F401
+from functools import partial
 
 from vmz.errors import UsageError
+from vmz.outputs import Output, in_progress
 from vmz.video.faults import closing_line
-from vmz.workflows.command import Parser, run_tool
+from vmz.workflows.command import Parser, run_tool, write_each
 from vmz.workflows.dump_clips import Dump, override, read_clips, write_contact_sheet, write_npz
-from vmz.workflows.flags import READER_FLAGS, not_negative, switch
+from vmz.workflows.flag_kinds import not_negative, switch
+from vmz.workflows.flags import READER_FLAGS
 from vmz.workflows.options import add_flags, add_zoo_flag, parse, require_checkpoint, video_input_arguments
 from vmz.workflows.settings import TESTING
 from vmz.workflows.settings_report import announce
@@ -56,14 +58,13 @@ def main(argv: Sequence[str]) -> int:
         "on_bad_video": options.on_bad_video,
         "seed": options.seed,
     }
-    dump = read_clips(options.test_data, override(arguments, options.args), options.num_batches, options.engine)
-    if options.output:
-        write_npz(dump, options.output)
-    if options.contact_sheet:
-        write_contact_sheet(dump, options.contact_sheet)
-    print_summary(dump)
-    print(f"read by the VideoInput of {options.engine}", file=sys.stderr)
-    return 0
+    with in_progress(Output("--output", options.output), Output("--contact_sheet", options.contact_sheet)):
+        dump = read_clips(options.test_data, override(arguments, options.args), options.num_batches, options.engine)
+        print_summary(dump)
+        sys.stdout.flush()
+        print(f"read by the VideoInput of {options.engine}", file=sys.stderr)
+        writes = [(options.output, write_npz), (options.contact_sheet, write_contact_sheet)]
+        return write_each(*(partial(write, dump, path) for path, write in writes if path))
 
 
 def print_summary(dump: Dump) -> None:

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import sys
 from collections.abc import Sequence
-
-import _find_vmz  # noqa: F401
 
 from vmz.engines.registry import check_engine
 from vmz.features.files import HDF5, NPY, NPZ, PICKLE
@@ -14,6 +13,7 @@ from vmz.video.faults import closing_line
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.extract import Extraction, extract
 from vmz.workflows.extract_videos import VideoExtraction, extract_videos
+from vmz.workflows.flag_kinds import Number, switch
 from vmz.workflows.flags import (
     CHECKPOINT_FLAGS,
     ENGINE_FLAGS,
@@ -21,7 +21,6 @@ from vmz.workflows.flags import (
     EXTRACT_FLAGS,
     MODEL_FLAGS,
     READER_FLAGS,
-    switch,
 )
 from vmz.workflows.launch import launch
 from vmz.workflows.options import add_flags, add_zoo_flag, parse
@@ -46,7 +45,9 @@ def main(argv: Sequence[str]) -> int:
         help="untrimmed videos instead of --test_data: files, folders, patterns ('folder/*.mp4') or lists (.csv, "
         ".txt); RGB clips only",
     )
-    ours.add_argument("--stride_seconds", type=float, default=1.0, help="from one clip of such a video to the next")
+    ours.add_argument(
+        "--stride_seconds", type=Number(most=1e6), default=1.0, help="from one clip of such a video to the next"
+    )
     ours.add_argument(
         "--video_format",
         default=NPZ,

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import sys
 from collections.abc import Sequence
 
-import _find_vmz  # noqa: F401
-
 from vmz.checkpoints.files import DB_TYPES, convert
+from vmz.outputs import Output, in_progress
 from vmz.workflows.command import Parser, run_tool
 
 
@@ -18,7 +18,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--save_model_path", required=True, metavar="FILE", help="the checkpoint to write")
     parser.add_argument("--db_type", default="minidb", choices=DB_TYPES, help="format of --load_model_path")
     options = parser.parse_args(argv)
-    written, left_out = convert(options.load_model_path, options.save_model_path, options.db_type)
+    with in_progress(Output("--save_model_path", options.save_model_path)):
+        written, left_out = convert(options.load_model_path, options.save_model_path, options.db_type)
     state = f"; {left_out} blobs of training state left out" if left_out else ""
     print(f"{options.save_model_path}: {written} blobs{state}")
     return 0

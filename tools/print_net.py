@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import _find_vmz  # noqa: F401
-
 from vmz.errors import UsageError
-from vmz.files import open_regular
+from vmz.json_files import parse_json, read_json
 from vmz.models.registry import TEST_NET_NAME, build
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.describe import model_from_golden, model_to_json, table
-from vmz.workflows.flags import MODEL_FLAGS, switch
+from vmz.workflows.flag_kinds import switch
+from vmz.workflows.flags import MODEL_FLAGS
 from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse, require_checkpoint
 from vmz.workflows.settings import FEATURES
 from vmz.workflows.settings_report import announce
@@ -44,19 +45,10 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _content(path: str) -> bytes:
-    with open_regular(path) as stream:
-        return stream.read()
-
-
 def read_configs(path: str) -> list[dict[str, Any]]:
     """The configurations of a JSON file, one or a list of them. Raises UsageError naming the file."""
-    try:
-        found = json.loads(sys.stdin.read() if path == "-" else _content(path))
-    except OSError as error:
-        raise UsageError(f"--config={path}: {error.strerror}; give a JSON file") from error
-    except ValueError as error:
-        raise UsageError(f"--config={path} is not JSON ({error})") from error
+    what = f"--config={path}"
+    found = parse_json(sys.stdin.read(), what) if path == "-" else read_json(Path(path), what)
     configs = found if isinstance(found, list) else [found]
     for number, config in enumerate(configs):
         if not isinstance(config, dict) or "build_args" not in config:

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import sys
 from collections.abc import Sequence
-
-import _find_vmz  # noqa: F401
 
 from vmz.workflows.command import run_tool
 from vmz.workflows.evaluation_command import evaluation_parser, run_evaluation

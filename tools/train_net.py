@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import sys
-from collections.abc import Sequence
-
-import _find_vmz  # noqa: F401
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
 
 from vmz.files import write_json
+from vmz.outputs import Output, in_progress
 from vmz.workflows import distributed, training_plan
-from vmz.workflows.command import run_tool
+from vmz.workflows.command import run_tool, write_each
 from vmz.workflows.launch import launch
 from vmz.workflows.options import parse, train_parser, without_effect
 from vmz.workflows.settings_report import announce
@@ -27,21 +28,28 @@ def main(argv: Sequence[str]) -> int:
             print(line, file=sys.stderr)
     if options.dry_run:
         announce(options)
-        result = dry_run(options)
-        print(training_plan.text(result))
+        with in_progress(Output("--output", options.output)):
+            plan = dry_run(options)
+            print(training_plan.text(plan), flush=True)
+            return written(options.output, plan)
     else:
         # Caffe2 trains on several GPUs in one process.
         status = launch(options, argv) if options.engine == "pytorch" else None
         if status is not None:
             return status
         announce(options)
-        trained = train(options)
-        result = trained.to_json()
-        if trained.is_first:
-            print(trained.text())
-    if options.output and (options.dry_run or trained.is_first):
-        write_json(options.output, result)
+        with in_progress(Output("--output", options.output), Output("--report", options.report)):
+            trained = train(options)
+            if not trained.is_first:
+                return 0
+            print(trained.text(), flush=True)
+            return written(options.output, trained.to_json())
     return 0
+
+
+def written(path: Optional[str], result: Mapping[str, Any]) -> int:
+    """Write --output where it is asked for; the exit status."""
+    return write_each(lambda: write_json(path, result)) if path else 0
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Optional
-
-import _find_vmz  # noqa: F401
 
 from vmz import zoo
 from vmz.workflows.command import Parser, run_tool

@@ -10,6 +10,8 @@ from typing import Optional, TextIO, TypeVar
 
 from tqdm import tqdm
 
+from vmz.text import printable
+
 T = TypeVar("T")
 LINE_EVERY_SECONDS = 10.0
 
@@ -38,7 +40,14 @@ class Progress:
         self._quiet = quiet
         self._start = self._last_line = time.monotonic()
         self._bar = (
-            tqdm(total=total, initial=done, unit=unit, desc=title, file=self._stream, dynamic_ncols=True)
+            tqdm(
+                total=total,
+                initial=done,
+                unit=unit,
+                desc=printable(title),
+                file=getattr(self._stream, "terminal", self._stream),
+                dynamic_ncols=True,
+            )
             if self._stream.isatty() and not quiet
             else None
         )
@@ -47,7 +56,7 @@ class Progress:
         self._done += count
         if self._bar is not None:
             if note:
-                self._bar.set_postfix_str(note, refresh=False)
+                self._bar.set_postfix_str(printable(note), refresh=False)
             self._bar.update(count)
         elif self._line_is_due():
             self._line(note)

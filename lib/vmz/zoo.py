@@ -7,7 +7,6 @@ of its file or by the file's stem, whatever the case and with '-' for '_'.
 from __future__ import annotations
 
 import difflib
-import json
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,10 +16,39 @@ from typing import Any, Optional, Union
 from urllib.parse import unquote
 
 from vmz.errors import UsageError, VmzError
+from vmz.json_files import Each, read_json
+from vmz.text import cut, printable, quoted
 
 FlagValue = Union[str, int, float]
 PUBLISHED, FAST = PROTOCOLS = ("published", "fast")
 TEN_CENTRE_CROPS = {"clip_per_video": 10, "crop_per_clip": 1, "aggregation": 0}
+
+_TEXT, _COUNT, _NUMBER = (str, None), (int, None), (float, None)
+_PUBLISHED = {
+    "clip_top1": _NUMBER,
+    "video_top1": _NUMBER,
+    "video_top5": _NUMBER,
+    "gflops": _NUMBER,
+    "params_m": _NUMBER,
+    "gflops_crop_size": _COUNT,
+}
+_ROW = {
+    "name": str,
+    "display_name": str,
+    **dict.fromkeys(("file", "url", "format", "initialised_from", "train_data", "pretrain_data", "protocol"), _TEXT),
+    "role": str,
+    "modality": str,
+    "input_fps": _COUNT,
+    "input_size_as_printed": _TEXT,
+    "flags": Each((str, float, None)),
+    "published": _PUBLISHED,
+    "external": ({"video_top1": _NUMBER, "video_top5": _NUMBER, "source": str}, None),
+    "source": str,
+    "remarks": [str],
+}
+_REMEDY = "see models_zoo/schema.json, or take it from the repository again"
+_NEEDED_FLAGS = ("model_name", "crop_size", "input_type", "clip_length_rgb")
+_FORM = {"models": [_ROW], "protocols": Each({"flags": Each((str, float)), "remark": str})}
 
 # A clone first; then where a wheel's data files go.
 MANIFEST_PLACES = (
@@ -75,17 +103,21 @@ def manifest(path: Optional[Path] = None) -> Mapping[str, Any]:
     places = (path,) if path is not None else MANIFEST_PLACES
     for place in places:
         if place.is_file():
-            try:
-                return dict(json.loads(place.read_text(encoding="utf-8")))
-            except ValueError as error:
-                raise VmzError(f"{place} is not JSON ({error}); take it from the repository again") from error
+            return dict(read_json(place, str(place), _FORM, VmzError, _REMEDY))
     raise VmzError(f"no model manifest at {' or '.join(map(str, places))}; work from a clone of the repository")
 
 
 @cache
 def rows(path: Optional[Path] = None) -> tuple[ZooRow, ...]:
     """Every row, in the order of the published tables. Raises VmzError when a row cannot be read."""
-    return tuple(_row(entry) for entry in manifest(path)["models"])
+    found = tuple(_row(entry) for entry in manifest(path)["models"])
+    for row in found:
+        lacking = next((flag for flag in _NEEDED_FLAGS if flag not in row.flags), None)
+        if lacking is not None:
+            raise VmzError(f"manifest row {quoted(row.name)} has no flag {lacking}; {_REMEDY}")
+        if row.protocol is not None and row.protocol not in manifest(path)["protocols"]:
+            raise VmzError(f"manifest row {quoted(row.name)}: there is no protocol {quoted(row.protocol)}; {_REMEDY}")
+    return found
 
 
 def find(name: str) -> ZooRow:
@@ -167,8 +199,10 @@ def _row(entry: Mapping[str, Any]) -> ZooRow:
     try:
         fields = dict(entry, published=Published(**entry["published"]), remarks=tuple(entry["remarks"]))
         return ZooRow(**fields)
-    except (KeyError, TypeError) as error:
-        raise VmzError(f"manifest row {entry.get('name', '?')!r}: {error}; see models_zoo/schema.json") from error
+    except TypeError as error:  # a name that no row has
+        raise VmzError(
+            f"manifest row {quoted(entry['name'])}: {cut(printable(str(error)))}; see models_zoo/schema.json"
+        ) from error
 
 
 def _normalised(text: str) -> str:

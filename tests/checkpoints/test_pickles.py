@@ -190,5 +190,5 @@ def test_pickles_that_say_nothing(tmp_path: Path, content: Any) -> None:
 
 def test_what_is_no_json(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"blobs": {}, "about": "{"}))
-    with pytest.raises(VmzError, match=r"a\.pkl is damaged.*no JSON"):
+    with pytest.raises(VmzError, match=r"a\.pkl is damaged.*not JSON"):
         load_pickle_about(tmp_path / "a.pkl")

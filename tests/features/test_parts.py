@@ -26,6 +26,27 @@ def fill(folder: Path, *batches: tuple[int, ...]) -> None:
             writer.append(*batch(*records))
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("records.bin", "entry 2 is record 0"), ("0.bin", "rows in it have changed")]
+)
+def test_an_end_of_zeros_is_found(name: str, said: str, tmp_path: Path) -> None:
+    """As a machine leaves it that loses its power."""
+    fill(tmp_path / "0", (0, 1), (4, 5))
+    with (tmp_path / "0" / name).open("r+b") as stream:
+        stream.seek((tmp_path / "0" / name).stat().st_size // 2)
+        stream.write(bytes((tmp_path / "0" / name).stat().st_size // 2))
+    with pytest.raises(VmzError, match=said):
+        fill(tmp_path / "0", (8,))
+        read([tmp_path / "0"])
+
+
+def test_a_record_of_two_processes_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path / "0", (0, 1))
+    fill(tmp_path / "1", (1, 2))
+    with pytest.raises(VmzError, match="record 1 was extracted twice"):
+        read([tmp_path / "0", tmp_path / "1"])
+
+
 def read(folders: list[Path]) -> dict[str, np.ndarray]:
     parts = Parts(folders, NAMES, 2)
     found = {name: np.concatenate(list(parts.chunks(name))) for name in NAMES}

@@ -100,3 +100,12 @@ def test_results_of_before_have_a_page_too() -> None:
     found["seconds"] = {"load": 1.0, "run": 2.0}
     html = page(found, given)
     assert "r2plus1d 18 on" in html and 'id="data"' not in html
+
+
+def test_control_characters_are_shown_by_their_code_points() -> None:
+    """A name that reads backwards, or ends what is before it, would say another thing than it is."""
+    given = Scored(["a\u202e4pm.exe", "b\u2066"], np.array([[0.9, 0.1], [0.8, 0.2]], np.float32), np.array([1, 1]))
+    html = page(results(given), given, ["left\u202d", "right\u200e\x1b[1m"])
+    assert "a[U+202E]4pm.exe" in html and "b[U+2066]" in html
+    assert "left[U+202D]" in html and "right[U+200E]\\x1b[1m" in html
+    assert not set(html) & set("\u202e\u202d\u2066\u200e\x1b")

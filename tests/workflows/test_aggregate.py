@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -160,3 +161,26 @@ def test_what_is_no_npz_is_named(kind: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match="there is no file"):
         read_scores(tmp_path / "nowhere.npz")
+
+
+def test_files_of_different_runs_are_not_put_together(tmp_path: Path) -> None:
+    made = {"weights": "sha256 1", "crop_size": 112, "test_data": "1 records, sha256 a", "engine": "pytorch"}
+    first = kept(tmp_path / "a.npz", 0, 10, made_by=np.array(json.dumps(made)))
+    for changes, said in (
+        ({"weights": "sha256 2"}, r"a.npz and \S+b.npz are of different runs \(weights: sha256 1, now sha256 2\)"),
+        ({"crop_size": 224}, r"different runs \(crop_size: 112, now 224\)"),
+        ({"test_data": made["test_data"]}, r"a.npz and \S+b.npz are of the same database"),
+        ({"engine": "caffe2"}, ""),
+        (None, ""),  # of before this was kept
+    ):
+        account = {**made, "test_data": "1 records, sha256 b", **(changes or {})}
+        more = {} if changes is None else {"made_by": np.array(json.dumps(account))}
+        second = kept(tmp_path / "b.npz", 10, 20, **more)
+        if said:
+            with pytest.raises(UsageError, match=said):
+                aggregate_files([first, second])
+        else:
+            assert len(aggregate_files([first, second]).scores.keys) == 20
+    damaged = kept(tmp_path / "b.npz", 10, 20, made_by=np.array("{"))
+    with pytest.raises(VmzError, match="is damaged: made_by"):
+        aggregate_files([first, damaged])

@@ -126,11 +126,11 @@ def test_pixels_of_flow_are_gray_where_nothing_moves():
         (("--test_data=none",), 2, "no such database: none"),
         (("--test_data=.",), 1, "is not an LMDB"),
         (("--test_data=db", "--args={"), 2, "--args is not JSON"),
-        (("--test_data=db", "--args=[1]"), 2, "--args is [1], not a JSON object"),
+        (("--test_data=db", "--args=[1]"), 2, "--args is not as expected: it is [1], not an object"),
         (("--test_data=db", '--args={"crop": 1}'), 2, "no argument 'crop'"),
         (("--test_data=db", '--args={"get_rgb": 0}'), 2, "get_rgb=0 and get_optical_flow=0 leave nothing to read"),
         pytest.param(("--test_data=db", "--engine=caffe2"), 2, "caffe2", marks=without_caffe2),
-        (("--test_data=db", "--output=none/o.npz"), 1, "cannot write none/o.npz"),
+        (("--test_data=db", "--output=none/o.npz"), 2, "--output=none/o.npz: there is no folder"),
         (("--test_data=db", "--crop_size=224"), 2, "scale_h=128 is smaller than crop_size=224"),
     ],
 )

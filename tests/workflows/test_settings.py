@@ -229,7 +229,7 @@ def test_zoo_in_training_is_the_network_and_one_pass_over_the_data() -> None:
     [
         ({"protocol": {"video_res_type": 7}}, "its protocol has --video_res_type=7, which is no value of it"),
         ({"protocol": {"model_depth": "deep"}}, "its protocol has --model_depth=deep"),
-        ({"protocol": [1]}, "its protocol is .1., not flags"),
+        ({"protocol": [1]}, "protocol is .1., not an object or null"),
     ],
 )
 def test_a_protocol_that_is_damaged(about: dict[str, Any], says: str, tmp_path: Path) -> None:

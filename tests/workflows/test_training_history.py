@@ -6,6 +6,7 @@ from typing import Any, Optional
 import pytest
 
 from vmz.engines.trainer import Step
+from vmz.errors import VmzError
 from vmz.video.faults import BadVideo, EndedEarly
 from vmz.workflows.training_history import History, epoch_line
 
@@ -122,3 +123,17 @@ def test_an_epochs_line_counts_them() -> None:
     entry = {"epoch": 1, "loss": 1.0, "accuracy": None, "learning_rate": 0.1, "skipped": 1, "ended_early": 2}
     assert epoch_line(entry, 3).endswith("1 training video left out so far, 2 training videos ended early so far")
     assert "so far" not in epoch_line({**entry, "skipped": 0, "ended_early": 0}, 3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"unknown": 1},
+        {"sums": {"epoch": {"accuracy": 1.0, "loss": 1.0, "clips": 1}, "point": {}}},
+        {"sums": {"epoch": {"accuracy": 1.0, "loss": 1.0, "clips": 1, "iterations": 0}, "point": {}}},
+        {"faults": {"skipped": {"train": {"0": {"key": "0", "path": None, "reason": "x", "more": 1}}}}},
+    ],
+)
+def test_a_damaged_history_is_named(changes: dict[str, Any]) -> None:
+    with pytest.raises(VmzError, match="the checkpoint's history of its run is damaged"):
+        History.restored({"points": [], "epochs": [], **changes})

@@ -85,8 +85,8 @@ def test_milestones_that_are_none(flag: str) -> None:
         ("--lr_milestones=10 --schedule=cosine", "--lr_milestones does not go with --schedule=cosine"),
         ("--decay_after_warmup=1 --warmup_epochs=50", "leaves none of --num_epochs=50 to decay in"),
         ("--epoch_size=31", "--epoch_size=31 is smaller than one iteration of 32 clips"),
-        ("--base_learning_rate=-1", "must not be negative"),
-        ("--warmup_epochs=-1", "must not be negative"),
+        ("--base_learning_rate=-1", "is negative"),
+        ("--warmup_epochs=-1", "is negative"),
     ],
 )
 def test_refuses(flag: str, words: str) -> None:

@@ -12,6 +12,7 @@ from vmz.checkpoints.foreign import content_type, refuse_foreign
 from vmz.checkpoints.matching import is_training_state
 from vmz.checkpoints.mdl import load_mdl, load_mdl_about, save_mdl
 from vmz.checkpoints.pickles import load_pickle, load_pickle_about, save_pickle
+from vmz.checkpoints.values import check_values
 from vmz.errors import UsageError
 
 DB_TYPES = ("pickle", "minidb")
@@ -36,9 +37,12 @@ def file_type(path: Union[str, Path], db_type: Optional[str] = None) -> str:
 def load(path: Union[str, Path], db_type: Optional[str] = None) -> dict[str, np.ndarray]:
     """The blobs of a checkpoint: {name without scope: array as stored}.
 
-    Raises UsageError for a file of another program or of the other format, and what load_pickle and load_mdl raise.
+    Raises UsageError for a file of another program or of the other format, what load_pickle and load_mdl raise, and
+    VmzError for values that no network works with (see `values`).
     """
-    return (load_pickle if _readable_type(path, db_type) == "pickle" else load_mdl)(path)
+    blobs = (load_pickle if _readable_type(path, db_type) == "pickle" else load_mdl)(path)
+    check_values(path, blobs)
+    return blobs
 
 
 def load_about(path: Union[str, Path], db_type: Optional[str] = None) -> dict[str, Any]:

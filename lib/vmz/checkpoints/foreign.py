@@ -16,6 +16,7 @@ from typing import Optional, Union
 
 from vmz.errors import UsageError, VmzError
 from vmz.files import NOT_REGULAR, open_regular
+from vmz.text import cut, printable, quoted
 
 HEAD_BYTES = 1 << 16
 CONVERT = (
@@ -159,7 +160,7 @@ def content_type(path: Union[str, Path]) -> Optional[str]:
     try:
         with open_regular(path) as stream:
             head = stream.read(64)
-    except OSError:
+    except (OSError, ValueError):
         return None
     if re.match(rb"\x80[\2-\5]|\(dp|c[\w.]+\n[\w.]+\n", head):
         return "pickle"
@@ -188,8 +189,8 @@ def refuse_foreign(path: Union[str, Path]) -> None:
         with open_regular(path) as stream:
             head = stream.read(HEAD_BYTES)
         found = _kind(path, head)
-    except OSError as error:
-        if error.strerror == NOT_REGULAR:
+    except (OSError, ValueError) as error:
+        if getattr(error, "strerror", None) == NOT_REGULAR:
             raise UsageError(f"cannot read the checkpoint {path}: {NOT_REGULAR}") from error
         return  # whoever reads it says so
     if found is not None:
@@ -214,7 +215,7 @@ def _kind(path: Path, head: bytes) -> Optional[tuple[str, str]]:
         return SUFFIXES[path.suffix.lower()], CONVERT
     if _is_text(head):
         first = head.lstrip(b"\xef\xbb\xbf \r\n").split(b"\n")[0][:60].decode("utf-8", "replace").strip()
-        return f"a text file (it begins with {first!r}), not a minidb or a pickle", "give a .pkl or .mdl"
+        return f"a text file (it begins with {quoted(first)}), not a minidb or a pickle", "give a .pkl or .mdl"
     return None
 
 
@@ -233,12 +234,16 @@ def _zip(path: Path) -> tuple[str, str]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError):
+    except Exception:  # of a damaged directory zipfile raises anything
         return "a ZIP archive that is cut short, as those of PyTorch are in part", AGAIN
     for pattern, what, remedy in ZIPPED:
         if any(re.search(pattern, name) for name in names):
             return what, remedy
-    holds = f", which holds {names[0]}{' and more' if len(names) > 1 else ''}" if names else ", which holds nothing"
+    holds = (
+        f", which holds {cut(printable(names[0]))}{' and more' if len(names) > 1 else ''}"
+        if names
+        else ", which holds nothing"
+    )
     return f"a ZIP archive{holds}", "unpack it with unzip, and give what was in it"
 
 

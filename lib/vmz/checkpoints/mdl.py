@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from vmz.checkpoints.about import read_about
 from vmz.checkpoints.minidb import records, write_minidb
 from vmz.checkpoints.tensors import SEPARATOR, TENSOR, Assembly, serialise
 from vmz.errors import VmzError
 from vmz.netdef.builder import make_argument
 from vmz.netdef.protos import BlobChunk, MetaNetDef, NetDef, OperatorDef
 from vmz.netdef.pruning import prune
+from vmz.text import cut, printable, quoted
 
 # Caffe2's names (predictor_consts.proto).
 META_NET_DEF, DATABASE = "!!META_NET_DEF", "!!PREDICTOR_DBREADER"
@@ -44,22 +47,22 @@ def load_mdl(path: Union[str, Path]) -> dict[str, np.ndarray]:
     return found
 
 
-def load_export(path: Union[str, Path]) -> tuple[Any, dict[str, np.ndarray]]:
-    """(MetaNetDef, {full name: array, in the order the export lists them}). Raises as `load_mdl`."""
+def load_export(path: Union[str, Path]) -> tuple[Head, dict[str, np.ndarray]]:
+    """(what its first record says, {full name: array, in the order the export lists them}). Raises as `load_mdl`."""
     path = Path(path)
-    meta, content = _open(path)
+    head, content = _open(path)
     assembly = Assembly(limit=path.stat().st_size)
     for key, value in content:
         _add(path, assembly, key, value)
-    listed = [name for blobs in meta.blobs if blobs.key.startswith(PARAMETERS) for name in blobs.value]
-    incomplete = set(assembly.incomplete())
+    listed = head.parameters
+    incomplete = dict.fromkeys(assembly.incomplete())
     missing = [name for name in listed if name not in assembly.arrays or name in incomplete] or list(incomplete)
     if missing:
         raise VmzError(
             f"{path} is cut short: it lacks {len(missing)} of the {len(listed)} blobs that it should hold, first "
-            f"{missing[0]}; copy it again, or use an earlier checkpoint"
+            f"{cut(printable(missing[0]))}; copy it again, or use an earlier checkpoint"
         )
-    return meta, {name: assembly.arrays[name] for name in dict.fromkeys([*listed, *assembly.arrays])}
+    return head, {name: assembly.arrays[name] for name in dict.fromkeys([*listed, *assembly.arrays])}
 
 
 def load_saved_blobs(path: Union[str, Path]) -> dict[str, np.ndarray]:
@@ -70,17 +73,14 @@ def load_saved_blobs(path: Union[str, Path]) -> dict[str, np.ndarray]:
         _add(path, assembly, key, value)
     incomplete = assembly.incomplete()
     if incomplete:
-        raise VmzError(f"{path} is cut short: it lacks a part of blob {incomplete[0]}; copy it again")
+        raise VmzError(f"{path} is cut short: it lacks a part of blob {cut(printable(incomplete[0]))}; copy it again")
     return assembly.arrays
 
 
 def load_mdl_about(path: Union[str, Path]) -> dict[str, Any]:
     """What `save_mdl` was given as `about`, {} in a file without. Raises as `load_mdl` does, of its first record."""
-    meta, _ = _open(Path(path))
-    for entry in meta.applicationSpecificInfo:
-        if entry.key == ABOUT:
-            return dict(json.loads(entry.value))
-    return {}
+    head, _ = _open(Path(path))
+    return {} if head.about is None else read_about(Path(path), head.about)
 
 
 def save_mdl(
@@ -144,28 +144,60 @@ def _zeros(names: list[str], shapes: Mapping[str, Sequence[int]]) -> Any:
     return net
 
 
+@dataclass(frozen=True)
+class Head:
+    """What the first record says.
+
+    parameters: the names of all blobs. names: {INPUTS or another key: names of blobs}. nets: {PREDICT_NET or another
+    key: NetDef}. about: what `save_mdl` was given, as JSON.
+    """
+
+    parameters: list[str]
+    names: dict[str, list[str]]
+    nets: dict[str, Any]
+    about: Optional[str]
+
+
+def _head(meta: Any) -> Optional[Head]:
+    """None where it names no parameters. In a damaged file what should be text may be bytes, or fail to be text."""
+    named = [(_text(blobs.key), list(map(_text, blobs.value))) for blobs in meta.blobs]
+    entries = [(_text(entry.key), _text(entry.value)) for entry in meta.applicationSpecificInfo]
+    if not any(key.startswith(PARAMETERS) for key, _ in named):
+        return None
+    parameters = [name for key, names in named if key.startswith(PARAMETERS) for name in names]
+    nets = {_text(entry.key): entry.value for entry in meta.nets}
+    return Head(parameters, dict(named), nets, next((value for key, value in entries if key == ABOUT), None))
+
+
+def _text(value: Union[str, bytes]) -> str:
+    return value if isinstance(value, str) else value.decode("utf-8")
+
+
 def _add(path: Path, assembly: Assembly, key: str, value: bytes) -> None:
     try:
         blob = BlobChunk.FromString(value)
-        if blob.type != TENSOR:
-            raise VmzError(f"it is a {blob.type or 'nothing'}, but blobs are arrays of numbers")
+        kind = _text(blob.type)
+        if kind != TENSOR:
+            raise VmzError(f"it is a {cut(printable(kind)) or 'nothing'}, but blobs are arrays of numbers")
         assembly.add(key.partition(SEPARATOR)[0], blob.tensor)
-    except (DecodeError, VmzError) as error:
-        raise VmzError(f"{path}: record {key} is damaged, or none that VMZ knows: {error}") from error
+    except (DecodeError, UnicodeDecodeError, VmzError) as error:
+        raise VmzError(
+            f"{path}: record {cut(printable(key))} is damaged, or none that VMZ knows: {cut(printable(str(error)))}"
+        ) from error
 
 
-def _open(path: Path) -> tuple[Any, Iterator[tuple[str, bytes]]]:
-    """The MetaNetDef of an export, and the records that follow it."""
+def _open(path: Path) -> tuple[Head, Iterator[tuple[str, bytes]]]:
+    """The head of an export, and the records that follow it."""
     content = records(path)
     key, value = next(content)
     try:
         blob = BlobChunk.FromString(value)
-        meta = MetaNetDef.FromString(blob.content)
-    except DecodeError as error:
-        raise VmzError(f"{path} is damaged: its first record, {key!r}, cannot be read") from error
-    if key.partition(SEPARATOR)[0] != META_NET_DEF or not any(blobs.key.startswith(PARAMETERS) for blobs in meta.blobs):
+        head = _head(MetaNetDef.FromString(blob.content))
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise VmzError(f"{path} is damaged: its first record, {quoted(key)}, cannot be read") from error
+    if key.partition(SEPARATOR)[0] != META_NET_DEF or head is None:
         raise VmzError(
             f"{path} is a minidb, but no checkpoint: the first record of a predictor export is {META_NET_DEF}, here it "
-            f"is {key!r}"
+            f"is {quoted(key)}"
         )
-    return meta, content
+    return head, content

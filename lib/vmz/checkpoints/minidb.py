@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Union
 
-from vmz.errors import UsageError, VmzError
-from vmz.files import atomic_write, open_regular
+from vmz.errors import VmzError
+from vmz.files import atomic_write, open_input
+from vmz.text import quoted
 
 LENGTHS = struct.Struct("<ii")  # of the key and of the value, in bytes
 LONGEST = 2**31 - 1
@@ -24,7 +25,7 @@ def read_minidb(path: Union[str, Path]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for key, value in records(path):
         if key in found:
-            raise VmzError(f"{path} holds the key {key!r} twice; it is not a minidb of Caffe2's, or is damaged")
+            raise VmzError(f"{path} holds the key {quoted(key)} twice; it is not a minidb of Caffe2's, or is damaged")
         found[key] = value
     return found
 
@@ -35,11 +36,7 @@ def records(path: Union[str, Path]) -> Iterator[tuple[str, bytes]]:
     Raises UsageError when the file cannot be opened, VmzError where it holds something else, or ends in a record.
     """
     path = Path(path)
-    try:
-        stream = open_regular(path)
-    except OSError as error:
-        raise UsageError(f"cannot read the checkpoint {path}: {error.strerror}") from error
-    with stream:
+    with open_input(path, f"the checkpoint {path}") as stream:
         size, position = os.fstat(stream.fileno()).st_size, 0
         if not size:
             raise VmzError(f"{path} is empty; a minidb holds at least one record")

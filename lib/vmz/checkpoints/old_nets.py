@@ -7,7 +7,6 @@ Save operator.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,10 @@ from google.protobuf.message import DecodeError
 from vmz.checkpoints.foreign import content_type, foreign_kind, refuse_foreign
 from vmz.checkpoints.mdl import INPUTS, OUTPUTS, PREDICT_NET, load_export, load_saved_blobs
 from vmz.checkpoints.pickles import load_workspace
+from vmz.checkpoints.values import check_values
 from vmz.errors import UsageError, VmzError
+from vmz.files import open_input
+from vmz.json_files import parse_json
 from vmz.netdef.json_form import net_from_json
 from vmz.netdef.protos import NetDef
 
@@ -55,6 +57,7 @@ def read_old_net(net: Source, init_net: Optional[Source] = None, weights: Option
         blobs = dict(weights) if isinstance(weights, Mapping) else read_blobs(weights)
         wanted = dict.fromkeys([blob for op in found.net.op for blob in op.input])
         found.blobs.update(named_as(wanted, blobs))
+    check_values("the network" if not isinstance(net, (str, Path)) else net, found.blobs)
     return found
 
 
@@ -136,13 +139,11 @@ def _in_folder(folder: Path, names: Iterable[str]) -> Optional[Path]:
 
 
 def _export(path: Path) -> OldNet:
-    meta, blobs = load_export(path)
-    nets = {entry.key: entry.value for entry in meta.nets}
-    if PREDICT_NET not in nets or not nets[PREDICT_NET].op:
+    head, blobs = load_export(path)
+    if PREDICT_NET not in head.nets or not head.nets[PREDICT_NET].op:
         raise UsageError(f"{path} holds weights alone, no net; give it as the weights, and a net beside it: {FORMS}")
-    names = {entry.key: tuple(entry.value) for entry in meta.blobs}
-    inputs, outputs = names.get(INPUTS, ()), names.get(OUTPUTS, ())
-    net = NetDef.FromString(nets[PREDICT_NET].SerializeToString())
+    inputs, outputs = (tuple(head.names.get(key, ())) for key in (INPUTS, OUTPUTS))
+    net = NetDef.FromString(head.nets[PREDICT_NET].SerializeToString())
     return OldNet(net, NetDef(), dict(blobs), inputs, outputs, "predictor export")
 
 
@@ -151,10 +152,10 @@ def _json(path: Path, content: bytes, only: str = "net") -> Optional[OldNet]:
     if content.lstrip()[:1] != b"{":
         return None
     try:
-        form = json.loads(content)
-    except ValueError as error:
+        form = parse_json(content.decode("utf-8"), str(path))
+    except (UsageError, UnicodeDecodeError) as error:
         if path.suffix.lower() == ".json":
-            raise UsageError(f"{path} is not JSON ({error})") from error
+            raise UsageError(str(error)) from error
         return None
     try:
         if "op" in form:
@@ -198,10 +199,8 @@ def _text(content: bytes) -> Optional[str]:
 
 
 def _bytes(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read the net {path}: {error.strerror}; the forms are {FORMS}") from error
+    with open_input(path, f"the net {path}") as stream:
+        content = stream.read()
     if not content:
         raise VmzError(f"{path} is empty; download or copy it again")
     return content

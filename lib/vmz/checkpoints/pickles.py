@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +16,15 @@ from typing import IO, Any, Callable, NoReturn, Optional, Union
 
 import numpy as np
 
+from vmz.checkpoints.about import read_about
 from vmz.checkpoints.foreign import CONVERT
-from vmz.errors import UsageError, VmzError
-from vmz.files import atomic_write, open_regular
+from vmz.checkpoints.pickle_scan import refuse_bombs
+from vmz.errors import VmzError
+from vmz.files import atomic_write, open_input
+from vmz.text import cut, printable, quoted
 
 ABOUT = "about"
+PLAIN_TYPE = re.compile(r"[<>=|]?([a-zA-Z?][0-9]{0,2}|(float|int|uint|bool|complex)[0-9]{0,3})")
 NUMERIC_KINDS = "biuf"  # bool, int, unsigned, float: no objects, no records, no text
 
 
@@ -55,10 +60,7 @@ def load_pickle_about(path: Union[str, Path]) -> dict[str, Any]:
     text = content.get(ABOUT) if isinstance(content, dict) else None
     if not isinstance(text, str):
         return {}
-    try:
-        return dict(json.loads(text))
-    except ValueError as error:
-        raise VmzError(f"{path} is damaged: what it says about itself is no JSON ({error})") from error
+    return read_about(Path(path), text)
 
 
 def load_array_lists(path: Union[str, Path]) -> dict[str, np.ndarray]:
@@ -74,11 +76,11 @@ def load_array_lists(path: Union[str, Path]) -> dict[str, np.ndarray]:
     for key, value in content.items():
         name = key.decode("latin1") if isinstance(key, bytes) else key
         if not isinstance(name, str):
-            raise VmzError(f"{path} has an array named {key!r}, but names are text")
+            raise VmzError(f"{path} has an array named {quoted(key)}, but names are text")
         try:
             found[name] = _stacked(value)
         except (TypeError, ValueError) as error:
-            raise VmzError(f"{path}: {name} is no array of numbers ({error})") from error
+            raise VmzError(f"{path}: {cut(printable(name))} is no array of numbers ({cut(str(error))})") from error
     return found
 
 
@@ -116,18 +118,16 @@ def _stacked(value: Any) -> np.ndarray:
 
 def _content(path: Path, what: str = "a checkpoint", form: str = "{'blobs': {name: array}}") -> Any:
     """What a pickle of arrays, lists, dicts and text holds."""
-    try:
-        stream = open_regular(path)
-    except OSError as error:
-        raise UsageError(f"cannot read {what.replace('a ', 'the ', 1)} {path}: {error.strerror}") from error
-    with stream:
+    with open_input(path, f"{what.replace('a ', 'the ', 1)} {path}") as stream:
         try:
+            refuse_bombs(stream)
             return _ArrayUnpickler(stream).load()
         except VmzError as error:
             raise VmzError(f"{path} is refused: {error}") from error
         except Exception as error:  # what a damaged pickle raises is anything: EOFError, KeyError, MemoryError, ...
             raise VmzError(
-                f"{path} is not {what}, or is cut short: expected a pickle of {form} ({type(error).__name__}: {error})"
+                f"{path} is not {what}, or is cut short: expected a pickle of {form} ({type(error).__name__}: "
+                f"{cut(printable(str(error)))})"
             ) from error
 
 
@@ -136,15 +136,17 @@ def _named_arrays(path: Path, blobs: Mapping[Any, Any], in_full: bool = False) -
     for key, value in blobs.items():
         name = key.decode("latin1") if isinstance(key, bytes) else key
         if not isinstance(name, str):
-            raise VmzError(f"{path} has a blob named {key!r}, but names are text")
+            raise VmzError(f"{path} has a blob named {quoted(key)}, but names are text")
         if isinstance(value, _Array):
             array = value.array
         elif isinstance(value, (bool, int, float, np.generic)):
             array = np.asarray(value)
         else:
-            raise VmzError(f"{path}: blob {name} is a {type(value).__name__}, but blobs are arrays of numbers")
+            raise VmzError(
+                f"{path}: blob {cut(printable(name))} is a {type(value).__name__}, but blobs are arrays of numbers"
+            )
         if array is None:
-            raise VmzError(f"{path}: blob {name} is an array without content; the file is damaged")
+            raise VmzError(f"{path}: blob {cut(printable(name))} is an array without content; the file is damaged")
         found.setdefault(name if in_full else name.rpartition("/")[2], array)
     return found
 
@@ -200,9 +202,10 @@ def _array(content: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
 
 
 def _numeric(code: Any) -> np.dtype:
-    dtype = np.dtype(_text(code))
+    text = _text(code)
+    dtype = np.dtype(text if PLAIN_TYPE.fullmatch(text) else object)  # numpy would take a whole record's description
     if dtype.kind not in NUMERIC_KINDS:
-        raise VmzError(f"it holds an array of type {_text(code)!r}, but blobs are arrays of numbers")
+        raise VmzError(f"it holds an array of type {quoted(_text(code))}, but blobs are arrays of numbers")
     return dtype
 
 
@@ -210,7 +213,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bytes):
         value = value.decode("latin1")
     if not isinstance(value, str):
-        raise VmzError(f"it has {value!r} where a name of a type or order belongs")
+        raise VmzError(f"it has {quoted(value)} where a name of a type or order belongs")
     return value
 
 
@@ -226,7 +229,7 @@ def _scalar(dtype: _Dtype, content: Any) -> _Array:
 
 def _encode(text: str, encoding: Any = "latin1") -> bytes:
     if _text(encoding) not in ("latin1", "latin-1"):
-        raise VmzError(f"it encodes text as {encoding!r}, but arrays are written in latin1")
+        raise VmzError(f"it encodes text as {quoted(encoding)}, but arrays are written in latin1")
     return text.encode("latin1")
 
 
@@ -256,6 +259,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         try:
             return _Name(_NAMES[module][name])
         except KeyError:
+            module, name = printable(module), printable(name)
             if module.partition(".")[0] == "torch":
                 raise VmzError(
                     f"it holds objects of PyTorch ({module}.{name}), but a checkpoint here holds arrays; {CONVERT}"
@@ -266,7 +270,7 @@ class _ArrayUnpickler(pickle.Unpickler):
             ) from None
 
     def persistent_load(self, pid: Any) -> NoReturn:
-        raise VmzError(f"it refers to an object outside of the file ({pid!r})")
+        raise VmzError(f"it refers to an object outside of the file ({quoted(pid)})")
 
 
 def _short_string(text: str) -> bytes:

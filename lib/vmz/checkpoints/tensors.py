@@ -14,7 +14,9 @@ import numpy as np
 
 from vmz.errors import VmzError
 from vmz.netdef.protos import DATA_TYPES, BlobChunk
+from vmz.text import quoted
 
+MOST_AXES = 32  # of numpy arrays, of old
 CHUNK = 1_000_000  # values of a piece, Caffe2's default
 SEPARATOR = "#%"  # between the blob's name and the number of the piece, in a database's key
 TENSOR = "Tensor"  # the type of such a BlobProto
@@ -65,11 +67,11 @@ def serialise(name: str, array: np.ndarray, chunk: int = CHUNK) -> Iterator[tupl
 
 
 class Assembly:
-    """Tensors put together from their pieces. `limit`: no tensor has as many values, so that a damaged size is seen."""
+    """Tensors put together from their pieces. `limit`: all have no more values than that, so a damaged size is seen."""
 
     def __init__(self, limit: int) -> None:
         self.arrays: dict[str, np.ndarray] = {}
-        self._limit = limit
+        self._limit, self._values = limit, 0
         self._filled: dict[str, list[tuple[int, int]]] = {}
 
     def add(self, name: str, tensor: Any) -> None:
@@ -78,11 +80,14 @@ class Assembly:
         if storage is None:
             raise VmzError(f"it has Caffe2's data type {tensor.data_type}, but blobs are arrays of numbers")
         shape = tuple(tensor.dims)
+        if len(shape) > MOST_AXES or min(shape, default=0) < 0 or max(shape, default=0) > self._limit:
+            raise VmzError(f"its shape {quoted(shape)} is more than the file can hold")
         size = prod(shape)
-        if min(shape, default=0) < 0 or size > self._limit:
-            raise VmzError(f"its shape {shape} is more than the file can hold")
         array = self.arrays.get(name)
         if array is None:
+            self._values += size
+            if self._values > self._limit:
+                raise VmzError(f"its shape {quoted(shape)} is more than the file can hold")
             array = self.arrays[name] = np.empty(shape, storage.dtype)
         begin, end = (tensor.segment.begin, tensor.segment.end) if tensor.HasField("segment") else (0, size)
         values = _values(storage, tensor)

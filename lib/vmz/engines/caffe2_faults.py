@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vmz.netdef.builder import get_arguments, make_argument
+from vmz.text import printable
 from vmz.video.database import VideoDatabase
-from vmz.video.faults import BadVideo, EndedEarly, Origin, printable, record_name, shown_path
+from vmz.video.faults import BadVideo, EndedEarly, Origin, record_name, shown_path
 from vmz.video.reader import check_holds
 
 Fetch = Callable[[str], Any]

@@ -18,6 +18,7 @@ from vmz.engines.caffe2_workspace import import_caffe2
 from vmz.engines.trainer import MOMENTUM_SUFFIX, Build, Trainable, Training
 from vmz.netdef.builder import device_option, get_arguments
 from vmz.netdef.protos import CPU, CUDA, NetDef, OperatorDef
+from vmz.stopping import held_back
 
 Shapes = list[tuple[str, tuple[int, ...]]]
 # What CNNModelHelper gave to the ops that it made, of which some of these are its own (Iter), not the network's.
@@ -96,6 +97,7 @@ def emit(
 
 
 @cache
+@held_back()
 def _import_data_parallel_model() -> Any:
     import_caffe2()
     with redirect_stdout(io.StringIO()):  # it prints of a library for several machines, which the wheel does not have

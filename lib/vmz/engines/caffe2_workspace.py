@@ -21,13 +21,16 @@ from vmz.engines.caffe2_surroundings import choose_mkl_path, operator_library
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.builder import device_option
 from vmz.netdef.protos import CPU, CUDA, NetDef
-from vmz.video.faults import BadVideo, EndedEarly, printable
+from vmz.stopping import held_back
+from vmz.text import printable
+from vmz.video.faults import BadVideo, EndedEarly
 from vmz.video.reader import REMEDY, BadVideoError, EndOfData
 
 _numbers = itertools.count()
 
 
 @cache
+@held_back()  # Caffe2 makes an error of its own of what is raised meanwhile
 def import_caffe2() -> Any:
     """caffe2.python.workspace, initialised once. UsageError, in one sentence, where there is no Caffe2."""
     choose_mkl_path()
@@ -40,6 +43,7 @@ def import_caffe2() -> Any:
 
 
 @cache
+@held_back()
 def load_operators() -> Path:
     """Register VideoInput and lmdb with Caffe2. UsageError where their library is not built."""
     import_caffe2()

@@ -10,6 +10,7 @@ from vmz.engines.caffe2_here import check_caffe2
 from vmz.engines.engine import Engine
 from vmz.engines.trainer import Trainer
 from vmz.errors import UsageError
+from vmz.stopping import held_back
 
 ENGINES = ("pytorch", "caffe2")
 VARIABLE = "VMZ_ENGINE"
@@ -39,11 +40,13 @@ def check_engine(name: str) -> None:
 def open_engine(name: str = "pytorch", device: str = "cpu") -> Engine:
     """An engine by name, "pytorch" or "caffe2", on "cpu", "cuda" or "cuda:N". UsageError for what is not there."""
     if name == "pytorch":
-        from vmz.engines.torch_engine.engine import TorchEngine
+        with held_back():
+            from vmz.engines.torch_engine.engine import TorchEngine
 
         return TorchEngine(device)
     if name == "caffe2":
-        from vmz.engines.caffe2_engine import Caffe2Engine
+        with held_back():
+            from vmz.engines.caffe2_engine import Caffe2Engine
 
         return Caffe2Engine(device)
     raise UsageError(f"unknown engine {name!r}; the engines are {', '.join(ENGINES)}")
@@ -55,11 +58,13 @@ def open_trainer(name: str = "pytorch", devices: Sequence[str] = ("cpu",)) -> Tr
     PyTorch takes one device a process, and torch.distributed's environment (torchrun) for more; Caffe2 takes several.
     """
     if name == "pytorch":
-        from vmz.engines.torch_engine.trainer import TorchTrainer
+        with held_back():
+            from vmz.engines.torch_engine.trainer import TorchTrainer
 
         return TorchTrainer(devices)
     if name == "caffe2":
-        from vmz.engines.caffe2_trainer import Caffe2Trainer
+        with held_back():
+            from vmz.engines.caffe2_trainer import Caffe2Trainer
 
         return Caffe2Trainer(devices)
     raise UsageError(f"unknown engine {name!r}; the engines are {', '.join(ENGINES)}")

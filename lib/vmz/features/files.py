@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Union
@@ -11,12 +10,13 @@ from typing import IO, Union
 import numpy as np
 
 from vmz.checkpoints.pickles import load_array_lists
-from vmz.errors import UsageError, VmzError
+from vmz.errors import UsageError
 from vmz.features.hdf5 import check_h5py, read_hdf5, write_hdf5
 from vmz.features.npz import check_one_array, write_npy, write_npz
+from vmz.features.npz_reader import read_npy, read_npz
 from vmz.features.pickled import write_pickle
 from vmz.features.table import Table
-from vmz.files import atomic_write, open_regular
+from vmz.files import OutputKind, atomic_write, open_input
 
 PICKLE, NPZ, NPY, HDF5 = "pickle", "npz", "npy", "hdf5"
 ENDINGS = {".pkl": PICKLE, ".pickle": PICKLE, ".npz": NPZ, ".npy": NPY, ".h5": HDF5, ".hdf5": HDF5}
@@ -52,11 +52,10 @@ def check_writable(path: Union[str, Path], form: str, names: Sequence[str] = ())
         check_one_array(names)
     if form == HDF5:
         check_h5py()
-    folder = Path(path).absolute().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
+    kind = OutputKind(path)
+    folder = kind.path.parent
+    if not kind.through and not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise UsageError(f"cannot write {path}: {folder} is not a folder that can be written to")
-    if Path(path).is_dir():
-        raise UsageError(f"cannot write {path}: it is a folder; give the name of a file")
 
 
 def save_features(path: Union[str, Path], table: Table, form: str) -> None:
@@ -78,19 +77,11 @@ def load_features(path: Union[str, Path]) -> dict[str, np.ndarray]:
         return load_array_lists(path)
     if form == HDF5:
         return read_hdf5(path)
-    try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return {SINGLE: found}
-        with found as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
-        what = "a .npy of an array" if form == NPY else "a .npz of arrays"
-        raise VmzError(f"{path} is not {what}, or is cut short ({error})") from error
+    return {SINGLE: read_npy(path, str(path))} if form == NPY else read_npz(path, str(path))
 
 
 def _format_inside(path: Path) -> str:
     """The format that a file begins like, whatever its name (--save_h5=1 takes any); else that of its ending."""
-    with open_regular(path) as stream:
+    with open_input(path, f"the feature file {path}") as stream:
         start = stream.read(max(map(len, _BEGINNINGS)))
     return next((form for beginning, form in _BEGINNINGS.items() if start.startswith(beginning)), format_of(path))

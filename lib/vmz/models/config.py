@@ -10,9 +10,15 @@ from typing import Any, Optional
 
 from vmz.errors import UsageError
 from vmz.models.families import BLOCKS_PER_STAGE, C3D, FAMILIES
+from vmz.text import quoted
 
 CROPS = (112, 224)
 CONVOLUTIONAL_CROPS = (128, 256, 320)
+# The largest values that are taken: beyond what any machine computes, below what overflows a shape.
+LARGEST = {"num_labels": 1 << 20, "batch_size": 1 << 16, "num_channels": 64, "clip_length": 4096}
+WIDEST = 64.0
+MOST = {**LARGEST, "loss_scale": 1e6, "channel_multiplier": WIDEST, "bottleneck_multiplier": WIDEST}
+LONGEST_NAME = 200  # letters of a blob's or a net's name
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,11 @@ class ModelConfig:
             elif kind == "float" and isinstance(value, int):
                 object.__setattr__(self, field.name, float(value))
             elif not isinstance(value, _PYTHON_TYPES[kind]) or (kind == "int" and isinstance(value, bool)):
-                raise UsageError(f"{field.name} is {value!r}, but it must be {_IN_WORDS[kind]}")
+                raise UsageError(f"{field.name} is {quoted(value)}, but it must be {_IN_WORDS[kind]}")
+            elif field.name in MOST and not getattr(self, field.name) <= MOST[field.name]:
+                raise UsageError(f"{field.name} is {quoted(value)}, but it must be at most {MOST[field.name]}")
+        if self.pred_layer_name is not None:
+            check_name("pred_layer_name", self.pred_layer_name)
         self._check_name_and_depth()
         self._check_input()
         self._check_widths()
@@ -63,7 +73,7 @@ class ModelConfig:
         known = {field.name for field in dataclasses.fields(cls)}
         for name in arguments:
             if name not in known:
-                raise UsageError(f"no model argument is called {name!r}; {guess(name, known)}")
+                raise UsageError(f"no model argument is called {quoted(name)}; {guess(name, known)}")
         return cls(**arguments)
 
     @property
@@ -85,7 +95,8 @@ class ModelConfig:
         names = [*FAMILIES, C3D]
         if self.model_name not in names:
             raise UsageError(
-                f"model_name {self.model_name!r} is no network of the video family; {guess(self.model_name, names)}"
+                f"model_name {quoted(self.model_name)} is no network of the video family; "
+                f"{guess(self.model_name, names)}"
             )
         depths = FAMILIES[self.model_name].depths if self.model_name in FAMILIES else tuple(BLOCKS_PER_STAGE)
         _one_of("model_depth", self.model_depth, depths, f"model_name {self.model_name}")
@@ -135,6 +146,12 @@ class ModelConfig:
             )
 
 
+def check_name(argument: str, name: str) -> None:
+    """UsageError for what cannot be the name of a blob or a net."""
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise UsageError(f"{argument} is {quoted(name)}, but a name has 1 to {LONGEST_NAME} letters that can be seen")
+
+
 def bottleneck_width(config: ModelConfig, channels: int) -> int:
     """Channels inside a bottleneck that has `channels` in the plain network."""
     return multiplied_width(channels, config.channel_multiplier, config.bottleneck_multiplier)
@@ -157,7 +174,7 @@ _IN_WORDS = {"bool": "0 or 1", "int": "an integer", "float": "a number", "str": 
 
 def guess(name: str, known: Collection[str]) -> str:
     """'did you mean X? known: A, B, C', for an error."""
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name[:LONGEST_NAME], known, n=1)
     return (f"did you mean {close[0]}? " if close else "") + f"known: {', '.join(sorted(known))}"
 
 
@@ -168,4 +185,4 @@ def _listed(values: Collection[Any]) -> str:
 def _one_of(argument: str, value: Any, accepted: Collection[Any], for_what: str) -> None:
     if value not in accepted:
         shown = int(value) if isinstance(value, bool) else value
-        raise UsageError(f"{argument} is {shown}, but {for_what} accepts {_listed(accepted)}")
+        raise UsageError(f"{argument} is {quoted(shown)}, but {for_what} accepts {_listed(accepted)}")

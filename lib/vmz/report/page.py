@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from vmz.files import atomic_write
+from vmz.text import visible
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 NONE = "\u2013"  # a dash: what stands for a value that is not there
@@ -37,12 +38,18 @@ def _environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES, encoding="utf-8"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_seen,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, count=count, number=number, seconds=seconds, value=value, fields=vars)
     environment.globals.update(style=Markup(_asset("style.css")), script=Markup(_asset("script.js")), absent=NONE)
     return environment
+
+
+def _seen(value: Any) -> Any:
+    """What a template puts into a page: text shows its control characters; our own markup has none."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _asset(name: str) -> str:

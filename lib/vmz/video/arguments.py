@@ -8,12 +8,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from vmz.errors import UsageError
+from vmz.text import quoted
 from vmz.video.watch import VIDEO_TIMEOUT
 
 RANDOM, UNIFORM, FROM_START_FRAME = 0, 1, 2  # decode_type
 FIXED_SIZE, SHORT_EDGE, ORIGINAL_SIZE = 0, 1, 2  # video_res_type
 FARNEBACK, DIS = 0, 3  # flow_alg_type
 FLOW_CHANNELS = {0: 2, 1: 3, 2: 3, 3: 5}  # by flow_data_type: dx, dy; and the magnitude; and gray; and R, G, B
+
+# The largest values that are taken: beyond what any machine holds, below what overflows a size.
+MOST_INTEGER = (1 << 31) - 1
+MOST = {
+    **dict.fromkeys(("scale_h", "scale_w", "short_edge", "jitter_scales"), 8192),
+    **dict.fromkeys(("crop_size", "length_rgb", "length_of"), 4096),
+    **dict.fromkeys(("batch_size", "clip_per_video", "sampling_rate_rgb", "sampling_rate_of", "frame_gap_of"), 1 << 16),
+    **dict.fromkeys(("crop_per_clip", "num_decode_threads"), 1024),
+    "random_sampling_rate": 1 << 16,
+    "num_of_class": 1 << 20,
+    "seed": (1 << 63) - 1,
+    "first_position": (1 << 63) - 1,
+}
 
 MIN_DIS_PIXELS = 16  # DIS starts on an image an eighth as large, OpenCV does it no smaller
 
@@ -79,7 +93,7 @@ class VideoInputArgs:
             if name in IGNORED:
                 continue
             if name not in fields:
-                raise UsageError(f"VideoInput has no argument {name!r}; it has {', '.join(sorted(fields))}")
+                raise UsageError(f"VideoInput has no argument {quoted(name)}; it has {', '.join(sorted(fields))}")
             chosen[name] = _convert(name, str(fields[name].type), value)
         args = cls(**chosen)
         args.check()
@@ -108,6 +122,8 @@ class VideoInputArgs:
 
     def check(self) -> None:
         """Raise UsageError, naming the argument, for every combination that the operator cannot do."""
+        for field in dataclasses.fields(self):
+            self._at_most(field.name, MOST.get(field.name, MOST_INTEGER))
         if not self.get_rgb and not self.get_optical_flow:
             raise UsageError("get_rgb=0 and get_optical_flow=0 leave nothing to read; set one of them to 1")
         for name in ("batch_size", "crop_size", "clip_per_video", "crop_per_clip"):
@@ -207,6 +223,12 @@ class VideoInputArgs:
         if getattr(self, name) < least:
             raise UsageError(f"{name}={getattr(self, name)} must be at least {least}")
 
+    def _at_most(self, name: str, most: int) -> None:
+        value = getattr(self, name)
+        largest = value if isinstance(value, int) else max(value, default=0) if isinstance(value, tuple) else 0
+        if largest > most:
+            raise UsageError(f"{name}={quoted(value)} must be at most {most}")
+
     def _one_of(self, name: str, allowed: Iterable[Any]) -> None:
         if getattr(self, name) not in allowed:
             raise UsageError(f"{name}={getattr(self, name)} must be one of {', '.join(map(str, allowed))}")
@@ -221,7 +243,7 @@ def _convert(name: str, kind: str, value: Any) -> Any:
     elif kind == "int":
         if isinstance(value, (bool, int)) or (isinstance(value, float) and value.is_integer()):
             return int(value)
-    elif isinstance(value, (list, tuple)) and all(isinstance(entry, int) for entry in value):
+    elif isinstance(value, (list, tuple)) and all(type(entry) is int for entry in value):
         return tuple(int(entry) for entry in value)
     expected = {"str": "a string", "int": "an integer"}.get(kind, "a list of integers")
-    raise UsageError(f"{name}={value!r} must be {expected}")
+    raise UsageError(f"{name}={quoted(value)} must be {expected}")

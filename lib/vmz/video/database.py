@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +12,10 @@ from typing import Any, Optional, Union
 import lmdb
 
 from vmz.errors import UsageError, VmzError
-from vmz.video.faults import Origin, printable, record_name, shown_path
+from vmz.files import disk_trouble, published, remove_temporary, temporary_folder_beside
+from vmz.outputs import Output, in_progress
+from vmz.text import printable
+from vmz.video.faults import Origin, record_name, shown_path
 from vmz.video.lmdb_file import LmdbFile
 from vmz.video.names import NamesWriter, read_names
 from vmz.video.records import Record, RecordError, decode_record, encode_record, key_text, video_span
@@ -63,6 +64,12 @@ class VideoDatabase:
     def value(self, index: int) -> bytes:
         """The raw value at a position."""
         return self._file.value(index)
+
+    def value_ends(self, index: int, size: int) -> tuple[int, bytes]:
+        """The length of the raw value at a position, and its first and last `size` bytes."""
+        length = self._file.size(index)
+        rest = min(size, max(0, length - size))
+        return length, self._file.value(index, 0, size) + self._file.value(index, length - rest, rest)
 
     def __getitem__(self, index: int) -> Record:
         """The record at a position. Raises RecordError when it cannot be read."""
@@ -144,11 +151,17 @@ class DatabaseWriter:
         self.records = self.bytes = 0
         self._pending: list[tuple[bytes, bytes]] = []
         self._pending_bytes = 0
+        self._held = in_progress(Output("database", self.path, new=True))
+        self._held.__enter__()
+        self._temporary = ""
         try:
-            self._temporary = tempfile.mkdtemp(dir=self.path.absolute().parent, prefix=f".{self.path.name}.")
+            self._temporary = temporary_folder_beside(self.path)
             self._environment = lmdb.open(self._temporary, map_size=FIRST_MAP_BYTES, writemap=False)
             self._names = NamesWriter(self._temporary)
-        except (OSError, lmdb.Error) as error:
+        except BaseException as error:
+            self._let_go()
+            if not isinstance(error, (OSError, lmdb.Error)):
+                raise
             reason = getattr(error, "strerror", None) or error
             raise VmzError(
                 f"cannot write {self.path}: {reason}; choose a folder that exists and is writable"
@@ -158,7 +171,8 @@ class DatabaseWriter:
         """Add a record; returns the size of its value in bytes. origin: kept beside the records, for messages."""
         value = encode_record(record)
         if origin is not None:
-            self._names.write(key_text(record.key), len(value), origin)
+            with disk_trouble(self.path):
+                self._names.write(key_text(record.key), len(value), origin)
         self._pending.append((record.key, value))
         self._pending_bytes += len(value)
         self.records += 1
@@ -173,22 +187,24 @@ class DatabaseWriter:
                 with self._environment.begin(write=True) as transaction:
                     for key, value in self._pending:
                         transaction.put(key, value)
-            except lmdb.MapFullError:
+            except lmdb.MapFullError:  # of the map, not of the disk
                 size = self._environment.info()["map_size"]
                 self._environment.set_mapsize(size + max(size, 4 * self._pending_bytes))
                 continue
             except lmdb.Error as error:
-                raise VmzError(f"cannot write {self.path}: {error}; is the disk full?") from error
+                raise VmzError(f"cannot write {self.path}: {error}; nothing of it is left") from error
             self._pending.clear()
             self._pending_bytes = 0
 
     def _publish(self) -> None:
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(self._temporary, 0o777 & ~umask)  # mkdtemp makes the folder private
         if os.path.lexists(self.path):
             raise VmzError(f"{self.path} has come to exist meanwhile; remove it or choose another output")
         os.rename(self._temporary, self.path)
+        published(self._temporary)
+
+    def _let_go(self) -> None:
+        remove_temporary(self._temporary)
+        self._held.__exit__(None, None, None)
 
     def __enter__(self) -> DatabaseWriter:
         return self
@@ -197,15 +213,22 @@ class DatabaseWriter:
         self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         try:
-            if kind is None:
-                self._flush()
-                self._environment.sync(True)
-            self._environment.close()
-            self._names.close()
-            if kind is None:
-                self._publish()
+            with disk_trouble(self.path):
+                if kind is None:
+                    self._flush()
+                    self._sync()
+                self._environment.close()
+                self._names.close()
+                if kind is None:
+                    self._publish()
         finally:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._let_go()
+
+    def _sync(self) -> None:
+        try:
+            self._environment.sync(True)
+        except lmdb.Error as error:
+            raise VmzError(f"cannot write {self.path}: {error}; nothing of it is left") from error
 
 
 def _data_file(path: str) -> str:

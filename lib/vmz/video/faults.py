@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, TypeVar, Union
 
+from vmz.text import printable
+
 PATH_BYTES_SHOWN = 300
 NAMED_AT_MOST = 5  # videos in a line of text; files and pages list them all
 
@@ -130,12 +132,3 @@ def shown_path(path: Union[str, bytes]) -> str:
     """A path as text that can be shown, its first bytes where it is endless."""
     raw = path.encode("utf-8", "surrogateescape") if isinstance(path, str) else path
     return printable(raw[:PATH_BYTES_SHOWN]) + ("..." if len(raw) > PATH_BYTES_SHOWN else "")
-
-
-def printable(text: Union[str, bytes]) -> str:
-    """Text that can be shown anywhere: what is no UTF-8, and control characters, as \\xNN."""
-    raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-    shown = raw.decode("utf-8", "backslashreplace")
-    if shown.isprintable():
-        return shown
-    return "".join(one if ord(one) >= 32 and ord(one) != 127 else f"\\x{ord(one):02x}" for one in shown)

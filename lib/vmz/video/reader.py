@@ -15,11 +15,12 @@ from typing import Optional, Union
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
+from vmz.text import printable
 from vmz.video.arguments import FROM_START_FRAME, VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
 from vmz.video.database import VideoDatabase
 from vmz.video.decoding import Source
-from vmz.video.faults import BadVideo, DecodingError, EndedEarly, printable, shown_path
+from vmz.video.faults import BadVideo, DecodingError, EndedEarly, shown_path
 from vmz.video.opencv import opencv
 from vmz.video.order import ReadingOrder
 from vmz.video.records import Record, RecordError, key_text

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,9 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
+from vmz.features.npz_reader import read_npz
+from vmz.json_files import parse_json
+from vmz.workflows.extraction_settings import refuse_mixed
 from vmz.workflows.scores import Scores, intervals, summarise
 
 CHUNK = 256  # videos at a time: means are taken in float64, which all clips of a large run at once would not fit
@@ -34,6 +35,7 @@ class SavedScores:
     aggregation: Optional[int]
     database: Optional[str]
     label_names: Optional[tuple[str, ...]] = None
+    made_by: Optional[Mapping[str, Any]] = None  # what the scores depend on, None in files of before
 
     @property
     def layout(self) -> str:
@@ -106,6 +108,7 @@ def read_scores(path: Union[str, Path]) -> SavedScores:
     clips, label, key = arrays[kinds[0]], arrays["label"], arrays["key"]
     multi_label = kinds[0] == "prob"
     _check_arrays(path, kinds[0], clips, label, key)
+    _check_about(path, arrays, clips.shape[1])
     starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
     counts = np.diff(np.r_[starts, len(key)])
     keys = [str(name) for name in key[starts]]
@@ -130,24 +133,30 @@ def read_scores(path: Union[str, Path]) -> SavedScores:
         aggregation=int(arrays["aggregation"]) if "aggregation" in arrays else None,
         database=str(arrays["database"]) if "database" in arrays else None,
         label_names=tuple(map(str, arrays["label_names"])) if "label_names" in arrays else None,
+        made_by=_made_by(path, arrays),
     )
+
+
+def _made_by(path: Union[str, Path], arrays: Mapping[str, np.ndarray]) -> Optional[Mapping[str, Any]]:
+    text = str(arrays["made_by"]) if "made_by" in arrays else "null"
+    found = parse_json(text, f"{path} is damaged: made_by", (dict, None), VmzError)
+    return None if found is None else dict(found)
+
+
+def _check_about(path: Union[str, Path], arrays: Mapping[str, np.ndarray], classes: int) -> None:
+    """VmzError for what the run wrote beside the scores, where it is there and is not that."""
+    for name, kinds, shape in (("aggregation", "iu", ()), ("database", "U", ()), ("label_names", "U", (classes,))):
+        array = arrays.get(name)
+        if array is not None and (array.dtype.kind not in kinds or array.shape != shape):
+            raise VmzError(f"{path}: {name} is {array.dtype} {array.shape}; is the file of test_net.py --save_scores?")
+    if "aggregation" in arrays and arrays["aggregation"] not in (0, 1):
+        raise VmzError(f"{path}: aggregation is {arrays['aggregation']}, not 0 or 1")
 
 
 def _arrays(path: Union[str, Path]) -> dict[str, np.ndarray]:
     if not Path(path).is_file():
         raise UsageError(f"there is no file {path}; test_net.py --save_scores=FILE writes one")
-    try:
-        stored = np.load(path, allow_pickle=False)
-        if isinstance(stored, np.ndarray):
-            raise ValueError("a single array")
-        with stored:
-            members = {name: stored[name] for name in stored.files}
-        return {name: array for name, array in members.items() if isinstance(array, np.ndarray)}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise VmzError(
-            f"{path} is not an .npz of scores as --save_scores writes it, or is cut off ({reason})"
-        ) from error
+    return read_npz(Path(path), str(path), "an .npz of scores as --save_scores writes it")
 
 
 def _check_arrays(path: Union[str, Path], kind: str, clips: np.ndarray, label: np.ndarray, key: np.ndarray) -> None:
@@ -167,6 +176,8 @@ def _check_arrays(path: Union[str, Path], kind: str, clips: np.ndarray, label: n
 def _check_together(parts: Sequence[SavedScores]) -> None:
     """UsageError unless the files are shards of one evaluation."""
     seen: dict[tuple[Optional[str], str], str] = {}
+    known = [part for part in parts if part.made_by is not None]
+    refuse_mixed([(part.path, part.made_by or {}) for part in known])
     for part in parts:
         if part.layout != parts[0].layout:
             raise UsageError(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vmz.errors import UsageError
+from vmz.text import quoted
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def number_classes(path: str, rows: Sequence[Labels], classes: Sequence[str], cl
     if named is not None and numeric is not None:
         raise UsageError(
             f"the labels of {path} are numbers as well as names: {numeric.numbers[0]} on line {numeric.line}, "
-            f"{named.names[0]!r} on line {named.line}; write all as one or the other"
+            f"{quoted(named.names[0])} on line {named.line}; write all as one or the other"
         )
     if named is None:
         _check_range(path, rows, classes, classes_from)
@@ -60,9 +61,9 @@ def _number(path: str, row: Labels, name: str, known: dict[str, int], classes_fr
     if name in known:
         return known[name]
     close = difflib.get_close_matches(name, list(known), n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = f"; did you mean {quoted(close[0])}?" if close else ""
     raise UsageError(
-        f"line {row.line} of {path} has the class {name!r}, not one of the {len(known)} of {classes_from}{hint}"
+        f"line {row.line} of {path} has the class {quoted(name)}, not one of the {len(known)} of {classes_from}{hint}"
     )
 
 
@@ -83,6 +84,6 @@ def _check_case(path: str, rows: Sequence[Labels]) -> None:
             other, line = seen.setdefault(name.casefold(), (name, row.line))
             if other != name:
                 raise UsageError(
-                    f"the classes {other!r} (line {line}) and {name!r} (line {row.line}) of {path} differ by case; "
-                    "write one of them, or name both in --classes"
+                    f"the classes {quoted(other)} (line {line}) and {quoted(name)} (line {row.line}) of {path} differ "
+                    "by case; write one of them, or name both in --classes"
                 )

@@ -17,6 +17,7 @@ from typing import Callable, Optional
 from vmz.errors import UsageError
 from vmz.files import atomic_write, read_text
 from vmz.tables import check_columns, named_fields, split_rows, text_lines
+from vmz.text import quoted
 from vmz.workflows.label_names import read_class_order
 
 
@@ -59,7 +60,7 @@ def ucf101(source: Source) -> OfficialList:
         video, _, number = line.partition(" ")
         folder = video.rpartition("/")[0]
         if folder not in classes:
-            raise UsageError(f"{where}: {line!r} is not <class>/<video> with a class of classInd.txt")
+            raise UsageError(f"{where}: {quoted(line)} is not <class>/<video> with a class of classInd.txt")
         label = classes.index(folder)
         if number and number.strip() != str(label + 1):
             raise UsageError(f"{where}: class {folder} has number {label + 1} in classInd.txt, not {number.strip()}")
@@ -72,7 +73,7 @@ def _ucf101_classes(path: Path) -> tuple[str, ...]:
     for where, line in _lines(path):
         number, _, name = line.partition(" ")
         if number != str(len(classes) + 1) or not name.strip() or name.strip() in classes:
-            raise UsageError(f"{where}: {line!r} is not '{len(classes) + 1} <another class>'")
+            raise UsageError(f"{where}: {quoted(line)} is not '{len(classes) + 1} <another class>'")
         classes.append(name.strip())
     return tuple(classes)
 
@@ -99,7 +100,7 @@ def hmdb51(source: Source) -> OfficialList:
         for where, line in _lines(file):
             video, _, use = line.rpartition(" ")
             if not video.strip() or use not in ("0", "1", "2"):
-                raise UsageError(f"{where}: {line!r} is not '<video> 0', 1 or 2")
+                raise UsageError(f"{where}: {quoted(line)} is not '<video> 0', 1 or 2")
             if use == code:
                 entries.append(Entry(video.strip(), (classes.index(folder),), folder, where))
     return OfficialList(entries, classes)
@@ -116,11 +117,11 @@ def kinetics(source: Source) -> OfficialList:
     entries = []
     for where, row in rows:
         if row["label"] not in numbers:
-            raise UsageError(f"{where}: class {row['label']!r} is not one of the {len(classes)} of --classes")
-        try:
-            start, end = int(row["time_start"]), int(row["time_end"])
-        except ValueError as error:
-            raise UsageError(f"{where}: time_start and time_end are whole seconds ({error})") from error
+            raise UsageError(f"{where}: class {quoted(row['label'])} is not one of the {len(classes)} of --classes")
+        times = [row["time_start"], row["time_end"]]
+        if not all(re.fullmatch("[0-9]{1,9}", time) for time in times):
+            raise UsageError(f"{where}: time_start and time_end are {quoted(times)}, not whole seconds")
+        start, end = map(int, times)
         name = f"{row['youtube_id']}_{start:06d}_{end:06d}"
         entries.append(Entry(name, (numbers[row["label"]],), row["label"], where))
     return OfficialList(entries, classes)
@@ -151,8 +152,8 @@ def sports1m(source: Source) -> OfficialList:
         url, _, numbers = line.partition(" ")
         found = re.search(r"[?&]v=([\w-]+)", url)
         labels = numbers.replace(" ", "").split(",")
-        if not found or not all(label.isdigit() for label in labels):
-            raise UsageError(f"{where}: {line!r} is not '<url with v=...> <label>,<label>,...'")
+        if not found or not all(re.fullmatch("[0-9]{1,9}", label) for label in labels):
+            raise UsageError(f"{where}: {quoted(line)} is not '<url with v=...> <label>,<label>,...'")
         top = max(int(label) for label in labels)
         if source.classes and top >= len(source.classes):
             raise UsageError(f"{where}: label {top}, but --classes names {len(source.classes)}")

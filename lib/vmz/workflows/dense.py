@@ -17,7 +17,9 @@ from vmz import metrics
 from vmz.errors import UsageError, VmzError
 from vmz.features.files import ENDINGS, load_features
 from vmz.progress import progress
-from vmz.workflows.scores import ALWAYS_RIGHT
+from vmz.text import cut, printable
+from vmz.workflows.extraction_settings import recorded_settings, refuse_mixed
+from vmz.workflows.scores import ALWAYS_RIGHT, first_not_finite
 
 NEEDED = ("softmax", "label", "video_id")
 TOP_K = 5
@@ -85,6 +87,7 @@ def feature_files(folder: Union[str, Path, None], flag: str, count: Optional[int
         raise UsageError(f"--{flag}={folder} holds no feature file ({', '.join(ENDINGS)})")
     if count is not None and len(files) != count:
         raise UsageError(f"--{flag}={folder} holds {len(files)} feature files, but --file_count={count}")
+    refuse_mixed([(str(path), settings) for path in files if (settings := recorded_settings(str(path))) is not None])
     unfinished = sorted(path.name for path in folder.glob("*.parts"))
     if unfinished:
         raise UsageError(f"--{flag}={folder} holds {unfinished[0]}, an extraction that has not ended; finish it first")
@@ -191,10 +194,13 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     lacking = [name for name in NEEDED if name not in arrays]
     if lacking:
         raise VmzError(
-            f"{path} has no {' and no '.join(lacking)}, but {', '.join(arrays) or 'nothing'}; extract with "
-            "--features=softmax,label,video_id --get_video_id=1"
+            f"{path} has no {' and no '.join(lacking)}, but {cut(printable(', '.join(arrays))) or 'nothing'}; extract "
+            "with --features=softmax,label,video_id --get_video_id=1"
         )
     softmax = arrays["softmax"]
+    odd = next((name for name in NEEDED if arrays[name].dtype.kind not in "biuf" or not arrays[name].size), None)
+    if odd is not None:
+        raise VmzError(f"{path}: {odd} is {arrays[odd].dtype} {arrays[odd].shape}, not numbers of at least one clip")
     softmax = softmax.reshape(len(softmax), -1) if softmax.ndim > 1 else softmax
     label, video_id = _column(path, arrays, "label"), _column(path, arrays, "video_id")
     if softmax.ndim != 2 or not len(softmax) == len(label) == len(video_id) or not len(label):
@@ -202,8 +208,9 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         raise VmzError(f"{path} has arrays that do not fit together: {shapes}; a row of each is a clip")
     if label.min() < 0 or label.max() >= softmax.shape[1]:
         raise VmzError(f"{path} has labels from {label.min()} to {label.max()}, but {softmax.shape[1]} classes")
-    if not np.isfinite(softmax).all():
-        raise VmzError(f"{path} has scores that are not finite")
+    bad = first_not_finite(softmax[:, None])
+    if bad is not None:
+        raise VmzError(f"{path} has scores that are not finite, first of video {video_id[bad[0]]} (row {bad[0]})")
     return softmax, label, video_id
 
 
@@ -211,7 +218,10 @@ def _column(path: Path, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarr
     array = arrays[name]
     if array.ndim > 1 and int(np.prod(array.shape[1:])) > 1:
         raise VmzError(f"{path}: {name} has shape {array.shape}, but dense prediction takes one {name} a clip")
-    return array.reshape(-1).astype(np.int64)
+    array = array.reshape(-1)
+    if array.dtype.kind == "f" and not (np.isfinite(array).all() and (np.abs(array) < 2.0**62).all()):
+        raise VmzError(f"{path}: {name} has values that are not integers")
+    return array.astype(np.int64)
 
 
 def _occurrence(rows: np.ndarray) -> np.ndarray:

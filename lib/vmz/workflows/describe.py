@@ -6,16 +6,25 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from vmz.models.config import ModelConfig
+from vmz.errors import UsageError
+from vmz.json_files import misfit
+from vmz.models.config import ModelConfig, check_name
 from vmz.models.registry import TEST_NET_NAME, Model, build
 from vmz.netdef.analysis import totals
 from vmz.netdef.json_form import net_to_json
 
+_FORM = {"build_args": dict, "is_test?": (int, bool), "net_name?": str}
+
 
 def model_from_golden(entry: Mapping[str, Any]) -> Model:
     """The network of a `config` object as the golden nets' index writes it: build_args, is_test, net_name."""
+    wrong = misfit(entry, _FORM)
+    if wrong:
+        raise UsageError(f"a configuration is not as expected: {wrong}")
     config = ModelConfig.from_mapping(entry["build_args"])
-    return build(config, bool(entry.get("is_test", 1)), entry.get("net_name", TEST_NET_NAME))
+    name = entry.get("net_name", TEST_NET_NAME)
+    check_name("net_name", name)
+    return build(config, bool(entry.get("is_test", 1)), name)
 
 
 def model_to_json(model: Model) -> dict[str, Any]:

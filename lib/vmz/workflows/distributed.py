@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable, Optional
 
-from vmz import processes
+from vmz import processes, stopping
 from vmz.errors import PeerError, VmzError
 from vmz.processes import local_rank as local_rank
 from vmz.processes import local_size as local_size
@@ -173,7 +173,7 @@ class Group:
         """Tell the others of the first failure; of a later one, which that one has caused, return what to raise."""
         message, status = f"process {self.rank} of {self.world} failed: {error}", getattr(error, "exit_status", None)
         if status is None:
-            status = 130 if isinstance(error, KeyboardInterrupt) else 1
+            status = stopping.status_of(error) if isinstance(error, KeyboardInterrupt) else 1
         elsewhere = None
         try:
             if isinstance(error, PeerError):  # of a cause that is printed elsewhere, unless its process was killed

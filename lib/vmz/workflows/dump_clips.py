@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import numpy as np
 
 from vmz.errors import UsageError
 from vmz.files import atomic_write
+from vmz.json_files import parse_json
 from vmz.progress import Progress
 from vmz.video import flow
 from vmz.video.arguments import VideoInputArgs
@@ -41,12 +41,7 @@ class Dump:
 
 def override(arguments: dict[str, Any], text: str) -> dict[str, Any]:
     """`arguments` with those of a JSON object set on top. Raises UsageError when the text is no JSON object."""
-    try:
-        chosen = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"--args is not JSON ({error}); give a {{argument of VideoInput: value}}") from error
-    if not isinstance(chosen, dict):
-        raise UsageError(f"--args is {text}, not a JSON object {{argument of VideoInput: value}}")
+    chosen = parse_json(text, "--args", dict, remedy="give a {argument of VideoInput: value}")
     return {**arguments, **chosen}
 
 

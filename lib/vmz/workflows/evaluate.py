@@ -32,10 +32,17 @@ from vmz.video.records import key_text
 from vmz.workflows import distributed
 from vmz.workflows.batches import OPTIONAL_OUTPUTS, Batches, SlicedBatches, WholeBatches
 from vmz.workflows.data_check import DataReport, check_data, print_warnings
+from vmz.workflows.extraction_settings import settings as made_by_settings
 from vmz.workflows.label_names import read_label_names
 from vmz.workflows.options import device_name, device_names, model_config, resolution_of, video_input_arguments
 from vmz.workflows.published import published_account
 from vmz.workflows.scores import Scores, figures_line, intervals, merge, named_lines, summarise
+
+# Flags on which no clip's score depends: outputs, what is done with the scores, how many clips a batch has.
+NOT_OF_SCORES = (
+    "output", "save_scores", "report", "list", "check_data", "print_per_class_metrics", "label_names", "aggregation",
+    "top_k", "num_iter", "batch_size", "crop_per_inference", "engine", "use_local_file", "get_video_id", "classes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class Evaluation:
     published: Optional[Mapping[str, Any]] = None
     label_names: Optional[Sequence[str]] = None
     settings: Optional[Mapping[str, Any]] = None  # where they come from: Resolution.to_json
+    made_by: Optional[Mapping[str, Any]] = None  # what kept scores depend on, where they are kept
 
     @property
     def intervals(self) -> dict[str, Interval]:
@@ -141,6 +149,9 @@ def _evaluate(
             check_holds(database, bool(options.use_local_file))
             keys = [key_text(key) for key in database.keys]
         weights, report = weights_for(model)
+        made_by = None
+        if options.save_scores and not distributed.rank():
+            made_by = made_by_settings(options, weights, "scores", NOT_OF_SCORES)
         with open_engine(options.engine, device_name(options)) as engine:  # takes seconds: what is wrong is told before
             data = _looked_at(options)  # now that flags and weights are known to be right
             keep = [model.prediction] if options.crop_per_inference else WholeBatches.blobs(model)
@@ -155,7 +166,9 @@ def _evaluate(
             scores = merge([part[0] for part in parts])
             faults = in_order([part[1] for part in parts], keys), in_order([part[2] for part in parts], keys)
             seconds = {"load": loaded - started, "run": time.perf_counter() - loaded, **spent}
-            mine = replace(_result(options, scores, faults, cost, report, seconds), data=data, label_names=names)
+            mine = replace(
+                _result(options, scores, faults, cost, report, seconds), data=data, label_names=names, made_by=made_by
+            )
         others = distributed.share(None if mine is None else replace(mine, scores=Scores()))
         return others if mine is None else mine
 

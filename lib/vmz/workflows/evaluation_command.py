@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from vmz.engines.registry import check_engine
-from vmz.files import atomic_write, write_json
+from vmz.files import atomic_write, check_outputs, write_json
+from vmz.outputs import in_progress
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import closing_line
 from vmz.workflows import distributed
-from vmz.workflows.command import Parser
+from vmz.workflows.command import Parser, write_each
 from vmz.workflows.evaluate import Evaluation, evaluate
-from vmz.workflows.evaluation_report import check_outputs, write_report
-from vmz.workflows.flags import (
-    CHECKPOINT_FLAGS,
-    ENGINE_FLAGS,
-    MODEL_FLAGS,
-    READER_FLAGS,
-    REPORT_FLAGS,
-    TEST_FLAGS,
-    switch,
-)
+from vmz.workflows.evaluation_report import OUTPUTS, outputs_of, write_report
+from vmz.workflows.flag_kinds import switch
+from vmz.workflows.flags import CHECKPOINT_FLAGS, ENGINE_FLAGS, MODEL_FLAGS, READER_FLAGS, REPORT_FLAGS, TEST_FLAGS
 from vmz.workflows.launch import launch
 from vmz.workflows.options import add_flags, add_zoo_flag, parse
 from vmz.workflows.scores import class_lines, score_arrays
@@ -58,33 +54,41 @@ def run_evaluation(parser: Parser, argv: Sequence[str]) -> int:
     """Parse, evaluate (in several processes where the flags say so), write and print; the exit status."""
     options = parse(parser, argv)
     check_engine(options.engine)
-    check_outputs(options)
+    check_outputs(options, OUTPUTS)
     status = launch(options, argv)
     if status is not None:
         return status
     announce(options)
-    evaluation = evaluate(options)
-    if distributed.rank() == 0:
-        write_files(evaluation)
+    with in_progress(*outputs_of(options)):
+        evaluation = evaluate(options)
+        if distributed.rank():
+            return 0
         print_evaluation(evaluation)
-    return 0
+        sys.stdout.flush()
+        return write_files(evaluation)
 
 
-def write_files(evaluation: Evaluation) -> None:
-    """--output, --save_scores and --report, each written whole or not at all."""
+def write_files(evaluation: Evaluation) -> int:
+    """--save_scores, --output and --report, each whole or not at all and whatever becomes of the others; the status."""
     options = evaluation.options
-    if options["save_scores"]:
-        with VideoDatabase(options["test_data"]) as database:
-            paths = database.paths(evaluation.scores.keys, bool(options["use_local_file"]))
-        arrays = score_arrays(evaluation.scores, options, paths)
-        if evaluation.label_names is not None:
-            arrays["label_names"] = np.array(evaluation.label_names)
-        with atomic_write(options["save_scores"]) as stream:
-            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-    if options["output"]:
-        write_json(options["output"], evaluation.to_json())
-    if options["report"]:
-        write_report(evaluation)
+    writes = {
+        "save_scores": lambda: _save_scores(evaluation),
+        "output": lambda: write_json(options["output"], evaluation.to_json()),
+        "report": lambda: write_report(evaluation),
+    }
+    return write_each(*(write for flag, write in writes.items() if options[flag]))
+
+
+def _save_scores(evaluation: Evaluation) -> None:
+    options = evaluation.options
+    with VideoDatabase(options["test_data"]) as database:
+        paths = database.paths(evaluation.scores.keys, bool(options["use_local_file"]))
+    arrays = score_arrays(evaluation.scores, options, paths)
+    if evaluation.label_names is not None:
+        arrays["label_names"] = np.array(evaluation.label_names)
+    arrays["made_by"] = np.array(json.dumps(evaluation.made_by))
+    with atomic_write(options["save_scores"]) as stream:
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
 
 def print_evaluation(evaluation: Evaluation) -> None:

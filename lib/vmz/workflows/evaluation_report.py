@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
-from vmz.errors import UsageError
+from vmz.outputs import Output
 from vmz.report.evaluation import Scored, page
 from vmz.report.page import write
 from vmz.report.thumbnails import thumbnail
@@ -20,12 +19,9 @@ from vmz.workflows.evaluate import Evaluation
 OUTPUTS = ("output", "save_scores", "report")
 
 
-def check_outputs(options: Any) -> None:
-    """UsageError for an output whose folder is not there: better before an evaluation than after it."""
-    for flag in OUTPUTS:
-        path = getattr(options, flag, None)
-        if path and not Path(path).absolute().parent.is_dir():
-            raise UsageError(f"--{flag}={path}: there is no folder {Path(path).parent}; make it, or choose another")
+def outputs_of(options: Any) -> list[Output]:
+    """What the flags ask for, for `vmz.outputs.in_progress`."""
+    return [Output(f"--{flag}", getattr(options, flag, None)) for flag in OUTPUTS]
 
 
 def write_report(evaluation: Evaluation) -> None:

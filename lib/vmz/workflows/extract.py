@@ -6,30 +6,31 @@ A run that was stopped goes on where it was; several processes give the file tha
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Optional
+from typing import Any, Optional
 
 import numpy as np
 
 from vmz import metrics
 from vmz.checkpoints import matching
-from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.features.files import HDF5, check_writable, format_of, load_features, save_features
 from vmz.features.parts import Parts, PartWriter
 from vmz.features.table import ArrayTable, Table, squeezed
-from vmz.files import write_json
+from vmz.files import OutputKind
 from vmz.models.registry import Model
+from vmz.outputs import Output, in_progress
 from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
-from vmz.video.faults import BadVideo, EndedEarly, Fault
+from vmz.video.faults import BadVideo, EndedEarly
+from vmz.video.fingerprint import fingerprint
 from vmz.video.reader import EndOfData, check_holds
 from vmz.video.records import key_text
 from vmz.workflows import distributed
@@ -37,13 +38,16 @@ from vmz.workflows.batches import RECORD_INDEX
 from vmz.workflows.evaluate import (
     Weights,
     check_fits,
+    described,
     in_order,
     load_weights,
     share_of_one_pass,
     test_model,
 )
-from vmz.workflows.extraction_settings import claim, finished_account, settings, write_account
+from vmz.workflows.extraction_settings import claim, discard_empty, finished_account, settings, write_account
+from vmz.workflows.kept_faults import Kept
 from vmz.workflows.options import device_name, video_input_arguments
+from vmz.workflows.scores import first_not_finite
 
 SKIPPED, ENDED_EARLY = "skipped.json", "ended_early.json"
 OF_LABELS = {"label", "label_float", "loss", "accuracy"}  # blobs that depend on the labels
@@ -82,7 +86,7 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
     form = output_format(options, names)
     if not options.test_data:
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
-    with distributed.joined():
+    with distributed.joined(), in_progress(Output("--output_path", options.output_path, beside=(".json",))):
         reader = _reader_arguments(options, names)
         VideoInputArgs.from_mapping({**video_input_arguments(options), **reader}).check()
         model = test_model(options, **reader)
@@ -92,18 +96,29 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
         with VideoDatabase(options.test_data) as database:
             check_holds(database, bool(options.use_local_file))
             keys = [key_text(key) for key in database.keys]
+        through = OutputKind(options.output_path).through  # a device or a pipe has nothing beside it
         work = work_folder(options.output_path)
+        if through:
+            work = distributed.share(None if distributed.rank() else Path(tempfile.mkdtemp(prefix="vmz_"), "parts"))
         wanted = {**settings(options, weights, form, UNUSED), "keep_axes": _keeps_axes(options)}
-        first = None if distributed.rank() else _finished(options, wanted)
+        first = None if distributed.rank() or through else _finished(options, wanted)
         if distributed.share(first is not None):
             return first
         if not distributed.rank():
-            claim(work, {**wanted, "processes": distributed.world_size()}, bool(options.resume))
+            discard_empty(work)
+            claim(work, {**wanted, "processes": distributed.world_size()}, bool(options.resume) and not through)
         distributed.share(None)
         folder = work / str(distributed.rank())
-        parts = distributed.gather(_fill(folder, model, names, weights, keys, options))
+        try:
+            parts = distributed.gather(_fill(folder, model, names, weights, keys, options))
+        except BaseException:
+            if not distributed.rank():
+                discard_empty(work)
+            raise
         if parts is not None:
             rows = options.clip_per_video * options.crop_per_clip
+            if fingerprint(options.test_data) != wanted["test_data"]:
+                raise VmzError(f"{options.test_data} was made anew while it was read; extract again with --resume=0")
             folders = [work / str(rank) for rank in range(distributed.world_size())]
             table = _table(folders, names, rows, options)
             save_features(options.output_path, table, form)
@@ -118,8 +133,9 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
                 checkpoint=report,
                 seconds=time.perf_counter() - started,
             )
-            write_account(options.output_path, {"settings": wanted, **_account(first)})
-            shutil.rmtree(work)
+            if not through:
+                write_account(options.output_path, {"settings": wanted, **_account(first)})
+            shutil.rmtree(work.parent if through else work)
         return first
 
 
@@ -293,6 +309,11 @@ def _fill(
     stored = [name for name in names if name != RECORD_INDEX]
     with PartWriter(folder, stored, rows) as writer, open_engine(options.engine, device_name(options)) as engine:
         resumed = writer.records
+        if writer.last is not None and writer.last >= len(keys):
+            raise VmzError(
+                f"{folder} is damaged: it has record {writer.last}, but {options.test_data} has {len(keys)}; start "
+                "afresh with --resume=0"
+            )
         skipped: Kept[BadVideo] = Kept(folder / SKIPPED, BadVideo)
         ended: Kept[EndedEarly] = Kept(folder / ENDED_EARLY, EndedEarly)
         batches = -(-resumed // options.batch_size)
@@ -314,7 +335,8 @@ def _fill(
                     break
                 batches += 1
                 records = engine.fetch(model.blob(RECORD_INDEX))
-                arrays = {name: _fetch(engine, name, blob) for name, blob in zip(stored, blobs)}
+                arrays = {name: engine.fetch(blob) for name, blob in zip(stored, blobs)}
+                _check_finite(arrays, [keys[record] for record in records], rows, options)
                 if not _keeps_axes(options):
                     arrays = {name: squeezed(array) for name, array in arrays.items()}
                 skipped.update(engine.skipped)
@@ -324,11 +346,19 @@ def _fill(
         return resumed, skipped.update(engine.skipped), ended.update(engine.ended_early)
 
 
-def _fetch(engine: Engine, name: str, blob: str) -> np.ndarray:
-    array = engine.fetch(blob)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise VmzError(f"blob {name} has values that are not finite; are the weights those of this network?")
-    return array
+def _check_finite(
+    arrays: Mapping[str, np.ndarray], keys: Sequence[str], rows: int, options: argparse.Namespace
+) -> None:
+    """VmzError for a feature that is not finite, with the clip it is of. keys: of the batch, `rows` clips each."""
+    for name, array in arrays.items():
+        clips = array.reshape(len(keys), rows, -1) if len(array) == len(keys) * rows else array.reshape(1, 1, -1)
+        bad = first_not_finite(clips)
+        if bad is not None:
+            record = described(options.test_data, keys[bad[0]], bool(options.use_local_file))
+            raise VmzError(
+                f"blob {name} of {record} has values that are not finite (clip {bad[1] + 1} of {rows}); are the "
+                "weights those of this network?"
+            )
 
 
 def position_after(record: int, batch_size: int) -> int:
@@ -370,22 +400,3 @@ class _WithRecords:
         if name == RECORD_INDEX:
             return iter([np.repeat(self.records, self._rows)])
         return self._parts.chunks(name)
-
-
-class Kept(Generic[Fault]):
-    """What is reported of single videos, kept in a file for a run that goes on after this one."""
-
-    def __init__(self, path: Path, kind: type[Fault]) -> None:
-        self._path = path
-        self._earlier: list[Fault] = [kind(**entry) for entry in json.loads(path.read_text())] if path.exists() else []
-        self._written = len(self._earlier)
-
-    def update(self, new: Sequence[Fault]) -> list[Fault]:
-        """All of them; videos after the last batch of an earlier run have been met again."""
-        met: set[str] = {fault.key for fault in new}
-        every: list[Fault] = [fault for fault in self._earlier if fault.key not in met]
-        every.extend(new)
-        if len(every) != self._written:
-            write_json(self._path, [vars(fault) for fault in every])
-            self._written = len(every)
-        return every

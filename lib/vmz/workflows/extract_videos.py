@@ -29,11 +29,13 @@ from vmz.features.parts import Parts, PartWriter
 from vmz.features.table import Columns, Table, squeezed
 from vmz.files import write_json
 from vmz.models.registry import Model, build
+from vmz.outputs import Output, in_progress
 from vmz.progress import Progress
+from vmz.text import printable
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError
 from vmz.video.decoding import DecodingError, Video
-from vmz.video.faults import EndedEarly, printable
+from vmz.video.faults import EndedEarly
 from vmz.video.watch import DecodingThreads, Watch, watched
 from vmz.video.windows import Window, WindowReader
 from vmz.workflows import distributed
@@ -42,7 +44,8 @@ from vmz.workflows.extract import check_features
 from vmz.workflows.extraction_settings import claim, read_account, settings
 from vmz.workflows.named_videos import find_videos
 from vmz.workflows.options import device_name, model_config, video_input_arguments
-from vmz.workflows.video_index import INDEX, earlier_entries, entry_of, merged, reusable
+from vmz.workflows.scores import first_not_finite
+from vmz.workflows.video_index import ENTRY, INDEX, earlier_entries, entry_of, merged, reusable
 
 WORK, NOTE = ".parts", ".done.json"
 UNUSED = (
@@ -86,7 +89,7 @@ def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
     folder = _output_folder(options, form)
     args = VideoInputArgs.from_mapping({**video_input_arguments(options), "clip_per_video": 1, "decode_type": 0})
     args.check()
-    with distributed.joined():
+    with distributed.joined(), in_progress(Output("--output_path", folder, folder=True)):
         model = build(model_config(options, batch_size=-1), is_test=True, use_cudnn=bool(options.use_cudnn))
         check_features(model, names)
         check_fits(model)
@@ -116,7 +119,7 @@ def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
 def ended_early(entries: Sequence[Mapping[str, Any]]) -> list[EndedEarly]:
     """Of the entries of an index."""
     return [
-        EndedEarly(os.path.basename(entry["path"]), printable(entry["path"]), entry["frames"], entry["ended_by"])
+        EndedEarly(os.path.basename(entry["path"]), printable(entry["path"]), entry.get("frames"), entry["ended_by"])
         for entry in entries
         if entry.get("ended_by")
     ]
@@ -135,7 +138,7 @@ def _begin(
     done = reusable(earlier, folder, paths, keep_skipped) if resume else {}
     if len(done) < len(paths):
         claim(work, wanted, resume)
-        notes = [read_account(note) for note in work.glob(f"*{NOTE}")]
+        notes = [read_account(note, ENTRY) for note in work.glob(f"*{NOTE}")]
         done.update(reusable(notes, folder, [path for path in paths if path not in done], keep_skipped))
     return earlier, done
 
@@ -187,7 +190,7 @@ class _Run:
                 for windows in _ahead(reader, self._options.batch_size):
                     distributed.check()
                     places = np.arange(writer.records, writer.records + len(windows))
-                    writer.append(places, self._arrays(windows))
+                    writer.append(places, self._arrays(path, windows))
                     left.done += len(windows)
                     shown.update(len(windows), note=f"{name}, {left}")
             table = Parts([part], columns, rows)
@@ -218,7 +221,7 @@ class _Run:
         save_features(self._folder / file, Columns(table, self._names), NPY)
         return {"file": file, "times": times}
 
-    def _arrays(self, windows: Sequence[Window]) -> dict[str, np.ndarray]:
+    def _arrays(self, path: str, windows: Sequence[Window]) -> dict[str, np.ndarray]:
         data = np.concatenate([window.clip for window in windows])
         labels = (len(data), self._options.num_labels) if self._options.multi_label else (len(data),)
         self._engine.feed(self._model.blob("data"), data)
@@ -226,8 +229,13 @@ class _Run:
         self._engine.run()
         found = {name: self._engine.fetch(self._model.blob(name)) for name in self._names}
         for name, array in found.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise VmzError(f"blob {name} has values that are not finite; are the weights those of this network?")
+            whole = len(array) == len(windows) * self._args.crop_per_clip
+            bad = first_not_finite(array.reshape(len(windows) if whole else 1, 1, -1))
+            if bad is not None:
+                raise VmzError(
+                    f"blob {name} of {printable(path)} has values that are not finite, in the clip at "
+                    f"{windows[bad[0]].start_seconds:.3f} s; are the weights those of this network?"
+                )
         if not self._options.keep_axes:
             found = {name: squeezed(array) for name, array in found.items()}
         for name, dtype in zip(TIMES, (np.int64, np.float64, np.float64)):
@@ -312,5 +320,4 @@ def _output_folder(options: argparse.Namespace, form: str) -> Path:
             "says what the files in it are"
         )
     check_writable(folder / f"features{ENDINGS[form]}" if folder.exists() else folder, form)
-    folder.mkdir(exist_ok=True)
     return folder

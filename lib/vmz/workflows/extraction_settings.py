@@ -10,15 +10,18 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Mapping
-from datetime import datetime, timezone
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
+from vmz.features.parts import RECORDS
 from vmz.files import write_json
+from vmz.json_files import Each, read_json
+from vmz.text import cut, printable
+from vmz.video.fingerprint import fingerprint as database_fingerprint
 
 SETTINGS = "settings.json"
 # Flags on which no feature depends: where the run is, what it prints, which videos, what to do about bad ones; and
@@ -44,7 +47,7 @@ def settings(
     found = {name: value for name, value in vars(options).items() if name not in left_out and isinstance(value, PLAIN)}
     found.update(format=form, weights="untrained" if weights is None else fingerprint(weights))
     if options.test_data and os.path.exists(options.test_data):
-        found["test_data"] = _database(options.test_data)
+        found["test_data"] = database_fingerprint(options.test_data)
     return dict(json.loads(json.dumps(found)))
 
 
@@ -58,13 +61,6 @@ def fingerprint(weights: Mapping[str, np.ndarray]) -> str:
     return f"sha256 {digest.hexdigest()[:16]}"
 
 
-def _database(path: str) -> str:
-    """Tells a database from others and from itself after a change. It may be moved."""
-    status = os.stat(os.path.join(path, "data.mdb") if os.path.isdir(path) else path)
-    when = datetime.fromtimestamp(status.st_mtime, timezone.utc).isoformat()
-    return f"{status.st_size} bytes of {when}"
-
-
 def differences(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Each setting that differs, with both values, in words."""
     missing = object()
@@ -76,7 +72,13 @@ def differences(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
 
 
 def _shown(found: Mapping[str, Any], name: str) -> str:
-    return "not recorded" if name not in found else "not given" if found[name] is None else str(found[name])
+    return (
+        "not recorded"
+        if name not in found
+        else "not given"
+        if found[name] is None
+        else cut(printable(str(found[name])))
+    )
 
 
 def refuse_other(what: str, before: Mapping[str, Any], wanted: Mapping[str, Any], remedy: str) -> None:
@@ -85,6 +87,30 @@ def refuse_other(what: str, before: Mapping[str, Any], wanted: Mapping[str, Any]
     if found:
         more = f"; and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
         raise UsageError(f"{what} with other settings ({'; '.join(found[:MOST_SHOWN])}{more}); {remedy}")
+
+
+_MIXED = ("test_data", "engine", "batch_size", "format", "features")  # what parts of a data set may differ in
+
+
+def refuse_mixed(files: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Raise UsageError where files that are put together are not of one network and one way to look at the videos.
+
+    files: (path, the settings that it was made with). Each is of a database of its own: parts of a data set.
+    """
+    databases: dict[str, str] = {}
+    for path, settings in files:
+        first, reference = files[0]
+        found = differences(*({**one, **dict.fromkeys(_MIXED)} for one in (reference, settings)))
+        if found:
+            more = f"; and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
+            raise UsageError(
+                f"{first} and {path} are of different runs ({'; '.join(found[:MOST_SHOWN])}{more}); give files of one "
+                "network, made with the same settings"
+            )
+        database = settings.get("test_data")
+        if database in databases:
+            raise UsageError(f"{databases[database]} and {path} are of the same database; its videos would count twice")
+        databases[str(database)] = path
 
 
 def claim(work: Path, wanted: Mapping[str, Any], resume: bool) -> None:
@@ -104,12 +130,29 @@ def claim(work: Path, wanted: Mapping[str, Any], resume: bool) -> None:
     write_json(path, dict(wanted))
 
 
-def read_account(path: Path) -> dict[str, Any]:
-    """A JSON object that an earlier run wrote. Raises VmzError for a file that is damaged."""
-    try:
-        return dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise VmzError(f"{path} is damaged; start afresh with --resume=0") from error
+def discard_empty(work: Path) -> None:
+    """Remove a work folder in which nothing has been extracted: nothing is lost, and no settings are to be kept to."""
+    if work.is_dir() and not any(path.stat().st_size for path in work.glob(f"*/{RECORDS}")):
+        shutil.rmtree(work, ignore_errors=True)
+
+
+# What is reported of a single video (vmz.video.faults), and what a finished run keeps beside its file.
+BAD_VIDEO = {"key": str, "path": (str, None), "reason": str, "line?": (int, None), "list_file?": (str, None)}
+ENDED_EARLY = {**BAD_VIDEO, "frames": (int, None)}
+ACCOUNT = {
+    "bytes?": int,
+    "settings?": dict,
+    "videos?": int,
+    "shapes?": Each([int]),
+    "skipped?": [BAD_VIDEO],
+    "ended_early?": [ENDED_EARLY],
+    "sanity?": (Each((float, None)), None),
+}
+
+
+def read_account(path: Path, form: Any = dict) -> Any:
+    """JSON that an earlier run wrote, of `form` (see vmz.json_files). Raises VmzError for a file that is damaged."""
+    return read_json(path, f"{path} is damaged; it", form, VmzError, "start afresh with --resume=0")
 
 
 def account_path(output: str) -> Path:
@@ -122,6 +165,16 @@ def write_account(output: str, account: Mapping[str, Any]) -> None:
     write_json(account_path(output), {"bytes": os.path.getsize(output), **account})
 
 
+def recorded_settings(output: str) -> Optional[dict[str, Any]]:
+    """The settings that a file of features was made with; None where they are not recorded, or of another file."""
+    path = account_path(output)
+    account = read_account(path, ACCOUNT) if path.exists() else {}
+    if account.get("bytes") != os.path.getsize(output):
+        return None
+    settings: Optional[dict[str, Any]] = account.get("settings")
+    return settings
+
+
 def finished_account(output: str, wanted: Mapping[str, Any]) -> Optional[dict[str, Any]]:
     """The account of the finished run of the same settings whose file is there; None where there is no file.
 
@@ -131,9 +184,12 @@ def finished_account(output: str, wanted: Mapping[str, Any]) -> Optional[dict[st
         return None
     remedy = "another --output_path, or replace the file with --resume=0"
     path = account_path(output)
-    account = read_account(path) if path.exists() else {}
+    account = read_account(path, ACCOUNT) if path.exists() else {}
     if account.get("bytes") != os.path.getsize(output):
         why = f"{path} is of another file" if account else f"there is no {path}"
         raise UsageError(f"{output} is there already, and how it was made is not recorded ({why}); give {remedy}")
+    lacking = next((name for name in ("settings", "videos", "shapes", "skipped") if name not in account), None)
+    if lacking is not None:
+        raise VmzError(f"{path} is damaged; it has no {lacking!r}; start afresh with --resume=0")
     refuse_other(f"{output} is of a finished run", account["settings"], wanted, f"give those, {remedy}")
     return account

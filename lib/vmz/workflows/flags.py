@@ -5,8 +5,6 @@ A default differs only where the original's is a trap; the help text of the flag
 
 from __future__ import annotations
 
-import argparse
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -15,7 +13,11 @@ from vmz.checkpoints.files import DB_TYPES
 from vmz.engines.registry import ENGINES, default_engine
 from vmz.engines.schedule import POLICIES
 from vmz.engines.trainer import PRECISIONS
+from vmz.models.config import LARGEST as MODEL_LARGEST
+from vmz.models.config import WIDEST
+from vmz.video.arguments import MOST as READER_MOST
 from vmz.video.watch import VIDEO_TIMEOUT
+from vmz.workflows.flag_kinds import SEED, Integer, Number, device, epochs, not_negative, positive, switch
 
 
 @dataclass(frozen=True)
@@ -28,67 +30,33 @@ class Flag:
     choices: Optional[tuple[Any, ...]] = None
     default_now: Optional[Callable[[], Any]] = None  # where the default depends on the environment
 
+    @property
+    def metavar(self) -> Optional[str]:
+        """What --help writes for the value."""
+        if self.choices:
+            return None
+        return "X" if isinstance(self.kind, Number) else METAVARS.get(self.kind, "N")
+
     def effective_default(self) -> Any:
         """The default here and now. Raises UsageError where the environment asks for what there is not."""
         return self.default if self.default_now is None else self.default_now()
-
-
-def positive(text: str) -> int:
-    """An integer of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
-    return value
-
-
-def not_negative(text: str) -> int:
-    """An integer of at least 0."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is negative")
-    return value
-
-
-def switch(text: str) -> int:
-    """0 or 1, the original's way of writing a boolean."""
-    if text not in ("0", "1"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not 0 or 1")
-    return int(text)
-
-
-def device(text: str) -> str:
-    """The name of a device; whether it is here is for the engine to say."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"unknown device {text!r}; the devices are auto, cpu, cuda and cuda:N")
-    return text
-
-
-def epochs(text: str) -> str:
-    """Numbers of epochs that rise, as 10,20,30; kept as text, as the original keeps its lists."""
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if not values or any(not later > earlier for earlier, later in zip([0.0, *values], values)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of epochs that rises, such as 10,20,30")
-    return text
 
 
 TOP_K_HELP = "k of the accuracy in the top k; at most the number of classes, and named for what it is"
 
 MODEL_FLAGS = {
     "model_name": Flag(str, "r2plus1d", "network"),
-    "model_depth": Flag(int, 18, "layers: 10, 16, 18, 26, 34, 50, 101 or 152"),
-    "num_labels": Flag(positive, 101, "classes"),
-    "num_channels": Flag(positive, 3, "channels of a clip"),
-    "crop_size": Flag(positive, 112, "height and width of a clip"),
-    "clip_length_rgb": Flag(positive, 16, "frames of a clip"),
+    "model_depth": Flag(Integer(1, 1000), 18, "layers: 10, 16, 18, 26, 34, 50, 101 or 152"),
+    "num_labels": Flag(Integer(1, MODEL_LARGEST["num_labels"]), 101, "classes"),
+    "num_channels": Flag(Integer(1, MODEL_LARGEST["num_channels"]), 3, "channels of a clip"),
+    "crop_size": Flag(Integer(1, READER_MOST["crop_size"]), 112, "height and width of a clip"),
+    "clip_length_rgb": Flag(Integer(1, READER_MOST["length_rgb"]), 16, "frames of a clip"),
     "multi_label": Flag(switch, 0, "several labels a video: sigmoid in place of softmax"),
-    "channel_multiplier": Flag(float, 1.0, "widens or narrows every stage, the inside of bottlenecks too"),
-    "bottleneck_multiplier": Flag(float, 1.0, "widens or narrows the inside of bottlenecks once more"),
+    "channel_multiplier": Flag(Number(0, WIDEST), 1.0, "widens or narrows every stage, the inside of bottlenecks too"),
+    "bottleneck_multiplier": Flag(Number(0, WIDEST), 1.0, "widens or narrows the inside of bottlenecks once more"),
     "use_dropout": Flag(switch, 0, "dropout before the classifier"),
-    "conv1_temporal_stride": Flag(positive, 1, "temporal stride of the first layer"),
-    "conv1_temporal_kernel": Flag(positive, 3, "temporal kernel of the first layer: 3 or 5"),
+    "conv1_temporal_stride": Flag(Integer(1, 64), 1, "temporal stride of the first layer"),
+    "conv1_temporal_kernel": Flag(Integer(1, 64), 3, "temporal kernel of the first layer: 3 or 5"),
     "use_convolutional_pred": Flag(switch, 0, "fully convolutional head, for crops 128, 256 and 320 (testing only)"),
     "use_pool1": Flag(switch, 0, "max pool after the first layer, for crops of 224 and more"),
     "pred_layer_name": Flag(str, None, "name of the classifier's blob; last_out_L<num_labels> when not given"),
@@ -99,19 +67,29 @@ MODEL_FLAGS = {
 
 READER_FLAGS = {
     "test_data": Flag(str, None, "LMDB of videos, as create_video_db.py makes it"),
-    "scale_h": Flag(positive, 128, "height to resize to; the short edge is min(scale_h, scale_w)"),
-    "scale_w": Flag(positive, 171, "width to resize to"),
+    "scale_h": Flag(
+        Integer(1, READER_MOST["scale_h"]), 128, "height to resize to; the short edge is min(scale_h, scale_w)"
+    ),
+    "scale_w": Flag(Integer(1, READER_MOST["scale_w"]), 171, "width to resize to"),
     "video_res_type": Flag(
         int,
         0,
         "0: resize to scale_w x scale_h whatever the aspect; 1: resize the short edge; 2: no resizing",
         (0, 1, 2),
     ),
-    "sampling_rate_rgb": Flag(positive, 1, "every n-th frame"),
-    "clip_per_video": Flag(positive, 10, "clips a video, evenly spaced"),
-    "crop_per_clip": Flag(positive, 1, "crops a clip, along the longer side; 1: the centre"),
-    "batch_size": Flag(positive, 6, "videos a batch (clips a batch: times clip_per_video and crop_per_clip)"),
-    "num_decode_threads": Flag(positive, 4, "threads that decode ahead of the net"),
+    "sampling_rate_rgb": Flag(Integer(1, READER_MOST["sampling_rate_rgb"]), 1, "every n-th frame"),
+    "clip_per_video": Flag(Integer(1, READER_MOST["clip_per_video"]), 10, "clips a video, evenly spaced"),
+    "crop_per_clip": Flag(
+        Integer(1, READER_MOST["crop_per_clip"]), 1, "crops a clip, along the longer side; 1: the centre"
+    ),
+    "batch_size": Flag(
+        Integer(1, READER_MOST["batch_size"]),
+        6,
+        "videos a batch (clips a batch: times clip_per_video and crop_per_clip)",
+    ),
+    "num_decode_threads": Flag(
+        Integer(1, READER_MOST["num_decode_threads"]), 4, "threads that decode ahead of the net"
+    ),
     "use_local_file": Flag(switch, 0, "the LMDB holds paths of videos, not their bytes"),
     "image_as_input": Flag(
         switch,
@@ -121,9 +99,13 @@ READER_FLAGS = {
     "input_type": Flag(
         int, 0, "what the network sees, 0: RGB, 1: optical flow. (2: audio and 3: both are not here yet)", (0, 1)
     ),
-    "clip_length_of": Flag(positive, 8, "flows of a clip (as the four below, of effect with --input_type=1 only)"),
-    "sampling_rate_of": Flag(positive, 2, "a flow from every n-th frame on"),
-    "frame_gap_of": Flag(positive, 2, "frames from the first to the second of a flow"),
+    "clip_length_of": Flag(
+        Integer(1, READER_MOST["length_of"]),
+        8,
+        "flows of a clip (as the four below, of effect with --input_type=1 only)",
+    ),
+    "sampling_rate_of": Flag(Integer(1, READER_MOST["sampling_rate_of"]), 2, "a flow from every n-th frame on"),
+    "frame_gap_of": Flag(Integer(1, READER_MOST["frame_gap_of"]), 2, "frames from the first to the second of a flow"),
     "do_flow_aggregation": Flag(switch, 0, "1: chain the flows of neighbours across the gap; 0: one flow across it"),
     "flow_data_type": Flag(
         int,
@@ -164,7 +146,7 @@ ENGINE_FLAGS = {
     ),
     "device": Flag(device, "auto", "auto (the first GPU, or else the CPU), cpu, cuda or cuda:N"),
     "num_gpus": Flag(
-        not_negative,
+        Integer(0, 1024),
         None,
         "0: the CPU, N: so many GPUs, one process each. Not given: --device decides (the original takes 1 GPU, there "
         "or not)",
@@ -173,17 +155,19 @@ ENGINE_FLAGS = {
     "num_threads": Flag(
         positive, None, "CPU threads that the engine computes with; not given: OMP_NUM_THREADS, or else all cores"
     ),
-    "seed": Flag(not_negative, 0, "seed of everything random"),
+    "seed": Flag(SEED, 0, "seed of everything random"),
 }
 
 TEST_FLAGS = {
     "load_model_path": Flag(str, None, "weights: a .pkl, of the zoo for one, or a .mdl of training"),
     "db_type": Flag(str, None, "format of --load_model_path; not given: its ending tells", DB_TYPES),
     "num_iter": Flag(not_negative, 0, "stop after so many batches; 0: the whole database, each video once"),
-    "top_k": Flag(positive, 5, TOP_K_HELP),
+    "top_k": Flag(Integer(1, 1 << 20), 5, TOP_K_HELP),
     "aggregation": Flag(int, 0, "a video's score over its clips: 0 their mean, 1 their maximum", (0, 1)),
     "crop_per_inference": Flag(
-        not_negative, 0, "clips and crops that go through the net at a time, to bound its memory; 0: a whole batch"
+        Integer(0, 1 << 20),
+        0,
+        "clips and crops that go through the net at a time, to bound its memory; 0: a whole batch",
     ),
     "print_per_class_metrics": Flag(switch, 0, "also a line for each class"),
     "get_video_id": Flag(switch, 0, "1: the records hold video ids, which --save_scores keeps too"),
@@ -200,25 +184,33 @@ CHECKPOINT_FLAGS = {
 # Original names and defaults of train_net; what differs in default from test_net's flags is in TRAIN_DEFAULTS.
 TRAIN_FLAGS = {
     "train_data": Flag(str, None, "LMDB of training videos, as create_video_db.py makes it"),
-    "batch_size": Flag(positive, 32, "clips a batch *of each device*; 8 devices see 8 times as many an iteration"),
+    "batch_size": Flag(
+        Integer(1, READER_MOST["batch_size"]),
+        32,
+        "clips a batch *of each device*; 8 devices see 8 times as many an iteration",
+    ),
     "epoch_size": Flag(
         not_negative,
         110000,
         "clips that make an epoch (rounded down to whole iterations), however many the LMDB holds; "
         "0: one pass over the LMDB, the default with --zoo",
     ),
-    "num_epochs": Flag(positive, 50, "epochs in all, those before a resumed checkpoint included"),
-    "base_learning_rate": Flag(float, 0.003, "learning rate of one device; the rate used is this times the devices"),
-    "step_epoch": Flag(positive, 10, "epochs between two steps of the learning rate"),
-    "gamma": Flag(float, 0.1, "factor of each step of the learning rate"),
-    "weight_decay": Flag(float, 0.005, "L2 decay of weights (_w) and batch-norm scales (_s); biases (_b) never decay"),
+    "num_epochs": Flag(Integer(1, 1 << 20), 50, "epochs in all, those before a resumed checkpoint included"),
+    "base_learning_rate": Flag(
+        Number(0, 1e6), 0.003, "learning rate of one device; the rate used is this times the devices"
+    ),
+    "step_epoch": Flag(Integer(1, 1 << 20), 10, "epochs between two steps of the learning rate"),
+    "gamma": Flag(Number(0, 1000), 0.1, "factor of each step of the learning rate"),
+    "weight_decay": Flag(
+        Number(0, 1000), 0.005, "L2 decay of weights (_w) and batch-norm scales (_s); biases (_b) never decay"
+    ),
     "jitter_scales": Flag(
         str,
         None,
         "short edges to draw from for each video, as 128,160 (with --video_res_type=1); "
         "not given: min(scale_h, scale_w) and 1.25 times it",
     ),
-    "cudnn_workspace_limit_mb": Flag(positive, 64, "cuDNN's scratch memory (Caffe2 on a GPU)"),
+    "cudnn_workspace_limit_mb": Flag(Integer(1, 1 << 20), 64, "cuDNN's scratch memory (Caffe2 on a GPU)"),
     "file_store_path": Flag(str, "/tmp", "folder of the checkpoints"),
     "save_model_name": Flag(str, "simple_c3d", "checkpoints: <file_store_path>/<save_model_name>_<epoch>.mdl, .pkl"),
     "load_model_path": Flag(str, None, "weights to start from, .mdl or .pkl (see --is_checkpoint)"),
@@ -234,9 +226,9 @@ TRAIN_FLAGS = {
     "profiling": Flag(switch, 0, "print what each iteration spends in reading and in the net"),
     "audio_input_3d": Flag(int, 0, "audio is not here yet", (0,)),
     "g_blend": Flag(int, 0, "gradient blending needs audio, which is not here yet", (0,)),
-    "audio_weight": Flag(float, 0.0, "weight of the audio loss in gradient blending"),
-    "visual_weight": Flag(float, 0.0, "weight of the visual loss in gradient blending"),
-    "av_weight": Flag(float, 1.0, "weight of the joint loss in gradient blending"),
+    "audio_weight": Flag(Number(), 0.0, "weight of the audio loss in gradient blending"),
+    "visual_weight": Flag(Number(), 0.0, "weight of the visual loss in gradient blending"),
+    "av_weight": Flag(Number(), 1.0, "weight of the joint loss in gradient blending"),
 }
 
 TRAIN_DEFAULTS: dict[str, Any] = {"video_res_type": 1}
@@ -245,7 +237,9 @@ TRAIN_READER_FLAGS = [name for name in READER_FLAGS if name not in ("clip_per_vi
 # What the original's train_net lacks. All of it is opt-in.
 BEYOND_FLAGS = {
     "resume": Flag(switch, 0, "1: go on from the newest checkpoint of this name, or start where there is none"),
-    "checkpoint_minutes": Flag(float, 0.0, "also write <save_model_name>_latest.mdl every so many minutes; 0: never"),
+    "checkpoint_minutes": Flag(
+        Number(0, 1e6), 0.0, "also write <save_model_name>_latest.mdl every so many minutes; 0: never"
+    ),
     "shuffle": Flag(switch, 0, "1: each pass over the LMDB in an order of its own; 0: in the order of its keys"),
     "random_mirror": Flag(switch, 1, "0: clips are not mirrored, for classes such as left and right"),
     "use_full_ft": Flag(switch, 1, "0: train the classifier only, on top of a frozen trunk"),
@@ -258,7 +252,7 @@ BEYOND_FLAGS = {
         "recompute the running statistics over so many batches before each evaluation (--engine=pytorch only)",
     ),
     "schedule": Flag(str, "step", "of the learning rate: steps, or half a cosine down to 0", POLICIES),
-    "warmup_epochs": Flag(float, 0.0, "epochs of linear rise of the learning rate, part of --num_epochs"),
+    "warmup_epochs": Flag(Number(0, 1e6), 0.0, "epochs of linear rise of the learning rate, part of --num_epochs"),
     "gradual_warmup": Flag(
         switch, 0, "1: that rise starts at the rate of one device, --base_learning_rate; 0: at next to nothing"
     ),
@@ -272,7 +266,7 @@ BEYOND_FLAGS = {
         "--step_epoch",
     ),
     "accumulation_steps": Flag(
-        positive,
+        Integer(1, 1 << 20),
         1,
         "batches of each device that make one iteration; they count as so many times the devices (--engine=pytorch "
         "only)",
@@ -283,7 +277,7 @@ BEYOND_FLAGS = {
         "of the forward and backward pass; parameters are float32. bf16 and fp16: --engine=pytorch only",
         PRECISIONS,
     ),
-    "clip_gradient": Flag(float, 0.0, "largest L2 norm of the whole gradient; 0: any (--engine=pytorch only)"),
+    "clip_gradient": Flag(Number(0), 0.0, "largest L2 norm of the whole gradient; 0: any (--engine=pytorch only)"),
     "deterministic": Flag(
         switch, 0, "1: only kernels that give the same result each time (on a GPU: slower, and --engine=pytorch only)"
     ),
@@ -291,16 +285,20 @@ BEYOND_FLAGS = {
         switch, 0, "1: clips and weights lie channels last in memory, which is mostly faster (--engine=pytorch only)"
     ),
     "early_stop": Flag(
-        not_negative,
+        Integer(0, 1 << 20),
         0,
         "stop when the evaluation was no better for so many epochs: neither video@1 nor, at the same video@1, clip@1 "
         "rose (with --multi_label=1 mAP, then mAUC); 0: never",
     ),
-    "test_clip_per_video": Flag(positive, 10, "clips a video in the evaluation after an epoch"),
-    "test_batch_size": Flag(positive, 6, "videos a batch in the evaluation after an epoch"),
+    "test_clip_per_video": Flag(
+        Integer(1, READER_MOST["clip_per_video"]), 10, "clips a video in the evaluation after an epoch"
+    ),
+    "test_batch_size": Flag(
+        Integer(1, READER_MOST["batch_size"]), 6, "videos a batch in the evaluation after an epoch"
+    ),
     "test_num_iter": Flag(not_negative, 0, "stop that evaluation after so many batches (the original: 100); 0: all"),
-    "test_every": Flag(positive, 1, "epochs from one evaluation to the next; the last epoch always has one"),
-    "top_k": Flag(positive, 5, TOP_K_HELP),
+    "test_every": Flag(Integer(1, 1 << 20), 1, "epochs from one evaluation to the next; the last epoch always has one"),
+    "top_k": Flag(Integer(1, 1 << 20), 5, TOP_K_HELP),
     "report": Flag(str, None, "an HTML page of the run's curves, written anew after every epoch"),
     "tensorboard": Flag(str, None, "folder for TensorBoard's files (needs the package tensorboard)"),
 }
@@ -314,7 +312,9 @@ EXTRACT_FLAGS = {
         "file to write: .npz, .npy (one blob), .h5 or .hdf5, else the original's pickle (a folder with --videos)",
     ),
     "save_h5": Flag(switch, 0, "1: HDF5, whatever the ending of --output_path"),
-    "num_iterations": Flag(int, -1, "stop after so many batches; -1: the whole database, the short last batch too"),
+    "num_iterations": Flag(
+        Integer(-1), -1, "stop after so many batches; -1: the whole database, the short last batch too"
+    ),
     "decode_type": Flag(
         int, 2, "0: one clip, drawn by --seed; 1: clips evenly spaced; 2: one from the record's start frame", (0, 1, 2)
     ),
@@ -347,7 +347,7 @@ NO_EFFECT = {
     "cudnn_workspace_limit_mb": "it is for Caffe2 on a GPU",
 }
 
-METAVARS: dict[Any, str] = {str: "NAME", epochs: "N,N", device: "NAME", float: "X", switch: "0|1"}
+METAVARS: dict[Any, str] = {str: "NAME", epochs: "N,N", device: "NAME", switch: "0|1"}
 
 FLAGS: dict[str, Flag] = {
     **MODEL_FLAGS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,9 @@ from typing import Any, Optional, Union
 
 from vmz.errors import UsageError
 from vmz.files import read_text
+from vmz.json_files import parse_json
 from vmz.tables import check_columns, named_fields, split_rows, text_lines
+from vmz.text import quoted
 
 _LABEL_COLUMNS = ("label", "id", "index", "class", "class_id", "label_id", "number")
 _NAME_COLUMNS = ("name", "class_name", "label_name", "text", "category")
@@ -51,20 +52,20 @@ def read_class_order(path: Union[str, Path], flag: str) -> list[str]:
     names = read_names(path, flag)
     if len(set(names)) < len(names):
         doubled = next(name for name in names if names.count(name) > 1)
-        raise UsageError(f"{flag}={path} names the class {doubled!r} twice; which number is it?")
+        raise UsageError(f"{flag}={path} names the class {quoted(doubled)} twice; which number is it?")
     return names
 
 
 def _is_json(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), (list, dict))
-    except ValueError:
+        return text.lstrip()[:1] in ("[", "{") and isinstance(parse_json(text, ""), (list, dict))
+    except UsageError:
         return False
 
 
 def _from_lines(what: str, text: str) -> list[str]:
     lines = [line.strip() for line in text_lines(text) if line.strip()]
-    numbered = [re.fullmatch(r"([0-9]+)[\s,:]\s*(\S.*)", line) for line in lines]
+    numbered = [re.fullmatch(r"([0-9]{1,9})[\s,:]\s*(\S.*)", line) for line in lines]
     found = [(int(match[1]), match[2]) for match in numbered if match is not None]
     if len(found) == len(lines) > 1:
         first = min(number for number, _ in found)
@@ -74,10 +75,7 @@ def _from_lines(what: str, text: str) -> list[str]:
 
 
 def _from_json(what: str, text: str) -> list[str]:
-    try:
-        found: Any = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{what} is not JSON: {error}") from error
+    found: Any = parse_json(text, what)
     if isinstance(found, Mapping) and len(found) == 1 and isinstance(next(iter(found.values())), (list, dict)):
         found = next(iter(found.values()))  # {"classes": [...]}
     if isinstance(found, list) and all(isinstance(entry, str) for entry in found):

@@ -22,7 +22,6 @@ from vmz.workflows.flags import (
     CHECKPOINT_FLAGS,
     ENGINE_FLAGS,
     FLAGS,
-    METAVARS,
     MODEL_FLAGS,
     NO_EFFECT,
     TRAIN_DEFAULTS,
@@ -53,7 +52,7 @@ def add_flags(
             default=defaults.get(name, flag.effective_default()),
             help=flag.help,
             choices=flag.choices,
-            metavar=None if flag.choices else METAVARS.get(flag.kind, "N"),
+            metavar=flag.metavar,
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Optional
 from vmz.checkpoints.evidence import Fact, facts
 from vmz.checkpoints.files import load, load_about
 from vmz.errors import VmzError
+from vmz.text import cut, printable, quoted
 from vmz.workflows.flags import BEYOND_FLAGS, MODEL_FLAGS, READER_FLAGS
 
 _CHECKED = {
@@ -16,6 +17,7 @@ _CHECKED = {
     **READER_FLAGS,
     "top_k": BEYOND_FLAGS["top_k"],
     "test_clip_per_video": BEYOND_FLAGS["test_clip_per_video"],
+    "test_num_iter": BEYOND_FLAGS["test_num_iter"],
 }
 
 
@@ -40,14 +42,16 @@ def read_checkpoint(path: str, db_type: Optional[str] = None) -> Checkpoint:
     blobs, about = load(path, db_type), load_about(path, db_type)
     options = about.get("protocol") or about.get("run", {}).get("options") or {}
     labels = about.get("labels")
+    checked = _checked(path, options)
+    batches = checked.pop("test_num_iter", 0)
     known = isinstance(labels, list) and labels and all(isinstance(name, str) for name in labels)
     return Checkpoint(
         path=path,
-        protocol=evaluation_protocol(_checked(path, options)),
+        protocol=evaluation_protocol(checked),
         labels=tuple(labels) if known and labels else None,
         facts=tuple(facts(blobs)),
         shapes={name: tuple(array.shape) for name, array in blobs.items()},
-        tested_batches=int(options.get("test_num_iter") or 0),
+        tested_batches=int(batches or 0),
     )
 
 
@@ -62,7 +66,7 @@ def evaluation_protocol(options: Mapping[str, Any]) -> dict[str, Any]:
 def _checked(path: str, options: Any) -> dict[str, Any]:
     """The stored flags that decide a test. Raises VmzError for a value that the tools would not take."""
     if not isinstance(options, Mapping):
-        raise VmzError(f"{path} is damaged: its protocol is {options!r}, not flags and their values")
+        raise VmzError(f"{path} is damaged: its protocol is {quoted(options)}, not flags and their values")
     found: dict[str, Any] = {}
     for name, value in options.items():
         flag = _CHECKED.get(name)
@@ -73,7 +77,8 @@ def _checked(path: str, options: Any) -> dict[str, Any]:
             if flag.choices and found[name] not in flag.choices:
                 raise ValueError
         except Exception as error:  # argparse's, or what int() raises
+            given = cut(printable(value)) if isinstance(value, str) else quoted(value)
             raise VmzError(
-                f"{path} is damaged: its protocol has --{name}={value}, which is no value of it; give --{name}"
+                f"{path} is damaged: its protocol has --{name}={given}, which is no value of it; give --{name}"
             ) from error
     return found

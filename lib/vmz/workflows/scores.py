@@ -49,9 +49,12 @@ class Scores:
         labels: int32 (videos,), each a class, or 0/1 (videos, classes). Raises VmzError for scores that are not finite,
         in which `named` names the record of a key.
         """
-        if not np.isfinite(clips).all():
-            bad = keys[int(np.argmin(np.isfinite(clips).all(axis=(1, 2))))]
-            raise VmzError(f"the scores of {named(bad)} are not finite; are the weights those of this network?")
+        bad = first_not_finite(clips)
+        if bad is not None:
+            raise VmzError(
+                f"the scores of {named(keys[bad[0]])} are not finite (clip {bad[1] + 1} of {clips.shape[1]}); are the "
+                "weights those of this network?"
+            )
         if labels.ndim == 1:
             repeated = np.repeat(labels, clips.shape[1])
             right = metrics.in_top_k(clips.reshape(len(repeated), -1), repeated, 1).reshape(len(labels), -1).sum(axis=1)
@@ -63,6 +66,18 @@ class Scores:
         self.keys.extend(keys)
         if keep:
             self.clips.extend(clips)
+
+
+def first_not_finite(values: np.ndarray) -> Optional[tuple[int, int]]:
+    """The place (row, column) of the first row, by the first two axes, that holds NaN or an infinity; None for none.
+
+    values: of any type and at least two axes.
+    """
+    if values.dtype.kind != "f" or np.isfinite(values).all():
+        return None
+    finite = np.isfinite(values).reshape(*values.shape[:2], -1).all(axis=2)
+    row, column = np.argwhere(~finite)[0]
+    return int(row), int(column)
 
 
 def merge(parts: Sequence[Scores]) -> Scores:

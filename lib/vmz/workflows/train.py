@@ -19,8 +19,10 @@ from vmz.engines.trainer import Step, Trainer, Training
 from vmz.errors import UsageError, VmzError
 from vmz.metrics import watched
 from vmz.models.registry import Model, build
+from vmz.outputs import Output, in_progress
 from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
+from vmz.video.fingerprint import fingerprint
 from vmz.video.records import key_text
 from vmz.workflows import distributed, training_plan
 from vmz.workflows.evaluate import Evaluation, environment, evaluate_weights, foreign_label
@@ -33,6 +35,7 @@ from vmz.workflows.training_checkpoints import BEST, LATEST, Checkpoints, Saved,
 from vmz.workflows.training_history import History, epoch_line, figures_text
 from vmz.workflows.training_nets import builder
 from vmz.workflows.training_plan import Plan, make_plan
+from vmz.workflows.training_resume import account, refuse_changed
 from vmz.workflows.training_start import forward_net, initial_weights
 
 
@@ -105,7 +108,8 @@ def train(options: argparse.Namespace) -> Trained:
     if videos and not distributed.rank():
         print(training_plan.one_pass(plan, videos), flush=True)
     training_plan.describe(plan, forward_net(options), options, 0)  # refuses clips that the layers do not fit
-    with distributed.joined(), open_trainer(options.engine, devices) as trainer:
+    store = Output("--file_store_path", options.file_store_path, folder=True, name=options.save_model_name)
+    with distributed.joined(), in_progress(store), open_trainer(options.engine, devices) as trainer:
         trainer.check(training(options, plan))
         return _Run(options, plan, trainer).complete()
 
@@ -135,6 +139,7 @@ class _Run:
         self.files: list[Path] = []
         self.is_first = distributed.rank() == 0
         self.iteration = 0
+        self.data: str = distributed.share(fingerprint(options.train_data) if self.is_first else None)
         self.board = Board(options.tensorboard if self.is_first else None)
         self.saved_at = time.monotonic()
         self.labels = read_label_names(options.label_names, options.num_labels) if options.label_names else None
@@ -173,12 +178,8 @@ class _Run:
         path = options.load_model_path
         if found is None and path and options.is_checkpoint and file_type(path, options.db_type) == "minidb":
             found = read(Path(path), per_epoch)
-        if found is not None and found.run.get("iterations_per_epoch", per_epoch) != per_epoch:
-            raise UsageError(
-                f"{found.path} was written by a run with {found.run['iterations_per_epoch']} iterations an epoch, this "
-                f"one has {per_epoch}; give the same --epoch_size, --batch_size and number of devices, or start from "
-                "its weights with --is_checkpoint=0"
-            )
+        if found is not None:
+            refuse_changed(found, options, self.plan, self.data)
         return found
 
     def _load(self, saved: Optional[Saved]) -> None:
@@ -286,12 +287,7 @@ class _Run:
         self.saved_at = time.monotonic()
         if not self.is_first:
             return
-        run = {
-            "iterations_per_epoch": self.plan.iterations_per_epoch,
-            "accumulation_steps": self.options.accumulation_steps,
-            "history": vars(self.history),
-            "options": {name: value for name, value in vars(self.options).items() if name != "debug"},
-        }
+        run = {**account(self.options, self.plan, self.data), "history": vars(self.history)}
         path = self.checkpoints.save(part, test_network(self.options), state, {"run": run, "labels": self.labels})
         if part != LATEST:
             self.files.append(path)

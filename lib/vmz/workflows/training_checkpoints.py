@@ -8,7 +8,6 @@ Each file appears whole or not at all.
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from vmz.checkpoints.pickles import save_pickle
 from vmz.engines.trainer import ITERATION, MOMENTUM_SUFFIX, POSITION
 from vmz.errors import UsageError, VmzError
 from vmz.models.registry import Model
+from vmz.text import quoted
 
 LATEST, BEST = "latest", "best"
 
@@ -58,14 +58,9 @@ class Checkpoints:
         return sorted(int(found[1]) for found in (pattern.fullmatch(file.name) for file in files) if found)
 
     def prepare(self) -> None:
-        """Make the folder, and clear away what a killed run of this name left half-written in it.
-
-        UsageError when the folder is, or lies in, a file, or may not be made.
-        """
+        """Make the folder. UsageError when it is, or lies in, a file, or may not be made."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for file in self.folder.glob(f".{glob.escape(self.name)}_*"):  # atomic_write's temporary names
-                file.unlink()
         except OSError as error:
             raise UsageError(f"--file_store_path={self.folder} cannot be used: {error.strerror}") from error
 
@@ -130,7 +125,17 @@ def read(path: Path, iterations_per_epoch: int) -> Saved:
                 f"{path} does not hold its iteration, and its name does not end in _<epoch>.mdl, which would tell it"
             )
         state[ITERATION] = np.array([int(epoch[1]) * iterations_per_epoch], np.int64)
+    for name in (ITERATION, POSITION):
+        if name in state:
+            _check_counts(path, name, state[name])
     return Saved(path, state, run)
+
+
+def _check_counts(path: Path, name: str, counts: np.ndarray) -> None:
+    """VmzError for a blob that does not count anything: of no integers, negative ones, or more than one iteration."""
+    many = counts.size > 1 and name == ITERATION
+    if counts.dtype.kind not in "iu" or not counts.size or many or counts.min() < 0 or counts.max() >= 1 << 62:
+        raise VmzError(f"{path} is damaged: its {name} is {quoted(counts.reshape(-1)[:4].tolist())}, which is no count")
 
 
 def placed(saved: Saved, devices: int, batch_size: int, accumulation: int) -> dict[str, np.ndarray]:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from vmz.engines.trainer import Step
+from vmz.errors import VmzError
 from vmz.metrics import watched
+from vmz.text import quoted
 from vmz.video.faults import BadVideo, EndedEarly, bounded, closing_line, counted
 
 
@@ -34,11 +36,15 @@ class History:
     @classmethod
     def restored(cls, saved: Mapping[str, Any]) -> History:
         """The history of a checkpoint. In one of before, sums were of iterations, which all had as many clips."""
-        history = cls(**saved)
-        for sums in history.sums.values():
-            if "accuracy" in sums:
-                clips = sums["clips"] / sums["iterations"]
-                sums.update(losses=clips * sums.pop("loss"), right=clips * sums.pop("accuracy"))
+        try:
+            history = cls(**saved)
+            for sums in history.sums.values():
+                if "accuracy" in sums:
+                    clips = sums["clips"] / sums["iterations"]
+                    sums.update(losses=clips * sums.pop("loss"), right=clips * sums.pop("accuracy"))
+            history.fault_lines()
+        except (TypeError, KeyError, ZeroDivisionError) as error:
+            raise VmzError(f"the checkpoint's history of its run is damaged ({quoted(str(error))})") from error
         return history
 
     def note(self, data: str, skipped: Iterable[BadVideo], ended_early: Iterable[EndedEarly]) -> None:

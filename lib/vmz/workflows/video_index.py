@@ -13,6 +13,21 @@ from vmz.workflows.contents import file_content
 from vmz.workflows.extraction_settings import differences, read_account, refuse_other
 
 INDEX = "index.json"
+ENTRY = {
+    "path": str,
+    "bytes": (int, None),
+    "content?": (str, None),
+    "file?": str,
+    "times?": str,
+    "clips?": int,
+    "frames?": (int, None),
+    "seconds?": (float, None),
+    "ended_by?": (str, None),
+    "skipped?": str,
+    "times_mended?": (int, None),
+}
+WHOLE = ("file", "clips", "seconds", "frames", "ended_by")  # what an entry of a video with features has
+FORM = {"videos": [ENTRY], "settings?": dict}
 Entry = dict[str, Any]
 
 
@@ -38,7 +53,7 @@ def earlier_entries(folder: Path, wanted: Mapping[str, Any], paths: Sequence[str
     if not path.exists():
         return []
     if resume:
-        index = read_account(path)
+        index = read_account(path, FORM)
         refuse_other(
             f"{path} is of a finished run",
             index.get("settings", {}),
@@ -47,7 +62,7 @@ def earlier_entries(folder: Path, wanted: Mapping[str, Any], paths: Sequence[str
         )
         return list(index["videos"])
     try:
-        index = read_account(path)
+        index = read_account(path, FORM)
     except VmzError:
         index = {}  # it is replaced
     names = {os.path.basename(one) for one in paths}
@@ -78,6 +93,8 @@ def reusable(entries: Sequence[Entry], folder: Path, paths: Sequence[str], keep_
         if before is None:
             continue
         now = entry_of(path)
+        if "skipped" not in before and not all(part in before for part in WHOLE):
+            continue  # what an earlier VMZ wrote, or no run finished
         if before.get("content") == now["content"] and before["bytes"] == now["bytes"]:
             files = [folder / before[part] for part in ("file", "times") if part in before]
             if all(file.exists() for file in files) if files else keep_skipped:

@@ -17,6 +17,7 @@ from typing import Any, Optional, Union
 from vmz.errors import UsageError
 from vmz.files import NOT_REGULAR, read_text
 from vmz.tables import check_columns, named_fields, split_rows, text_lines
+from vmz.text import cut, quoted
 from vmz.video.suffixes import is_video_name
 from vmz.workflows.class_numbers import Labels, number_classes
 
@@ -345,23 +346,24 @@ def _labels(where: str, row: _Row) -> Labels:
     if not words:
         raise UsageError(f"{where} has no label; give a number or a class, or several parted by ';'")
     if all(_NUMBER.fullmatch(word) for word in words):
-        return Labels(row.line, tuple(_fits(where, "label", int(word), _INT32) for word in words), ())
+        return Labels(row.line, tuple(_fits(where, "label", word, _INT32) for word in words), ())
     if all(_NUMBER.fullmatch(word) or _DECIMAL.fullmatch(word) for word in words):
-        raise UsageError(f"{where} has label {text!r}, which must be an integer or the name of a class")
+        raise UsageError(f"{where} has label {quoted(text)}, which must be an integer or the name of a class")
     parts = [part.strip() for part in re.split("[;,]", text)]
     if any(_NUMBER.fullmatch(part) for part in parts):
-        raise UsageError(f"{where} has labels {text!r}, numbers as well as names; write all as one or the other")
+        raise UsageError(f"{where} has labels {quoted(text)}, numbers as well as names; write all as one or the other")
     return Labels(row.line, (), tuple(name.strip() for name in text.split(";") if name.strip()))
 
 
 def _integer(path: Union[str, Path], line: int, column: str, text: Optional[str], bits: int) -> int:
     where = f"line {line} of {path}"
     if not _NUMBER.fullmatch((text or "").strip()):
-        raise UsageError(f"{where} has {column} {text or ''!r}, which must be an integer")
-    return _fits(where, column, int(text or ""), bits)
+        raise UsageError(f"{where} has {column} {quoted(text or '')}, which must be an integer")
+    return _fits(where, column, text or "", bits)
 
 
-def _fits(where: str, column: str, value: int, bits: int) -> int:
+def _fits(where: str, column: str, text: str, bits: int) -> int:
+    value = int(text) if len(text.strip().lstrip("+-0")) < 20 else 1 << 64  # Python refuses thousands of digits
     if not -(1 << bits) <= value < 1 << bits:
-        raise UsageError(f"{where} has {column} {value}, which does not fit in {bits + 1} bits")
+        raise UsageError(f"{where} has {column} {cut(text.strip())}, which does not fit in {bits + 1} bits")
     return value

@@ -17,7 +17,7 @@ from vmz.engines.labels import check_labels, label_classes, losses
 from vmz.engines.torch_engine.fills import run_fills
 from vmz.engines.torch_engine.importer import full_name, import_net, input_blobs, left_out
 from vmz.engines.torch_engine.op import Op, lookup, read_ops
-from vmz.engines.torch_engine.passes import optimize
+from vmz.engines.torch_engine.passes import has_fused_convolutions, optimize
 from vmz.engines.torch_engine.readers import InputOp, open_readers
 from vmz.errors import UsageError, VmzError
 
@@ -192,10 +192,25 @@ class TorchEngine(Engine):
             if self.optimize and timeless:
                 try:
                     self._module = optimize(self._imported, inputs)
+                    if self.device.type == "cpu" and has_fused_convolutions() and self._overflows(inputs):
+                        self._module = self._imported
                 except (RuntimeError, ValueError, IndexError, TypeError) as error:
                     raise located(self._imported, inputs, error) from error
             self._extents = extents
         return self._module, inputs
+
+    def _overflows(self, inputs: Sequence[Tensor]) -> bool:
+        """Whether values of the first clip are not finite when nothing is fused.
+
+        A fused ReLU makes 0 of NaN, which would then score like any other value; such a net runs as it is, so that what
+        is not finite is seen in the results.
+        """
+        with torch.no_grad(), full_precision():
+            try:
+                found = self._imported.forward(*(value[:1] for value in inputs))
+            except (RuntimeError, ValueError, IndexError, TypeError):  # a net that takes no single clip
+                found = self._imported.forward(*inputs)
+        return any(value.is_floating_point() and not bool(torch.isfinite(value).all()) for value in found.values())
 
     def _want(self, name: str) -> None:
         """Compute `name` now and in the runs to come; a name that cannot be computed leaves nothing behind."""

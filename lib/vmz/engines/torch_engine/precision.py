@@ -125,7 +125,9 @@ class LossScale:
 
     def set_state(self, state: np.ndarray) -> None:
         """Continue from a state(). VmzError for what is none."""
-        factor, good = (float(value) for value in np.asarray(state, np.float32).reshape(-1)[:2])
+        if np.size(state) != 2:
+            raise VmzError(f"the state has a loss scale of {np.size(state)} values in place of 2; is the file damaged?")
+        factor, good = (float(value) for value in np.asarray(state, np.float32).reshape(-1))
         if not (np.isfinite(factor) and factor >= self.LEAST and good >= 0):
             raise VmzError(f"the state has the loss scale {factor:g} ({good:g} good iterations); is the file damaged?")
         self.factor, self.good = factor, int(good)

@@ -273,12 +273,15 @@ class TorchTrainer(Trainer):
             raise VmzError(
                 f"the state's blob {RANDOM_STATE} is not the PyTorch engine's; go on with the engine it is of"
             )
+        threads = int(numbers.copy().view(np.int64)[2])
+        if not 0 < threads < 1 << 16:
+            raise VmzError(f"the state's blob {RANDOM_STATE} is damaged: {threads} is no number of threads")
         for name, tensor in targets.items():
             if name in state:
                 _put(tensor, name, state[name], "the network")
         self._ranks.follow({**self._values, **self._momenta()})
         self._iteration = int(state[ITERATION][0])
-        self._net.masks.seed, self._batches.seed, threads = (int(number) for number in numbers.copy().view(np.int64))
+        self._net.masks.seed, self._batches.seed, _ = (int(number) for number in numbers.copy().view(np.int64))
         if self._training.deterministic:
             torch.set_num_threads(threads)
         if self._loss_scale.is_used:

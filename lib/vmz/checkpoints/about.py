@@ -1,0 +1,37 @@
+"""What a checkpoint says about itself: JSON text beside the blobs, which every format of checkpoint keeps alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vmz.errors import VmzError
+from vmz.json_files import Each, parse_json
+
+_ENTRY = {"epoch": int, "iteration?": int, "figures?": Each((float, None)), "test_videos?": int, "loss?": (float, None)}
+_FAULT = {"key": str, "path": (str, None), "reason": str, "line?": (int, None), "list_file?": (str, None)}
+_HISTORY = {
+    "points?": [{"epoch": int, "iteration": int}],
+    "epochs?": [_ENTRY],
+    "sums?": {"epoch": Each(float), "point": Each(float)},
+    "faults?": Each(Each(Each(_FAULT))),
+}
+_FORM = {
+    "labels?": object,  # of a stranger they may be anything: they are used where they are names
+    "protocol?": (dict, None),
+    "metrics?": (dict, None),
+    "run?": {
+        "iterations_per_epoch?": int,
+        "accumulation_steps?": int,
+        "clips_per_iteration?": int,
+        "data?": str,
+        "history?": _HISTORY,
+        "options?": (dict, None),
+    },
+}
+
+
+def read_about(path: Path, text: str) -> dict[str, Any]:
+    """The object in the JSON text of a checkpoint. Raises VmzError for one that is damaged."""
+    what = f"{path} is damaged: what it says about itself"
+    return dict(parse_json(text, what, _FORM, VmzError, finite=False))  # figures may be NaN

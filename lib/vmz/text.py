@@ -1,0 +1,104 @@
+"""Text of unknown origin in messages, on terminals and in pages: what cannot be seen is named, what is long is cut."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, Union
+
+QUOTED_AT_MOST = 200  # characters of a file's own data in a message
+_LATIN1 = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+# C1, soft hyphen, bidirectional marks, embeddings and isolates, line and paragraph separators, invisible operators,
+# byte order mark, annotations, halves of surrogate pairs, tags. ZWJ and ZWNJ stay: words and emoji need them.
+_INVISIBLE = re.compile(
+    "[\x80-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e0fff]"
+)
+
+
+def visible(text: str) -> str:
+    """Text in which every character is seen: controls as \\x1b, bidirectional and other invisible ones as [U+202E].
+
+    Line ends and tabs stay as they are.
+    """
+    if text.isprintable():
+        return text
+    text = _LATIN1.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _INVISIBLE.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
+
+
+def printable(text: Union[str, bytes]) -> str:
+    """One line of text that can be shown anywhere: as `visible`, and what is no UTF-8 as \\xNN, line ends as \\x0a."""
+    raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) and _escapable(text) else text
+    shown = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
+    if shown.isprintable():
+        return shown
+    return visible(shown).replace("\n", "\\x0a").replace("\t", "\\x09")
+
+
+def _escapable(text: str) -> bool:
+    """Whether all halves of surrogate pairs stand for bytes, as those of file names do."""
+    return not re.search("[\ud800-\udc7f\udd00-\udfff]", text)
+
+
+def cut(text: str, most: int = QUOTED_AT_MOST) -> str:
+    """`text`, or the first `most` characters of it and how many there are."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+
+
+class _Quoted(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 3
+        self.maxtuple = self.maxlist = self.maxdict = self.maxset = self.maxfrozenset = 4
+        self.maxstring = self.maxother = self.maxlong = 100
+
+    def repr_int(self, x: int, level: int) -> str:
+        return repr(x) if x.bit_length() <= 256 else f"an integer of {x.bit_length()} bits"
+
+    def repr_bytes(self, x: bytes, level: int) -> str:
+        return repr(x) if len(x) <= self.maxother else f"{x[: self.maxother]!r}..."
+
+
+_quoted = _Quoted()
+
+
+def quoted(value: object) -> str:
+    """A value out of a file as a message quotes it: its repr, of bounded length however large or nested it is."""
+    return cut(printable(_quoted.repr(value)))
+
+
+class VisibleStream:
+    """A text stream that shows what is written to it as `visible` does, also where its encoding lacks a letter."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.terminal = stream  # for a progress bar, which moves the cursor
+
+    def write(self, text: str) -> int:
+        try:
+            self.terminal.write(visible(text))
+        except UnicodeEncodeError:
+            encoding = self.terminal.encoding
+            self.terminal.write(visible(text).encode(encoding, "backslashreplace").decode(encoding))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.terminal, name)
+
+
+@contextmanager
+def visible_output() -> Iterator[None]:
+    """Let all that is printed, to stdout and to stderr, be seen as `visible` shows it."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (VisibleStream(stream) for stream in before)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before

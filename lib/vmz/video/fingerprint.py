@@ -1,0 +1,32 @@
+"""What tells a database from every other, and from itself after it was made anew: a copy of it keeps it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Union
+
+import numpy as np
+
+from vmz.video.database import VideoDatabase
+
+MOST_LOOKED_INTO = (
+    4096  # records, evenly spaced: of larger databases a look into each would take minutes on a hard disk
+)
+END_BYTES = 1024  # of the beginning and the end of a record: its labels, ids and path, and where videos differ
+
+
+def fingerprint(path: Union[str, Path]) -> str:
+    """In words: how many records a database has, and a hash of their keys, their sizes and the ends of their values.
+
+    Raises what VideoDatabase does.
+    """
+    digest = hashlib.sha256()
+    with VideoDatabase(path) as database:
+        count = len(database)
+        looked_into = set(np.linspace(0, count - 1, min(count, MOST_LOOKED_INTO)).astype(int).tolist())
+        for index, key in enumerate(database.keys):
+            size, ends = database.value_ends(index, END_BYTES if index in looked_into else 0)
+            digest.update(b"%d %d %s" % (len(key), size, key))
+            digest.update(ends)
+    return f"{count} records, sha256 {digest.hexdigest()[:16]}"

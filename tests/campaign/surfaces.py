@@ -1,0 +1,195 @@
+"""The kinds of file that the tools read, each with how such files go wrong and the reading itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+from tests.campaign import mutations
+from tests.campaign.hdf5_mutations import hdf5s
+from tests.in_process import tool
+
+
+@dataclass(frozen=True)
+class Surface:
+    """make: (seed, number) -> the file. read: what a tool does with the file at a path; it may raise what main may."""
+
+    name: str
+    suffix: str
+    make: mutations.Mutator
+    read: Callable[[Path], object]
+
+
+def _convert(db_type: str) -> Callable[[Path], object]:
+    def read(path: Path) -> object:
+        from vmz.workflows.own_checkpoints import read_checkpoint
+
+        other = "mdl" if db_type == "pickle" else "pkl"
+        given = [f"--load_model_path={path}", f"--db_type={db_type}", f"--save_model_path={path.parent}/out.{other}"]
+        tool("minidb_to_pickle.py")(given)
+        return read_checkpoint(str(path), db_type)
+
+    return read
+
+
+def _resume(path: Path) -> object:
+    from vmz.workflows.training_checkpoints import placed, read
+    from vmz.workflows.training_history import History
+
+    saved = read(path, 2)
+    state = placed(saved, 1, 2, 1)
+    return saved.iteration, state, History.restored(saved.run["history"]) if saved.run else None
+
+
+def _dense(path: Path) -> object:
+    return tool("dense_prediction_aggregation.py")([f"--input_dir={path.parent}"])
+
+
+def _features(path: Path) -> object:
+    from vmz.features.files import load_features
+
+    return load_features(path)
+
+
+def _layout(path: Path) -> object:
+    from vmz.features.parts import LAYOUT, RECORDS, Parts, PartWriter
+
+    folder = path.parent / "0"
+    folder.mkdir()
+    path.rename(folder / LAYOUT)
+    (folder / RECORDS).write_bytes(bytes(16))
+    (folder / "0.bin").write_bytes(bytes(2 * 4 * 4))
+    with PartWriter(folder, ["softmax"]) as writer:
+        found = writer.records
+    return found, [chunk.shape for chunk in Parts([folder], ["softmax"]).chunks("softmax")]
+
+
+def _account(path: Path) -> object:
+    from vmz.workflows.extraction_settings import account_path, finished_account
+
+    output = path.parent / "features.npz"
+    output.write_bytes(bytes(10))
+    path.rename(account_path(str(output)))
+    return finished_account(str(output), {"crop_size": 112})
+
+
+def _index(path: Path) -> object:
+    from vmz.workflows.video_index import INDEX, earlier_entries, merged, reusable
+
+    path.rename(path.parent / INDEX)
+    videos = [str(path.parent / "a.mp4")]
+    Path(videos[0]).write_bytes(b"video")
+    entries = earlier_entries(path.parent, {"crop_size": 112}, videos, True)
+    return merged(list(reusable(entries, path.parent, videos, True).values()), entries)
+
+
+def _skipped(path: Path) -> object:
+    from vmz.video.faults import BadVideo
+    from vmz.workflows.kept_faults import Kept
+
+    return Kept(path, BadVideo).update([])
+
+
+def _manifest(path: Path) -> object:
+    from vmz import zoo
+
+    return [zoo.protocol_flags(row, "fast") for row in zoo.rows(path)]
+
+
+def _names(path: Path) -> object:
+    from vmz.workflows.label_names import read_class_order, read_label_names
+
+    read_class_order(path, "--classes")
+    return read_label_names(path, 3)
+
+
+def _list(path: Path) -> object:
+    from vmz.workflows.video_lists import read_paths, read_video_list
+
+    read_paths(path)
+    return read_video_list(path, start_frames=True, video_ids=True)
+
+
+def _kinetics(path: Path) -> object:
+    from vmz.workflows.dataset_lists import Source, kinetics
+
+    return kinetics(Source(path))
+
+
+def _sports(path: Path) -> object:
+    from vmz.workflows.dataset_lists import Source, sports1m
+
+    return sports1m(Source(path))
+
+
+def _record_names(path: Path) -> object:
+    from vmz.video.names import NAMES, read_names
+
+    path.rename(path.parent / NAMES)
+    return read_names(str(path.parent), {"0": 10, "1": 20})
+
+
+def _scores(path: Path) -> object:
+    return tool("aggregate_scores.py")([str(path), "--print_per_class_metrics=1"])
+
+
+def _configuration(path: Path) -> object:
+    return tool("print_net.py")([f"--config={path}"])
+
+
+_CONFIG = [
+    {"build_args": {"model_name": "r2plus1d", "model_depth": 10, "num_labels": 3}, "is_test": 1, "net_name": "n"}
+]
+_INDEX = {
+    "videos": [{"path": "/v/b.mp4", "bytes": 5, "content": "00", "file": "b.mp4.npz", "clips": 2, "frames": 9}],
+    "settings": {"crop_size": 112},
+}
+_ACCOUNT = {
+    "bytes": 10, "settings": {"crop_size": 112}, "videos": 3, "shapes": {"softmax": [3, 4]}, "skipped": [],
+    "ended_early": [], "sanity": None,
+}  # fmt: skip
+_BAD = [{"key": "3", "path": "a.mp4", "reason": "no frame", "line": 3, "list_file": "val.csv"}]
+_LIST = [["org_video", "label", "start_frm", "video_id"], ["a.mp4", "0", "3", "5"], ["b c.mp4", "1", "4", "6"]]
+_KINETICS = [["label", "youtube_id", "time_start", "time_end"], ["run", "abc", "1", "11"], ["swim", "def", "2", "12"]]
+
+
+def _first_model() -> object:
+    from vmz import zoo
+
+    whole = dict(zoo.manifest())
+    return {**whole, "models": whole["models"][:2]}
+
+
+SURFACES: Sequence[Surface] = (
+    Surface("pickle", ".pkl", mutations.pickles, _convert("pickle")),
+    Surface("mdl", ".mdl", mutations.mdls, _convert("minidb")),
+    Surface("training state", ".mdl", mutations.mdls, _resume),
+    Surface("scores npz", ".npz", mutations.score_archives, _scores),
+    Surface("features npz", ".npz", mutations.feature_archives, _dense),
+    Surface("features npy", ".npy", mutations.npys, _features),
+    Surface("features pickle", ".pkl", mutations.feature_pickles, _dense),
+    Surface("features HDF5", ".h5", hdf5s, _dense),
+    Surface("layout.json", ".json", mutations.jsons({"softmax": ["<f4", [4]]}), _layout),
+    Surface("account", ".json", mutations.jsons(_ACCOUNT), _account),
+    Surface("index.json", ".json", mutations.jsons(_INDEX), _index),
+    Surface("skipped.json", ".json", mutations.jsons(_BAD), _skipped),
+    Surface("configuration", ".json", mutations.jsons(_CONFIG), _configuration),
+    Surface("manifest", ".json", lambda seed, number: mutations.jsons(_first_model())(seed, number), _manifest),
+    Surface("names JSON", ".json", mutations.jsons(["a", "b", "c"]), _names),
+    Surface("names CSV", ".csv", mutations.tables([["label", "name"], ["0", "a"], ["1", "b"], ["2", "c"]]), _names),
+    Surface("names text", ".txt", mutations.tables([["0", "a"], ["1", "b"], ["2", "c"]], " "), _names),
+    Surface("video list", ".csv", mutations.tables(_LIST), _list),
+    Surface("plain list", ".txt", mutations.tables([row[:2] for row in _LIST[1:]], " "), _list),
+    Surface("kinetics list", ".csv", mutations.tables(_KINETICS), _kinetics),
+    Surface("sports1m list", ".txt", mutations.tables([["http://y.com/watch?v=ab", "1,2"]] * 3, " "), _sports),
+    Surface(
+        "names.csv",
+        ".csv",
+        mutations.tables(
+            [["key", "bytes", "list", "line", "video"], ["0", "10", "l", "2", "a"], ["1", "20", "l", "3", "b"]]
+        ),
+        _record_names,
+    ),
+)
