@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,26 +33,25 @@ _numbers = itertools.count()
 @cache
 @held_back()  # Caffe2 makes an error of its own of what is raised meanwhile
 def import_caffe2() -> Any:
-    """caffe2.python.workspace, initialised once. UsageError, in one sentence, where there is no Caffe2."""
+    """caffe2.python.workspace, initialised once. UsageError, in one sentence, where there is no Caffe2.
+
+    Our operators are loaded where they are built: a net without VideoInput computes its convolutions by them too.
+    """
     choose_mkl_path()
     try:
-        from caffe2.python import workspace
+        from caffe2.python import dyndep, workspace
     except ImportError as error:
         raise NoCaffe2Error(str(error)) from error
     workspace.GlobalInit(["caffe2", "--caffe2_log_level=3", *caffe2_arguments()])
+    with suppress(UsageError):  # it is not there, which load_operators says to whom it matters
+        dyndep.InitOpsLibrary(str(operator_library()))
     return workspace
 
 
-@cache
-@held_back()
 def load_operators() -> Path:
-    """Register VideoInput and lmdb with Caffe2. UsageError where their library is not built."""
+    """Caffe2 with VideoInput and lmdb. UsageError where their library is not built."""
     import_caffe2()
-    from caffe2.python import dyndep
-
-    path = operator_library()
-    dyndep.InitOpsLibrary(str(path))
-    return path
+    return operator_library()
 
 
 class Workspace:
