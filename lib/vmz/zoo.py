@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,16 +16,13 @@ from typing import Any, Optional, Union
 from urllib.parse import unquote
 
 from vmz.errors import UsageError, VmzError
+from vmz.installed import places_of
 
 FlagValue = Union[str, int, float]
 PUBLISHED, FAST = PROTOCOLS = ("published", "fast")
 TEN_CENTRE_CROPS = {"clip_per_video": 10, "crop_per_clip": 1, "aggregation": 0}
 
-# A clone first; then where a wheel's data files go.
-MANIFEST_PLACES = (
-    Path(__file__).resolve().parents[2] / "models_zoo" / "manifest.json",
-    Path(sys.prefix) / "share" / "vmz" / "models_zoo" / "manifest.json",
-)
+MANIFEST_PLACES = places_of("models_zoo/manifest.json")
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from vmz.mends.callers import is_library
 from vmz.mends.hooks import when_imported
-from vmz.mends.program import is_library
 from vmz.mends.table import mend, report
 
 READ_AS_TEXT = False  # --py2 sets it: there what was stored as text is compared with text, and joined with it
