@@ -197,6 +197,17 @@ def test_what_gpus_compute_together_runs_on_the_cpu(folder: Path) -> None:
     assert memory == "['free', 'total', 'used']" and reports(ran).count("gpu") == 1
 
 
+def test_a_net_is_read_from_a_file_opened_as_text(folder: Path) -> None:
+    (folder / "program.py").write_text(
+        "from caffe2.proto import caffe2_pb2\n"
+        "net = caffe2_pb2.NetDef(name='n')\nnet.op.add().arg.add().ints.extend([300, 2 ** 40])\n"
+        "with open('n.pb', 'w') as f: f.write(net.SerializeToString())\n"
+        "read = caffe2_pb2.NetDef()\nread.ParseFromString(open('n.pb').read())\nprint read == net\n"
+    )
+    ran = legacy("--py2", "program.py")
+    assert ended(ran) == "True\n" and "tensor-text" in reports(ran)
+
+
 # As packages that run on both ask which Python they are in.
 ASKS = """
 modules, names = [], []
