@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,8 @@ import pytest
 
 from vmz import __main__ as command
 
-TOOLS = Path(__file__).resolve().parents[1] / "tools"
+ROOT = Path(__file__).resolve().parents[1]
+TOOLS = ROOT / "tools"
 
 
 def vmz(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -45,4 +48,36 @@ def test_what_is_no_command(
     )
     monkeypatch.setattr(command, "TOOLS", tmp_path / "tools")
     assert command.main(["test-net"]) == 2
-    assert "no command 'test-net': the tools are scripts of VMZ's repository" in capsys.readouterr().err
+    assert "no command 'test-net': its scripts are not in" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what pip installs of the clone, which is nowhere near it."""
+    clone, target = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("installed")
+    for name in ("lib", "tools", "data", "models_zoo"):
+        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "*.pkl"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, clone)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
+    done = subprocess.run([*pip, target, clone], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def test_an_installation_has_the_commands_and_the_zoo(installation: Path, tmp_path: Path) -> None:
+    def installed(*arguments: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": str(installation)}
+        run = [sys.executable, *arguments]
+        done = subprocess.run(run, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    place = installed("-c", "import vmz, vmz.__main__ as main; print(vmz.__file__, main.TOOLS)")
+    assert place.split() == [str(installation / "vmz" / "__init__.py"), str(installation / "share" / "vmz" / "tools")]
+    shown = installed("-m", "vmz", "--help")
+    assert shown == vmz("--help").stdout
+    for name in ("convert-net", "test-net"):
+        assert "usage: " in installed("-m", "vmz", name, "--help")
+    assert installed("-m", "vmz", "zoo", "list") == vmz("zoo", "list").stdout
+    assert "model_builder.py" in {file.name for file in (installation / "vmz" / "legacy" / "original").rglob("*.py")}

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
+from vmz.installed import places_of
+
+TOOLS = next((place for place in places_of("tools") if place.is_dir()), places_of("tools")[0])
 
 
 def commands() -> dict[str, Path]:
@@ -34,7 +36,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             hint = f"did you mean {close[0]}? " if close else ""
             text = f"unknown command {name!r}; {hint}choose from: {', '.join(known)}"
         else:
-            text = f"no command {name!r}: the tools are scripts of VMZ's repository, and there is no folder {TOOLS}"
+            folders = " or ".join(map(str, places_of("tools")))
+            text = f"no command {name!r}: its scripts are not in {folders}; install VMZ again"
         print(f"error: {text}", file=sys.stderr)
         return 2
     sys.argv = [str(script), *rest]

@@ -7,7 +7,6 @@ of its file or by the file's stem, whatever the case and with '-' for '_'.
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,7 @@ from typing import Any, Optional, Union
 from urllib.parse import unquote
 
 from vmz.errors import UsageError, VmzError
+from vmz.installed import places_of
 from vmz.json_files import Each, read_json
 from vmz.text import cut, printable, quoted
 
@@ -50,11 +50,7 @@ _REMEDY = "see models_zoo/schema.json, or take it from the repository again"
 _NEEDED_FLAGS = ("model_name", "crop_size", "input_type", "clip_length_rgb")
 _FORM = {"models": [_ROW], "protocols": Each({"flags": Each((str, float)), "remark": str})}
 
-# A clone first; then where a wheel's data files go.
-MANIFEST_PLACES = (
-    Path(__file__).resolve().parents[2] / "models_zoo" / "manifest.json",
-    Path(sys.prefix) / "share" / "vmz" / "models_zoo" / "manifest.json",
-)
+MANIFEST_PLACES = places_of("models_zoo/manifest.json")
 
 
 @dataclass(frozen=True)

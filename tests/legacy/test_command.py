@@ -57,7 +57,7 @@ def test_it_is_as_under_python_alone(name: str, tmp_path: Path) -> None:
     wanted = plain(path, "--flag", "-x", "--", "word")
     found = legacy(path, "--flag", "-x", "--", "word", VMZ_LEGACY_QUIET="1")
     assert (found.returncode, found.stdout) == (wanted.returncode, wanted.stdout)
-    ours = [line for line in found.stderr.splitlines() if not line.startswith("vmz.legacy: if this is")]
+    ours = [line for line in found.stderr.splitlines() if not line.startswith("vmz.legacy: if ")]
     assert ours == wanted.stderr.splitlines()
 
 
@@ -69,10 +69,21 @@ def test_an_interrupt_ends_it_as_it_ends_python(tmp_path: Path) -> None:
 
 
 def test_a_program_of_python_2_is_told_of_the_flag(tmp_path: Path) -> None:
-    for text in ("print 'a'\n", "{}.iteritems()\n", "range(5 / 2)\n"):
+    shuffle = "import random\nnumbers = range(3)\nrandom.shuffle(numbers)\n"
+    for text in ("print 'a'\n", "{}.iteritems()\n", "range(5 / 2)\n", shuffle, "len(map(str, []))\n", "[0][:1 / 1]\n"):
         ran = legacy(program(tmp_path, text))
         assert ran.returncode == 1
         assert ran.stderr.splitlines()[-1] == "vmz.legacy: if this is a program for Python 2, run it with --py2"
+
+
+def test_a_missing_package_is_told_by_the_name_to_install(tmp_path: Path) -> None:
+    pip = f"{sys.executable} -m pip install"
+    for module, package in (("skvideo.io", "sk-video"), ("detectron", "detectron")):
+        told = legacy(program(tmp_path, f"import {module}\n")).stderr.splitlines()[-1]
+        name = module.partition(".")[0]
+        assert told == f"vmz.legacy: if the program needs a package for {name}: {pip} {package}"
+    gone = legacy("--without=old-modules", program(tmp_path, "import Queue\n"))
+    assert gone.returncode == 1 and "pip" not in gone.stderr
 
 
 @pytest.mark.parametrize(

@@ -82,8 +82,9 @@ CAFFE2_PROGRAMS = {
     ),
     "device-names": (
         "from caffe2.proto import caffe2_pb2\no = caffe2_pb2.DeviceOption(device_type=caffe2_pb2.CUDA)\n"
-        "o.cuda_gpu_id = 2\nprint(o.device_id)",
-        "2\n",
+        "o.cuda_gpu_id = 2\nprint(o.device_id)\nfrom caffe2.python import workspace\n"
+        "workspace.SetDefaultGPUID(0)\nprint(workspace.GetDefaultGPUID(), len(workspace.GetCudaPeerAccessPattern()))",
+        "2\n0 0\n",
     ),
     "tensor-text": (
         "from caffe2.proto import caffe2_pb2\nt = caffe2_pb2.TensorProtos().protos.add()\nt.string_data.append('a')\n"
@@ -156,6 +157,90 @@ def test_the_error_of_lmdb_is_the_documents(folder: Path) -> None:
     ran = legacy("--without=operators", "program.py")
     words = "RuntimeError: [enforce fail at db.h:212] db_. Cannot find db implementation of type lmdb"
     assert ran.returncode == 1 and words in ran.stderr and words in DOCUMENT
+
+
+ON_GPUS = """
+import numpy as np
+from caffe2.proto import caffe2_pb2
+from caffe2.python import core, dyndep, workspace
+
+dyndep.InitOpsLibrary("@/caffe2/caffe2/contrib/nccl:nccl_ops")
+for number in range(2):
+    with core.DeviceScope(core.DeviceOption(caffe2_pb2.CUDA, number)):
+        workspace.FeedBlob("a%d" % number, np.float32([1 + number, 5]))
+        workspace.FeedBlob("b%d" % number, np.float32([10 * number]))
+net = core.Net("sums")
+with core.DeviceScope(core.DeviceOption(caffe2_pb2.CUDA, 0)):
+    net.NCCLAllreduce(["a0", "a1"], ["a0", "a1"])
+    net.NCCLBroadcast(["b0", "b1"], ["b0", "b1"], root=1)
+    net.NCCLReduce(["a0", "a1"], ["a0"])
+workspace.RunNetOnce(net)
+print([workspace.FetchBlob(name).tolist() for name in ("a0", "a1", "b0", "b1")])
+init = core.Net("init")
+init.ConstantFill([], "w", shape=[2], value=3.0)
+init.RunAllOnGPU()
+predict = core.Net("predict")
+predict.Proto().external_input.extend(["x", "w"])
+predict.Add(["x", "w"], "y")
+predict.Proto().external_output.append("y")
+predict.RunAllOnGPU()
+print(workspace.Predictor(init.Proto(), predict.Proto()).run([np.ones(2, np.float32)])[0].tolist())
+print(sorted(workspace.GetGPUMemoryInfo(0)))
+"""
+
+
+def test_what_gpus_compute_together_runs_on_the_cpu(folder: Path) -> None:
+    (folder / "program.py").write_text(ON_GPUS)
+    ran = legacy("program.py")
+    [sums, predicted, memory] = ended(ran).splitlines()[-3:]
+    assert sums == "[[6.0, 20.0], [3.0, 10.0], [10.0], [10.0]]" and predicted == "[4.0, 4.0]"
+    assert memory == "['free', 'total', 'used']" and reports(ran).count("gpu") == 1
+
+
+def test_a_net_is_read_from_a_file_opened_as_text(folder: Path) -> None:
+    (folder / "program.py").write_text(
+        "from caffe2.proto import caffe2_pb2\n"
+        "net = caffe2_pb2.NetDef(name='n')\nnet.op.add().arg.add().ints.extend([300, 2 ** 40])\n"
+        "with open('n.pb', 'w') as f: f.write(net.SerializeToString())\n"
+        "read = caffe2_pb2.NetDef()\nread.ParseFromString(open('n.pb').read())\nprint read == net\n"
+    )
+    ran = legacy("--py2", "program.py")
+    assert ended(ran) == "True\n" and "tensor-text" in reports(ran)
+
+
+# As packages that run on both ask which Python they are in.
+ASKS = """
+modules, names = [], []
+for name in ("cPickle", "StringIO", "urllib2", "Queue", "__builtin__"):
+    try:
+        __import__(name)
+        modules.append(name)
+    except ImportError:
+        pass
+try:
+    from itertools import izip
+    names.append("izip")
+except ImportError:
+    pass
+import string, sys, types
+names += [name for name in ("letters", "maxint", "StringType") if hasattr(string, name) or hasattr(sys, name)]
+names += [name for name in ("StringType", "UnicodeType") if hasattr(types, name)]
+"""
+
+
+@pytest.mark.parametrize("python2", [[], ["--py2"]])
+def test_a_package_of_the_environment_finds_no_python_2(folder: Path, python2: list[str]) -> None:
+    package = folder / "site-packages" / "asks.py"
+    package.parent.mkdir()
+    package.write_text(ASKS)
+    (folder / "program.py").write_text(
+        "import asks, cPickle, string, sys\nfrom itertools import izip\n"
+        "print(asks.modules + asks.names == [] and len(string.letters) == 52 and sys.maxint > 0)\n"
+        "import importlib\nprint(importlib.import_module('Queue').Queue().empty())\n"
+        "reload(asks)\nprint(asks.names == [])\n"  # what the program has imported is there for all
+    )
+    ran = legacy(*python2, "program.py", path=str(package.parent))
+    assert ended(ran) == "True\nTrue\nTrue\n"
 
 
 def test_the_document_names_every_mend() -> None:

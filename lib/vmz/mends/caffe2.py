@@ -10,19 +10,17 @@ import sys
 from collections.abc import Sequence
 from functools import cache, partial
 from types import ModuleType
-from typing import Any, Callable
+from typing import Any
 
 from vmz.cores import use_threads
 from vmz.engines.caffe2_surroundings import choose_mkl_path, operator_library
 from vmz.errors import UsageError
+from vmz.mends.gpu import C_EXTENSION
 from vmz.mends.hooks import supply, when_imported
 from vmz.mends.table import mend, report
 
-C_EXTENSION = "caffe2.python._import_c_extension"
 # Of GlobalInit, in every Caffe2: for these alone no other process is asked.
 SURE_FLAGS = {"caffe2_log_level", "caffe2_omp_num_threads", "caffe2_mkl_num_threads"}
-# On the CPU a copy between devices is a copy.
-COPIES = {"CopyCPUToGPU", "CopyGPUToCPU", "CopyFromCPUInput", "EnsureCPUOutput"}
 
 
 @mend("threads", "Caffe2's single thread: OpenMP and MKL get the cores, or what OMP_NUM_THREADS, MKL_NUM_THREADS say")
@@ -125,9 +123,10 @@ def _mend_checkpoint(data_parallel_model: Any) -> None:
     data_parallel_model.FinalizeAfterCheckpoint = finalize
 
 
-@mend("device-names", "caffe2_pb2.CPU and CUDA before caffe2.python is imported, and DeviceOption.cuda_gpu_id")
+@mend("device-names", "caffe2_pb2.CUDA before caffe2.python, DeviceOption.cuda_gpu_id, workspace.SetDefaultGPUID ...")
 def install_device_names() -> None:
     when_imported("caffe2.proto.caffe2_pb2", _mend_device_names)
+    when_imported("caffe2.python.workspace", _mend_workspace_names)
 
 
 def _mend_device_names(protos: Any) -> None:
@@ -148,103 +147,11 @@ def _set_device_id(option: Any, number: int) -> None:
     option.device_id = number
 
 
-@mend("gpu", "what asks for a GPU on a machine that has none: it runs on the CPU, under the same names")
-def install_gpu() -> None:
-    when_imported(C_EXTENSION, _mend_c_extension)
-    when_imported("caffe2.python.workspace", _mend_feeding)
-    when_imported("caffe2.python.data_parallel_model", _mend_nccl)
-
-
-def _has_gpu() -> bool:
-    return bool(sys.modules[C_EXTENSION].num_cuda_devices())
-
-
-def _on_cpu(option: Any) -> bool:
-    """Move a DeviceOption from CUDA to the CPU. Returns whether it was on CUDA."""
-    if option.device_type != 1:
-        return False
-    option.device_type = 0
-    return True
-
-
-def _op_on_cpu(op: Any) -> bool:
-    moved = op.HasField("device_option") and _on_cpu(op.device_option)
-    if op.type in COPIES:
-        op.type, moved = "Copy", True
-    for argument in op.arg:
-        for net in [*([argument.n] if argument.HasField("n") else []), *argument.nets]:
-            moved = _net_on_cpu(net) or moved
-    return bool(moved)
-
-
-def _net_on_cpu(net: Any) -> bool:
-    moved = net.HasField("device_option") and _on_cpu(net.device_option)
-    for op in net.op:
-        moved = _op_on_cpu(op) or moved
-    return bool(moved)
-
-
-def _plan_on_cpu(plan: Any) -> bool:
-    return any([_net_on_cpu(net) for net in plan.network])
-
-
-def _mend_c_extension(c: Any) -> None:
-    if c.num_cuda_devices():
-        return
-    from caffe2.proto import caffe2_pb2
-
-    def wrapped(former: Any, kind: Any, move: Callable[[Any], bool]) -> Any:
-        def call(serialised: bytes, *arguments: Any, **keywords: Any) -> Any:
-            message = kind.FromString(serialised)
-            if move(message):
-                _report_gpu()
-                serialised = message.SerializeToString()
-            return former(serialised, *arguments, **keywords)
-
-        return call
-
-    for names, kind, move in (
-        (("create_net", "run_net_once", "benchmark_net_once"), caffe2_pb2.NetDef, _net_on_cpu),
-        (("run_operator_once", "run_operator_multiple"), caffe2_pb2.OperatorDef, _op_on_cpu),
-        (("run_plan",), caffe2_pb2.PlanDef, _plan_on_cpu),
-    ):
-        for name in names:
-            if hasattr(c, name):
-                setattr(c, name, wrapped(getattr(c, name), kind, move))
-
-
-def _report_gpu() -> None:
-    report("gpu", "there is no GPU here: what the program asks of GPUs runs on the CPU")
-
-
-def _mend_feeding(workspace: Any) -> None:
-    if _has_gpu():
-        return
-    from caffe2.proto import caffe2_pb2
-    from caffe2.python import scope
-
-    former = workspace._Workspace_feed_blob
-
-    def feed(ws: Any, name: Any, array: Any, device_option: Any = None) -> Any:
-        asked = device_option if device_option is not None else scope.CurrentDeviceScope()
-        if asked is not None and asked.device_type == 1:
-            _report_gpu()
-            device_option = caffe2_pb2.DeviceOption(device_type=0)
-        return former(ws, name, array, device_option)
-
-    workspace._Workspace_feed_blob = feed
-    workspace.C.Workspace.feed_blob = feed
-
-
-def _mend_nccl(data_parallel_model: Any) -> None:
-    if _has_gpu():
-        return
-    former = data_parallel_model.Parallelize
-
-    def parallelize(*arguments: Any, **keywords: Any) -> Any:
-        if keywords.get("use_nccl"):
-            _report_gpu()
-            keywords["use_nccl"] = False
-        return former(*arguments, **keywords)
-
-    data_parallel_model.Parallelize = parallelize
+def _mend_workspace_names(workspace: Any) -> None:
+    """What earlier releases said of GPUs. The default GPU is gone: a scope names the device."""
+    names = {
+        "GetCudaPeerAccessPattern": lambda: workspace.GetGpuPeerAccessPattern,
+        "GetDefaultGPUID": lambda: lambda: 0,
+        "SetDefaultGPUID": lambda: lambda number: None,
+    }
+    supply(workspace, names, "device-names")

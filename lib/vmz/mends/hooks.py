@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from types import ModuleType
 from typing import Any, Callable, Optional
 
+from vmz.mends.callers import a_library_asks
 from vmz.mends.table import report
 
 Then = Callable[[ModuleType], None]
@@ -66,8 +67,13 @@ def _others(finders: Sequence[Any], finder: Any) -> list[Any]:
     return [each for each in finders if each is not finder and each is not _on_import]
 
 
-def supply(module: ModuleType, names: Mapping[str, Callable[[], Any]], mend: str) -> None:
-    """Names that the module no longer has: {name: what makes its value}. What it has, or supplies itself, stays."""
+def supply(
+    module: ModuleType, names: Mapping[str, Callable[[], Any]], mend: str, only_program: Set[str] = frozenset()
+) -> None:
+    """Names that the module no longer has: {name: what makes its value}. What it has, or supplies itself, stays.
+
+    only_program: those that packages of the environment do not get. By them they tell that this is Python 2.
+    """
     former = module.__dict__.get("__getattr__")
 
     def __getattr__(name: str) -> Any:
@@ -77,24 +83,30 @@ def supply(module: ModuleType, names: Mapping[str, Callable[[], Any]], mend: str
             except AttributeError:
                 if name not in names:
                     raise
-        if name not in names:
+        if name not in names or (name in only_program and a_library_asks()):
             raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
         report(mend, f"{module.__name__}.{name} no longer exists: supplied")
         value = names[name]()
-        setattr(module, name, value)
+        if name not in only_program:
+            setattr(module, name, value)
         return value
 
     module.__getattr__ = __getattr__  # type: ignore[method-assign]
 
 
 class _StandIns:
-    """The last finder: modules that no longer exist, by the name that they had."""
+    """The last finder: modules that no longer exist, by the name that they had.
+
+    For the program alone: packages of the environment try such names to tell whether this is Python 2.
+    """
 
     def __init__(self) -> None:
         self.makers: dict[str, tuple[Callable[[], ModuleType], str]] = {}
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        return importlib.machinery.ModuleSpec(name, self) if name in self.makers else None  # type: ignore[arg-type]
+        if name not in self.makers or a_library_asks():
+            return None
+        return importlib.machinery.ModuleSpec(name, self)  # type: ignore[arg-type]
 
     def create_module(self, spec: Any) -> None:
         return None
@@ -109,7 +121,7 @@ _stand_ins = _StandIns()
 
 
 def stand_in(name: str, make: Callable[[], ModuleType], mend: str) -> None:
-    """Where nobody finds a module of this name, `make()` is imported in its place."""
+    """Where nobody finds a module of this name, `make()` is imported in its place, by the program."""
     _stand_ins.makers[name] = make, mend
     if _stand_ins not in sys.meta_path:
         sys.meta_path.append(_stand_ins)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from functools import partial
 from types import ModuleType
 from typing import Any, Callable
 
@@ -41,6 +42,7 @@ MODULES = {
     "xml.etree.cElementTree": "xml.etree.ElementTree",
     "xmlrpclib": "xmlrpc.client",
 }
+GONE = {*MODULES, "StringIO", "cPickle", "cStringIO", "md5", "sets", "sha", "urllib2"}  # Python 2's alone
 COLLECTIONS = """Callable Container Hashable ItemsView Iterable Iterator KeysView Mapping MutableMapping
     MutableSequence MutableSet Sequence Set Sized ValuesView"""
 OF_STR = """capitalize count expandtabs find index lower lstrip replace rfind rindex rjust rsplit rstrip split strip
@@ -103,6 +105,8 @@ NAMES: dict[str, dict[str, Any]] = {
         **{name: f"urllib.parse:{name}" for name in URL_PARSE.split()},
     },
 }
+# Modules whose old names all are Python 2's: a package that finds one takes this for Python 2.
+PYTHON_2 = {"itertools", "posixpath", "string", "sys", "types", "urllib"}
 NUMPY = {
     "Inf": "numpy:inf",
     "NaN": "numpy:nan",
@@ -145,7 +149,8 @@ def install_modules() -> None:
 def install_names() -> None:
     for module, names in NAMES.items():
         makers = {name: _maker(where) for name, where in names.items()}
-        when_imported(module, lambda found, makers=makers: supply(found, makers, "old-names"))  # type: ignore[misc]
+        only = frozenset(makers if module in PYTHON_2 else ())
+        when_imported(module, partial(supply, names=makers, mend="old-names", only_program=only))
 
 
 @mend("numpy", "names that newer numpy lacks: numpy.asscalar, numpy.int, numpy.float, numpy.bool, numpy.object ...")

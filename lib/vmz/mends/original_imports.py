@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import Any, Optional
 
+from vmz.mends.callers import ENVIRONMENT
 from vmz.mends.hooks import put_in_front
-from vmz.mends.program import ENVIRONMENT
 from vmz.mends.table import mend, report
 
 ORIGINAL = Path(__file__).resolve().parents[1] / "legacy" / "original"

@@ -5,14 +5,10 @@ from __future__ import annotations
 import importlib.machinery
 import os
 import sys
-import sysconfig
-from pathlib import Path
 from typing import Any, Optional
 
+from vmz.mends.callers import is_below, is_library, is_of_python
 from vmz.mends.hooks import put_in_front
-
-VMZ = os.path.realpath(Path(__file__).resolve().parents[2])
-ENVIRONMENT = ("site-packages", "dist-packages")
 
 
 class Program:
@@ -28,19 +24,17 @@ class Program:
         self._project = os.path.dirname(self.folder)
         self._first_path = {os.path.realpath(entry) for entry in sys.path}
         given = (os.path.realpath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry)
-        self._beside = [entry for entry in given if _is_below(entry, self._project)]
+        self._beside = [entry for entry in given if is_below(entry, self._project)]
 
     def owns(self, path: Optional[str]) -> bool:
         """Whether a source file is the program's own."""
         if not path or not path.endswith(".py"):
             return False
         real = os.path.realpath(path)
-        if is_library(real):
-            return False
-        if any(_is_below(real, os.path.realpath(sysconfig.get_path(name))) for name in ("stdlib", "platstdlib")):
+        if is_library(real) or is_of_python(real):
             return False
         added = {os.path.realpath(entry) for entry in sys.path} - self._first_path
-        return any(_is_below(real, folder) for folder in [self.folder, *self._beside, *added])
+        return any(is_below(real, folder) for folder in [self.folder, *self._beside, *added])
 
 
 def load_own_modules(program: Program, loader: type[importlib.machinery.SourceFileLoader]) -> None:
@@ -60,12 +54,3 @@ class _Finder:
             return None
         spec.loader = self._loader(name, str(spec.origin))
         return spec
-
-
-def is_library(path: str) -> bool:
-    """Whether a file belongs to a package of the environment, or to VMZ."""
-    return any(part in ENVIRONMENT for part in path.split(os.sep)) or _is_below(os.path.realpath(path), VMZ)
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

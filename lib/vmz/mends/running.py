@@ -13,6 +13,7 @@ from typing import Any, Optional
 from vmz.engines.caffe2_here import where_caffe2_is
 from vmz.errors import UsageError, VmzError
 from vmz.mends import builtins_of_python2
+from vmz.mends.old_names import GONE
 from vmz.mends.program import Program
 from vmz.mends.python2.source import CannotTranslate
 
@@ -30,6 +31,15 @@ OF_PYTHON_2 = (
     (AttributeError, "object has no attribute 'itervalues'"),
     (AttributeError, "object has no attribute 'has_key'"),
     (AttributeError, "'dict_keys' object has no attribute"),
+    (AttributeError, "'generator' object has no attribute 'next'"),
+    (AttributeError, "'str' object has no attribute 'decode'"),
+    (TypeError, "'range' object does not support item assignment"),
+    (TypeError, "slice indices must be integers"),
+    (TypeError, "unsupported operand type(s) for +: 'range' and"),
+    (TypeError, "unsupported operand type(s) for +: 'dict_"),
+    (TypeError, "object of type 'map' has no len()"),
+    (TypeError, "object of type 'filter' has no len()"),
+    (TypeError, "object of type 'zip' has no len()"),
     (TypeError, "'float' object cannot be interpreted as an integer"),
     (TypeError, "'dict_keys' object is not subscriptable"),
     (TypeError, "'dict_values' object is not subscriptable"),
@@ -37,6 +47,15 @@ OF_PYTHON_2 = (
     (TypeError, "'filter' object is not subscriptable"),
     (TypeError, "'zip' object is not subscriptable"),
 )
+# What a package is called where its module has another name.
+PACKAGES = {
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "skvideo": "sk-video",
+    "yaml": "pyyaml",
+}
 
 
 def read_script(path: str) -> bytes:
@@ -102,6 +121,10 @@ def _show(error: BaseException, python2: bool) -> None:
         print("vmz.legacy: if this is a program for Python 2, run it with --py2", file=sys.stderr)
     if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == "caffe2":
         print(f"vmz.legacy: this Python has no Caffe2; {where_caffe2_is()}", file=sys.stderr)
+    elif isinstance(error, ModuleNotFoundError) and error.name and error.name not in GONE:
+        name = error.name.partition(".")[0]
+        command = f"{sys.executable} -m pip install {PACKAGES.get(name, name)}"
+        print(f"vmz.legacy: if the program needs a package for {name}: {command}", file=sys.stderr)
     sys.excepthook = _print_nothing
 
 

@@ -7,16 +7,29 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from vmz.mends import builtins_of_python2, caffe2, libraries, old_names, original_imports, pickles, table, text
+from vmz.mends import (
+    builtins_of_python2,
+    caffe2,
+    first_release,
+    gpu,
+    libraries,
+    old_names,
+    original_imports,
+    pickles,
+    table,
+    text,
+)
 from vmz.mends.program import Program
 from vmz.mends.running import show_only_own_frames
 
 PARTS = (
     builtins_of_python2,
     caffe2,
+    gpu,
     libraries,
     old_names,
     original_imports,
+    first_release,
     pickles,
     text,
 )  # importing them fills the table

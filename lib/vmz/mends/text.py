@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from vmz.mends.callers import is_library
 from vmz.mends.hooks import when_imported
-from vmz.mends.program import is_library
 from vmz.mends.table import mend, report
 
 READ_AS_TEXT = False  # --py2 sets it: there what was stored as text is compared with text, and joined with it
@@ -149,7 +149,7 @@ def _taking_text(function: Any) -> Any:
     return call
 
 
-@mend("tensor-text", "text appended to TensorProto.string_data")
+@mend("tensor-text", "text appended to TensorProto.string_data, or given to ParseFromString")
 def install_tensor_text() -> None:
     when_imported("caffe2.proto.caffe2_pb2", _mend_tensors)
 
@@ -158,6 +158,18 @@ def _mend_tensors(protos: Any) -> None:
     field = protos.TensorProto.string_data
     if hasattr(field, "__get__"):
         protos.TensorProto.string_data = property(lambda tensor: _Strings(field.__get__(tensor)))
+    for name in ("NetDef", "TensorProto", "TensorProtos"):
+        kind = getattr(protos, name)
+        kind.ParseFromString = _parsing(kind.ParseFromString)
+
+
+def _parsing(former: Any) -> Any:
+    def parse(message: Any, serialised: Any) -> Any:
+        if isinstance(serialised, str):
+            report("tensor-text", "a protobuf given as text: its characters are taken as the bytes that they were")
+        return former(message, as_bytes(serialised))
+
+    return parse
 
 
 def _as_stored(value: bytes) -> Any:

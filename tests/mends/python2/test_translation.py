@@ -26,6 +26,12 @@ CASES = {
     "print": ("print 'a', 1\nprint\nprint 'b',\nprint 'c'", "a 1\n\nb c\n"),
     "print to a file": ("import sys\nprint >>sys.stdout, 'x', 'y'", "x y\n"),
     "print as a function": ("from __future__ import print_function\nprint('a', 'b', sep='-')", "a-b\n"),
+    "type of a text": (
+        "t = type(u'x')\nprint t is unicode, t == unicode, t is not unicode, t != unicode\n"
+        "print {unicode: 2}[t], unicode is t\n"
+        "print type(3) is unicode, None is unicode, t in (int, unicode), type(3L) is long",
+        "True True False False\n2 True\nFalse False True True\n",
+    ),
     "division": ("print 7 / 2, -7 / 2, 7.0 / 2, 7 // 2, 1 / 2 * 2", "3 -4 3.5 3 0\n"),
     "true division": ("from __future__ import division\nprint 7 / 2", "3.5\n"),
     "division in place": ("x = 7\nx /= 2\ny = [9]\ny[0] /= 2\nprint x, y", "3 [4]\n"),

@@ -6,6 +6,7 @@ A pass over the syntax tree puts a call of `runtime` in the place of each.
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import Any
 
 from vmz.mends.python2.source import CannotTranslate
@@ -64,10 +65,17 @@ class _Meaning(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
+        node.ops = [self._of_types(op, [node.left, *node.comparators][place:]) for place, op in enumerate(node.ops)]
         name = COMPARISONS.get(type(node.ops[0]))
         if len(node.ops) > 1 or name is None:
             return node
         return _call(node, name, node.left, node.comparators[0])
+
+    def _of_types(self, op: ast.cmpop, sides: Sequence[ast.expr]) -> ast.cmpop:
+        """`type(x) is unicode`: a text's type is str, which equals unicode and is not it."""
+        if isinstance(op, (ast.Is, ast.IsNot)) and any(_is_unicode(side) for side in sides[:2]):
+            return ast.Eq() if isinstance(op, ast.Is) else ast.NotEq()
+        return op
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
@@ -118,6 +126,10 @@ class _Meaning(ast.NodeTransformer):
         if "__cmp__" in methods:
             node.decorator_list.append(_runtime(node, "ordered_by_cmp"))
         return node
+
+
+def _is_unicode(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "unicode"
 
 
 def _runtime(at: Any, name: str) -> ast.Attribute:

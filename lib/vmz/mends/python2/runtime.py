@@ -322,6 +322,12 @@ class _Unicode(type):
     def __instancecheck__(cls, value: object) -> bool:
         return isinstance(value, str)
 
+    def __eq__(cls, other: object) -> bool:
+        return other is str or other is unicode
+
+    def __hash__(cls) -> int:
+        return hash(str)
+
     def __call__(cls, value: Any = "", encoding: Optional[str] = None, errors: str = "strict") -> str:
         return str(as_text(value)) if encoding is None else str(as_bytes(value).decode(encoding, errors))
 
