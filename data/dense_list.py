@@ -48,7 +48,9 @@ def parser() -> Parser:
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse_args(argv)
     outputs = [Output("--output_file", path) for path in part_paths(flags.output_file, flags.parts)]
-    outputs.append(Output("the file of videos left out", left_out_path(flags) if flags.on_bad_video == "skip" else None))
+    outputs.append(
+        Output("the file of videos left out", left_out_path(flags) if flags.on_bad_video == "skip" else None)
+    )
     with in_progress(*outputs):
         return run(flags)
 
