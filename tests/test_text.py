@@ -66,9 +66,14 @@ def test_letters_that_the_terminal_lacks() -> None:
 @pytest.mark.parametrize("place", ["/dev/full", "pipe"])
 def test_a_program_goes_on_where_nothing_more_can_be_printed(place: str) -> None:
     """A full disk, or a reader that has gone: as a process, for its buffers are written once more at its end."""
-    program = "import sys; from vmz.text import visible_output\n"
-    program += "with visible_output() as shown:\n    print('x' * 99999, flush=True)\n    print(2)\n    print(shown.failed"
-    program += ", file=sys.stderr)"
+    program = """
+import sys
+from vmz.text import visible_output
+with visible_output() as shown:
+    print("x" * 99999, flush=True)
+    print(2)
+    print(shown.failed, file=sys.stderr)
+"""
     with open(os.devnull if place == "pipe" else place, "w") as output:
         process = subprocess.Popen(
             [sys.executable, "-c", program],
