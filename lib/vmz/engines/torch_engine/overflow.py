@@ -104,7 +104,10 @@ class _Bounds:
             return None
         source = self._bounds[node.args[0]]
         if node.target in (*_CONVOLUTIONS, F.linear):
-            return self._of_weights(source, *node.args[1:3], groups=node.args[6] if len(node.args) > 6 else 1)
+            if node.kwargs or len(node.args) < 2:
+                return None
+            weight, bias, groups = (*node.args, *[None] * 7)[1:3] + (node.args[6] if len(node.args) > 6 else 1,)
+            return self._of_weights(source, weight, bias, groups)
         if node.target is F.batch_norm:
             return self._of_norm(source, node)
         if node.target in _SUMS and len(node.args) == 2 and isinstance(node.args[1], Node):
@@ -114,7 +117,7 @@ class _Bounds:
             return source.max().reshape(1)
         return source if node.target in _BY_CHANNEL else None
 
-    def _of_weights(self, source: Tensor, weight: Any, bias: Any = None, groups: Any = 1) -> Optional[Tensor]:
+    def _of_weights(self, source: Tensor, weight: Any, bias: Any, groups: Any) -> Optional[Tensor]:
         if not all(part is None or (isinstance(part, Node) and part.op == "get_attr") for part in (weight, bias)):
             return None
         value = self._value(weight).abs()
