@@ -7,13 +7,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Callable
 
 import _find_vmz  # noqa: F401
 
 from vmz.engines.torch_engine.old_nets import import_old_net
 from vmz.outputs import in_progress
-from vmz.workflows.command import Parser, run_tool, write_each
+from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.convert_net import ENDINGS, outputs_of, parse_shapes, summary, write
 
 
@@ -59,12 +58,9 @@ def run(options: argparse.Namespace) -> int:
     net = import_old_net(options.net, options.init_net, options.weights, inputs, outputs)
     shapes = parse_shapes(options.input_shape, net.inputs)
     print("\n".join(summary(net)))
-    sys.stdout.flush()
-
-    def written(path: str) -> Callable[[], None]:
-        return lambda: print(write(net, Path(path), shapes), flush=True)
-
-    return write_each(*map(written, options.output))
+    for path in options.output:
+        print(write(net, Path(path), shapes), flush=True)
+    return 0
 
 
 if __name__ == "__main__":

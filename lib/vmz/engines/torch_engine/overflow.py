@@ -35,8 +35,8 @@ def guarded(module: GraphModule, optimized: GraphModule) -> Optional[GraphModule
     large that nothing can be said.
     """
     measured = _Bounds(module).measured()
-    if measured is None:
-        return None
+    if not measured:
+        return None if measured is None else optimized
     graph = optimized.graph
     last = {node.meta.get("op"): node for node in graph.nodes if node.op == "call_function"}
     inputs = {node.target: node for node in graph.nodes if node.op == "placeholder"}
@@ -106,8 +106,8 @@ class _Bounds:
         if node.target in (*_CONVOLUTIONS, F.linear):
             if node.kwargs or len(node.args) < 2:
                 return None
-            weight, bias, groups = (*node.args, *[None] * 7)[1:3] + (node.args[6] if len(node.args) > 6 else 1,)
-            return self._of_weights(source, weight, bias, groups)
+            bias = node.args[2] if len(node.args) > 2 else None
+            return self._of_weights(source, node.args[1], bias, node.args[6] if len(node.args) > 6 else 1)
         if node.target is F.batch_norm:
             return self._of_norm(source, node)
         if node.target in _SUMS and len(node.args) == 2 and isinstance(node.args[1], Node):
