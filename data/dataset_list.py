@@ -47,8 +47,15 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse_args(argv)
-    with in_progress(Output("--output_file", flags.output_file), Output("--write_classes", flags.write_classes)):
+    outputs = [Output("--output_file", flags.output_file), Output("--write_classes", flags.write_classes)]
+    outputs.append(Output("the file of missing videos", missing_path(flags) if flags.missing == "skip" else None))
+    with in_progress(*outputs):
         return run(flags)
+
+
+def missing_path(flags: argparse.Namespace) -> Path:
+    """Where the videos are named that are not there."""
+    return Path(f"{flags.output_file}.missing.txt")
 
 
 def run(flags: argparse.Namespace) -> int:
@@ -68,7 +75,7 @@ def run(flags: argparse.Namespace) -> int:
     labels = {label for _, entry in found for label in entry.labels}
     print(f"{len(found)} videos of {len(labels)} classes in {flags.output_file}")
     if missing:
-        names = Path(f"{flags.output_file}.missing.txt")
+        names = missing_path(flags)
         write_lines(names, [entry.name for entry in missing])
         print(f"{len(missing)} videos of the list are missing: {names}")
     return 0

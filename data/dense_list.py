@@ -48,8 +48,16 @@ def parser() -> Parser:
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse_args(argv)
     outputs = [Output("--output_file", path) for path in part_paths(flags.output_file, flags.parts)]
+    outputs.append(
+        Output("the file of videos left out", left_out_path(flags) if flags.on_bad_video == "skip" else None)
+    )
     with in_progress(*outputs):
         return run(flags)
+
+
+def left_out_path(flags: argparse.Namespace) -> Path:
+    """Where the videos are named that no clip is of."""
+    return Path(f"{flags.output_file}.left_out.txt")
 
 
 def run(flags: argparse.Namespace) -> int:
@@ -65,7 +73,7 @@ def run(flags: argparse.Namespace) -> int:
     where = str(paths[0]) if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}"
     print(f"{found.clips} clips of {len(found.videos)} videos in {where}")
     if found.left_out:
-        names = Path(f"{flags.output_file}.left_out.txt")
+        names = left_out_path(flags)
         write_lines(names, found.left_out)
         print(f"{len(found.left_out)} videos left out: {names}")
     return 0

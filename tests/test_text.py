@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 
 import pytest
@@ -59,3 +61,28 @@ def test_letters_that_the_terminal_lacks() -> None:
     print("größer", file=stream)  # type: ignore[arg-type]
     stream.flush()
     assert raw.getvalue() == b"gr\\xf6\\xdfer\n"
+
+
+@pytest.mark.parametrize("place", ["/dev/full", "pipe"])
+def test_a_program_goes_on_where_nothing_more_can_be_printed(place: str) -> None:
+    """A full disk, or a reader that has gone: as a process, for its buffers are written once more at its end."""
+    program = """
+import sys
+from vmz.text import visible_output
+with visible_output() as shown:
+    print("x" * 99999, flush=True)
+    print(2)
+    print(shown.failed, file=sys.stderr)
+"""
+    with open(os.devnull if place == "pipe" else place, "w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdout=subprocess.PIPE if place == "pipe" else output, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        if place == "pipe":
+            assert process.stdout is not None
+            process.stdout.close()
+        assert process.stderr is not None
+        errors = process.stderr.read()
+        assert process.wait() == 0
+    assert errors.strip() == ("[Errno 32] Broken pipe" if place == "pipe" else "[Errno 28] No space left on device")

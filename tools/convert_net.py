@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 import _find_vmz  # noqa: F401
 
 from vmz.engines.torch_engine.old_nets import import_old_net
+from vmz.outputs import in_progress
 from vmz.workflows.command import Parser, run_tool
-from vmz.workflows.convert_net import ENDINGS, check_outputs, parse_shapes, summary, write
+from vmz.workflows.convert_net import ENDINGS, outputs_of, parse_shapes, summary, write
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,13 +48,18 @@ def main(argv: Sequence[str]) -> int:
         help=f"what to write, by its ending ({', '.join(ENDINGS)}), once for each file; none: check and tell",
     )
     options = parser.parse_args(argv)
-    check_outputs(options.output)
+    with in_progress(*outputs_of(options.output)):
+        return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read, check, tell, and write each file; the exit status."""
     inputs, outputs = (text.split(",") if text else None for text in (options.inputs, options.outputs))
     net = import_old_net(options.net, options.init_net, options.weights, inputs, outputs)
     shapes = parse_shapes(options.input_shape, net.inputs)
     print("\n".join(summary(net)))
     for path in options.output:
-        print(write(net, Path(path), shapes))
+        print(write(net, Path(path), shapes), flush=True)
     return 0
 
 

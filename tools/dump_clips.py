@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
+import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -48,6 +49,12 @@ def main(argv: Sequence[str]) -> int:
     options = parse(parser(), argv)
     require_checkpoint(options)
     announce(options)
+    with in_progress(Output("--output", options.output), Output("--contact_sheet", options.contact_sheet)):
+        return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read, print and write; the exit status."""
     if not options.test_data:
         raise UsageError("--test_data is missing: give an LMDB of videos, as create_video_db.py makes it")
     arguments = {
@@ -58,13 +65,12 @@ def main(argv: Sequence[str]) -> int:
         "on_bad_video": options.on_bad_video,
         "seed": options.seed,
     }
-    with in_progress(Output("--output", options.output), Output("--contact_sheet", options.contact_sheet)):
-        dump = read_clips(options.test_data, override(arguments, options.args), options.num_batches, options.engine)
-        print_summary(dump)
-        sys.stdout.flush()
-        print(f"read by the VideoInput of {options.engine}", file=sys.stderr)
-        writes = [(options.output, write_npz), (options.contact_sheet, write_contact_sheet)]
-        return write_each(*(partial(write, dump, path) for path, write in writes if path))
+    dump = read_clips(options.test_data, override(arguments, options.args), options.num_batches, options.engine)
+    print_summary(dump)
+    sys.stdout.flush()
+    print(f"read by the VideoInput of {options.engine}", file=sys.stderr)
+    writes = [(options.output, write_npz), (options.contact_sheet, write_contact_sheet)]
+    return write_each(*(partial(write, dump, path) for path, write in writes if path))
 
 
 def print_summary(dump: Dump) -> None:

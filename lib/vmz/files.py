@@ -74,11 +74,13 @@ class OutputKind:
 
     def __init__(self, path: Union[str, Path]) -> None:
         """Raises UsageError for what cannot be written to at all: a folder, a socket, links in a circle."""
-        self.path = Path(os.path.realpath(path))  # a link is followed: its target is what is written
-        self.descriptor = _own_descriptor(Path(path))
-        self.through = self.descriptor is not None
+        self.descriptor: Optional[int] = None
+        self.through = False
         self.mode: Optional[int] = None
         try:
+            self.path = Path(os.path.realpath(path))  # a link is followed: its target is what is written
+            self.descriptor = _own_descriptor(Path(path))
+            self.through = self.descriptor is not None
             status = os.stat(path)
         except FileNotFoundError:
             if Path(path).name and not str(path).endswith("/"):

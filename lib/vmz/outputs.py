@@ -215,6 +215,11 @@ def _lock_of(output: Output) -> Optional[_Lock]:
     """None for a device or a pipe, which any number of runs may write to. Raises UsageError for what is no output."""
     assert output.path is not None
     if output.folder:
+        try:
+            os.stat(output.path)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise UsageError(f"{output} cannot be written: {error.strerror}; give another folder") from error
         folder = Path(os.path.realpath(output.path))
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{output} is a file; give a folder")

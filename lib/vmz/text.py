@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import reprlib
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, TextIO, Union
+from contextlib import contextmanager, suppress
+from typing import Any, Optional, TextIO, Union
 
 QUOTED_AT_MOST = 200  # characters of a file's own data in a message
 _LATIN1 = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
@@ -72,18 +73,39 @@ def quoted(value: object) -> str:
 
 
 class VisibleStream:
-    """A text stream that shows what is written to it as `visible` does, also where its encoding lacks a letter."""
+    """A text stream that shows what is written to it as `visible` does, also where its encoding lacks a letter.
+
+    Where nothing more can be written, as on a full disk, or nobody reads it any more, the rest is dropped and the
+    program goes on: its work is worth more than its words. `failed` says why.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self.terminal = stream  # for a progress bar, which moves the cursor
+        self.failed: Optional[OSError] = None
 
     def write(self, text: str) -> int:
-        try:
-            self.terminal.write(visible(text))
-        except UnicodeEncodeError:
-            encoding = self.terminal.encoding
-            self.terminal.write(visible(text).encode(encoding, "backslashreplace").decode(encoding))
+        with self._going_on():
+            try:
+                self.terminal.write(visible(text))
+            except UnicodeEncodeError:
+                encoding = self.terminal.encoding
+                self.terminal.write(visible(text).encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
+
+    def flush(self) -> None:
+        with self._going_on():
+            self.terminal.flush()
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.failed = self.failed or error
+            with suppress(OSError, ValueError):  # what is in its buffer goes nowhere
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self.terminal.fileno())
+                os.close(nowhere)
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
@@ -94,11 +116,12 @@ class VisibleStream:
 
 
 @contextmanager
-def visible_output() -> Iterator[None]:
-    """Let all that is printed, to stdout and to stderr, be seen as `visible` shows it."""
+def visible_output() -> Iterator[VisibleStream]:
+    """Let all that is printed, to stdout and to stderr, be seen as `visible` shows it; gives the first of them."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (VisibleStream(stream) for stream in before)  # type: ignore[assignment]
+    streams = [VisibleStream(stream) for stream in before]
+    sys.stdout, sys.stderr = streams  # type: ignore[assignment]
     try:
-        yield
+        yield streams[0]
     finally:
         sys.stdout, sys.stderr = before

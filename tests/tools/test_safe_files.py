@@ -141,3 +141,46 @@ def test_every_tool_refuses_a_folder_as_output_before_the_work(tmp_path: Path) -
         for flag in flags:
             with pytest.raises(UsageError, match=rf"^--{flag}={tmp_path}: it is a folder; give the name of a file"):
                 tool(name)([*needed, f"--{flag}={tmp_path}"])
+
+
+@pytest.mark.parametrize("ending", [".pb", ".pbtxt", ".json", ".mdl", ".pkl"])
+def test_convert_net_looks_at_its_outputs_before_its_work(ending: str, tmp_path: Path) -> None:
+    convert = tool("convert_net.py")
+    (tmp_path / f"folder{ending}").mkdir()
+    (tmp_path / f"loop{ending}").symlink_to(f"loop{ending}")
+    for name, said in (
+        (f"folder{ending}", "it is a folder"),
+        (f"loop{ending}", "Too many levels of symbolic links"),
+        (f"nothere/x{ending}", "there is no folder"),
+        ("n" * 300 + ending, "File name too long"),
+    ):
+        with pytest.raises(UsageError, match=rf"^--output=.*{said}"):
+            convert([f"--net={tmp_path / 'none.pb'}", f"--output={tmp_path / name}"])
+    if ending == ".pb":  # the init net goes beside it
+        (tmp_path / "x_init.pb").mkdir()
+        with pytest.raises(UsageError, match=r"^the init net=.*x_init\.pb: it is a folder"):
+            convert([f"--net={tmp_path / 'none.pb'}", f"--output={tmp_path / 'x.pb'}"])
+    assert {path.name for path in tmp_path.iterdir()} <= {f"folder{ending}", f"loop{ending}", "x_init.pb"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_folders_that_cannot_be_are_named(engine: str, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    training = commands(folder, tmp_path, "good.pkl", engine)["train_net.py"]
+    for name, said in (("loop", "Too many levels of symbolic links"), ("n" * 300, "File name too long")):
+        with pytest.raises(UsageError, match=rf"^--file_store_path=.* cannot be written: {said}"):
+            tool("train_net.py")([*training, f"--file_store_path={tmp_path / name}"])
+
+
+def test_lists_look_at_the_files_beside_them_before_the_work(tmp_path: Path) -> None:
+    for name, beside, needed in (
+        ("../data/dense_list.py", "left_out", ["--list_file=none.csv", "--on_bad_video=skip"]),
+        (
+            "../data/dataset_list.py", "missing",
+            ["--dataset=ucf101", "--annotations=none", "--video_dir=none", "--missing=skip"],
+        ),
+    ):  # fmt: skip
+        (tmp_path / f"list.csv.{beside}.txt").mkdir()
+        with pytest.raises(UsageError, match=rf"{beside}\.txt: it is a folder"):
+            tool(name)([*needed, f"--output_file={tmp_path / 'list.csv'}"])
+        assert not (tmp_path / "list.csv").exists()

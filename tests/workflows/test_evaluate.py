@@ -3,7 +3,9 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +15,11 @@ from tests.generated_weights import generated_weights
 from tests.golden import golden_path
 from tests.small_videos import database
 from vmz.checkpoints.pickles import save_pickle
+from vmz.errors import VmzError
 from vmz.netdef.json_form import net_to_json
 from vmz.report.evaluation import Scored, page
 from vmz.video.reader import BadVideo
+from vmz.workflows import evaluate as evaluation
 from vmz.workflows.aggregate import aggregate_files
 from vmz.workflows.command import Parser
 from vmz.workflows.evaluate import evaluate, evaluate_weights, in_order
@@ -79,6 +83,31 @@ def test_the_last_accuracy_of_three_classes_is_video_3(engine: str, tmp_path: Pa
     np.savez(tmp_path / "scores.npz", **score_arrays(found.scores, vars(options)))
     again = aggregate_files([tmp_path / "scores.npz"])
     assert again.figures == found.figures and named_lines(again.figures, again.scores, 0).splitlines()[-1] == always
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_database_that_is_made_anew_while_it_is_read(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its keys are read before the reader opens it: scores of the one must not go by the names of the other."""
+    parser = Parser("test")
+    add_flags(parser, "all", list(FLAGS))
+    small = ["--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.1", "--clip_length_rgb=4", "--num_gpus=0"]
+    path = database(tmp_path, 3)
+    options = parser.parse_args(
+        [*small, f"--test_data={path}", "--num_labels=5", "--clip_per_video=1", "--check_data=0", f"--engine={engine}"]
+    )
+    vars(options).update(allow_partial_load=0, random_weights=1, save_scores=None, output=None)
+    open_engine = evaluation.open_engine
+
+    def and_meanwhile(*arguments: Any) -> Any:
+        shutil.rmtree(path)
+        database(tmp_path, 3)
+        return open_engine(*arguments)
+
+    monkeypatch.setattr(evaluation, "open_engine", and_meanwhile)
+    with pytest.raises(VmzError, match="db was made anew, or removed, while it was read; run again"):
+        evaluate(options)
 
 
 def test_scores_of_several_processes_are_put_in_database_order() -> None:

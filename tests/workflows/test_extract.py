@@ -15,14 +15,13 @@ from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.errors import UsageError, VmzError
 from vmz.features.files import load_features
-from vmz.features.table import ArrayTable
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import DatabaseWriter
 from vmz.video.order import ReadingOrder
 from vmz.video.records import Record
-from vmz.workflows.extract import check_features, clip_accuracy, position_after, sanity_figures
+from vmz.workflows.extract import check_features, position_after
 from vmz.workflows.flags import ENGINE_FLAGS, EXTRACT_DEFAULTS, EXTRACT_FLAGS, MODEL_FLAGS, READER_FLAGS
 
 # Where our default is not the original's, and why.
@@ -57,28 +56,6 @@ def test_a_reader_goes_on_behind_a_record(world: int, monkeypatch: pytest.Monkey
             place = order.at(position)
             if place is not None:
                 assert position_after(place[1], 4) == position + 1
-
-
-def test_the_accuracy_of_clips() -> None:
-    softmax = np.eye(4, dtype=np.float32)[[0, 1, 2, 3, 0]]
-    table = ArrayTable({"softmax": softmax.reshape(5, 4, 1, 1, 1), "label": np.array([0, 1, 1, 3, 3], np.int32)})
-    assert clip_accuracy(table) == 0.6
-    with pytest.raises(VmzError, match="none of the 4 classes"):
-        clip_accuracy(ArrayTable({"softmax": softmax, "label": np.array([0, 1, 1, 3, 4], np.int32)}))
-
-
-def test_the_ranking_of_clips_with_several_labels() -> None:
-    scores = np.array([[0.9, 0.2, 0.5], [0.1, 0.8, 0.6], [0.3, 0.4, 0.7]], np.float32)
-    labels = np.array([[1, 0, 1], [0, 1, 1], [1, 0, 0]], np.int32)
-    table = ArrayTable({"prob": scores.reshape(3, 3, 1, 1, 1), "label": labels})
-    found = sanity_figures(table, 2)
-    assert found is not None and list(found) == ["AUC", "mAP", "mWAP"]
-    assert found["AUC"] == pytest.approx((1 + 1 + 0) / 3)
-    assert found["mAP"] == pytest.approx((1 + 1 + (1 / 2 + 2 / 3) / 2) / 3)
-    assert found["mWAP"] == pytest.approx((2 * 1 + 1 * 1 + 2 * (1 / 2 + 2 / 3) / 2) / 5)
-    assert sanity_figures(table, 0) is None
-    with pytest.raises(VmzError, match="both have a column a class"):
-        sanity_figures(ArrayTable({"prob": scores, "label": labels[:, :1]}), 2)
 
 
 SMALL = [

@@ -10,6 +10,7 @@ from typing import Optional
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
+from vmz.text import cut, printable
 
 Shape = tuple[int, ...]
 HEAD = re.compile(r"(a_|v_)?(last_out_L(?P<labels>\d+)|pred_logit)_[wb]")
@@ -187,5 +188,5 @@ def _first_convolution(blobs: list[str]) -> Optional[str]:
 
 
 def _some(names: Iterable[str], most: int = 4) -> str:
-    names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    names = [cut(printable(name)) for name in names]
+    return (", ".join(names[:most]) or "none") + (f" and {len(names) - most} more" if len(names) > most else "")

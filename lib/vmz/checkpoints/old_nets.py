@@ -180,6 +180,8 @@ def _net(path: Path, content: bytes) -> Any:
             net = text_format.Parse(text, NetDef(), allow_unknown_field=True)
         else:
             net = NetDef.FromString(content)
+    except RecursionError as error:
+        raise UsageError(f"{path} is no net of Caffe2, or is damaged: it is nested too deeply") from error
     except (DecodeError, text_format.ParseError) as error:
         raise UsageError(f"{path} is no net of Caffe2, or is damaged: {' '.join(str(error).split())[:200]}") from error
     if not net.op or not all(op.type for op in net.op):

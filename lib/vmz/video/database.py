@@ -61,6 +61,15 @@ class VideoDatabase:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def check_is_still_there(self) -> None:
+        """Raise VmzError where the database at its path is no longer the one that was opened."""
+        try:
+            is_there = self._file.is_at(_data_file(self.path))
+        except VmzError:
+            is_there = False
+        if not is_there:
+            raise VmzError(f"{self.path} was made anew, or removed, while it was read; run again")
+
     def value(self, index: int) -> bytes:
         """The raw value at a position."""
         return self._file.value(index)

@@ -208,8 +208,13 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = F
     An error is printed as one sentence on stderr; `--debug` among the arguments shows its traceback instead. All
     that is printed is shown as vmz.text.visible has it.
     """
-    with visible_output():
-        return _run_tool(main, argv, several)
+    with visible_output() as printed:
+        status = _run_tool(main, argv, several)
+        printed.flush()
+        if printed.failed is None or isinstance(printed.failed, BrokenPipeError):  # `tool | head` has what it wants
+            return status
+        _say(VmzError(f"what was printed is not complete: {printed.failed.strerror}"), (), False)
+        return status or 1
 
 
 def _run_tool(main: Main, argv: Optional[Sequence[str]], several: bool) -> int:

@@ -13,23 +13,27 @@ import torch
 
 from vmz.checkpoints.files import save
 from vmz.checkpoints.mdl import save_mdl
-from vmz.checkpoints.net_writing import given_net, predict_net, write_net_json, write_nets
+from vmz.checkpoints.net_writing import given_net, init_path, predict_net, write_net_json, write_nets
 from vmz.engines.torch_engine.old_nets import Imported
 from vmz.errors import UsageError, VmzError
 from vmz.files import atomic_write
 from vmz.netdef.pruning import prune
+from vmz.outputs import Output
 
 ENDINGS = (".pt2", ".json", ".pb", ".pbtxt", ".mdl", ".pkl")
 AGREEMENT = 1e-5
 
 
-def check_outputs(paths: Sequence[str]) -> None:
-    """UsageError for a file whose ending is no form, told before the work."""
+def outputs_of(paths: Sequence[str]) -> list[Output]:
+    """What `write` writes for --output. UsageError for a file whose ending is no form, told before the work."""
     for path in paths:
         if Path(path).suffix.lower() not in ENDINGS:
             raise UsageError(
                 f"--output={path} ends in no form that can be written; the endings are {', '.join(ENDINGS)}"
             )
+    files = [Output("--output", path) for path in paths]
+    nets = [Path(path) for path in paths if Path(path).suffix.lower() in (".pb", ".pbtxt")]
+    return files + [Output("the init net", init_path(path)) for path in nets]
 
 
 def summary(net: Imported) -> list[str]:

@@ -9,6 +9,7 @@ import argparse
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
@@ -140,14 +141,14 @@ def _evaluate(
     if not options.test_data:
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     names = _label_names(options)
-    with distributed.joined():
+    with distributed.joined(), ExitStack() as opened:
         ids = {"get_video_id": 1} if options.get_video_id else {}
         reader = {"get_record_index": 1, **ids, "on_bad_video": options.on_bad_video, **share_of_one_pass()}
         model = test_model(options, bool(options.crop_per_inference), **reader)
         cost = check_fits(model)
-        with VideoDatabase(options.test_data) as database:
-            check_holds(database, bool(options.use_local_file))
-            keys = [key_text(key) for key in database.keys]
+        database = opened.enter_context(VideoDatabase(options.test_data))
+        check_holds(database, bool(options.use_local_file))
+        keys = [key_text(key) for key in database.keys]
         weights, report = weights_for(model)
         made_by = None
         if options.save_scores and not distributed.rank():
@@ -159,6 +160,7 @@ def _evaluate(
             loaded = time.perf_counter()
             with _open_batches(engine, model, options, reader) as batches:
                 scores = score_videos(batches, keys, options)
+                database.check_is_still_there()  # or the reader's records are not those of `keys`
                 faults, spent = (batches.skipped, batches.ended_early), batches.seconds
         parts = distributed.gather((scores, *faults))
         mine = None

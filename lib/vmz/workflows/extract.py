@@ -9,20 +9,19 @@ import argparse
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
-from vmz import metrics
 from vmz.checkpoints import matching
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.features.files import HDF5, check_writable, format_of, load_features, save_features
 from vmz.features.parts import Parts, PartWriter
-from vmz.features.table import ArrayTable, Table, squeezed
+from vmz.features.table import ArrayTable, squeezed
 from vmz.files import OutputKind
 from vmz.models.registry import Model
 from vmz.outputs import Output, in_progress
@@ -47,12 +46,12 @@ from vmz.workflows.evaluate import (
 from vmz.workflows.extraction_settings import claim, discard_empty, finished_account, settings, write_account
 from vmz.workflows.kept_faults import Kept
 from vmz.workflows.options import device_name, video_input_arguments
+from vmz.workflows.sanity_check import SANITY, sanity_figures
 from vmz.workflows.scores import first_not_finite
 
 SKIPPED, ENDED_EARLY = "skipped.json", "ended_early.json"
 OF_LABELS = {"label", "label_float", "loss", "accuracy"}  # blobs that depend on the labels
 UNUSED = ("stride_seconds",)
-SANITY = {1: ("clip accuracy",), 2: ("AUC", "mAP", "mWAP")}  # figures of --sanity_check, by the original's names
 
 
 @dataclass(frozen=True)
@@ -230,49 +229,6 @@ def check_features(model: Model, names: Sequence[str]) -> None:
 def work_folder(output: str) -> Path:
     """Where the rows are gathered, beside the file to be: on the same disk."""
     return Path(f"{output}.parts")
-
-
-def sanity_figures(
-    table: Table, check: int, named: Callable[[int], str] = "row {}".format
-) -> Optional[dict[str, float]]:
-    """The figures of --sanity_check over the clips, by the names of SANITY; None for 0.
-
-    named: what an error calls the clip of a row. Raises VmzError for labels that the network cannot have.
-    """
-    if not check:
-        return None
-    if check == 1:
-        return dict(zip(SANITY[1], [clip_accuracy(table, named)]))
-    scores, labels = (
-        np.concatenate([chunk.reshape(len(chunk), -1) for chunk in table.chunks(name)]) for name in ("prob", "label")
-    )
-    if labels.shape != scores.shape:
-        raise VmzError(
-            f"label has shape {labels.shape} and prob {scores.shape}; with --sanity_check=2 both have a column a class"
-        )
-    found = metrics.multi_label(scores, labels)
-    return dict(zip(SANITY[2], (found.mauc, found.map, found.mwap)))
-
-
-def clip_accuracy(table: Table, named: Callable[[int], str] = "row {}".format) -> float:
-    """Share of clips whose label has the highest softmax. Raises VmzError for a label that is no class.
-
-    named: what an error calls the clip of a row.
-    """
-    right = done = 0
-    labels = np.concatenate(list(table.chunks("label")))
-    for chunk in table.chunks("softmax"):
-        scores = chunk.reshape(len(chunk), -1)
-        own = labels[done : done + len(chunk)]
-        if own.min() < 0 or own.max() >= scores.shape[1]:
-            row = done + int(np.argmax((own < 0) | (own >= scores.shape[1])))
-            raise VmzError(
-                f"{named(row)} has label {labels[row]}, which is none of the {scores.shape[1]} classes; is this the "
-                "database of another data set?"
-            )
-        right += int(metrics.in_top_k(scores, own, 1).sum())
-        done += len(chunk)
-    return right / done
 
 
 def _sanity_check(table: _WithRecords, rows: int, options: argparse.Namespace) -> Optional[dict[str, float]]:

@@ -8,6 +8,7 @@ import torch
 from tests.engines.small_nets import net, op
 from vmz.engines.torch_engine.fills import run_fills
 from vmz.errors import VmzError
+from vmz.netdef.protos import NetDef
 
 
 def filled(type_: str, seed: int = 0, blob: str = "gpu_0/w", **arguments: object) -> torch.Tensor:
@@ -58,3 +59,24 @@ def test_bad_fills() -> None:
         filled("ConstantFill", shape=[1], input_as_shape=1)
     with pytest.raises(VmzError, match="shaped by another blob"):
         run_fills(net(op("ConstantFill", "x", "y", value=1.0)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "said"),
+    [
+        ("ConstantFill", [-5, 3], "expected up to 25 numbers that are not negative"),
+        ("ConstantFill", [1] * 70, "expected up to 25 numbers"),
+        ("ConstantFill", [1 << 20, 1 << 20], "would fill more than 1000 values"),
+        ("XavierFill", [1 << 40], "would fill more than 1000 values"),
+        ("GivenTensorFill", [500], "cannot fill shape"),
+        ("XavierFill", [0, 0], "cannot fill shape"),
+        ("MSRAFill", [4], "cannot fill shape"),
+    ],
+)
+def test_shapes_that_no_fill_can_have_are_a_sentence(kind: str, shape: list[int], said: str) -> None:
+    net = NetDef()
+    op = net.op.add(type=kind, output=["w"])
+    op.arg.add(name="shape", ints=shape)
+    with pytest.raises(VmzError, match=said) as caught:
+        run_fills(net, most=1000)
+    assert kind in str(caught.value) and len(str(caught.value)) < 400

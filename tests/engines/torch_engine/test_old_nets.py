@@ -291,3 +291,10 @@ def test_a_net_in_json_without_weights_takes_them_from_its_own_init_net(tmp_path
     again = vmz.import_net(path, outputs=["softmax"], seed=4)
     expected = vmz.import_net(main, init, outputs=["softmax"], seed=4)
     assert torch.equal(again(torch.from_numpy(clip()))["softmax"], expected(torch.from_numpy(clip()))["softmax"])
+
+
+def test_a_text_that_is_nested_deeply_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "net.pbtxt"
+    path.write_text('op { arg { name: "a" ' + "nets { op { arg { " * 3000 + "} } }" * 3000 + "} }")
+    with pytest.raises(UsageError, match="it is nested too deeply"):
+        import_old_net(path)

@@ -14,6 +14,7 @@ from torch.fx import GraphModule, Interpreter
 
 from vmz.engines.engine import Engine
 from vmz.engines.labels import check_labels, label_classes, losses
+from vmz.engines.torch_engine import overflow
 from vmz.engines.torch_engine.fills import run_fills
 from vmz.engines.torch_engine.importer import full_name, import_net, input_blobs, left_out
 from vmz.engines.torch_engine.op import Op, lookup, read_ops
@@ -192,25 +193,12 @@ class TorchEngine(Engine):
             if self.optimize and timeless:
                 try:
                     self._module = optimize(self._imported, inputs)
-                    if self.device.type == "cpu" and has_fused_convolutions() and self._overflows(inputs):
-                        self._module = self._imported
+                    if self.device.type == "cpu" and has_fused_convolutions():
+                        self._module = overflow.guarded(self._imported, self._module) or self._imported
                 except (RuntimeError, ValueError, IndexError, TypeError) as error:
                     raise located(self._imported, inputs, error) from error
             self._extents = extents
         return self._module, inputs
-
-    def _overflows(self, inputs: Sequence[Tensor]) -> bool:
-        """Whether values of the first clip are not finite when nothing is fused.
-
-        A fused ReLU makes 0 of NaN, which would then score like any other value; such a net runs as it is, so that what
-        is not finite is seen in the results.
-        """
-        with torch.no_grad(), full_precision():
-            try:
-                found = self._imported.forward(*(value[:1] for value in inputs))
-            except (RuntimeError, ValueError, IndexError, TypeError):  # a net that takes no single clip
-                found = self._imported.forward(*inputs)
-        return any(value.is_floating_point() and not bool(torch.isfinite(value).all()) for value in found.values())
 
     def _want(self, name: str) -> None:
         """Compute `name` now and in the runs to come; a name that cannot be computed leaves nothing behind."""
@@ -231,6 +219,9 @@ class TorchEngine(Engine):
         with self._timed("net"), torch.no_grad(), full_precision():
             try:
                 self._results = module.forward(*inputs)  # its __call__ would print a traceback of its own
+                measured = self._results.pop(overflow.LARGEST, None)
+                if measured is not None and not overflow.is_sound(measured):
+                    self._results = self._imported.forward(*inputs)  # not-a-number stays what it is
             except (RuntimeError, ValueError, IndexError, TypeError) as error:
                 raise located(module, inputs, error) from error
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Callable
+import math
+from typing import Any, Callable, Optional
 
 import torch
 from torch import Generator, Tensor
@@ -11,6 +12,7 @@ from torch import Generator, Tensor
 from vmz.engines.torch_engine.op import REGISTRY, Op, lookup, read_ops
 from vmz.engines.torch_engine.operators.constants import GIVEN, constant_type, given_tensor
 from vmz.errors import VmzError
+from vmz.text import cut
 
 Fill = Callable[[Op, list[int], Generator], Tensor]
 # Fill -> (the function, the arguments it reads besides `shape`)
@@ -29,14 +31,21 @@ def fill(name: str, arguments: str = "") -> Callable[[Fill], Fill]:
     return register
 
 
-def run_fills(init_net: Any, seed: int = 0) -> dict[str, Tensor]:
+MOST_AXES = 25  # PyTorch's own limit where it does not copy
+
+
+def run_fills(init_net: Any, seed: int = 0, most: Optional[int] = None) -> dict[str, Tensor]:
     """{blob: its initial value} for the fills of a param_init_net, on the CPU; CreateDB is left to the reader.
 
     A blob's values depend on `seed`, on its name after the last "/" and on its shape, and on nothing else, so that the
     order of operators, other parameters and the number of devices do not change them. Other operators of the engine
     compute with what was filled before: Copy copies, as between devices.
+
+    most: values that all fills together may make, for an init net of unknown origin: a few bytes ask for any number.
+    Raises VmzError for an operator that is not known or has a shape that is none.
     """
     values: dict[str, Tensor] = {}
+    made = 0
     for op in read_ops(init_net):
         if op.type == "CreateDB":
             continue
@@ -54,8 +63,24 @@ def run_fills(init_net: Any, seed: int = 0) -> dict[str, Tensor]:
             raise op.unsupported(unknown[0], f"the arguments it knows are {', '.join(sorted(arguments))}")
         if op.inputs:
             raise VmzError(f"{op}: a fill shaped by another blob ({op.inputs[0]}) is not supported; give it a shape")
-        values[op.outputs[0]] = function(op, list(op.arg("shape", [1])), _generator(seed, op.outputs[0]))
+        shape = _checked_shape(op)
+        made += math.prod(shape)
+        if most is not None and made > most:
+            raise VmzError(f"{op} has shape {cut(str(shape))}: the init net would fill more than {most} values")
+        try:
+            values[op.outputs[0]] = function(op, shape, _generator(seed, op.outputs[0]))
+        except (IndexError, ValueError, TypeError, ZeroDivisionError, RuntimeError) as error:
+            if "allocate memory" in str(error):
+                raise
+            raise VmzError(f"{op} cannot fill shape {shape}: {str(error).strip().splitlines()[0]}") from error
     return values
+
+
+def _checked_shape(op: Op) -> list[int]:
+    shape = op.arg("shape", [1])
+    if not isinstance(shape, (list, tuple)) or len(shape) > MOST_AXES or not all(0 <= side < 1 << 62 for side in shape):
+        raise VmzError(f"{op} has shape {cut(str(shape))}; expected up to {MOST_AXES} numbers that are not negative")
+    return list(shape)
 
 
 def _generator(seed: int, blob: str) -> Generator:

@@ -31,6 +31,7 @@ PARAMETER_PLACES = {
 }
 # Operators one of whose inputs may well be a constant of 0.
 ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Sum", "WeightedSum", "Max", "Min", "Pow")
+MOST_FILLED = 1 << 28  # values that an init net may fill, 1 GiB: twice the largest network of its time
 WITH_CONSTANTS = (*ARITHMETIC, "Where", "EQ", "NE", "LT", "LE", "GT", "GE")
 
 
@@ -133,7 +134,7 @@ def _values(old: OldNet, wanted: Sequence[str], seed: int) -> dict[str, Tensor]:
     values: dict[str, Tensor] = {}
     if rest:
         values = (
-            run_fills(prune(init, [], [blob for blob in rest if blob not in held]), seed)
+            run_fills(prune(init, [], [blob for blob in rest if blob not in held]), seed, MOST_FILLED)
             if set(rest) - set(held)
             else {}
         )
