@@ -14,6 +14,8 @@ from vmz.outputs import Output, in_progress
 from vmz.workflows.command import Parser, run_tool
 from vmz.workflows.dataset_lists import DATASETS, Source, find_videos, read_classes, write_lines, write_list
 
+MISSING = ".missing.txt"  # follows the name of --output_file
+
 
 def parser() -> Parser:
     flags = Parser(description=__doc__)
@@ -47,7 +49,8 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse_args(argv)
-    with in_progress(Output("--output_file", flags.output_file), Output("--write_classes", flags.write_classes)):
+    listed = Output("--output_file", flags.output_file, beside=(MISSING,))
+    with in_progress(listed, Output("--write_classes", flags.write_classes)):
         return run(flags)
 
 
@@ -68,7 +71,7 @@ def run(flags: argparse.Namespace) -> int:
     labels = {label for _, entry in found for label in entry.labels}
     print(f"{len(found)} videos of {len(labels)} classes in {flags.output_file}")
     if missing:
-        names = Path(f"{flags.output_file}.missing.txt")
+        names = Path(f"{flags.output_file}{MISSING}")
         write_lines(names, [entry.name for entry in missing])
         print(f"{len(missing)} videos of the list are missing: {names}")
     return 0

@@ -48,7 +48,7 @@ def parser() -> Parser:
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse_args(argv)
     outputs = [Output("--output_file", path) for path in part_paths(flags.output_file, flags.parts)]
-    with in_progress(*outputs):
+    with in_progress(*outputs, Output("--output_file", left_out_file(flags))):
         return run(flags)
 
 
@@ -65,10 +65,14 @@ def run(flags: argparse.Namespace) -> int:
     where = str(paths[0]) if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}"
     print(f"{found.clips} clips of {len(found.videos)} videos in {where}")
     if found.left_out:
-        names = Path(f"{flags.output_file}.left_out.txt")
+        names = left_out_file(flags)
         write_lines(names, found.left_out)
         print(f"{len(found.left_out)} videos left out: {names}")
     return 0
+
+
+def left_out_file(flags: argparse.Namespace) -> Path:
+    return Path(f"{flags.output_file}.left_out.txt")
 
 
 if __name__ == "__main__":

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import _find_vmz  # noqa: F401
-
 from vmz.engines.torch_engine.old_nets import import_old_net
+from vmz.outputs import Output, in_progress
 from vmz.workflows.command import Parser, run_tool
-from vmz.workflows.convert_net import ENDINGS, check_outputs, parse_shapes, summary, write
+from vmz.workflows.convert_net import ENDINGS, check_outputs, files_of, parse_shapes, summary, write
 
 
 def main(argv: Sequence[str]) -> int:
@@ -47,12 +48,18 @@ def main(argv: Sequence[str]) -> int:
     )
     options = parser.parse_args(argv)
     check_outputs(options.output)
+    with in_progress(*(Output("--output", file) for path in options.output for file in files_of(Path(path)))):
+        return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read, check, write; the exit status."""
     inputs, outputs = (text.split(",") if text else None for text in (options.inputs, options.outputs))
     net = import_old_net(options.net, options.init_net, options.weights, inputs, outputs)
     shapes = parse_shapes(options.input_shape, net.inputs)
-    print("\n".join(summary(net)))
+    print("\n".join(summary(net)), flush=True)
     for path in options.output:
-        print(write(net, Path(path), shapes))
+        print(write(net, Path(path), shapes), flush=True)
     return 0
 
 

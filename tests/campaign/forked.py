@@ -21,6 +21,7 @@ from tests.e2e import TOOLS
 from tests.in_process import tool
 from vmz.workflows.command import run_tool
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
 LONG = 120.0  # seconds, after which a run hangs
 CHANGES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "shutil.rmtree")
 WARM = ("vmz", "torch", "caffe2", "numpy", "sklearn", "scipy", "jinja2", "h5py", "av", "PIL", "google", "lmdb")
@@ -76,9 +77,11 @@ class Run:
             (self._logs / file).touch()
         sys.stdout.flush()
         sys.stderr.flush()
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # until the child handles them
         self.pid = os.fork()
         if not self.pid:
             _child(main, name, argv, out, self._logs, moment, modules)
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
     def ended(self, limit: float = LONG, at: Optional[Callable[[], None]] = None) -> Ended:
         """Wait for it; send the signal of a moment that is a time, or do `at` then."""
@@ -134,8 +137,9 @@ def _child(
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         sys.argv = [str(TOOLS / f"{name}.py"), *argv]
         changes = _Changes(out, moment)
-        for number in (signal.SIGINT, signal.SIGTERM):  # as in a script
+        for number in STOPS:  # as in a script
             signal.signal(number, sys.modules["_find_vmz"].end_at_once)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         if moment is not None and moment.file_bytes is not None:
             refused = moment.number == signal.SIGXFSZ
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN if refused else signal.SIG_DFL)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from tests.campaign.cases import Case
@@ -62,8 +63,8 @@ def stop_once(case: Case, draw: random.Random) -> tuple[bool, str, str]:
     number = draw.choice(list(LINES))
     moment = drawn(case, draw, number)
     ended = case.run(moment)
-    if ended.status == 0:
-        return False, str(moment), case.wrong_end(ended)
+    if ended.status in (0, -number):  # the second after its work is done
+        return False, str(moment), case.wrong_end(replace(ended, status=0))
     left = case.hidden()
     wrong = wrong_stop(ended, number) or case.wrong_on_the_way()
     wrong = wrong or (f"left behind: {', '.join(left)}" if left else "")

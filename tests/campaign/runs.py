@@ -10,28 +10,28 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch is loaded: a fork keeps no threads
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch is loaded
 
-import argparse  # noqa: E402
-import random  # noqa: E402
-import re  # noqa: E402
-import shutil  # noqa: E402
-import sys  # noqa: E402
-import tempfile  # noqa: E402
-import time  # noqa: E402
-import zlib  # noqa: E402
-from collections import Counter  # noqa: E402
-from collections.abc import Callable, Mapping  # noqa: E402
-from dataclasses import dataclass, field  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Optional  # noqa: E402
+import argparse
+import random
+import re
+import shutil
+import sys
+import tempfile
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
 
-import torch  # noqa: E402
+import torch
 
-from tests.campaign import kills, troubles  # noqa: E402
-from tests.campaign.cases import Case  # noqa: E402
-from tests.campaign.writers import WRITERS, Inputs, Writer, here  # noqa: E402
-from tests.e2e import TOOLS  # noqa: E402
+from tests.campaign import kills, troubles
+from tests.campaign.cases import Case
+from tests.campaign.writers import WRITERS, Inputs, Writer, here
+from tests.e2e import TOOLS
 
 Attempt = Callable[[Case, random.Random], tuple[bool, str, str]]
 # {what: (how it is done, of so many kills one)}
@@ -114,7 +114,9 @@ def campaign(
                 continue
             total.append(found)
             print(found.row(), flush=True)
-            kinds = Counter(re.sub(r"/\S*vmz_runs_\w+|\b[0-9a-f]{8}\b|\d+", "#", fault) for fault in found.faults)
+            kinds = Counter(
+                re.sub(r"/\S*vmz_runs_\w+|\b[0-9a-f]{8}\b|[\d.]*\d+(?! is|,)", "#", fault) for fault in found.faults
+            )
             for text, times in kinds.most_common(8):
                 print(f"    {times} x {text[:500]}", flush=True)
         shutil.rmtree(case.out.parent)
@@ -126,9 +128,8 @@ def chosen_writers(name: Optional[str], engine: Optional[str]) -> list[tuple[Wri
     found = []
     for writer in WRITERS:
         for one in ("pytorch", "caffe2") if writer.with_engine else ("-",):
-            if name in (None, writer.name) and engine in (None, one, "-" if one == "-" else None):
-                if here(writer, one):
-                    found.append((writer, one))
+            if name in (None, writer.name) and engine in (None, one) and here(writer, one):
+                found.append((writer, one))
     return found
 
 
@@ -137,7 +138,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50, help="of each writer on each engine; the rest in proportion")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--writer", help="one of them; not given: all")
-    parser.add_argument("--engine", choices=("pytorch", "caffe2"), help="not given: those of this Python")
+    parser.add_argument(
+        "--engine", choices=("pytorch", "caffe2"), help="not given: those of this Python, and writers without one"
+    )
     parser.add_argument("--what", action="append", choices=ATTEMPTS, help="not given: all")
     parser.add_argument("--keep", type=Path, help="folder for what a fault leaves")
     options = parser.parse_args()

@@ -18,6 +18,7 @@ from tests.campaign.forked import Ended, Moment
 from tests.campaign.writers import write_database
 
 ROOM = "64m"
+PAGE = 4096
 _mounted: list[Path] = []
 
 
@@ -68,14 +69,14 @@ def full_once(case: Case, draw: random.Random) -> tuple[bool, str, str]:
     if without_mount():
         where = Moment(signal.SIGXFSZ, file_bytes=draw.randint(4096, 1 << 19))
         return _without_room(case, case.run(where), str(where), lambda: None)
-    used = 4096 * sum(-(-path.stat().st_size // 4096) + 1 for path in _after_a_run(case))
+    used = sum(-(-path.stat().st_size // PAGE) for path in _after_a_run(case))
     case.empty()
     shutil.rmtree(case.out)
     case.out.mkdir()
     if draw.random() < 0.7:
-        room = f"size={draw.randint(9, max(10, used * 5 // 4 // 4096)) * 4}k"
+        room = f"size={draw.randint(len(OTHERS), used) * PAGE}"
     else:
-        room = f"size={ROOM},nr_inodes={draw.randint(8, 30)}"
+        room = f"size={ROOM},nr_inodes={draw.randint(len(OTHERS) + 1, len(OTHERS) + 10)}"
     assert _mount(case.out, room)
     try:
         case.empty()

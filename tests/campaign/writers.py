@@ -21,7 +21,7 @@ from vmz.video.database import DatabaseWriter
 from vmz.video.faults import Origin
 from vmz.video.records import Record
 
-SIDE, LABELS, VIDEOS = 112, 5, 7
+SIDE, LABELS, VIDEOS = 112, 5, 5
 NETWORK = (
     "--model_name=r2plus1d", "--model_depth=10", "--channel_multiplier=0.1", f"--num_labels={LABELS}",
     f"--crop_size={SIDE}", "--clip_length_rgb=2", "--use_dropout=0",
@@ -36,7 +36,7 @@ TRAIN = (
 )  # fmt: skip
 TEST = (*NETWORK, *READER, "--num_gpus=0", WEIGHTS, "--test_data={clips}", "--clip_per_video=2", "--batch_size=2")
 EXTRACT = (*NETWORK, *READER, "--num_gpus=0", WEIGHTS, "--batch_size=2")
-OF_CLIPS = (*EXTRACT, "--test_data={clips}", "--decode_type=1", "--clip_per_video=2", "--get_video_id=1")
+OF_CLIPS = (*EXTRACT, "--test_data={clips}", "--decode_type=1", "--clip_per_video=1", "--get_video_id=1")
 FEATURES = "--features=final_avg,softmax,label,video_id"
 
 

@@ -156,7 +156,8 @@ class DatabaseWriter:
         self._temporary = ""
         try:
             self._temporary = temporary_folder_beside(self.path)
-            self._environment = lmdb.open(self._temporary, map_size=FIRST_MAP_BYTES, writemap=False)
+            # Nobody else opens it. LMDB's table of locks is a map of a file: on a full disk that ends the process.
+            self._environment = lmdb.open(self._temporary, map_size=FIRST_MAP_BYTES, writemap=False, lock=False)
             self._names = NamesWriter(self._temporary)
         except BaseException as error:
             self._let_go()

@@ -13,7 +13,7 @@ import torch
 
 from vmz.checkpoints.files import save
 from vmz.checkpoints.mdl import save_mdl
-from vmz.checkpoints.net_writing import given_net, predict_net, write_net_json, write_nets
+from vmz.checkpoints.net_writing import given_net, init_path, predict_net, write_net_json, write_nets
 from vmz.engines.torch_engine.old_nets import Imported
 from vmz.errors import UsageError, VmzError
 from vmz.files import atomic_write
@@ -30,6 +30,11 @@ def check_outputs(paths: Sequence[str]) -> None:
             raise UsageError(
                 f"--output={path} ends in no form that can be written; the endings are {', '.join(ENDINGS)}"
             )
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that `write` writes for one path."""
+    return [path, init_path(path)] if path.suffix.lower() in (".pb", ".pbtxt") else [path]
 
 
 def summary(net: Imported) -> list[str]:
