@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tests.campaign.cases import Case
+from tests.campaign.cases import Case, unclean
 from tests.campaign.forked import Ended, Moment
 from tests.e2e import TOOLS
 from tests.processes import ONE_THREAD
@@ -38,10 +38,12 @@ def kill_once(case: Case, draw: random.Random) -> tuple[bool, str, str]:
     moment = drawn(case, draw)
     ended = case.run(moment)
     if ended.status not in KILLED:
+        if ended.status and moment.file_bytes:  # what could not write says so
+            return False, str(moment), unclean(ended) or case.wrong_on_the_way() or case.wrong_end(case.run())
         return False, str(moment), case.wrong_end(ended)
     wrong = case.wrong_on_the_way()
     if not wrong and draw.random() < 0.25:  # the run that goes on is killed too
-        ended, moment = case.run(second := drawn(case, draw)), second
+        case.run(drawn(case, draw))
         wrong = case.wrong_on_the_way()
     left = [name for name in case.hidden() if TEMPORARY.fullmatch(Path(name).name) and ".parts" not in name]
     after = case.run()
