@@ -157,8 +157,9 @@ def remade_once(case: Case, draw: random.Random) -> tuple[bool, str, str]:
     in_place = draw.random() < 0.5
 
     def remake() -> None:
-        if in_place:  # its file is written over
-            shutil.copyfile(other / "data.mdb", data / "data.mdb")
+        if in_place:  # its files are written over
+            for name in ("names.csv", "data.mdb"):
+                shutil.copyfile(other / name, data / name)
         else:
             shutil.rmtree(data)
             shutil.copytree(other, data)

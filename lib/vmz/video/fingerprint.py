@@ -8,6 +8,7 @@ from typing import Union
 
 import numpy as np
 
+from vmz.errors import VmzError
 from vmz.video.database import VideoDatabase
 
 MOST_LOOKED_INTO = (
@@ -30,3 +31,9 @@ def fingerprint(path: Union[str, Path]) -> str:
             digest.update(b"%d %d %s" % (len(key), size, key))
             digest.update(ends)
     return f"{count} records, sha256 {digest.hexdigest()[:16]}"
+
+
+def refuse_remade(path: Union[str, Path], before: str, remedy: str = "run again") -> None:
+    """Raise VmzError where the database's fingerprint is no longer `before`: what was read is of two databases."""
+    if fingerprint(path) != before:
+        raise VmzError(f"{path} was made anew while it was read; {remedy}")

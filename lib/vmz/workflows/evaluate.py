@@ -27,6 +27,7 @@ from vmz.netdef.analysis import ShapeError, Totals, totals
 from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly, Fault
+from vmz.video.fingerprint import fingerprint, refuse_remade
 from vmz.video.reader import EndOfData, check_holds
 from vmz.video.records import key_text
 from vmz.workflows import distributed
@@ -66,6 +67,7 @@ class Evaluation:
     label_names: Optional[Sequence[str]] = None
     settings: Optional[Mapping[str, Any]] = None  # where they come from: Resolution.to_json
     made_by: Optional[Mapping[str, Any]] = None  # what kept scores depend on, where they are kept
+    database: str = ""  # the fingerprint of --test_data
 
     @property
     def intervals(self) -> dict[str, Interval]:
@@ -141,6 +143,7 @@ def _evaluate(
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     names = _label_names(options)
     with distributed.joined():
+        found = "" if distributed.rank() else fingerprint(options.test_data)
         ids = {"get_video_id": 1} if options.get_video_id else {}
         reader = {"get_record_index": 1, **ids, "on_bad_video": options.on_bad_video, **share_of_one_pass()}
         model = test_model(options, bool(options.crop_per_inference), **reader)
@@ -167,8 +170,10 @@ def _evaluate(
             faults = in_order([part[1] for part in parts], keys), in_order([part[2] for part in parts], keys)
             seconds = {"load": loaded - started, "run": time.perf_counter() - loaded, **spent}
             mine = replace(
-                _result(options, scores, faults, cost, report, seconds), data=data, label_names=names, made_by=made_by
-            )
+                _result(options, scores, faults, cost, report, seconds),
+                data=data, label_names=names, made_by=made_by, database=found,
+            )  # fmt: skip
+            refuse_remade(options.test_data, found)
         others = distributed.share(None if mine is None else replace(mine, scores=Scores()))
         return others if mine is None else mine
 

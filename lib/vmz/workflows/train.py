@@ -22,7 +22,7 @@ from vmz.models.registry import Model, build
 from vmz.outputs import Output, in_progress
 from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
-from vmz.video.fingerprint import fingerprint
+from vmz.video.fingerprint import fingerprint, refuse_remade
 from vmz.video.records import key_text
 from vmz.workflows import distributed, training_plan
 from vmz.workflows.evaluate import Evaluation, environment, evaluate_weights, foreign_label
@@ -141,7 +141,7 @@ class _Run:
         self.history = History()
         self.files: list[Path] = []
         self.is_first = distributed.rank() == 0
-        self.iteration = 0
+        self.iteration, self.has_read = 0, False
         self.data: str = distributed.share(fingerprint(options.train_data) if self.is_first else None)
         self.side_outputs = SideOutputs()
         self.board = Board(options.tensorboard if self.is_first else None, self.side_outputs)
@@ -221,7 +221,9 @@ class _Run:
         ) as progress:  # fmt: skip
             while self.iteration < last:
                 step = self._step()
-                self.iteration = step.iteration
+                if not self.has_read and self.is_first:  # from here on the reader keeps the file that it has opened
+                    refuse_remade(self.options.train_data, self.data, "train again")
+                self.has_read, self.iteration = True, step.iteration
                 begun, seconds = time.perf_counter(), time.perf_counter() - begun
                 self.history.add(step, seconds)
                 done = step.iteration - last + per_epoch  # of this epoch: points and progress lines go together
