@@ -123,12 +123,12 @@ def campaign(
     return total
 
 
-def chosen_writers(name: Optional[str], engine: Optional[str]) -> list[tuple[Writer, str]]:
+def chosen_writers(names: Optional[list[str]], engine: Optional[str]) -> list[tuple[Writer, str]]:
     """What this Python can run: those that take --engine on each engine, the others once."""
     found = []
     for writer in WRITERS:
         for one in ("pytorch", "caffe2") if writer.with_engine else ("-",):
-            if name in (None, writer.name) and engine in (None, one) and here(writer, one):
+            if (names is None or writer.name in names) and (one == "-" or engine in (None, one)) and here(writer, one):
                 found.append((writer, one))
     return found
 
@@ -137,10 +137,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50, help="of each writer on each engine; the rest in proportion")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--writer", help="one of them; not given: all")
-    parser.add_argument(
-        "--engine", choices=("pytorch", "caffe2"), help="not given: those of this Python, and writers without one"
-    )
+    parser.add_argument("--writer", action="append", help="one of them, may be repeated; not given: all")
+    parser.add_argument("--engine", choices=("pytorch", "caffe2"), help="not given: those of this Python")
     parser.add_argument("--what", action="append", choices=ATTEMPTS, help="not given: all")
     parser.add_argument("--keep", type=Path, help="folder for what a fault leaves")
     options = parser.parse_args()
