@@ -3,7 +3,9 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +15,11 @@ from tests.generated_weights import generated_weights
 from tests.golden import golden_path
 from tests.small_videos import database
 from vmz.checkpoints.pickles import save_pickle
+from vmz.errors import VmzError
 from vmz.netdef.json_form import net_to_json
 from vmz.report.evaluation import Scored, page
 from vmz.video.reader import BadVideo
+from vmz.workflows import evaluate as evaluation
 from vmz.workflows.aggregate import aggregate_files
 from vmz.workflows.command import Parser
 from vmz.workflows.evaluate import evaluate, evaluate_weights, in_order
@@ -93,3 +97,26 @@ def test_scores_of_several_processes_are_put_in_database_order() -> None:
     assert (whole.right_clips, whole.all_clips) == (3, 14)
     bad = [[BadVideo("10", None, "a")], [], [BadVideo("2", None, "b"), BadVideo("3", None, "c")]]
     assert [one.key for one in in_order(bad, ["1", "10", "2", "3"])] == ["10", "2", "3"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_database_made_anew_while_it_is_scored_is_refused(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parser = Parser("test")
+    add_flags(parser, "all", list(FLAGS))
+    small = ["--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.1", "--clip_length_rgb=4", "--num_gpus=0"]
+    path = database(tmp_path, 3)
+    options = parser.parse_args([*small, f"--test_data={path}", "--num_labels=5", "--clip_per_video=1", "--top_k=2"])
+    vars(options).update(allow_partial_load=0, random_weights=1, save_scores=None, output=None, engine=engine)
+    score = evaluation.score_videos
+
+    def and_remake(*arguments: Any) -> Scores:
+        scores = score(*arguments)
+        shutil.rmtree(path)
+        database(tmp_path, 4)
+        return scores
+
+    monkeypatch.setattr(evaluation, "score_videos", and_remake)
+    with pytest.raises(VmzError, match=r"db was made anew while it was read; run again"):
+        evaluate(options)
