@@ -16,7 +16,14 @@ from vmz.errors import UsageError, VmzError
 from vmz.outputs import Output, in_progress
 from vmz.workflows.check_videos import check_videos, closing_lines, summary, write_report
 from vmz.workflows.command import Parser, run_tool, write_each
-from vmz.workflows.create_db import DatabaseOptions, check_classes_file, read_list, write_classes, write_database
+from vmz.workflows.create_db import (
+    CLASSES_BESIDE,
+    DatabaseOptions,
+    check_classes_file,
+    classes_beside,
+    read_list,
+    write_database,
+)
 from vmz.workflows.flag_kinds import Integer, not_negative, switch
 
 
@@ -66,8 +73,6 @@ def main(argv: Sequence[str]) -> int:
     flags = parser().parse_args(argv)
     if not flags.output_file and not flags.check:
         raise UsageError("--output_file is missing: give the folder of the new LMDB")
-    if flags.output_file and os.path.lexists(flags.output_file):
-        raise UsageError(f"{flags.output_file} exists already; remove it or choose another --output_file")
     options = DatabaseOptions(
         use_list=bool(flags.use_list),
         use_video_id=bool(flags.use_video_id),
@@ -79,7 +84,7 @@ def main(argv: Sequence[str]) -> int:
     options.check()
     report = flags.report or f"{flags.output_file or flags.list_file}.check.csv"
     outputs = [
-        Output("--output_file", flags.output_file, new=True),
+        Output("--output_file", flags.output_file, beside=CLASSES_BESIDE, new=True),
         Output("--report", report if flags.check else None),
     ]
     with in_progress(*outputs):
@@ -88,6 +93,8 @@ def main(argv: Sequence[str]) -> int:
 
 def run(flags: argparse.Namespace, options: DatabaseOptions, report: str) -> int:
     """Check and write; the exit status."""
+    if flags.output_file and os.path.lexists(flags.output_file):  # what a dead run left beside it is gone by now
+        raise UsageError(f"{flags.output_file} exists already; remove it or choose another --output_file")
     listed = read_list(flags.list_file, options, flags.classes)
     videos, status = listed.rows, 0
     if flags.output_file:
@@ -107,10 +114,10 @@ def run(flags: argparse.Namespace, options: DatabaseOptions, report: str) -> int
             )
         videos = [video for video in videos if video.video not in bad]
     if flags.output_file:
-        records, size = write_database(videos, flags.output_file, options, flags.list_file)
+        with classes_beside(listed, flags.output_file) as classes:
+            records, size = write_database(videos, flags.output_file, options, flags.list_file)
         print(f"{records} records, {size} bytes, in {flags.output_file}", flush=True)
-        if listed.classes:
-            classes = write_classes(listed, flags.output_file)
+        if classes is not None:
             print(f"names of the labels: {classes}; give it as --classes with the other lists of this data")
     return status
 

@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 
 from tests.disks import disk
+from vmz import stopping
 from vmz.errors import UsageError, VmzError
 from vmz.files import atomic_write
-from vmz.outputs import Output, in_progress
+from vmz.outputs import Output, give_back_all, in_progress
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from vmz.files import temporary_beside, temporary_folder_beside
-from vmz.outputs import Output, in_progress
+from vmz.outputs import Output, give_back_all, in_progress
 path = Path(sys.argv[1])
 with in_progress(Output("--output", path, beside=(".json",))):
     temporary_folder_beside(path)
@@ -165,7 +166,7 @@ def test_many_at_once_one_at_a_time(tmp_path: Path) -> None:
     program = """
 import sys, time
 from vmz.errors import UsageError
-from vmz.outputs import Output, in_progress
+from vmz.outputs import Output, give_back_all, in_progress
 end = time.monotonic() + 2
 while time.monotonic() < end:
     try:
@@ -179,3 +180,23 @@ while time.monotonic() < end:
     running = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "out")]) for _ in range(4)]
     assert [one.wait(timeout=60) for one in running] == [0] * 4
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_while_an_output_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unlink, sent = Path.unlink, []
+
+    def interrupted(path: Path, *arguments: bool) -> None:
+        if not sent:
+            sent.append(path.name)
+            os.kill(os.getpid(), signal.SIGTERM)
+        unlink(path, *arguments)
+
+    monkeypatch.setattr(Path, "unlink", interrupted)
+    with (
+        stopping.handled(lambda: None),
+        pytest.raises(stopping.Terminated),
+        in_progress(Output("--a", tmp_path / "a"), Output("--b", tmp_path / "b")),
+    ):
+        pass
+    give_back_all()
+    assert sent == [".b.lock"] and list(tmp_path.iterdir()) == []

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
+import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import _find_vmz  # noqa: F401
 
 from vmz.engines.torch_engine.old_nets import import_old_net
 from vmz.outputs import in_progress
@@ -57,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     inputs, outputs = (text.split(",") if text else None for text in (options.inputs, options.outputs))
     net = import_old_net(options.net, options.init_net, options.weights, inputs, outputs)
     shapes = parse_shapes(options.input_shape, net.inputs)
-    print("\n".join(summary(net)))
+    print("\n".join(summary(net)), flush=True)
     for path in options.output:
         print(write(net, Path(path), shapes), flush=True)
     return 0

@@ -43,7 +43,9 @@ def main(argv: Sequence[str]) -> int:
             if not trained.is_first:
                 return 0
             print(trained.text(), flush=True)
-            return written(options.output, trained.to_json())
+            for line in trained.not_written:
+                print(f"error: {line}", file=sys.stderr)
+            return max(bool(trained.not_written), written(options.output, trained.to_json()))
     return 0
 
 

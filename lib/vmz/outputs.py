@@ -110,7 +110,7 @@ class _Lock:
             self._holds = True
 
     def give_back(self) -> None:
-        with _guard:
+        with held_back(), _guard:  # nor between the note and the file
             if not self._holds or self.path not in _counts:
                 return
             self._holds = False

@@ -6,6 +6,7 @@ from pathlib import Path
 import lmdb
 import pytest
 
+from tests.disks import disk
 from vmz.errors import UsageError, VmzError
 from vmz.video import database as module
 from vmz.video.database import DatabaseWriter, VideoDatabase
@@ -74,7 +75,7 @@ def test_one_database_can_be_opened_twice(tmp_path):
 
 def test_opening_leaves_a_read_only_folder_as_it_is(tmp_path):
     path = make(tmp_path / "db", [Record(b"0", b"v", (4,))])
-    (path / "lock.mdb").unlink()
+    assert not (path / "lock.mdb").exists()
     (path / "data.mdb").chmod(0o444)
     path.chmod(0o555)
     script = "import os,sys; os.getuid() or os.setuid(65534); from vmz.video.database import VideoDatabase as V; "
@@ -112,3 +113,22 @@ def test_a_truncated_record_among_good_ones_is_found_when_it_is_read(tmp_path):
         assert database[1].labels == (5,)
         with pytest.raises(RecordError, match="truncated"):
             database[0]
+
+
+def test_a_full_disk_is_an_error_wherever_it_is_met(tmp_path):
+    """Also where LMDB would map a file that the disk has no room for, which ends the process."""
+    script = "import sys\nfrom vmz.errors import VmzError\nfrom vmz.video.database import *\ntry:\n"
+    script += "    with DatabaseWriter(sys.argv[1]) as w: w.write(Record(b'0', bytes(20000), (4,)))\n"
+    script += "except VmzError as error: print(error)"
+    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])}
+    for pages in range(0, 9, 2):
+        with disk(tmp_path / "full", f"size={max(1, 4 * pages)}k") as full:
+            if not pages:
+                (full / "all").write_bytes(bytes(4096 - 96))
+            command = [sys.executable, "-c", script, str(full / "db")]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+            written = (full / "db").exists()
+            assert done.returncode == 0 and (
+                written or "cannot be written" in done.stdout or "cannot write" in done.stdout
+            )
+            assert [path.name for path in full.iterdir() if path.name != "all"] == (["db"] if written else [])

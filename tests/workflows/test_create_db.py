@@ -6,12 +6,16 @@ from pathlib import Path
 import lmdb
 import pytest
 
+from tests.e2e import TOOLS
 from tests.golden import golden_path, video_path
+from tests.in_process import tool
 from tests.small_videos import broken_in_the_middle, cut_off, encoded, rotated
 from vmz.errors import UsageError
 from vmz.video.database import VideoDatabase
-from vmz.workflows.create_db import DatabaseOptions, read_list, write_database
+from vmz.workflows.create_db import DatabaseOptions, classes_beside, read_list, write_database
+from vmz.workflows.video_lists import VideoList
 
+sys.path.append(str(TOOLS))  # for the tool in this process
 TOOL = Path(__file__).resolve().parents[2] / "data" / "create_video_db.py"
 
 
@@ -213,3 +217,28 @@ def test_names_of_classes_are_numbered_and_kept_beside_the_database(tmp_path):
     assert done.returncode == 2
     assert "third.classes.txt exists already, with other names" in done.stderr
     assert (tmp_path / "third.classes.txt").read_text() == "mine\n" and not (tmp_path / "third").exists()
+
+
+def test_a_database_is_never_without_the_names_of_its_labels(tmp_path):
+    videos = VideoList("list.csv", [], ("run",))
+    database = tmp_path / "db"
+    with pytest.raises(KeyboardInterrupt), classes_beside(videos, database) as classes:
+        assert classes is not None and classes.read_text() == "run\n"
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(KeyboardInterrupt), classes_beside(videos, database):
+        database.mkdir()
+        raise KeyboardInterrupt  # the database is there: so are they
+    assert (tmp_path / "db.classes.txt").read_text() == "run\n"
+
+
+def test_what_dead_runs_left_goes_also_where_a_run_is_refused(tmp_path, capsys):
+    """Of the database, of the names of its labels and of the report."""
+    (tmp_path / "db").mkdir()
+    left = [".db.lock", ".db.0123abcd", ".db.classes.txt.0123abcd", ".db.check.csv.0123abcd", ".db.check.csv.lock"]
+    for name in left:
+        (tmp_path / name).write_text("")
+    with pytest.raises(UsageError, match="exists already"):
+        tool("../data/create_video_db.py")([f"--list_file={tmp_path}/none", f"--output_file={tmp_path}/db", "--check"])
+    assert [path.name for path in tmp_path.iterdir()] == ["db"]
+    assert "left unfinished" in capsys.readouterr().err

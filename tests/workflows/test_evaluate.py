@@ -85,31 +85,6 @@ def test_the_last_accuracy_of_three_classes_is_video_3(engine: str, tmp_path: Pa
     assert again.figures == found.figures and named_lines(again.figures, again.scores, 0).splitlines()[-1] == always
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_database_that_is_made_anew_while_it_is_read(
-    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its keys are read before the reader opens it: scores of the one must not go by the names of the other."""
-    parser = Parser("test")
-    add_flags(parser, "all", list(FLAGS))
-    small = ["--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.1", "--clip_length_rgb=4", "--num_gpus=0"]
-    path = database(tmp_path, 3)
-    options = parser.parse_args(
-        [*small, f"--test_data={path}", "--num_labels=5", "--clip_per_video=1", "--check_data=0", f"--engine={engine}"]
-    )
-    vars(options).update(allow_partial_load=0, random_weights=1, save_scores=None, output=None)
-    open_engine = evaluation.open_engine
-
-    def and_meanwhile(*arguments: Any) -> Any:
-        shutil.rmtree(path)
-        database(tmp_path, 3)
-        return open_engine(*arguments)
-
-    monkeypatch.setattr(evaluation, "open_engine", and_meanwhile)
-    with pytest.raises(VmzError, match="db was made anew, or removed, while it was read; run again"):
-        evaluate(options)
-
-
 def test_scores_of_several_processes_are_put_in_database_order() -> None:
     def part(*records: int) -> Scores:
         rows = [np.full(2, record, np.float32) for record in records]
@@ -122,3 +97,26 @@ def test_scores_of_several_processes_are_put_in_database_order() -> None:
     assert (whole.right_clips, whole.all_clips) == (3, 14)
     bad = [[BadVideo("10", None, "a")], [], [BadVideo("2", None, "b"), BadVideo("3", None, "c")]]
     assert [one.key for one in in_order(bad, ["1", "10", "2", "3"])] == ["10", "2", "3"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_database_made_anew_while_it_is_scored_is_refused(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parser = Parser("test")
+    add_flags(parser, "all", list(FLAGS))
+    small = ["--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.1", "--clip_length_rgb=4", "--num_gpus=0"]
+    path = database(tmp_path, 3)
+    options = parser.parse_args([*small, f"--test_data={path}", "--num_labels=5", "--clip_per_video=1", "--top_k=2"])
+    vars(options).update(allow_partial_load=0, random_weights=1, save_scores=None, output=None, engine=engine)
+    score = evaluation.score_videos
+
+    def and_remake(*arguments: Any) -> Scores:
+        scores = score(*arguments)
+        shutil.rmtree(path)
+        database(tmp_path, 4)
+        return scores
+
+    monkeypatch.setattr(evaluation, "score_videos", and_remake)
+    with pytest.raises(VmzError, match=r"db was made anew while it was read; run again"):
+        evaluate(options)

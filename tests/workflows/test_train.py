@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from tests.disks import disk
 from tests.engines.real_caffe2 import ENGINES
 from tests.motion import TINY_NETWORK, write_motion_database
 from vmz.checkpoints.files import load_about
 from vmz.workflows import train as training
 from vmz.workflows.options import parse, train_parser
+from vmz.workflows.side_outputs import SideOutputs
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +82,61 @@ def test_tensorboard_is_given_the_figures_of_the_log(
             assert given[f"epoch/{name}", entry["iteration"]] == entry[name]
         assert given["test/video@1", entry["iteration"]] == 1.0
     assert [iteration for name, iteration in given if name == "train/loss"] == [2, 3, 5, 6]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_page_and_a_board_that_cannot_be_written_do_not_stop_a_training(
+    engine: str, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written: list[int] = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None: ...
+
+        def add_scalar(self, name: str, value: float, iteration: int) -> None:
+            written.append(iteration)
+            if len(written) > 5:
+                raise OSError(28, "No space left on device")
+
+        def flush(self) -> None: ...
+
+        def close(self) -> None:
+            raise AssertionError("it is dead")
+
+    module = ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = Writer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    figures = [{"clip@1": 0.5, "video@1": 1.0}] * 3
+    runs, board = tmp_path / "runs", tmp_path / "board"
+    with disk(tmp_path / "full", "size=8k") as full:
+        more = [f"--engine={engine}", f"--report={full / 'page.html'}", f"--tensorboard={board}"]
+        found = run(database, runs, figures, monkeypatch, *more)
+        assert list(full.iterdir()) == []
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: --")]
+    assert warnings == [
+        f"warning: --tensorboard={board}: No space left on device; the run goes on without it",
+        f"warning: --report={full / 'page.html'}: cannot write {full / 'page.html'}: No space left on device; what was "
+        "there before is as it was; the run goes on without it",
+    ]
+    assert len(written) == 6 and len(found.history.epochs) == 3 and (runs / "run_3.mdl").exists()
+    assert [line.partition(" is not complete: ")[0] for line in found.not_written] == [
+        f"--tensorboard={board}",
+        f"--report={full / 'page.html'}",
+    ]
+    assert found.to_json()["not_written"] == list(found.not_written)
+
+
+def test_a_page_that_can_be_written_again_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = SideOutputs()
+
+    def fail() -> None:
+        raise OSError(28, "No space left on device")
+
+    assert not outputs.write("--report=a", fail) and not outputs.write("--report=a", fail)
+    assert capsys.readouterr().err.count("warning: ") == 1 and outputs.lines() == [
+        "--report=a is not complete: No space left on device"
+    ]
+    assert outputs.write("--report=a", lambda: None) and outputs.lines() == []
 
 
 @pytest.mark.parametrize("engine", ENGINES)

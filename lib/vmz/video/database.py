@@ -61,15 +61,6 @@ class VideoDatabase:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def check_is_still_there(self) -> None:
-        """Raise VmzError where the database at its path is no longer the one that was opened."""
-        try:
-            is_there = self._file.is_at(_data_file(self.path))
-        except VmzError:
-            is_there = False
-        if not is_there:
-            raise VmzError(f"{self.path} was made anew, or removed, while it was read; run again")
-
     def value(self, index: int) -> bytes:
         """The raw value at a position."""
         return self._file.value(index)
@@ -165,7 +156,8 @@ class DatabaseWriter:
         self._temporary = ""
         try:
             self._temporary = temporary_folder_beside(self.path)
-            self._environment = lmdb.open(self._temporary, map_size=FIRST_MAP_BYTES, writemap=False)
+            # Nobody else opens it. LMDB's table of locks is a map of a file: on a full disk that ends the process.
+            self._environment = lmdb.open(self._temporary, map_size=FIRST_MAP_BYTES, writemap=False, lock=False)
             self._names = NamesWriter(self._temporary)
         except BaseException as error:
             self._let_go()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Union
 
 import numpy as np
 
+from vmz.errors import VmzError
 from vmz.video.database import VideoDatabase
 
 MOST_LOOKED_INTO = (
@@ -30,3 +32,12 @@ def fingerprint(path: Union[str, Path]) -> str:
             digest.update(b"%d %d %s" % (len(key), size, key))
             digest.update(ends)
     return f"{count} records, sha256 {digest.hexdigest()[:16]}"
+
+
+def refuse_remade(path: Union[str, Path], before: str, remedy: str = "run again") -> None:
+    """Raise VmzError where the database's fingerprint is no longer `before`: what was read may be of two databases.
+
+    One that is gone by now was read from the file that was open.
+    """
+    if os.path.exists(path) and fingerprint(path) != before:
+        raise VmzError(f"{path} was made anew while it was read; {remedy}")

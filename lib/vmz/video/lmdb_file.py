@@ -99,15 +99,6 @@ class LmdbFile:
                 raise self._damaged(page, "is not the value's that a record names")
         return content
 
-    def is_at(self, path: str) -> bool:
-        """Whether `path` is still this file, unchanged since it was opened."""
-        try:
-            status = os.stat(path)
-        except OSError:
-            return False
-        here = os.fstat(self._descriptor)
-        return os.path.samestat(here, status) and self._stat() == self._state
-
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
         self._file.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Union
@@ -19,6 +20,7 @@ from vmz.video.records import Record
 from vmz.workflows.label_names import read_class_order, read_names
 from vmz.workflows.video_lists import ListedVideo, VideoList, check_files, read_video_list
 
+CLASSES_BESIDE = (".classes.txt",)  # what a database's name is followed by
 MAX_RECORD_BYTES = (1 << 31) - (1 << 16)  # protobuf messages end at 2 GB
 
 
@@ -49,22 +51,36 @@ class DatabaseOptions:
 
 def classes_file(database: Union[str, Path]) -> Path:
     """Where the names of a database's labels are kept, one a line in their order, if they are known."""
-    return Path(f"{os.path.normpath(database)}.classes.txt")
+    return Path(f"{os.path.normpath(database)}{CLASSES_BESIDE[0]}")
 
 
 def check_classes_file(videos: VideoList, database: Union[str, Path]) -> None:
-    """UsageError where the file that `write_classes` makes is there already with other names."""
+    """UsageError where the file that `classes_beside` makes is there already with other names."""
     path = classes_file(database)
     if videos.classes and path.exists() and tuple(read_names(path, "the file")) != videos.classes:
         raise UsageError(f"{path} exists already, with other names; remove it or choose another --output_file")
 
 
-def write_classes(videos: VideoList, database: Union[str, Path]) -> Path:
-    """Keep the names of the labels beside the database; returns where."""
+@contextmanager
+def classes_beside(videos: VideoList, database: Union[str, Path]) -> Iterator[Optional[Path]]:
+    """Keep the names of the labels, where there are any, beside the database that the block writes; gives where.
+
+    They are there before it is: a run that is killed in between leaves no database without them. Where the block fails
+    they go, unless they were there.
+    """
+    if not videos.classes:
+        yield None
+        return
     path = classes_file(database)
-    with atomic_write(path, "w") as stream:
-        stream.writelines(f"{name}\n" for name in videos.classes)
-    return path
+    was_there = path.exists()
+    try:
+        with atomic_write(path, "w") as stream:
+            stream.writelines(f"{name}\n" for name in videos.classes)
+        yield path
+    except BaseException:
+        if not was_there and not os.path.lexists(database):
+            path.unlink(missing_ok=True)
+        raise
 
 
 def read_list(path: Union[str, Path], options: DatabaseOptions, classes: Optional[Path] = None) -> VideoList:

@@ -18,6 +18,7 @@ from vmz.video import flow
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly
+from vmz.video.fingerprint import fingerprint, refuse_remade
 from vmz.video.reader import Batch, ClipReader, EndOfData
 from vmz.video.scaling import MEAN, STD
 from vmz.workflows.net_reader import NetReader, open_reader
@@ -53,7 +54,7 @@ def read_clips(
     `arguments` are VideoInput's by their operator names. Raises what VideoInputArgs and ClipReader raise.
     """
     args = VideoInputArgs.from_mapping({**arguments, "wrap_around": int(num_batches > 0)})
-    dump = Dump(args.rows)
+    dump, found = Dump(args.rows), fingerprint(database)
     batches: list[Batch] = []
     with (
         open_reader(database, args, engine, device) as reader,
@@ -71,6 +72,7 @@ def read_clips(
     dump.arrays["key"] = np.repeat(keys, args.rows)
     with VideoDatabase(database) as records:
         paths = records.paths(keys, bool(args.use_local_file))
+    refuse_remade(database, found)
     if any(paths):
         dump.arrays["path"] = np.repeat(paths, args.rows)
     return dump

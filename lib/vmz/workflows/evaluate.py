@@ -9,7 +9,6 @@ import argparse
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
@@ -28,6 +27,7 @@ from vmz.netdef.analysis import ShapeError, Totals, totals
 from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly, Fault
+from vmz.video.fingerprint import fingerprint, refuse_remade
 from vmz.video.reader import EndOfData, check_holds
 from vmz.video.records import key_text
 from vmz.workflows import distributed
@@ -67,6 +67,7 @@ class Evaluation:
     label_names: Optional[Sequence[str]] = None
     settings: Optional[Mapping[str, Any]] = None  # where they come from: Resolution.to_json
     made_by: Optional[Mapping[str, Any]] = None  # what kept scores depend on, where they are kept
+    database: str = ""  # the fingerprint of --test_data
 
     @property
     def intervals(self) -> dict[str, Interval]:
@@ -141,14 +142,15 @@ def _evaluate(
     if not options.test_data:
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     names = _label_names(options)
-    with distributed.joined(), ExitStack() as opened:
+    with distributed.joined():
+        found = "" if distributed.rank() else fingerprint(options.test_data)
         ids = {"get_video_id": 1} if options.get_video_id else {}
         reader = {"get_record_index": 1, **ids, "on_bad_video": options.on_bad_video, **share_of_one_pass()}
         model = test_model(options, bool(options.crop_per_inference), **reader)
         cost = check_fits(model)
-        database = opened.enter_context(VideoDatabase(options.test_data))
-        check_holds(database, bool(options.use_local_file))
-        keys = [key_text(key) for key in database.keys]
+        with VideoDatabase(options.test_data) as database:
+            check_holds(database, bool(options.use_local_file))
+            keys = [key_text(key) for key in database.keys]
         weights, report = weights_for(model)
         made_by = None
         if options.save_scores and not distributed.rank():
@@ -160,7 +162,6 @@ def _evaluate(
             loaded = time.perf_counter()
             with _open_batches(engine, model, options, reader) as batches:
                 scores = score_videos(batches, keys, options)
-                database.check_is_still_there()  # or the reader's records are not those of `keys`
                 faults, spent = (batches.skipped, batches.ended_early), batches.seconds
         parts = distributed.gather((scores, *faults))
         mine = None
@@ -169,8 +170,10 @@ def _evaluate(
             faults = in_order([part[1] for part in parts], keys), in_order([part[2] for part in parts], keys)
             seconds = {"load": loaded - started, "run": time.perf_counter() - loaded, **spent}
             mine = replace(
-                _result(options, scores, faults, cost, report, seconds), data=data, label_names=names, made_by=made_by
-            )
+                _result(options, scores, faults, cost, report, seconds),
+                data=data, label_names=names, made_by=made_by, database=found,
+            )  # fmt: skip
+            refuse_remade(options.test_data, found)
         others = distributed.share(None if mine is None else replace(mine, scores=Scores()))
         return others if mine is None else mine
 

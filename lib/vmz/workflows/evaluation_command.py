@@ -14,6 +14,7 @@ from vmz.files import atomic_write, check_outputs, write_json
 from vmz.outputs import in_progress
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import closing_line
+from vmz.video.fingerprint import refuse_remade
 from vmz.workflows import distributed
 from vmz.workflows.command import Parser, write_each
 from vmz.workflows.evaluate import Evaluation, evaluate
@@ -83,6 +84,7 @@ def _save_scores(evaluation: Evaluation) -> None:
     options = evaluation.options
     with VideoDatabase(options["test_data"]) as database:
         paths = database.paths(evaluation.scores.keys, bool(options["use_local_file"]))
+    refuse_remade(options["test_data"], evaluation.database)
     arrays = score_arrays(evaluation.scores, options, paths)
     if evaluation.label_names is not None:
         arrays["label_names"] = np.array(evaluation.label_names)

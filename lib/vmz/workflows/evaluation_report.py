@@ -13,6 +13,7 @@ from vmz.report.page import write
 from vmz.report.thumbnails import thumbnail
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import record_place
+from vmz.video.fingerprint import refuse_remade
 from vmz.video.records import RecordError, key_text
 from vmz.workflows.evaluate import Evaluation
 
@@ -32,7 +33,9 @@ def write_report(evaluation: Evaluation) -> None:
     def pictures(keys: Sequence[str]) -> Iterator[tuple[str, Optional[bytes], str]]:
         return _pictures(options["test_data"], bool(options["use_local_file"]), keys)
 
-    write(options["report"], page(evaluation.to_json(), scored, evaluation.label_names, pictures))
+    html = page(evaluation.to_json(), scored, evaluation.label_names, pictures)
+    refuse_remade(options["test_data"], evaluation.database)
+    write(options["report"], html)
 
 
 def _pictures(database: str, by_path: bool, keys: Sequence[str]) -> Iterator[tuple[str, Optional[bytes], str]]:

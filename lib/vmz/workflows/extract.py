@@ -29,7 +29,7 @@ from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly
-from vmz.video.fingerprint import fingerprint
+from vmz.video.fingerprint import refuse_remade
 from vmz.video.reader import EndOfData, check_holds
 from vmz.video.records import key_text
 from vmz.workflows import distributed
@@ -116,8 +116,7 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
             raise
         if parts is not None:
             rows = options.clip_per_video * options.crop_per_clip
-            if fingerprint(options.test_data) != wanted["test_data"]:
-                raise VmzError(f"{options.test_data} was made anew while it was read; extract again with --resume=0")
+            refuse_remade(options.test_data, wanted["test_data"], "extract again with --resume=0")
             folders = [work / str(rank) for rank in range(distributed.world_size())]
             table = _table(folders, names, rows, options)
             save_features(options.output_path, table, form)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -22,13 +22,14 @@ from vmz.models.registry import Model, build
 from vmz.outputs import Output, in_progress
 from vmz.progress import Progress
 from vmz.video.database import VideoDatabase
-from vmz.video.fingerprint import fingerprint
+from vmz.video.fingerprint import fingerprint, refuse_remade
 from vmz.video.records import key_text
 from vmz.workflows import distributed, training_plan
 from vmz.workflows.evaluate import Evaluation, environment, evaluate_weights, foreign_label
 from vmz.workflows.label_names import read_label_names
 from vmz.workflows.options import device_names, gpu_numbers, model_config, resolution_of
 from vmz.workflows.own_checkpoints import evaluation_protocol
+from vmz.workflows.side_outputs import SideOutputs
 from vmz.workflows.signals import StopRequest
 from vmz.workflows.training_board import Board
 from vmz.workflows.training_checkpoints import BEST, LATEST, Checkpoints, Saved, placed, read
@@ -41,7 +42,7 @@ from vmz.workflows.training_start import forward_net, initial_weights
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of a run. is_first: whether this process is the one that speaks for all."""
+    """The result of a run. is_first: this process speaks for all. not_written: a sentence for each output it lacks."""
 
     history: History
     plan: Plan
@@ -51,6 +52,7 @@ class Trained:
     environment: Mapping[str, str]
     is_first: bool = True
     settings: Optional[Mapping[str, Any]] = None  # where they come from: Resolution.to_json
+    not_written: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -65,6 +67,7 @@ class Trained:
                 "ended_early": [vars(video) for video in self.history.ended_early("test")],
             },
             "files": [str(path) for path in self.files],
+            "not_written": list(self.not_written),
             "settings": self.settings,
             "options": dict(self.options),
             "environment": dict(self.environment),
@@ -138,9 +141,10 @@ class _Run:
         self.history = History()
         self.files: list[Path] = []
         self.is_first = distributed.rank() == 0
-        self.iteration = 0
+        self.iteration, self.has_read = 0, False
         self.data: str = distributed.share(fingerprint(options.train_data) if self.is_first else None)
-        self.board = Board(options.tensorboard if self.is_first else None)
+        self.side_outputs = SideOutputs()
+        self.board = Board(options.tensorboard if self.is_first else None, self.side_outputs)
         self.saved_at = time.monotonic()
         self.labels = read_label_names(options.label_names, options.num_labels) if options.label_names else None
 
@@ -165,6 +169,7 @@ class _Run:
             environment=environment(self.options),
             is_first=self.is_first,
             settings=None if (resolution := resolution_of(self.options)) is None else resolution.to_json(),
+            not_written=self.side_outputs.lines(),
         )
 
     def _saved(self) -> Optional[Saved]:
@@ -216,7 +221,9 @@ class _Run:
         ) as progress:  # fmt: skip
             while self.iteration < last:
                 step = self._step()
-                self.iteration = step.iteration
+                if not self.has_read and self.is_first:  # from here on the reader keeps the file that it has opened
+                    refuse_remade(self.options.train_data, self.data, "train again")
+                self.has_read, self.iteration = True, step.iteration
                 begun, seconds = time.perf_counter(), time.perf_counter() - begun
                 self.history.add(step, seconds)
                 done = step.iteration - last + per_epoch  # of this epoch: points and progress lines go together
@@ -315,7 +322,8 @@ class _Run:
             self.files.append(self.checkpoints.export(epoch, weights, about))
             self.board.add_epoch(entry)
             print(epoch_line(entry, self.plan.epochs), flush=True)
-            self._write_report()
+            if options.report and self.history.entries():
+                self.side_outputs.write(f"--report={options.report}", self._write_report)
         risen = self.history.last_rise()
         no_better = risen is not None and epoch - risen >= options.early_stop
         return distributed.any_rank(self.is_first and bool(options.early_stop) and no_better)
@@ -325,8 +333,6 @@ class _Run:
         return {"labels": self.labels, "protocol": protocol, "metrics": dict(entry)}
 
     def _write_report(self) -> None:
-        if not self.options.report or not self.history.entries():
-            return
         from vmz.report import training as page
 
         page.write(

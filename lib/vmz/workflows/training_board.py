@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from vmz.errors import UsageError
+from vmz.workflows.side_outputs import SideOutputs
 
 VALUES = ("loss", "accuracy", "learning_rate", "clips_per_second")
 
 
 class Board:
-    """Writes the history's entries to `folder`; without a folder it does nothing. UsageError without tensorboard."""
+    """Writes the history's entries to `folder`; without a folder it does nothing. UsageError without tensorboard.
 
-    def __init__(self, folder: Optional[str]) -> None:
+    Once it cannot write it is one of the `outputs` that have failed, and writes no more.
+    """
+
+    def __init__(self, folder: Optional[str], outputs: SideOutputs) -> None:
         self._writer: Any = None
+        self._name, self._outputs = f"--tensorboard={folder}", outputs
         if folder:
             try:
                 from torch.utils.tensorboard import SummaryWriter
@@ -24,21 +29,23 @@ class Board:
             self._writer = SummaryWriter(folder)
 
     def add_point(self, point: Mapping[str, Any]) -> None:
-        self._add_means("train", point)
-
-    def _add_means(self, group: str, entry: Mapping[str, Any]) -> None:
-        if self._writer is not None:
-            for name in VALUES:
-                if entry.get(name) is not None:
-                    self._writer.add_scalar(f"{group}/{name}", entry[name], entry["iteration"])
+        self._attempt(lambda writer: _add_means(writer, "train", point))
 
     def add_epoch(self, entry: Mapping[str, Any]) -> None:
         """The means of a whole epoch, as the log's line of it has them, and the figures of its evaluation."""
-        self._add_means("epoch", entry)
-        if self._writer is not None:
+
+        def add(writer: Any) -> None:
+            _add_means(writer, "epoch", entry)
             for name, value in entry.get("figures", {}).items():
-                self._writer.add_scalar(f"test/{name}", value, entry["iteration"])
-            self._writer.flush()
+                writer.add_scalar(f"test/{name}", value, entry["iteration"])
+            writer.flush()
+
+        self._attempt(add)
+
+    def _attempt(self, write: Callable[[Any], object]) -> None:
+        writer = self._writer
+        if writer is not None and not self._outputs.write(self._name, lambda: write(writer)):
+            self._writer = None  # its thread has died: closing it might wait for that for ever
 
     def __enter__(self) -> Board:
         return self
@@ -46,5 +53,10 @@ class Board:
     def __exit__(
         self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        self._attempt(lambda writer: writer.close())
+
+
+def _add_means(writer: Any, group: str, entry: Mapping[str, Any]) -> None:
+    for name in VALUES:
+        if entry.get(name) is not None:
+            writer.add_scalar(f"{group}/{name}", entry[name], entry["iteration"])
