@@ -161,8 +161,7 @@ def run(
 ) -> dict[str, list[Outcome]]:
     """By engine, the outcome of inputs 0 to inputs - 1; those that end in a fault are kept."""
     found: dict[str, list[Outcome]] = {engine: [] for engine in surface.engines}
-    for number in range(inputs):
-        content = surface.make(seed, number)
+    for number, content in enumerate(surface.make(seed, number) for number in range(inputs)):
         outcomes = read_by_all(surface, content, seconds)
         for engine, outcome in zip(surface.engines, outcomes):
             found[engine].append(outcome)
@@ -207,7 +206,8 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=int, default=SECONDS)
-    parser.add_argument("--surface", help="one of them; not given: all")
+    parser.add_argument("--surface", action="append", help="one of them, may be given again; not given: all")
+    parser.add_argument("--replay", type=Path, nargs="+", help="files to read instead, as --keep left them")
     parser.add_argument("--keep", type=Path, help="folder for inputs that end in a fault")
     options = parser.parse_args()
     sys.path.append(str(TOOLS))
@@ -220,8 +220,12 @@ def main() -> int:
     )
     total: list[Outcome] = []
     for surface in SURFACES:
-        if options.surface not in (None, surface.name):
+        if options.surface and surface.name not in options.surface:
             continue
+        if options.replay:
+            files = [path.read_bytes() for path in options.replay]
+            surface = replace(surface, make=lambda seed, number: files[number])  # noqa: B023
+            options.inputs = len(files)
         by_engine = run(surface, options.seed, options.inputs, options.keep, options.seconds)
         for engine, outcomes in by_engine.items():
             total += outcomes

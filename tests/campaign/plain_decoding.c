@@ -2,14 +2,21 @@
 #include <inttypes.h>
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
+#include <libavutil/pixdesc.h>
 #include <stdio.h>
 
-static uint32_t sum_of(const AVFrame* frame) {  // Adler's, of the first plane
+static uint32_t sum_of(const AVFrame* frame) {  // Adler's, of as many bytes a row as there are pixels
+  const AVPixFmtDescriptor* planes = av_pix_fmt_desc_get(frame->format);
   uint32_t a = 1, b = 0;
-  for (int y = 0; y < frame->height; ++y) {
-    for (int x = 0; x < frame->width; ++x) {
-      a = (a + frame->data[0][y * frame->linesize[0] + x]) % 65521;
-      b = (b + a) % 65521;
+  for (int plane = 0; plane < av_pix_fmt_count_planes(frame->format); ++plane) {
+    const int chroma = plane == 1 || plane == 2;
+    const int width = chroma ? AV_CEIL_RSHIFT(frame->width, planes->log2_chroma_w) : frame->width;
+    const int height = chroma ? AV_CEIL_RSHIFT(frame->height, planes->log2_chroma_h) : frame->height;
+    for (int y = 0; y < height; ++y) {
+      for (int x = 0; x < width; ++x) {
+        a = (a + frame->data[plane][y * frame->linesize[plane] + x]) % 65521;
+        b = (b + a) % 65521;
+      }
     }
   }
   return b << 16 | a;

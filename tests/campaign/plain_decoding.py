@@ -96,9 +96,11 @@ def _lines(container: Any) -> list[str]:
 
 
 def _line(frame: Any) -> str:
-    plane = frame.planes[0]
-    pixels = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
-    return f"frame {_time(frame.pts)} {frame.width}x{frame.height} {zlib.adler32(pixels.tobytes())}"
+    total = 1
+    for plane in frame.planes:
+        pixels = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        total = zlib.adler32(pixels.tobytes(), total)
+    return f"frame {_time(frame.pts)} {frame.width}x{frame.height} {total}"
 
 
 def _time(value: Optional[int]) -> int:
