@@ -25,7 +25,7 @@ def visible(text: str) -> str:
 
     Line ends and tabs stay as they are.
     """
-    if text.isprintable():
+    if text.isascii() and text.isprintable():
         return text
     text = _LATIN1.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
     return _INVISIBLE.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
@@ -35,7 +35,7 @@ def printable(text: Union[str, bytes]) -> str:
     """One line of text that can be shown anywhere: as `visible`, and what is no UTF-8 as \\xNN, line ends as \\x0a."""
     raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) and _escapable(text) else text
     shown = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
-    if shown.isprintable():
+    if shown.isascii() and shown.isprintable():
         return shown
     return visible(shown).replace("\n", "\\x0a").replace("\t", "\\x09")
 

@@ -184,7 +184,7 @@ std::vector<int64_t> flow_sizes(const VideoInputArgs& args, int64_t rows) {
 }
 
 // FFmpeg tells stderr of every macroblock that it cannot decode; what matters of that is in our errors.
-[[gnu::unused]] const bool quiet = (av_log_set_level(AV_LOG_FATAL), true);
+[[gnu::unused]] const bool quiet = (av_log_set_level(AV_LOG_QUIET), true);
 
 }  // namespace
 

@@ -110,11 +110,21 @@ AVStream* first_video_stream(const AVFormatContext* format) {
   throw BadRecord(has_cover ? "the file has no video stream, only a cover picture" : "the file has no video stream");
 }
 
+// Throws for a picture of no size, or of more pixels than are read.
+void check_size(int64_t width, int64_t height) {
+  if (width <= 0 || height <= 0 || width > kMaxPixels / height) {
+    throw BadRecord(
+        "its video stream states no picture size, or more than the " + std::to_string(kMaxPixels) +
+        " pixels (max_pixels) that are read");
+  }
+}
+
 Owned<AVCodecContext> open_codec(const AVStream* stream) {
   const AVCodec* decoder = avcodec_find_decoder(stream->codecpar->codec_id);
   if (decoder == nullptr) {
     throw BadRecord("there is no decoder for its video stream");
   }
+  check_size(stream->codecpar->width, stream->codecpar->height);  // before the decoder refuses it without a reason
   Owned<AVCodecContext> codec(allocated(avcodec_alloc_context3(decoder)));
   int status = avcodec_parameters_to_context(codec.get(), stream->codecpar);
   if (status >= 0) {
@@ -125,11 +135,7 @@ Owned<AVCodecContext> open_codec(const AVStream* stream) {
   if (status < 0) {
     throw BadRecord("its video stream cannot be decoded (" + libav_reason(status) + ")");
   }
-  if (codec->width <= 0 || codec->height <= 0) {
-    throw BadRecord(
-        "its video stream states no picture size, or more than the " + std::to_string(kMaxPixels) +
-        " pixels (max_pixels) that are read");
-  }
+  check_size(codec->width, codec->height);
   return codec;
 }
 

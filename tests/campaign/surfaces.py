@@ -5,21 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Optional
 
 from tests.campaign import mutations
 from tests.campaign.hdf5_mutations import hdf5s
+from tests.campaign.lmdb_mutations import lmdbs
+from tests.campaign.readings import read_image, read_lmdb, read_record, read_video
+from tests.campaign.record_mutations import records
+from tests.campaign.video_mutations import containers, images
+from tests.engines.real_caffe2 import HAS_OPERATORS
 from tests.in_process import tool
 
 
 @dataclass(frozen=True)
 class Surface:
-    """make: (seed, number) -> the file. read: what a tool does with the file at a path; it may raise what main may."""
+    """make: (seed, number) -> the file. read: what a tool does with the file at a path; it may raise what main may.
+
+    engines: whose readers read it, where both have one; `read` then takes the engine too, and returns what it found.
+    video: the video or image in a file, for FFmpeg itself to read.
+    """
 
     name: str
     suffix: str
     make: mutations.Mutator
-    read: Callable[[Path], object]
+    read: Callable[..., object]
+    engines: Sequence[str] = ("",)
+    video: Optional[Callable[[bytes], bytes]] = None
 
 
 def _convert(db_type: str) -> Callable[[Path], object]:
@@ -162,6 +173,22 @@ def _first_model() -> object:
     return {**whole, "models": whole["models"][:2]}
 
 
+def _held_video(value: bytes) -> bytes:
+    from vmz.video.records import RecordError, decode_record
+
+    try:
+        return decode_record(b"", value).video
+    except RecordError:
+        return b""
+
+
+ENGINES = ("pytorch", "caffe2") if HAS_OPERATORS else ("pytorch",)
+READERS: Sequence[Surface] = (
+    Surface("record", ".bin", records, read_record, ENGINES, _held_video),
+    Surface("LMDB", ".mdb", lmdbs, read_lmdb, ENGINES),
+    Surface("container", ".bin", containers, read_video, ENGINES, bytes),
+    Surface("image", ".bin", images, read_image, ENGINES, bytes),
+)
 SURFACES: Sequence[Surface] = (
     Surface("pickle", ".pkl", mutations.pickles, _convert("pickle")),
     Surface("mdl", ".mdl", mutations.mdls, _convert("minidb")),
@@ -192,4 +219,5 @@ SURFACES: Sequence[Surface] = (
         ),
         _record_names,
     ),
+    *READERS,
 )

@@ -9,21 +9,35 @@ import pytest
 
 from tests.campaign.isolated import ACCEPTED, REFUSED, Outcome, _judged, row
 from tests.campaign.mutations import PICKLE_BOMBS, pickles
-from tests.campaign.surfaces import SURFACES
+from tests.campaign.surfaces import READERS, SURFACES, Surface
 
 pytest.importorskip("h5py")
-INPUTS = 20
+INPUTS, READ = 20, 12
+
+
+FILES = [surface for surface in SURFACES if surface not in READERS]
+
+
+def rows_of(*options: str, status: int = 0) -> list[list[str]]:
+    """The table that the campaign prints, without its head; a row's name is what comes before its 5 numbers."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.campaign.isolated", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+    assert done.returncode == status, done.stdout + done.stderr
+    return [row.rsplit(None, 5) for row in done.stdout.splitlines()[2:]]
 
 
 def test_no_file_ends_in_a_fault() -> None:
-    command = [sys.executable, "-W", "ignore", "-m", "tests.campaign.isolated", f"--inputs={INPUTS}", "--seed=7"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stdout + done.stderr
-    rows = done.stdout.splitlines()[2:]
-    assert len(rows) == len(SURFACES) + 1
-    whole = rows[-1].split()
-    assert whole[:2] == ["all", str(INPUTS * len(SURFACES))] and whole[-1] == "0"
+    *rows, whole = rows_of(f"--inputs={INPUTS}", "--seed=7", *(f"--surface={surface.name}" for surface in FILES))
+    assert [row[0].strip() for row in rows] == [surface.name for surface in FILES]
+    assert whole[:2] == ["all", str(INPUTS * len(FILES))] and whole[4] == "0"
     assert int(whole[2]) > INPUTS and int(whole[3]) > 5 * INPUTS  # some good files pass, most are refused
+
+
+@pytest.mark.parametrize("surface", READERS, ids=lambda surface: surface.name)
+def test_both_readers_find_the_same(surface: Surface) -> None:
+    *rows, whole = rows_of(f"--inputs={READ}", "--seed=5", f"--surface={surface.name}")
+    assert [row[0] for row in rows] == [f"{surface.name} {engine}" for engine in surface.engines]
+    assert whole[4] == "0" and all(int(row[2]) > 1 and int(row[3]) > 1 for row in rows)
 
 
 def test_the_same_seed_makes_the_same_files() -> None:

@@ -80,7 +80,7 @@ def match(
             if shape[1] != 3:
                 raise UsageError(f"bgr2rgb flips 3 colour channels, but {name} has {shape[1]} input channels")
             array, how = array[:, ::-1], f"{how}, BGR to RGB" if how else "BGR to RGB"
-        fitted[blob] = np.ascontiguousarray(array)
+        fitted[blob] = np.ascontiguousarray(array).reshape(shape)  # which makes a row of a single number
         if how:
             adapted[name] = how
         else:

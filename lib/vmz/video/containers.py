@@ -7,6 +7,7 @@ ops/core/containers.cc is the same for the C++ operator: change both.
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import Any, Optional
 
@@ -90,13 +91,11 @@ def _is_text(head: bytes) -> bool:
 
 def _is_utf8(head: bytes) -> bool:
     """Whether it is UTF-8, but for a last character that is cut."""
-    for cut in range(4):
-        try:
-            head[: len(head) - cut].decode()
-            return True
-        except UnicodeDecodeError:
-            continue
-    return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+        return True
+    except UnicodeDecodeError:
+        return False
 
 
 def pictures_lie_elsewhere(file: Any, size: int) -> bool:

@@ -7,10 +7,9 @@ They are read by their types, so that a record with a start frame and no id, or 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Optional
-
-from google.protobuf.message import DecodeError
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Optional, Union
 
 from vmz.errors import VmzError
 from vmz.netdef.protos import DATA_TYPES, TensorProtos
@@ -59,28 +58,30 @@ def decode_record(key: bytes, value: bytes) -> Record:
     """Read a database value. Raises RecordError with the reason: empty, truncated, or a record of something else."""
     if not value:
         raise RecordError("the record is empty")
-    protos = TensorProtos()
     try:
-        protos.ParseFromString(value)
-    except DecodeError as error:
+        tensors = [
+            _tensor(value, *span)
+            for number, span in _fields(value, 0, len(value))
+            if (number == _PROTOS and isinstance(span, tuple))
+        ]
+    except (IndexError, ValueError) as error:
         raise RecordError("the record is truncated or is no TensorProtos") from error
-    tensors = list(protos.protos)
-    video = next((t for t in tensors if t.data_type == _STRING), None)
-    if video is None or len(video.string_data) != 1:
+    videos = next((t.strings for t in tensors if t.data_type == _STRING), [])
+    if len(videos) != 1:
         raise RecordError("the record holds no video (a STRING tensor with one entry)")
-    int32 = [list(t.int32_data) for t in tensors if t.data_type == _INT32]
+    int32 = [t.int32s for t in tensors if t.data_type == _INT32]
     if not int32 or not int32[0]:
         raise RecordError("the record holds no label (an INT32 tensor)")
     return Record(
         key=bytes(key),
-        video=bytes(video.string_data[0]),
+        video=value[slice(*videos[0])],
         labels=tuple(int32[0]),
-        start_frame=_first(int32[1:]),
-        video_id=_first([list(t.int64_data) for t in tensors if t.data_type == _INT64]),
+        start_frame=next(iter(int32[1]), None) if len(int32) > 1 else None,
+        video_id=next((t.int64s[0] for t in tensors if t.data_type == _INT64 and t.int64s), None),
     )
 
 
-def video_span(start: bytes) -> Optional[tuple[int, int]]:
+def video_span(start: bytes) -> Optional[_Span]:
     """Where the video lies in a value that begins with `start` (some 40 bytes): its offset and length.
 
     None where the value is not laid out as create_video_db.py writes it; decode_record may still understand it.
@@ -102,15 +103,85 @@ def _message(data: bytes, place: int, tag: int) -> tuple[int, int]:
     return place, length
 
 
+# The wire format of protobuf, whose own libraries do not agree on what is damaged: one of them goes on with a part of
+# such a record. ops/core/record.cc is the same for the C++ operator: change both.
+
+_PROTOS, _DATA_TYPE, _INT32_DATA, _STRING_DATA, _INT64_DATA = 1, 2, 4, 6, 10  # fields of TensorProtos and TensorProto
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types; groups are in no such message
+_Span = tuple[int, int]  # where bytes begin and end
+
+
+@dataclass
+class _Tensor:
+    data_type: int = 1  # FLOAT
+    int32s: list[int] = field(default_factory=list)
+    int64s: list[int] = field(default_factory=list)
+    strings: list[_Span] = field(default_factory=list)
+
+
+def _tensor(data: bytes, at: int, end: int) -> _Tensor:
+    """Raises IndexError or ValueError for what is none, as do all below."""
+    tensor = _Tensor()
+    for number, content in _fields(data, at, end):
+        if number == _DATA_TYPE and isinstance(content, int):
+            tensor.data_type = content
+        elif number == _INT32_DATA:
+            tensor.int32s += [_signed(value, 32) for value in _numbers(data, content)]
+        elif number == _INT64_DATA:
+            tensor.int64s += [_signed(value, 64) for value in _numbers(data, content)]
+        elif number == _STRING_DATA and isinstance(content, tuple):
+            tensor.strings.append(content)
+    return tensor
+
+
+def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, Union[int, _Span, None]]]:
+    """The number of each field, and its value: a number, where its bytes lie, or None for one that no record needs."""
+    while at < end:
+        tag, at = _varint(data, at)
+        number, wire = tag >> 3, tag & 7
+        content: Union[int, _Span, None] = None
+        if not 0 < number < 1 << 29:
+            raise ValueError
+        if wire == _VARINT:
+            content, at = _varint(data, at)
+        elif wire == _BYTES:
+            length, at = _varint(data, at)
+            content = (at, at + length)
+            at += length
+        elif wire in (_FIXED64, _FIXED32):
+            at += 8 if wire == _FIXED64 else 4
+        else:
+            raise ValueError
+        if at > end:
+            raise ValueError
+        yield number, content
+
+
+def _numbers(data: bytes, content: Union[int, _Span, None]) -> Iterator[int]:
+    """Repeated numbers, which come one by one or packed together."""
+    if isinstance(content, int):
+        yield content
+    elif content is not None:
+        at, end = content
+        while at < end:
+            value, at = _varint(data, at)
+            if at > end:
+                raise ValueError
+            yield value
+
+
 def _varint(data: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
+    value = 0
+    for shift in range(0, 70, 7):
         byte = data[place]
+        place += 1
         value |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
         if byte < 0x80:
-            return value, place
+            return value & 0xFFFFFFFFFFFFFFFF, place
+    raise ValueError
 
 
-def _first(tensors: list[list[Any]]) -> Optional[int]:
-    return int(tensors[0][0]) if tensors and tensors[0] else None
+def _signed(value: int, bits: int) -> int:
+    """The lowest bits of a number, as two's complement."""
+    value &= (1 << bits) - 1
+    return value - (value >> (bits - 1) << bits)
