@@ -25,6 +25,7 @@ from vmz.files import open_input
 from vmz.json_files import parse_json
 from vmz.netdef.json_form import net_from_json
 from vmz.netdef.protos import NetDef
+from vmz.text import quoted
 
 PREDICT_FILES = ("predict_net.pb", "predict_net.pbtxt")
 INIT_FILES = ("init_net.pb", "init_net.pbtxt", "param_init_net.pb")
@@ -57,8 +58,20 @@ def read_old_net(net: Source, init_net: Optional[Source] = None, weights: Option
         blobs = dict(weights) if isinstance(weights, Mapping) else read_blobs(weights)
         wanted = dict.fromkeys([blob for op in found.net.op for blob in op.input])
         found.blobs.update(named_as(wanted, blobs))
+    _check_names(found)
     check_values("the network" if not isinstance(net, (str, Path)) else net, found.blobs)
     return found
+
+
+def _check_names(found: OldNet) -> None:
+    """VmzError where a name has line ends or the like, which no message could show in a line and no form could keep."""
+    for net in (found.net, found.init_net):
+        names = [name for op in net.op for name in (op.type, *op.input, *op.output)]
+        for name in (*names, *net.external_input, *net.external_output, *found.inputs, *found.outputs):
+            if not name.isprintable():
+                raise VmzError(
+                    f"the net {quoted(net.name)} is damaged: {quoted(name)} is no name of a blob or operator"
+                )
 
 
 def read_blobs(path: Union[str, Path]) -> dict[str, np.ndarray]:
@@ -180,6 +193,8 @@ def _net(path: Path, content: bytes) -> Any:
             net = text_format.Parse(text, NetDef(), allow_unknown_field=True)
         else:
             net = NetDef.FromString(content)
+    except RecursionError as error:
+        raise UsageError(f"{path} is no net of Caffe2: what it holds is nested too deeply") from error
     except (DecodeError, text_format.ParseError) as error:
         raise UsageError(f"{path} is no net of Caffe2, or is damaged: {' '.join(str(error).split())[:200]}") from error
     if not net.op or not all(op.type for op in net.op):

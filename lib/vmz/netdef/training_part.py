@@ -25,12 +25,14 @@ def forward_part(net: Any) -> tuple[Any, list[Any]]:
             behind.update(set(op.output) - set(op.input))
         else:
             behind.difference_update(op.output)
+    read_by: dict[str, list[int]] = {}
+    for number, op in enumerate(net.op):
+        for blob in op.input:
+            read_by.setdefault(blob, []).append(number)
     for number, op in enumerate(net.op):  # the 1 that a loss's gradient begins with, which Caffe2 does not mark
-        readers = [
-            after for after in range(number + 1, len(net.op)) if set(op.output).intersection(net.op[after].input)
-        ]
-        if op.type == "ConstantFill" and len(op.input) == 1 and readers:
-            training[number] = training[number] or all(training[after] for after in readers)
+        if op.type == "ConstantFill" and len(op.input) == 1 and not training[number]:
+            readers = [after for blob in op.output for after in read_by.get(blob, ()) if after > number]
+            training[number] = bool(readers) and all(training[after] for after in readers)
     if not any(training):
         return net, []
     copy = NetDef.FromString(net.SerializeToString())

@@ -8,7 +8,7 @@ from typing import Any, Callable
 import torch
 from torch import Generator, Tensor
 
-from vmz.engines.torch_engine.op import REGISTRY, Op, lookup, read_ops
+from vmz.engines.torch_engine.op import MOST_FILLED, REGISTRY, Op, check_filled, fitting, lookup, read_ops
 from vmz.engines.torch_engine.operators.constants import GIVEN, constant_type, given_tensor
 from vmz.errors import VmzError
 
@@ -37,11 +37,15 @@ def run_fills(init_net: Any, seed: int = 0) -> dict[str, Tensor]:
     compute with what was filled before: Copy copies, as between devices.
     """
     values: dict[str, Tensor] = {}
+    filled = 0
     for op in read_ops(init_net):
         if op.type == "CreateDB":
             continue
+        if not op.outputs:
+            raise VmzError(f"{op} of a param_init_net fills nothing: it has no output")
         if op.inputs and op.type in REGISTRY and all(blob in values for blob in op.inputs):
-            results = lookup(op)(op, *(values[blob] for blob in op.inputs))
+            with fitting(op):
+                results = lookup(op)(op, *(values[blob] for blob in op.inputs))
             results = results if isinstance(results, tuple) else (results,)
             values.update({blob: result.clone() for blob, result in zip(op.outputs, results)})
             continue
@@ -54,7 +58,12 @@ def run_fills(init_net: Any, seed: int = 0) -> dict[str, Tensor]:
             raise op.unsupported(unknown[0], f"the arguments it knows are {', '.join(sorted(arguments))}")
         if op.inputs:
             raise VmzError(f"{op}: a fill shaped by another blob ({op.inputs[0]}) is not supported; give it a shape")
-        values[op.outputs[0]] = function(op, list(op.arg("shape", [1])), _generator(seed, op.outputs[0]))
+        with fitting(op):
+            shape = list(op.arg("shape", [1]))
+            filled += check_filled(op, shape)
+            if filled > MOST_FILLED:
+                raise VmzError(f"the fills up to {op} make {filled} values; a net may fill {MOST_FILLED} at most")
+            values[op.outputs[0]] = function(op, shape, _generator(seed, op.outputs[0]))
     return values
 
 

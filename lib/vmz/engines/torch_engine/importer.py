@@ -7,6 +7,7 @@ scores = module(data)["softmax"]
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable, Optional
 
@@ -18,7 +19,7 @@ from torch.fx.proxy import GraphAppendingTracer
 import vmz.engines.torch_engine.operators  # noqa: F401  fills the registry
 from vmz.engines.engine import full_name
 from vmz.engines.torch_engine.fills import run_fills
-from vmz.engines.torch_engine.op import REGISTRY, Op, lookup, read_ops
+from vmz.engines.torch_engine.op import REGISTRY, Op, fitting, lookup, read_ops
 from vmz.errors import VmzError
 
 # Run outside of the graph: what they put out is its input.
@@ -116,16 +117,13 @@ def _reason(op: Op, error: VmzError) -> str:
 
 
 def _carry_out(function: Callable[..., Any], op: Op, arguments: Sequence[Any]) -> Any:
-    try:
-        return function(op, *arguments)
-    except TypeError as error:
-        if "positional argument" not in str(error):
-            raise
-        raise VmzError(f"{op} has {len(arguments)} inputs, which is not supported by the PyTorch engine") from error
-    except ValueError as error:
-        if "to unpack" not in str(error):
-            raise
-        raise VmzError(f"{op} has {len(arguments)} inputs, which is not supported by the PyTorch engine") from error
+    with fitting(op):
+        try:
+            return function(op, *arguments)
+        except (TypeError, ValueError) as error:
+            if not re.search("positional argument|to unpack", str(error)):
+                raise
+            raise VmzError(f"{op} has {len(arguments)} inputs, which is not supported by the PyTorch engine") from error
 
 
 def input_blobs(module: GraphModule) -> list[str]:
@@ -207,6 +205,8 @@ class _Translation:
         self.graph, self.root, self.values, self.writers = graph, root, values, writers
         self.tracer = GraphAppendingTracer(graph)
         self.nodes: dict[Value, Node] = {}
+        self.databases = {blob for op in writers.ops if op.type in READERS for blob in op.inputs}
+        self.taken: dict[str, str] = {}  # {the part of an input's name after the last "/": the first that has it}
         self.statistics = {
             blob for op in writers.ops if op.type == "SpatialBN" for blob in op.inputs[3:5]
         }  # what SpatialBN accumulates is no parameter
@@ -216,7 +216,7 @@ class _Translation:
         outside = dict.fromkeys(value[0] for op in ops for value in self.writers.reads[op.index] if value[1] == -1)
         outside.update(dict.fromkeys(blob for blob, index in wanted.values() if index == -1))
         outputs_of_readers = [blob for op in ops if op.type in READERS for blob in op.outputs]
-        inputs = [blob for blob in outside if blob not in self.values and not self._is_database(blob)]
+        inputs = [blob for blob in outside if blob not in self.values and blob not in self.databases]
         for blob in dict.fromkeys([*outputs_of_readers, *inputs]):  # torch.fx wants the inputs first
             self._input(blob)
         for blob in outside:
@@ -232,13 +232,9 @@ class _Translation:
                 raise VmzError(f"blob {name} is not computed: {self.writers.ops[value[1]]} leaves it out here")
         return self.nodes
 
-    def _is_database(self, blob: str) -> bool:
-        return any(op.type in READERS and blob in op.inputs for op in self.writers.ops)
-
     def _input(self, blob: str) -> None:
         short = blob.rpartition("/")[2]
-        clash = any(other != blob and other.rpartition("/")[2] == short for other, _ in self.nodes)
-        name = _identifier(blob if clash else short)
+        name = _identifier(short if self.taken.setdefault(short, blob) == blob else blob)
         self._add(blob, -1, self.graph.placeholder(name))
 
     def _attribute(self, blob: str) -> None:
