@@ -9,6 +9,7 @@ the end, to an error or half way, and closed. Each pass has to give what the fir
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import hashlib
 import itertools
@@ -164,24 +165,47 @@ def passes(engine: str, path: Path, ways: dict[str, dict[str, Any]], together: i
 
 @dataclass(frozen=True)
 class Sample:
-    """memory: resident bytes. All readers are closed when it is taken."""
+    """All readers are closed when it is taken. memory: resident bytes, without what the allocator holds unused.
+
+    allocated: bytes that malloc has given out and not got back.
+    """
 
     clips: int
     memory: int
+    allocated: int
     handles: int
     threads: int
 
 
 def sample(clips: int) -> Sample:
     gc.collect()
+    libc = ctypes.CDLL(None)
+    libc.malloc_trim(0)
+    libc.mallinfo2.restype = _Mallinfo
+    found = libc.mallinfo2()
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return Sample(clips, resident, len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")))
+    return Sample(
+        clips,
+        resident,
+        found.uordblks + found.hblkhd,
+        len(os.listdir("/proc/self/fd")),
+        len(os.listdir("/proc/self/task")),
+    )
 
 
-def rise(samples: list[Sample]) -> float:
+class _Mallinfo(ctypes.Structure):
+    """glibc's mallinfo2: uordblks and hblkhd are what is in use, by blocks and by maps of their own."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    ]
+
+
+def rise(samples: list[Sample], what: str = "memory") -> float:
     """By how many bytes memory rises over the second half, as a line through its samples says."""
     half = samples[len(samples) // 2 :]
-    clips, memory = np.array([(one.clips, one.memory) for one in half], float).T
+    clips, memory = np.array([(one.clips, getattr(one, what)) for one in half], float).T
     return float(np.polyfit(clips - clips[0], memory, 1)[0] * (clips[-1] - clips[0]))
 
 
@@ -189,8 +213,10 @@ def faults(samples: list[Sample]) -> list[str]:
     """What grows. Of handles and threads the least of the last quarter counts: one may be just about to end."""
     half, quarter = samples[len(samples) // 2 :], samples[len(samples) * 3 // 4 :]
     found = []
-    if rise(samples) > MOST_RISE:
-        found.append(f"memory rises by {rise(samples) / 1e6:.1f} MB over the second half; {MOST_RISE / 1e6:.1f} may be")
+    for what in ("memory", "allocated"):
+        grows = rise(samples, what)
+        if grows > MOST_RISE:
+            found.append(f"{what} rises by {grows / 1e6:.1f} MB over the second half; {MOST_RISE / 1e6:.1f} may be")
     for what in ("handles", "threads"):
         before = min(getattr(one, what) for one in half[: len(half) // 2])
         after = min(getattr(one, what) for one in quarter)
@@ -225,7 +251,7 @@ def soak(engine: str, clips: int, folder: Path, quiet: bool = False) -> dict[str
     return {
         "engine": engine, "clips": done, "passes": ended, "seconds": round(time.monotonic() - started, 1),
         "ways": ways_read,
-        "rise_bytes": round(rise(samples)), "faults": [*wrong, *faults(samples)],
+        "rise_bytes": round(rise(samples)), "rise_allocated_bytes": round(rise(samples, "allocated")), "faults": [*wrong, *faults(samples)],
         "samples": [vars(one) for one in samples],
     }  # fmt: skip
 
@@ -251,7 +277,8 @@ def line(found: dict[str, Any]) -> str:
     handles, threads = (f"{middle[what]} -> {last[what]}" for what in ("handles", "threads"))
     return (
         f"soak, {found['engine']}: {found['clips']} clips in {found['passes']} passes, {found['seconds']:.0f} s; MB "
-        f"at the start, half way, at the end: {memory}; second half: {found['rise_bytes'] / 1e6:+.1f} MB, files "
+        f"at the start, half way, at the end: {memory}; second half: {found['rise_bytes'] / 1e6:+.1f} MB, of "
+        f"malloc's {found['rise_allocated_bytes'] / 1e6:+.1f} MB, files "
         f"{handles}, threads {threads}; {len(found['faults'])} faults"
     )
 

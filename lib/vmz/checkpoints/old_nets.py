@@ -27,6 +27,7 @@ from vmz.netdef.json_form import net_from_json
 from vmz.netdef.protos import NetDef
 from vmz.text import quoted
 
+MOST_BLOBS = 4096  # inputs or outputs of one operator
 PREDICT_FILES = ("predict_net.pb", "predict_net.pbtxt")
 INIT_FILES = ("init_net.pb", "init_net.pbtxt", "param_init_net.pb")
 FORMS = "predict_net.pb, predict_net.pbtxt, a folder of these, .mdl, .minidb, .json"
@@ -64,8 +65,16 @@ def read_old_net(net: Source, init_net: Optional[Source] = None, weights: Option
 
 
 def _check_names(found: OldNet) -> None:
-    """VmzError where a name has line ends or the like, which no message could show in a line and no form could keep."""
+    """VmzError where a name has line ends or the like, which no message could show in a line and no form could keep, or
+    where an operator has more inputs or outputs than any needs.
+    """
     for net in (found.net, found.init_net):
+        for op in net.op:
+            if max(len(op.input), len(op.output)) > MOST_BLOBS:
+                raise VmzError(
+                    f"operator {quoted(op.type)} of the net {quoted(net.name)} has {len(op.input)} inputs and "
+                    f"{len(op.output)} outputs; {MOST_BLOBS} are the most that VMZ reads"
+                )
         names = [name for op in net.op for name in (op.type, *op.input, *op.output)]
         for name in (*names, *net.external_input, *net.external_output, *found.inputs, *found.outputs):
             if not name.isprintable():

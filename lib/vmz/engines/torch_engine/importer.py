@@ -7,6 +7,7 @@ scores = module(data)["softmax"]
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable, Optional
@@ -166,7 +167,7 @@ class _Writers:
 
     def find(self, name: str, values: Iterable[str]) -> Value:
         blob, at, index = name.partition("@")
-        full = full_name(blob, [*self.last, *values])
+        full = blob if blob in self.last else full_name(blob, [*self.last, *values])
         if not at:
             return full, self.last.get(full, -1)
         if not index.isdigit() or (full, int(index)) not in self.written:
@@ -250,9 +251,9 @@ class _Translation:
     def _call(self, op: Op) -> None:
         function = lookup(op)
         arguments = [Proxy(self.nodes[value], self.tracer) for value in self.writers.reads[op.index]]
-        before = len(self.graph.nodes)
+        before = next(iter(reversed(self.graph.nodes)), None)
         results = _carry_out(function, op, arguments)
-        for node in list(self.graph.nodes)[before:]:
+        for node in itertools.takewhile(lambda node: node is not before, reversed(self.graph.nodes)):
             node.meta.update(blob=op.outputs[0], op=op.index, type=op.type)
         for blob, result in zip(op.outputs, results if isinstance(results, tuple) else (results,)):
             self._add(blob, op.index, result.node if isinstance(result, Proxy) else self._constant(blob, op, result))
