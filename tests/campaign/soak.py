@@ -196,10 +196,8 @@ def sample(clips: int) -> Sample:
 class _Mallinfo(ctypes.Structure):
     """glibc's mallinfo2: uordblks and hblkhd are what is in use, by blocks and by maps of their own."""
 
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
-    ]
+    NAMES = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+    _fields_ = [(name, ctypes.c_size_t) for name in NAMES]
 
 
 def rise(samples: list[Sample], what: str = "memory") -> float:
@@ -251,7 +249,9 @@ def soak(engine: str, clips: int, folder: Path, quiet: bool = False) -> dict[str
     return {
         "engine": engine, "clips": done, "passes": ended, "seconds": round(time.monotonic() - started, 1),
         "ways": ways_read,
-        "rise_bytes": round(rise(samples)), "rise_allocated_bytes": round(rise(samples, "allocated")), "faults": [*wrong, *faults(samples)],
+        "rise_bytes": round(rise(samples)),
+        "rise_allocated_bytes": round(rise(samples, "allocated")),
+        "faults": [*wrong, *faults(samples)],
         "samples": [vars(one) for one in samples],
     }  # fmt: skip
 

@@ -75,9 +75,11 @@ def _check_names(found: OldNet) -> None:
                     f"operator {quoted(op.type)} of the net {quoted(net.name)} has {len(op.input)} inputs and "
                     f"{len(op.output)} outputs; {MOST_BLOBS} are the most that VMZ reads"
                 )
-        names = [name for op in net.op for name in (op.type, *op.input, *op.output)]
+        names = [
+            name for op in net.op for name in (op.type, *op.input, *op.output, *(argument.name for argument in op.arg))
+        ]
         for name in (*names, *net.external_input, *net.external_output, *found.inputs, *found.outputs):
-            if not name.isprintable():
+            if not isinstance(name, str) or not name.isprintable():  # bytes: what is no UTF-8, in some protobufs
                 raise VmzError(
                     f"the net {quoted(net.name)} is damaged: {quoted(name)} is no name of a blob or operator"
                 )

@@ -274,7 +274,7 @@ class _Translation:
 
 
 def _identifier(blob: str) -> str:
-    name = "".join(character if character.isalnum() else "_" for character in blob)
+    name = "".join(character if character.isalnum() else "_" for character in blob[:100])
     return name if name.isidentifier() else f"blob_{name}"
 
 
