@@ -11,7 +11,7 @@ from tests.engines.real_caffe2 import HAS_OPERATORS
 
 def samples(memory_a_clip: float = 0, handles: int = 6, late_threads: int = 2) -> list[Sample]:
     return [
-        Sample(clips, int(4e8 + memory_a_clip * clips), 1000, handles, late_threads if clips > 80_000 else 2)
+        Sample(clips, int(4e8 + memory_a_clip * clips), 1000, handles, late_threads if clips > 70_000 else 2)
         for clips in range(0, 100_001, 2000)
     ]
 
