@@ -22,7 +22,15 @@ CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints video engines ops report wo
 SEVERAL = -n auto --maxprocesses=4 --dist=worksteal
 CAFFE2_TOOL_TESTS = tests/tools -k "caffe2 or compare"
 
-.PHONY: help setup setup-caffe2 ops lock lock-caffe2 lock-torch demo demo-train test test-torch test-caffe2 test-all lint format clean
+# make campaign: files in all, kills of each writer, clips of the soak, and the seed of what is drawn.
+CAMPAIGN_INPUTS ?= 10000
+CAMPAIGN_KILLS ?= 50
+CAMPAIGN_CLIPS ?= 100000
+CAMPAIGN_SEED ?= 1
+CAMPAIGN = PYTHONPATH=lib:. OMP_NUM_THREADS=1 $(RUN) -W ignore -m tests.campaign --seed=$(CAMPAIGN_SEED)
+
+.PHONY: help setup setup-caffe2 ops lock lock-caffe2 lock-torch demo demo-train test test-torch test-caffe2 test-all \
+	campaign campaign-short sanitize lint format clean
 
 help:
 	@echo "make setup     a virtual environment in $(VENV) with PyTorch, PyAV and VMZ"
@@ -30,6 +38,8 @@ help:
 	@echo "make demo      synthesise videos, make an LMDB, evaluate the demo network on it"
 	@echo "make demo-train  train the demo network from scratch on synthesised videos, evaluate it on every engine here"
 	@echo "make test      the tests (about a quarter of an hour, in both environments); make test-all: the long ones too"
+	@echo "make campaign  damaged files, killed runs and a soak in both environments (docs/reliability.md); campaign-short"
+	@echo "make sanitize  the C++ core under sanitizers, on damaged files"
 	@echo "make lint      ruff and mypy; make format: ruff rewrites"
 	@echo "make clean     remove $(DEMO) and caches (not $(VENV))"
 
@@ -110,6 +120,17 @@ test-caffe2:
 
 test-all: $(STAMP)
 	$(RUN) -m pytest -m 'slow or not slow'
+
+campaign: $(STAMP)
+	$(CAMPAIGN) --inputs=$(CAMPAIGN_INPUTS) --kills=$(CAMPAIGN_KILLS) --clips=$(CAMPAIGN_CLIPS) \
+	    --output=build/campaign.json
+
+# Under three minutes on two cores, for CI. The kills of runs have tests of their own.
+campaign-short: $(STAMP)
+	$(CAMPAIGN) --inputs=1000 --kills=0 --clips=3000
+
+sanitize: $(STAMP)
+	PYTHON=$(RUN) ops/sanitize.sh
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .

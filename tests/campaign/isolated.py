@@ -38,7 +38,12 @@ NOTES = ("warning:", "dense prediction", "reading ")  # how lines begin that are
 LACKS = ("MemoryError", "out of memory", "enough memory", "bad_alloc")
 UNCLEAN = re.compile(r"Traceback|a fault of VMZ|internal error|This is a bug in VMZ")
 WORKFLOWS = "aggregate dataset_lists dense extract own_checkpoints training_checkpoints training_history video_lists"
-BASE_MODULES = ("h5py", "vmz.workflows.video_index", *(f"vmz.workflows.{name}" for name in WORKFLOWS.split()))
+BASE_MODULES = (
+    "h5py",
+    "vmz.workflows.convert_net",
+    "vmz.workflows.video_index",
+    *(f"vmz.workflows.{name}" for name in WORKFLOWS.split()),
+)
 
 
 @dataclass(frozen=True)

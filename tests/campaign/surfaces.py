@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
 
-from tests.campaign import mutations
+from tests.campaign import mutations, net_mutations
 from tests.campaign.hdf5_mutations import hdf5s
 from tests.campaign.lmdb_mutations import lmdbs
 from tests.campaign.readings import read_image, read_lmdb, read_record, read_video
@@ -150,6 +150,25 @@ def _configuration(path: Path) -> object:
     return tool("print_net.py")([f"--config={path}"])
 
 
+def _old_net(flag: str) -> Callable[[Path], object]:
+    """The file as one of convert_net's, beside good ones."""
+
+    def read(path: Path) -> object:
+        folder = path.parent / "net"
+        folder.mkdir()
+        for name, content in net_mutations.good_files().items():
+            (folder / name).write_bytes(content)
+        files = {"net": folder / "predict_net.pb", flag: path}
+        if flag == "init_net" or (flag == "net" and path.suffix in (".pb", ".pbtxt")):
+            files.setdefault("init_net", folder / "init_net.pb")
+        flags = [f"--{name}={file}" for name, file in files.items()]
+        return tool("convert_net.py")(
+            [*flags, *(f"--output={folder}/out{ending}" for ending in (".json", ".mdl", ".pb"))]
+        )
+
+    return read
+
+
 _CONFIG = [
     {"build_args": {"model_name": "r2plus1d", "model_depth": 10, "num_labels": 3}, "is_test": 1, "net_name": "n"}
 ]
@@ -204,6 +223,13 @@ SURFACES: Sequence[Surface] = (
     Surface("skipped.json", ".json", mutations.jsons(_BAD), _skipped),
     Surface("configuration", ".json", mutations.jsons(_CONFIG), _configuration),
     Surface("manifest", ".json", lambda seed, number: mutations.jsons(_first_model())(seed, number), _manifest),
+    Surface("predict_net.pb", ".pb", net_mutations.predict_nets, _old_net("net")),
+    Surface("predict_net text", ".pbtxt", net_mutations.text_nets, _old_net("net")),
+    Surface("net JSON", ".json", net_mutations.json_nets, _old_net("net")),
+    Surface("net export", ".mdl", net_mutations.exports, _old_net("net")),
+    Surface("init_net.pb", ".pb", net_mutations.init_nets, _old_net("init_net")),
+    Surface("workspace", ".pkl", net_mutations.workspaces, _old_net("weights")),
+    Surface("Save minidb", ".minidb", net_mutations.saved_minidbs, _old_net("weights")),
     Surface("names JSON", ".json", mutations.jsons(["a", "b", "c"]), _names),
     Surface("names CSV", ".csv", mutations.tables([["label", "name"], ["0", "a"], ["1", "b"], ["2", "c"]]), _names),
     Surface("names text", ".txt", mutations.tables([["0", "a"], ["1", "b"], ["2", "c"]], " "), _names),

@@ -1,3 +1,6 @@
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -24,6 +27,29 @@ def test_a_watch_counts_from_the_last_progress():
     time.sleep(0.01)
     assert not endless.is_over()
     assert Watch(90).reason.startswith("it gave no new frame for 90 seconds")
+
+
+def test_time_in_which_the_process_is_stopped_does_not_count():
+    """As after Ctrl-Z and fg, or where a batch system sets a job aside: no video is bad for that."""
+    program = """
+import os, signal, sys, time
+from vmz.video.watch import DecodingThreads, Watch
+watch, threads = Watch(3), DecodingThreads(1)
+def slow():
+    watch.begin()
+    print("begun", flush=True)
+    time.sleep(1)
+    return "read"
+import vmz.video.watch as module
+module.LONGEST_STEP = 1.5
+print(threads.result(threads.submit(slow), watch))
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(6)  # more than the timeout and the grace
+        process.send_signal(signal.SIGCONT)
+        assert process.communicate(timeout=60)[0] == "read\n"
 
 
 def test_what_does_not_come_back_is_left_behind():

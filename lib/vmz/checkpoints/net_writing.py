@@ -42,7 +42,7 @@ def given_net(blobs: Mapping[str, np.ndarray], inputs: Sequence[str] = ()) -> An
         shape, values = op.arg.add(name="shape"), op.arg.add(name="values")
         shape.ints.extend(array.shape)
         field = values.floats if array.dtype.kind == "f" else values.ints
-        field.extend(array.reshape(-1).tolist())
+        field.extend((array.astype(np.int64) if array.dtype.kind == "b" else array).reshape(-1).tolist())
     for name in inputs:
         fill = OperatorDef(type="GivenTensorFill", output=[name])
         fill.arg.extend([make_argument("shape", [1, 1]), make_argument("values", [0.0])])

@@ -25,7 +25,9 @@ from vmz.files import open_input
 from vmz.json_files import parse_json
 from vmz.netdef.json_form import net_from_json
 from vmz.netdef.protos import NetDef
+from vmz.text import quoted
 
+MOST_BLOBS = 4096  # inputs or outputs of one operator
 PREDICT_FILES = ("predict_net.pb", "predict_net.pbtxt")
 INIT_FILES = ("init_net.pb", "init_net.pbtxt", "param_init_net.pb")
 FORMS = "predict_net.pb, predict_net.pbtxt, a folder of these, .mdl, .minidb, .json"
@@ -57,8 +59,30 @@ def read_old_net(net: Source, init_net: Optional[Source] = None, weights: Option
         blobs = dict(weights) if isinstance(weights, Mapping) else read_blobs(weights)
         wanted = dict.fromkeys([blob for op in found.net.op for blob in op.input])
         found.blobs.update(named_as(wanted, blobs))
+    _check_names(found)
     check_values("the network" if not isinstance(net, (str, Path)) else net, found.blobs)
     return found
+
+
+def _check_names(found: OldNet) -> None:
+    """VmzError where a name has line ends or the like, which no message could show in a line and no form could keep, or
+    where an operator has more inputs or outputs than any needs.
+    """
+    for net in (found.net, found.init_net):
+        for op in net.op:
+            if max(len(op.input), len(op.output)) > MOST_BLOBS:
+                raise VmzError(
+                    f"operator {quoted(op.type)} of the net {quoted(net.name)} has {len(op.input)} inputs and "
+                    f"{len(op.output)} outputs; {MOST_BLOBS} are the most that VMZ reads"
+                )
+        names = [
+            name for op in net.op for name in (op.type, *op.input, *op.output, *(argument.name for argument in op.arg))
+        ]
+        for name in (*names, *net.external_input, *net.external_output, *found.inputs, *found.outputs):
+            if not isinstance(name, str) or not name.isprintable():  # bytes: what is no UTF-8, in some protobufs
+                raise VmzError(
+                    f"the net {quoted(net.name)} is damaged: {quoted(name)} is no name of a blob or operator"
+                )
 
 
 def read_blobs(path: Union[str, Path]) -> dict[str, np.ndarray]:
@@ -181,7 +205,7 @@ def _net(path: Path, content: bytes) -> Any:
         else:
             net = NetDef.FromString(content)
     except RecursionError as error:
-        raise UsageError(f"{path} is no net of Caffe2, or is damaged: it is nested too deeply") from error
+        raise UsageError(f"{path} is no net of Caffe2: what it holds is nested too deeply") from error
     except (DecodeError, text_format.ParseError) as error:
         raise UsageError(f"{path} is no net of Caffe2, or is damaged: {' '.join(str(error).split())[:200]}") from error
     if not net.op or not all(op.type for op in net.op):

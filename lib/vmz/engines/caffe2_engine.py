@@ -128,8 +128,7 @@ class Caffe2Engine(Engine):
         return dict(self._seconds)
 
     def close(self) -> None:
-        if self._net is not None:
-            self._workspace.reset()
+        self._workspace.reset()  # also of what a load that failed has opened
         self._net, self._rest, self._created = None, None, False
         for known in (self._blobs, self._fills, self._computed):
             known.clear()

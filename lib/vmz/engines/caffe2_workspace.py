@@ -11,7 +11,7 @@ import re
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from vmz.video.faults import BadVideo, EndedEarly
 from vmz.video.reader import REMEDY, BadVideoError, EndOfData
 
 _numbers = itertools.count()
+_free: list[
+    str
+] = []  # names of workspaces that were reset: Caffe2 never lets go of a workspace, so they are used again
 
 
 @cache
@@ -62,11 +65,13 @@ class Workspace:
 
     def __init__(self) -> None:
         self.caffe2 = import_caffe2()
-        self._name = f"vmz_{next(_numbers)}"
+        self._name: Optional[str] = None
         self.faults = Faults()
 
     def enter(self) -> None:
         """Make it the current one, for calls into Caffe2 that do not go through this class."""
+        if self._name is None:
+            self._name = _free.pop() if _free else f"vmz_{next(_numbers)}"
         self.caffe2.SwitchWorkspace(self._name, True)
 
     def run_once(self, net: Any) -> None:
@@ -118,9 +123,12 @@ class Workspace:
 
     def reset(self) -> None:
         """Drop all nets and blobs."""
-        self.enter()
-        self.caffe2.ResetWorkspace()
         self.faults = Faults()
+        if self._name is not None:
+            self.enter()
+            self.caffe2.ResetWorkspace()
+            _free.append(self._name)
+            self._name = None
 
     def _call(self, function: Any, *arguments: Any) -> None:
         """Call into Caffe2 below its Python layer, which prints of every error before it raises it."""

@@ -25,12 +25,12 @@ def forward_part(net: Any) -> tuple[Any, list[Any]]:
             behind.update(set(op.output) - set(op.input))
         else:
             behind.difference_update(op.output)
+    last_read = {blob: number for number, op in enumerate(net.op) for blob in op.input}
+    last_used = {blob: number for number, op in enumerate(net.op) for blob in op.input if not training[number]}
     for number, op in enumerate(net.op):  # the 1 that a loss's gradient begins with, which Caffe2 does not mark
-        readers = [
-            after for after in range(number + 1, len(net.op)) if set(op.output).intersection(net.op[after].input)
-        ]
-        if op.type == "ConstantFill" and len(op.input) == 1 and readers:
-            training[number] = training[number] or all(training[after] for after in readers)
+        if op.type == "ConstantFill" and len(op.input) == 1 and not training[number]:
+            is_read = any(last_read.get(blob, -1) > number for blob in op.output)
+            training[number] = is_read and all(last_used.get(blob, -1) <= number for blob in op.output)
     if not any(training):
         return net, []
     copy = NetDef.FromString(net.SerializeToString())

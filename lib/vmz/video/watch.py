@@ -13,6 +13,26 @@ from vmz.video.faults import DecodingError
 
 VIDEO_TIMEOUT = 60  # seconds; a frame of 8K takes less than one
 GRACE = 2.0  # seconds more until a thread that does not look at its watch is left to itself
+LONGEST_STEP = 5.0  # seconds that count from one look at the clock to the next; whoever waits looks every second
+
+
+class _RunningClock:
+    """Seconds that this process has run: while it is stopped (Ctrl-Z, a batch system) no video can make progress."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen = time.monotonic()
+        self._seconds = 0.0
+
+    def seconds(self) -> float:
+        with self._lock:
+            now = time.monotonic()
+            self._seconds += min(now - self._seen, LONGEST_STEP)
+            self._seen = now
+            return self._seconds
+
+
+_clock = _RunningClock()
 
 
 class Watch:
@@ -34,7 +54,7 @@ class Watch:
 
     def advance(self) -> None:
         """There is progress, or the time until now is not the video's."""
-        self._last = time.monotonic()
+        self._last = _clock.seconds()
 
     def reached(self, position: int) -> None:
         """The file has been read up to there: progress, unless it had been before."""
@@ -46,7 +66,7 @@ class Watch:
         """Whether there was no progress for longer than is allowed."""
         if self.is_abandoned:
             return True
-        return bool(self.timeout) and self._last is not None and time.monotonic() - self._last > self.timeout + grace
+        return bool(self.timeout) and self._last is not None and _clock.seconds() - self._last > self.timeout + grace
 
     @property
     def reason(self) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 import torch
 from torch import Generator, Tensor
 
-from vmz.engines.torch_engine.op import REGISTRY, Op, lookup, read_ops
+from vmz.engines.torch_engine.op import MOST_FILLED, REGISTRY, Op, check_filled, fitting, lookup, read_ops
 from vmz.engines.torch_engine.operators.constants import GIVEN, constant_type, given_tensor
 from vmz.errors import VmzError
-from vmz.text import cut
 
 Fill = Callable[[Op, list[int], Generator], Tensor]
 # Fill -> (the function, the arguments it reads besides `shape`)
@@ -31,26 +29,25 @@ def fill(name: str, arguments: str = "") -> Callable[[Fill], Fill]:
     return register
 
 
-MOST_AXES = 25  # PyTorch's own limit where it does not copy
-
-
-def run_fills(init_net: Any, seed: int = 0, most: Optional[int] = None) -> dict[str, Tensor]:
+def run_fills(init_net: Any, seed: int = 0) -> dict[str, Tensor]:
     """{blob: its initial value} for the fills of a param_init_net, on the CPU; CreateDB is left to the reader.
 
     A blob's values depend on `seed`, on its name after the last "/" and on its shape, and on nothing else, so that the
     order of operators, other parameters and the number of devices do not change them. Other operators of the engine
     compute with what was filled before: Copy copies, as between devices.
 
-    most: values that all fills together may make, for an init net of unknown origin: a few bytes ask for any number.
-    Raises VmzError for an operator that is not known or has a shape that is none.
+    Raises VmzError for an operator that is not known, for a shape that is none, and where all make more than MOST_FILLED.
     """
     values: dict[str, Tensor] = {}
-    made = 0
+    filled = 0
     for op in read_ops(init_net):
         if op.type == "CreateDB":
             continue
+        if not op.outputs:
+            raise VmzError(f"{op} of a param_init_net fills nothing: it has no output")
         if op.inputs and op.type in REGISTRY and all(blob in values for blob in op.inputs):
-            results = lookup(op)(op, *(values[blob] for blob in op.inputs))
+            with fitting(op):
+                results = lookup(op)(op, *(values[blob] for blob in op.inputs))
             results = results if isinstance(results, tuple) else (results,)
             values.update({blob: result.clone() for blob, result in zip(op.outputs, results)})
             continue
@@ -63,24 +60,13 @@ def run_fills(init_net: Any, seed: int = 0, most: Optional[int] = None) -> dict[
             raise op.unsupported(unknown[0], f"the arguments it knows are {', '.join(sorted(arguments))}")
         if op.inputs:
             raise VmzError(f"{op}: a fill shaped by another blob ({op.inputs[0]}) is not supported; give it a shape")
-        shape = _checked_shape(op)
-        made += math.prod(shape)
-        if most is not None and made > most:
-            raise VmzError(f"{op} has shape {cut(str(shape))}: the init net would fill more than {most} values")
-        try:
+        with fitting(op):
+            shape = list(op.arg("shape", [1]))
+            filled += check_filled(op, shape)
+            if filled > MOST_FILLED:
+                raise VmzError(f"the fills up to {op} make {filled} values; a net may fill {MOST_FILLED} at most")
             values[op.outputs[0]] = function(op, shape, _generator(seed, op.outputs[0]))
-        except (IndexError, ValueError, TypeError, ZeroDivisionError, RuntimeError) as error:
-            if "allocate memory" in str(error):
-                raise
-            raise VmzError(f"{op} cannot fill shape {shape}: {str(error).strip().splitlines()[0]}") from error
     return values
-
-
-def _checked_shape(op: Op) -> list[int]:
-    shape = op.arg("shape", [1])
-    if not isinstance(shape, (list, tuple)) or len(shape) > MOST_AXES or not all(0 <= side < 1 << 62 for side in shape):
-        raise VmzError(f"{op} has shape {cut(str(shape))}; expected up to {MOST_AXES} numbers that are not negative")
-    return list(shape)
 
 
 def _generator(seed: int, blob: str) -> Generator:

@@ -7,6 +7,8 @@ scores = module(data)["softmax"]
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable, Optional
 
@@ -18,7 +20,7 @@ from torch.fx.proxy import GraphAppendingTracer
 import vmz.engines.torch_engine.operators  # noqa: F401  fills the registry
 from vmz.engines.engine import full_name
 from vmz.engines.torch_engine.fills import run_fills
-from vmz.engines.torch_engine.op import REGISTRY, Op, lookup, read_ops
+from vmz.engines.torch_engine.op import REGISTRY, Op, fitting, lookup, read_ops
 from vmz.errors import VmzError
 
 # Run outside of the graph: what they put out is its input.
@@ -116,16 +118,13 @@ def _reason(op: Op, error: VmzError) -> str:
 
 
 def _carry_out(function: Callable[..., Any], op: Op, arguments: Sequence[Any]) -> Any:
-    try:
-        return function(op, *arguments)
-    except TypeError as error:
-        if "positional argument" not in str(error):
-            raise
-        raise VmzError(f"{op} has {len(arguments)} inputs, which is not supported by the PyTorch engine") from error
-    except ValueError as error:
-        if "to unpack" not in str(error):
-            raise
-        raise VmzError(f"{op} has {len(arguments)} inputs, which is not supported by the PyTorch engine") from error
+    with fitting(op):
+        try:
+            return function(op, *arguments)
+        except (TypeError, ValueError) as error:
+            if not re.search("positional argument|to unpack", str(error)):
+                raise
+            raise VmzError(f"{op} has {len(arguments)} inputs, which is not supported by the PyTorch engine") from error
 
 
 def input_blobs(module: GraphModule) -> list[str]:
@@ -168,7 +167,7 @@ class _Writers:
 
     def find(self, name: str, values: Iterable[str]) -> Value:
         blob, at, index = name.partition("@")
-        full = full_name(blob, [*self.last, *values])
+        full = blob if blob in self.last else full_name(blob, [*self.last, *values])
         if not at:
             return full, self.last.get(full, -1)
         if not index.isdigit() or (full, int(index)) not in self.written:
@@ -207,6 +206,8 @@ class _Translation:
         self.graph, self.root, self.values, self.writers = graph, root, values, writers
         self.tracer = GraphAppendingTracer(graph)
         self.nodes: dict[Value, Node] = {}
+        self.databases = {blob for op in writers.ops if op.type in READERS for blob in op.inputs}
+        self.taken: dict[str, str] = {}  # {the part of an input's name after the last "/": the first that has it}
         self.statistics = {
             blob for op in writers.ops if op.type == "SpatialBN" for blob in op.inputs[3:5]
         }  # what SpatialBN accumulates is no parameter
@@ -216,7 +217,7 @@ class _Translation:
         outside = dict.fromkeys(value[0] for op in ops for value in self.writers.reads[op.index] if value[1] == -1)
         outside.update(dict.fromkeys(blob for blob, index in wanted.values() if index == -1))
         outputs_of_readers = [blob for op in ops if op.type in READERS for blob in op.outputs]
-        inputs = [blob for blob in outside if blob not in self.values and not self._is_database(blob)]
+        inputs = [blob for blob in outside if blob not in self.values and blob not in self.databases]
         for blob in dict.fromkeys([*outputs_of_readers, *inputs]):  # torch.fx wants the inputs first
             self._input(blob)
         for blob in outside:
@@ -232,13 +233,9 @@ class _Translation:
                 raise VmzError(f"blob {name} is not computed: {self.writers.ops[value[1]]} leaves it out here")
         return self.nodes
 
-    def _is_database(self, blob: str) -> bool:
-        return any(op.type in READERS and blob in op.inputs for op in self.writers.ops)
-
     def _input(self, blob: str) -> None:
         short = blob.rpartition("/")[2]
-        clash = any(other != blob and other.rpartition("/")[2] == short for other, _ in self.nodes)
-        name = _identifier(blob if clash else short)
+        name = _identifier(short if self.taken.setdefault(short, blob) == blob else blob)
         self._add(blob, -1, self.graph.placeholder(name))
 
     def _attribute(self, blob: str) -> None:
@@ -254,9 +251,9 @@ class _Translation:
     def _call(self, op: Op) -> None:
         function = lookup(op)
         arguments = [Proxy(self.nodes[value], self.tracer) for value in self.writers.reads[op.index]]
-        before = len(self.graph.nodes)
+        before = next(iter(reversed(self.graph.nodes)), None)
         results = _carry_out(function, op, arguments)
-        for node in list(self.graph.nodes)[before:]:
+        for node in itertools.takewhile(lambda node: node is not before, reversed(self.graph.nodes)):
             node.meta.update(blob=op.outputs[0], op=op.index, type=op.type)
         for blob, result in zip(op.outputs, results if isinstance(results, tuple) else (results,)):
             self._add(blob, op.index, result.node if isinstance(result, Proxy) else self._constant(blob, op, result))
@@ -277,7 +274,7 @@ class _Translation:
 
 
 def _identifier(blob: str) -> str:
-    name = "".join(character if character.isalnum() else "_" for character in blob)
+    name = "".join(character if character.isalnum() else "_" for character in blob[:100])
     return name if name.isidentifier() else f"blob_{name}"
 
 

@@ -31,7 +31,6 @@ PARAMETER_PLACES = {
 }
 # Operators one of whose inputs may well be a constant of 0.
 ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Sum", "WeightedSum", "Max", "Min", "Pow")
-MOST_FILLED = 1 << 28  # values that an init net may fill, 1 GiB: twice the largest network of its time
 WITH_CONSTANTS = (*ARITHMETIC, "Where", "EQ", "NE", "LT", "LE", "GT", "GE")
 
 
@@ -83,9 +82,9 @@ def import_old_net(
         )
     state = {blob: value.detach().numpy() for blob, value in module.state_dict().items() if "@" not in blob}
     found = next(node.args[0] for node in module.graph.nodes if node.op == "output")
-    used = named_as(state, given).keys() if given is not None else state
+    used = {blob.rpartition("/")[2] for blob in (named_as(state, given) if given is not None else state)}
     source = given if given is not None else old.blobs
-    unused = [name for name in source if name.rpartition("/")[2] not in {blob.rpartition("/")[2] for blob in used}]
+    unused = [name for name in source if name.rpartition("/")[2] not in used]
     return Imported(module, main, state, taken, list(found), old.form, left_out, unused)
 
 
@@ -103,17 +102,14 @@ def _placeholders(old: OldNet, main: Any) -> set[str]:
         content = [value for name in ("value", "values") if name in arguments for value in _numbers(arguments[name])]
         if int(np.prod(sides)) <= 1 and not any(content):
             found.update(op.output)
-    readers = [(blob, place, op) for op in main.op for place, blob in enumerate(op.input)]
-    return {
-        name
-        for name in found
-        if any(blob == name for blob, _, _ in readers)
-        and all(
-            not _is_parameter(op, place) and op.type not in WITH_CONSTANTS
-            for blob, place, op in readers
-            if blob == name
-        )
+    read = {blob for op in main.op for blob in op.input}
+    as_numbers = {
+        blob
+        for op in main.op
+        for place, blob in enumerate(op.input)
+        if _is_parameter(op, place) or op.type in WITH_CONSTANTS
     }
+    return found & read - as_numbers
 
 
 def _numbers(argument: Any) -> list[float]:
@@ -134,7 +130,7 @@ def _values(old: OldNet, wanted: Sequence[str], seed: int) -> dict[str, Tensor]:
     values: dict[str, Tensor] = {}
     if rest:
         values = (
-            run_fills(prune(init, [], [blob for blob in rest if blob not in held]), seed, MOST_FILLED)
+            run_fills(prune(init, [], [blob for blob in rest if blob not in held]), seed)
             if set(rest) - set(held)
             else {}
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Callable, NamedTuple, Optional, TypeVar
 
@@ -12,6 +14,10 @@ from torch.fx import Proxy
 
 from vmz.errors import VmzError
 from vmz.netdef.builder import get_arguments
+from vmz.text import cut, printable, quoted
+
+MOST_FILLED = 1 << 28  # values that fills may make, a gigabyte of float32: more than any network of the zoo has by far
+DO_NOT_FIT = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError, RecursionError)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -83,6 +89,30 @@ def operator(name: str, arguments: str = "", channels_last: Moved = NO_MATTER) -
         return function
 
     return register
+
+
+@contextmanager
+def fitting(op: Op) -> Iterator[None]:
+    """Raise VmzError naming the operator where its function fails in the block: a file's arguments may be anything."""
+    try:
+        yield
+    except DO_NOT_FIT as error:
+        if isinstance(error, VmzError):
+            raise
+        reason = printable(cut((str(error).strip() or type(error).__name__).splitlines()[0]))
+        raise VmzError(
+            f"{op}: its arguments {quoted(dict(op.arguments))} or inputs do not fit it ({reason})"
+        ) from error
+
+
+def check_filled(op: Op, sides: Sequence[int]) -> int:
+    """The number of values of a fill's shape. VmzError for what is no shape, or more than MOST_FILLED."""
+    if not all(isinstance(side, int) and side >= 0 for side in sides):
+        raise VmzError(f"{op}: the shape {quoted(list(sides))} is none: sides are integers from 0 on")
+    count = math.prod(sides)
+    if count > MOST_FILLED:
+        raise VmzError(f"{op} makes {quoted(count)} values; a net may fill {MOST_FILLED} at most")
+    return count
 
 
 def lookup(op: Op) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vmz.engines.torch_engine.op import Op, leaf, operator
+from vmz.engines.torch_engine.op import Op, check_filled, leaf, operator
 from vmz.engines.torch_engine.operators.types import DTYPES, dtype_argument
 from vmz.errors import VmzError
 from vmz.netdef.protos import DATA_TYPES
@@ -49,7 +49,9 @@ def _filled(op: Op, like: Sequence[Tensor], dtype: torch.dtype, kind: str, numbe
     if not like and kind != "full":
         raise VmzError(f"{op} makes random numbers in a net; the PyTorch engine needs an input for their shape")
     if not like:
-        return made(op.arg("shape", []), [], kind, numbers, dtype)
+        shape = op.arg("shape", [])
+        check_filled(op, [shape] if isinstance(shape, int) else shape)
+        return made(shape, [], kind, numbers, dtype)
     if op.arg("shape", []):
         raise op.unsupported("shape", "the input gives the shape")
     extra = op.arg("extra_shape", [])
