@@ -296,5 +296,5 @@ def test_a_net_in_json_without_weights_takes_them_from_its_own_init_net(tmp_path
 def test_a_text_that_is_nested_deeply_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "net.pbtxt"
     path.write_text('op { arg { name: "a" ' + "nets { op { arg { " * 3000 + "} } }" * 3000 + "} }")
-    with pytest.raises(UsageError, match="it is nested too deeply"):
+    with pytest.raises(UsageError, match="what it holds is nested too deeply"):
         import_old_net(path)

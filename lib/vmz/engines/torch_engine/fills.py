@@ -36,7 +36,7 @@ def run_fills(init_net: Any, seed: int = 0) -> dict[str, Tensor]:
     order of operators, other parameters and the number of devices do not change them. Other operators of the engine
     compute with what was filled before: Copy copies, as between devices.
 
-    Raises VmzError for an operator that is not known, for a shape that is none, and where all make more than MOST_FILLED.
+    Raises VmzError for an operator that is not known, for a shape that is none, and where all make too much.
     """
     values: dict[str, Tensor] = {}
     filled = 0
