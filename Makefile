@@ -125,7 +125,7 @@ campaign: $(STAMP)
 	$(CAMPAIGN) --inputs=$(CAMPAIGN_INPUTS) --kills=$(CAMPAIGN_KILLS) --clips=$(CAMPAIGN_CLIPS) \
 	    --output=build/campaign.json
 
-# Under three minutes on two cores, for CI. The kills of runs have tests of their own.
+# For CI, meant to take under three minutes on two free cores. The kills of runs have tests of their own.
 campaign-short: $(STAMP)
 	$(CAMPAIGN) --inputs=1000 --kills=0 --clips=3000
 
