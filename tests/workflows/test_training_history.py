@@ -137,3 +137,16 @@ def test_an_epochs_line_counts_them() -> None:
 def test_a_damaged_history_is_named(changes: dict[str, Any]) -> None:
     with pytest.raises(VmzError, match="the checkpoint's history of its run is damaged"):
         History.restored({"points": [], "epochs": [], **changes})
+
+
+def test_the_faults_of_an_evaluation_are_taken_over_from_its_weights() -> None:
+    """A run that dies after an epoch's evaluation has told of them in the file of weights alone."""
+    history, resumed = History(), History()
+    history.note("train", [], [])
+    history.note("test", [BadVideo("3", "a.mp4", "no frame")], [])
+    resumed.note("train", [], [])
+    resumed.take_over_tested(json.loads(json.dumps(history.tested())))
+    assert resumed.faults == history.faults and [bad.key for bad in resumed.skipped("test")] == ["3"]
+    for damaged in ([1], {"skipped": 3}, {"skipped": {"3": {"wrong": 1}}}):
+        with pytest.raises(VmzError, match="is damaged"):
+            History().take_over_tested(damaged)  # type: ignore[arg-type]

@@ -308,7 +308,10 @@ class _Run:
         weights = self.trainer.weights()
         done = self.checkpoints.path(epoch, "pkl")
         if distributed.any_rank(self.is_first and done.exists()):  # written after the evaluation of an earlier run
-            entry.update(load_about(done).get("metrics", {}) if self.is_first else {})
+            if self.is_first:
+                about = load_about(done)
+                entry.update(about.get("metrics", {}))
+                self.history.take_over_tested(about.get("tested", {}))
         elif options.test_data and (epoch % options.test_every == 0 or epoch == self.plan.epochs):
             result: Evaluation = evaluate_weights(evaluation_options(options), weights)
             entry["figures"] = dict(result.figures)
@@ -330,7 +333,7 @@ class _Run:
 
     def _about(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         protocol = {name: value for name, value in vars(self.options).items() if name != "debug"}
-        return {"labels": self.labels, "protocol": protocol, "metrics": dict(entry)}
+        return {"labels": self.labels, "protocol": protocol, "metrics": dict(entry), "tested": self.history.tested()}
 
     def _write_report(self) -> None:
         from vmz.report import training as page

@@ -54,6 +54,19 @@ class History:
             for fault in reported:
                 known.setdefault(fault.key, vars(fault))
 
+    def tested(self) -> dict[str, Any]:
+        """What was noted of the test videos, for the file of weights: an evaluation ends after its checkpoint."""
+        return {what: known["test"] for what, known in self.faults.items() if "test" in known}
+
+    def take_over_tested(self, saved: Mapping[str, Any]) -> None:
+        """What an earlier run's `tested` gave. Raises VmzError where it is something else."""
+        try:
+            for what, known in saved.items():
+                self.faults.setdefault(what, {}).setdefault("test", {}).update(known)
+            self.fault_lines()
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise VmzError(f"the account of the tested videos is damaged ({quoted(str(error))})") from error
+
     def skipped(self, data: str) -> list[BadVideo]:
         """Videos of `data` that were left out."""
         return [BadVideo(**entry) for entry in self.faults.get("skipped", {}).get(data, {}).values()]
