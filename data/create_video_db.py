@@ -87,7 +87,7 @@ def main(argv: Sequence[str]) -> int:
         Output("--output_file", flags.output_file, beside=CLASSES_BESIDE, new=True),
         Output("--report", report if flags.check else None),
     ]
-    with in_progress(*outputs):
+    with in_progress(*outputs, options=flags):
         return run(flags, options, report)
 
 

@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     flags = parser().parse_args(argv)
     outputs = [Output("--output_file", flags.output_file), Output("--write_classes", flags.write_classes)]
     outputs.append(Output("the file of missing videos", missing_path(flags) if flags.missing == "skip" else None))
-    with in_progress(*outputs):
+    with in_progress(*outputs, options=flags):
         return run(flags)
 
 

@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
     outputs.append(
         Output("the file of videos left out", left_out_path(flags) if flags.on_bad_video == "skip" else None)
     )
-    with in_progress(*outputs):
+    with in_progress(*outputs, options=flags):
         return run(flags)
 
 

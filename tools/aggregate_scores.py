@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--output", metavar="FILE", help="results as JSON")
     options = parser.parse_args(list(argv))
-    with in_progress(*outputs_of(options)):
+    with in_progress(*outputs_of(options), options=options):
         return run(options)
 
 

@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--html", metavar="FILE", help="a picture of them")
     options = parse(parser, argv, FEATURES)
     announce(options)
-    with in_progress(Output("--output", options.output), Output("--html", options.html)):
+    with in_progress(Output("--output", options.output), Output("--html", options.html), options=options):
         return run(options)
 
 

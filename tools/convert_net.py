@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
         help=f"what to write, by its ending ({', '.join(ENDINGS)}), once for each file; none: check and tell",
     )
     options = parser.parse_args(argv)
-    with in_progress(*outputs_of(options.output)):
+    with in_progress(*outputs_of(options.output), options=options):
         return run(options)
 
 

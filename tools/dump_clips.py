@@ -49,7 +49,9 @@ def main(argv: Sequence[str]) -> int:
     options = parse(parser(), argv)
     require_checkpoint(options)
     announce(options)
-    with in_progress(Output("--output", options.output), Output("--contact_sheet", options.contact_sheet)):
+    with in_progress(
+        Output("--output", options.output), Output("--contact_sheet", options.contact_sheet), options=options
+    ):
         return run(options)
 
 

@@ -18,7 +18,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--save_model_path", required=True, metavar="FILE", help="the checkpoint to write")
     parser.add_argument("--db_type", default="minidb", choices=DB_TYPES, help="format of --load_model_path")
     options = parser.parse_args(argv)
-    with in_progress(Output("--save_model_path", options.save_model_path)):
+    with in_progress(Output("--save_model_path", options.save_model_path), options=options):
         written, left_out = convert(options.load_model_path, options.save_model_path, options.db_type)
     state = f"; {left_out} blobs of training state left out" if left_out else ""
     print(f"{options.save_model_path}: {written} blobs{state}")

@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
             print(line, file=sys.stderr)
     if options.dry_run:
         announce(options)
-        with in_progress(Output("--output", options.output)):
+        with in_progress(Output("--output", options.output), options=options):
             plan = dry_run(options)
             print(training_plan.text(plan), flush=True)
             return written(options.output, plan)
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
         if status is not None:
             return status
         announce(options)
-        with in_progress(Output("--output", options.output), Output("--report", options.report)):
+        with in_progress(Output("--output", options.output), Output("--report", options.report), options=options):
             trained = train(options)
             if not trained.is_first:
                 return 0

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from vmz import processes
 from vmz.errors import UsageError, VmzError
@@ -31,6 +31,10 @@ from vmz.text import printable
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF)
 FOLDER_LOCK = ".vmz.lock"
 MOST_NAMED = 5  # leftovers in a sentence
+INPUTS = (  # flags of the tools that name what is read: a file, a database, or several
+    "load_model_path", "test_data", "train_data", "list", "list_file", "classes", "label_names", "annotations",
+    "videos", "net", "init_net", "weights", "scores",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,17 +58,22 @@ class Output:
 
 
 @contextmanager
-def in_progress(*outputs: Output) -> Iterator[None]:
+def in_progress(*outputs: Output, options: Any = None) -> Iterator[None]:
     """Hold outputs for this process, after a look whether they can be written; those without a path are left out.
+
+    options: the flags of a tool; an output that is one of its INPUTS, or lies in a database among them, is refused.
 
     What a dead run left of them is removed, which is said on stderr. Within a process blocks may be nested; of a run's
     several processes the first holds them. Raises UsageError where another run holds one, where two are the same, and
     where one cannot be written, VmzError for a disk that is full.
     """
     held: list[_Lock] = []
+    given = [output for output in outputs if output.path is not None and str(output.path) != ""]
+    for output in given:
+        _refuse_inputs(output, options)
     try:
-        for output in () if processes.rank() else outputs:
-            if output.path is not None and str(output.path) != "" and (lock := _lock_of(output)) is not None:
+        for output in () if processes.rank() else given:
+            if (lock := _lock_of(output)) is not None:
                 same = next((one for one in held if one.path == lock.path), None)
                 if same is not None:
                     raise UsageError(f"{same.output} and {output} are the same output; give each its own")
@@ -74,6 +83,27 @@ def in_progress(*outputs: Output) -> Iterator[None]:
     finally:
         for lock in reversed(held):
             lock.give_back()
+
+
+def _refuse_inputs(output: Output, options: Any) -> None:
+    """Raise UsageError where writing the output would destroy what the run reads."""
+    assert output.path is not None
+    target = os.path.realpath(output.path)
+    for flag in INPUTS:
+        value = getattr(options, flag, None)
+        for path in value if isinstance(value, (list, tuple)) else [value]:
+            if not isinstance(path, (str, Path)) or not str(path) or not os.path.exists(path):
+                continue
+            read = os.path.realpath(path)
+            inside = os.path.isfile(os.path.join(read, "data.mdb")) and target.startswith(read + os.sep)
+            if inside or (target == read and os.path.isdir(read)) or _are_one_file(target, read):
+                what = "lies in the database" if inside else "is the database" if os.path.isdir(read) else "is the file"
+                raise UsageError(f"{output} {what} that --{flag} reads; choose another output")
+
+
+def _are_one_file(target: str, read: str) -> bool:
+    """By hard links, or on a file system that does not tell capitals from small letters."""
+    return os.path.isfile(target) and os.path.isfile(read) and os.path.samefile(target, read)
 
 
 def give_back_all() -> None:

@@ -60,7 +60,7 @@ def run_evaluation(parser: Parser, argv: Sequence[str]) -> int:
     if status is not None:
         return status
     announce(options)
-    with in_progress(*outputs_of(options)):
+    with in_progress(*outputs_of(options), options=options):
         evaluation = evaluate(options)
         if distributed.rank():
             return 0

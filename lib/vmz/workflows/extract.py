@@ -85,7 +85,10 @@ def extract(options: argparse.Namespace) -> Optional[Extraction]:
     form = output_format(options, names)
     if not options.test_data:
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
-    with distributed.joined(), in_progress(Output("--output_path", options.output_path, beside=(".json",))):
+    with (
+        distributed.joined(),
+        in_progress(Output("--output_path", options.output_path, beside=(".json",)), options=options),
+    ):
         reader = _reader_arguments(options, names)
         VideoInputArgs.from_mapping({**video_input_arguments(options), **reader}).check()
         model = test_model(options, **reader)
