@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import socket
@@ -200,3 +201,32 @@ def test_a_signal_while_an_output_is_given_back(tmp_path: Path, monkeypatch: pyt
         pass
     give_back_all()
     assert sent == [".b.lock"] and list(tmp_path.iterdir()) == []
+
+
+def test_an_output_must_not_be_what_the_run_reads(tmp_path: Path) -> None:
+    weights, database, listed = tmp_path / "a.pkl", tmp_path / "db", tmp_path / "list.csv"
+    weights.write_bytes(b"weights")
+    listed.write_text("a.mp4")
+    database.mkdir()
+    (database / "data.mdb").write_bytes(b"records")
+    (tmp_path / "link").symlink_to(weights)
+    os.link(listed, tmp_path / "hard")
+    options = argparse.Namespace(
+        load_model_path=str(weights), test_data=str(database), list=None, videos=[str(tmp_path), str(listed)], seed=0
+    )
+    for path, says in (
+        (weights, "is the file that --load_model_path reads"),
+        (tmp_path / "link", "is the file that --load_model_path reads"),
+        (tmp_path / "hard", "is the file that --videos reads"),
+        (database / "data.mdb", "lies in the database that --test_data reads"),
+        (database / "scores.json", "lies in the database that --test_data reads"),
+    ):
+        with (
+            pytest.raises(UsageError, match=f"^--output={path} {says}; choose another output"),
+            in_progress(Output("--output", path), options=options),
+        ):
+            pass
+    with in_progress(Output("--output", tmp_path / "new"), Output("--report", "/dev/null"), options=options):
+        pass
+    assert weights.read_bytes() == b"weights" and listed.read_text() == "a.mp4"
+    assert sorted(entry.name for entry in database.iterdir()) == ["data.mdb"]
