@@ -121,6 +121,8 @@ def _read(path: Path, values: Sequence[bytes], readings: Readings, engine: str) 
         held[1] = database(path.parent / "paths", (paths[0], values[1], paths[1]))
     found = [_reading(held[arguments.get("use_local_file", 0)], arguments, engine) for arguments in readings]
     text = json.dumps(found)
+    for one in found:
+        assert "error" in one or {"00000", "00002"} <= set(one["rows"]), f"a neighbour is lost: {one['skipped']}"
     reasons = [one.get("error") or one["skipped"].get(INPUT) for one in found]
     if all(reasons):
         raise Refused(str(reasons[0]), text)

@@ -12,7 +12,7 @@ from tests.campaign.mutations import PICKLE_BOMBS, pickles
 from tests.campaign.surfaces import READERS, SURFACES, Surface
 
 pytest.importorskip("h5py")
-INPUTS, READ = 20, 12
+INPUTS, READ = 20, 10
 
 
 FILES = [surface for surface in SURFACES if surface not in READERS]
@@ -35,7 +35,7 @@ def test_no_file_ends_in_a_fault() -> None:
 
 @pytest.mark.parametrize("surface", READERS, ids=lambda surface: surface.name)
 def test_both_readers_find_the_same(surface: Surface) -> None:
-    *rows, whole = rows_of(f"--inputs={READ}", "--seed=5", f"--surface={surface.name}")
+    *rows, whole = rows_of(f"--inputs={READ}", "--seed=6", f"--surface={surface.name}")
     assert [row[0] for row in rows] == [f"{surface.name} {engine}" for engine in surface.engines]
     assert whole[4] == "0" and all(int(row[2]) > 1 and int(row[3]) > 1 for row in rows)
 
@@ -69,4 +69,4 @@ def test_faults_are_seen(status: int, kilobytes: int, said: str, what: str) -> N
 
     outcome = _judged(status, Usage(), said)  # type: ignore[arg-type]
     assert outcome.what == what and outcome.is_fault == (what not in (ACCEPTED, REFUSED))
-    assert row("x", [outcome, Outcome(ACCEPTED, "")]).split()[-1] == str(int(outcome.is_fault))
+    assert row("x", [outcome, Outcome(ACCEPTED, "")]).split()[-2] == str(int(outcome.is_fault))
