@@ -359,6 +359,20 @@ def check_rubbish(read: Read) -> None:
         assert str(bad).startswith("3 frames (decoding ended there: Invalid data found"), bad
 
 
+def check_cut_jpeg(read: Read) -> None:
+    """A JPEG that lacks its end ends the video before it: its decoder would fill it with an earlier picture."""
+
+    def cut(place: int, data: bytes) -> bytes:
+        return data[: data.index(b"\xff\xda") + 16] + b"\xff\xd9" if place == 12 else data
+
+    whole, damaged = (
+        read(film(30, "avi", "mjpeg", pixel_format="yuvj420p", change=change), [8, 10], **BASE, decode_type=2)
+        for change in (None, cut)
+    )
+    assert np.array_equal(whole[0], damaged[0]) and not isinstance(whole[1], str)
+    assert str(damaged[1]).startswith("2 frames (decoding ended there: Invalid data found"), damaged[1]
+
+
 @functools.cache
 def long_film() -> bytes:
     """More frames than the original reads of a video."""

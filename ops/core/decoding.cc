@@ -129,6 +129,9 @@ Owned<AVCodecContext> open_codec(const AVStream* stream) {
   int status = avcodec_parameters_to_context(codec.get(), stream->codecpar);
   if (status >= 0) {
     codec->pkt_timebase = stream->time_base;
+    if (decoder->id == AV_CODEC_ID_MJPEG) {
+      codec->err_recognition |= AV_EF_EXPLODE;  // else a damaged picture has what the last one left in its memory
+    }
     DecoderOptions options;
     status = avcodec_open2(codec.get(), decoder, &options.dictionary);
   }

@@ -63,6 +63,10 @@ def test_frames_before_rubbish_are_kept() -> None:
     odd_videos.check_rubbish(read)
 
 
+def test_a_jpeg_without_its_end() -> None:
+    odd_videos.check_cut_jpeg(read)
+
+
 def test_long_videos_are_read_to_their_end() -> None:
     odd_videos.check_long(read)
 

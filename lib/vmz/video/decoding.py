@@ -31,6 +31,8 @@ NO_SIZE = f"its video stream states no picture size, or more than the {MAX_PIXEL
 
 # As container_options: with other ones PyAV 15 frees what it has not made where a container finds a stream late.
 OPENING = {"format_whitelist": containers.FORMATS, "protocol_whitelist": containers.NO_PROTOCOL}
+# {codec: options of its decoder}. Of a damaged JPEG the decoder else gives what the last picture left in its memory.
+STRICT = {"mjpeg": {"err_detect": "explode"}}
 TIMES_MAY_RESTART = 0x200  # FFmpeg's AVFMT_TS_DISCONT
 KEY_PICTURES = {PictureType.I, PictureType.NONE}  # NONE: the codec knows no others
 
@@ -95,7 +97,7 @@ class Video:
         if codec is None:
             self.close()
             raise DecodingError("there is no decoder for its video stream")
-        codec.options = {**codec.options, "max_pixels": str(MAX_PIXELS)}
+        codec.options = {**codec.options, "max_pixels": str(MAX_PIXELS), **STRICT.get(codec.name, {})}
         codec.thread_count = 1  # many videos at a time use the processors better than many threads on one
         self.format: str = self._container.format.name
         self.width: int = codec.width
