@@ -143,11 +143,11 @@ def _evaluate(
         raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     names = _label_names(options)
     with distributed.joined():
-        found = "" if distributed.rank() else fingerprint(options.test_data)
         ids = {"get_video_id": 1} if options.get_video_id else {}
         reader = {"get_record_index": 1, **ids, "on_bad_video": options.on_bad_video, **share_of_one_pass()}
         model = test_model(options, bool(options.crop_per_inference), **reader)
         cost = check_fits(model)
+        found = "" if distributed.rank() else fingerprint(options.test_data)
         with VideoDatabase(options.test_data) as database:
             check_holds(database, bool(options.use_local_file))
             keys = [key_text(key) for key in database.keys]
