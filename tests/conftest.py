@@ -23,7 +23,7 @@ os.environ.pop("VMZ_ENGINE", None)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> Optional[str]:
-    """Contents of files are no names of tests: pytest-xdist wants the same in each process, and archives hold the time."""
+    """Contents of files name no tests: pytest-xdist wants one name in all processes, and archives hold the time."""
     return argname if isinstance(val, bytes) and len(val) > 40 else None
 
 
