@@ -21,6 +21,8 @@ CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints video engines ops report wo
 # Several tests at a time: most of them wait for processes that they start.
 SEVERAL = -n auto --maxprocesses=4 --dist=worksteal
 CAFFE2_TOOL_TESTS = tests/tools -k "caffe2 or compare"
+# Of a person's run in the second environment: what needs Caffe2. CI runs all of it there.
+CAFFE2_ALONE = $(if $(CI),,-k "caffe2 or ops or operators or legacy or mends")
 
 # make campaign: files in all, kills of each writer, clips of the soak, and the seed of what is drawn.
 CAMPAIGN_INPUTS ?= 10000
@@ -112,7 +114,7 @@ test-torch: $(STAMP)
 # In the second environment; a loud line where there is none, and a failure in CI.
 test-caffe2:
 	@if [ -e $(CAFFE2_STAMP) ]; then \
-	    $(CAFFE2_RUN) -m pytest $(SEVERAL) $(CAFFE2_TESTS) && \
+	    $(CAFFE2_RUN) -m pytest $(SEVERAL) $(CAFFE2_TESTS) $(CAFFE2_ALONE) && \
 	    $(CAFFE2_RUN) -m pytest $(SEVERAL) $(CAFFE2_TOOL_TESTS); else \
 	    why="$$(PYTHON39='$(PYTHON39)' scripts/caffe2/find_python39.sh 2>&1 >/dev/null)" && \
 	        why="there is no $(CAFFE2_VENV); make setup-caffe2 makes it"; \

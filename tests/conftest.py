@@ -27,6 +27,14 @@ def pytest_make_parametrize_id(val: object, argname: str) -> Optional[str]:
     return argname if isinstance(val, bytes) and len(val) > 40 else None
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The default run of a person is short: it leaves out what is marked long, unless it is asked for by name."""
+    asked = os.environ.get("CI") or config.option.markexpr != "not slow" or any("::" in name for name in config.args)
+    left_out = [] if asked else [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown() -> None:
     if hasattr(os, "sched_getscheduler"):  # a library that changes it would starve the machine, and all later tests

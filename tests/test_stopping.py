@@ -23,7 +23,7 @@ MOMENTS = [4, pytest.param(21, marks=pytest.mark.slow)]
 EXTRACT = [
     "--model_name=r2plus1d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=5", "--crop_size=112",
     "--scale_h=112", "--scale_w=120", "--num_gpus=0", "--batch_size=2", "--random_weights=1", "--decode_type=1",
-    "--features=softmax",
+    "--features=softmax", "--clip_per_video=40",
 ]  # fmt: skip
 
 

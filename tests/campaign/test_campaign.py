@@ -26,6 +26,7 @@ def rows_of(*options: str, status: int = 0) -> list[list[str]]:
     return [row.rsplit(None, 5) for row in done.stdout.splitlines()[2:]]
 
 
+@pytest.mark.long
 def test_no_file_ends_in_a_fault() -> None:
     *rows, whole = rows_of(f"--inputs={INPUTS}", "--seed=7", *(f"--surface={surface.name}" for surface in FILES))
     assert [row[0].strip() for row in rows] == [surface.name for surface in FILES]

@@ -16,6 +16,7 @@ SHORT = ("create_video_db", "dataset_list", "train_net", "extract npz")
 WHATS = ("kill", "stop")
 
 
+@pytest.mark.long
 def test_nothing_half_is_left_and_the_next_run_completes() -> None:
     whats = [f"--what={what}" for what in WHATS]
     writers = [f"--writer={writer}" for writer in SHORT]

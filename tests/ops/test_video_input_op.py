@@ -107,6 +107,7 @@ def test_random_draws_cover_their_ranges(tmp_path):
     assert len(first) > 200 and len(mirrored) == 2 and len(starts) > 20
 
 
+@pytest.mark.long
 def test_random_starts_where_few_frames_are_left_are_drawn_by_number(tmp_path):
     """A video of varying rate: now and then fewer frames follow a start than an even rate would have."""
     path = write(tmp_path / "db", [record("skeleton.mp4")])

@@ -75,6 +75,7 @@ def assert_same(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> 
         assert found[name].dtype == array.dtype and np.array_equal(found[name], array), name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_all_formats_and_two_processes_hold_the_same(engine: str, seven: Path, tmp_path: Path) -> None:
     endings = [".npz", ".pkl", ".h5"]
@@ -99,6 +100,7 @@ def test_all_formats_and_two_processes_hold_the_same(engine: str, seven: Path, t
         assert_same(other, wanted)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("processes", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on(processes: int, tmp_path: Path) -> None:
     path = database(tmp_path, 60, 3, 30)

@@ -55,6 +55,7 @@ def test_a_file_a_video_and_an_index(engine: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(found["start_seconds"], found["start_frame"] / 25, atol=1e-12)
 
 
+@pytest.mark.long
 def test_two_processes_and_a_killed_run_that_goes_on(tmp_path: Path) -> None:
     for number in range(4):
         film(tmp_path / f"{number}.mp4", list(range(0, 240 + 80 * number, 4)))

@@ -85,6 +85,7 @@ def stopped(tmp_path: Path, engine: str, data: Path) -> tuple[list[str], Path]:
     return arguments, part
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_extractions_that_meet_change_or_are_damaged(engine: str, videos: list[bytes], tmp_path: Path) -> None:
     data = database(tmp_path / "db", videos, LONG)
@@ -122,6 +123,7 @@ def test_extractions_that_meet_change_or_are_damaged(engine: str, videos: list[b
     assert sorted(path.name for path in tmp_path.iterdir()) == ["before", "db", "kept", "out.npz", "out.npz.json"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_trainings_that_meet_or_change(engine: str, videos: list[bytes], tmp_path: Path) -> None:
     data, store = database(tmp_path / "db", videos, 8), tmp_path / "runs"

@@ -54,6 +54,7 @@ def figures_of_test(database: Path, checkpoint: Path, engine: str, *more: str) -
     return dict(evaluate(parse(evaluation_parser(""), argv)).figures)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_same_figures_and_class_names(engine: str, database: Path, names: Path, tmp_path: Path) -> None:
     figures = run_training(database, tmp_path, f"--engine={engine}", f"--label_names={names}")
@@ -94,6 +95,7 @@ def multi_label(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_figures_that_change_with_the_settings(engine: str, multi_label: Path, tmp_path: Path) -> None:
     figures = run_training(multi_label, tmp_path, f"--engine={engine}", "--multi_label=1")

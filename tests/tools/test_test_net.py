@@ -113,6 +113,7 @@ def small_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return records(folder / "db", *golden, *(small_video(folder / f"{rate}.mp4", rate, rate) for rate in (15, 30)))
 
 
+@pytest.mark.long
 def test_each_video_counts_once_whatever_the_batch(small_weights: Path, small_database: Path, tmp_path: Path) -> None:
     found = []
     for batch in (1, 2, 3):

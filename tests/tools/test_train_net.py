@@ -47,6 +47,7 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_two_epochs_and_what_they_leave(engine: str, database: Path, tmp_path: Path) -> None:
     """Epochs of 5 iterations with a point every 2: the last one of an epoch is short."""
