@@ -185,8 +185,9 @@ def evaluates(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 
 
 def scores(result: Result, name: str = "scores.npz") -> dict[str, np.ndarray]:
+    """What --save_scores kept, but for the path of the database, of which each process of pytest-xdist has its own."""
     with np.load(result.folder / name) as arrays:
-        return dict(arrays)
+        return {key: array for key, array in arrays.items() if key != "database"}
 
 
 def scores_agree(laboratory: Laboratory, row: Row, cell: Cell) -> None:
