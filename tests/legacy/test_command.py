@@ -63,7 +63,7 @@ def test_it_is_as_under_python_alone(name: str, tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_it_as_it_ends_python(tmp_path: Path) -> None:
     handled = (
-        "import os, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's `&` ignores it
+        "import os, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"  # not so after a shell's &
     )
     path = program(tmp_path, f"{handled}os.kill(os.getpid(), signal.SIGINT)\n")
     found, wanted = legacy(path, VMZ_LEGACY_QUIET="1"), plain(path)
