@@ -15,7 +15,9 @@ from vmz.text import VisibleStream, cut, printable, quoted, visible, visible_out
 BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
-@pytest.mark.parametrize("letter", [*BIDIRECTIONAL, *"\u200b\u2028\u2029\u2060\ufeff\xad\x9b\ud800\U000e0041"])
+@pytest.mark.parametrize(
+    "letter", [*BIDIRECTIONAL, *"\u200b\u2028\u2029\u2060\ufeff\xad\x9b\ud800\U000e0041\ufdd0\uffff\U0001fffe"]
+)
 def test_what_cannot_be_seen_is_shown_by_its_code_point(letter: str) -> None:
     assert visible(f"a{letter}b") == f"a[U+{ord(letter):04X}]b"
     assert printable(f"a{letter}b") == f"a[U+{ord(letter):04X}]b"

@@ -13,10 +13,12 @@ from typing import Any, Optional, TextIO, Union
 QUOTED_AT_MOST = 200  # characters of a file's own data in a message
 _LATIN1 = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 # C1, soft hyphen, bidirectional marks, embeddings and isolates, line and paragraph separators, invisible operators,
-# byte order mark, annotations, halves of surrogate pairs, tags. ZWJ and ZWNJ stay: words and emoji need them.
+# byte order mark, annotations, halves of surrogate pairs, tags, what is no character. ZWJ and ZWNJ stay: words and
+# emoji need them.
+_NO_CHARACTERS = "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
 _INVISIBLE = re.compile(
     "[\x80-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
-    "\U000e0000-\U000e0fff]"
+    f"\U000e0000-\U000e0fff\ufdd0-\ufdef{_NO_CHARACTERS}]"
 )
 
 

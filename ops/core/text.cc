@@ -39,13 +39,13 @@ bool invisible(uint32_t code) {
   static const uint32_t ranges[][2] = {
       {0x80, 0x9F},     {0xAD, 0xAD},     {0x61C, 0x61C},   {0x180E, 0x180E}, {0x200B, 0x200B},
       {0x200E, 0x200F}, {0x2028, 0x202E}, {0x2060, 0x206F}, {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB},
-      {0xE0000, 0xE0FFF}};
+      {0xE0000, 0xE0FFF}, {0xFDD0, 0xFDEF}};
   for (const auto& range : ranges) {
     if (range[0] <= code && code <= range[1]) {
       return true;
     }
   }
-  return false;
+  return (code & 0xFFFE) == 0xFFFE;  // no character
 }
 
 // The number of the character of `length` bytes at `at`.

@@ -25,6 +25,7 @@ from tests.campaign.plain_decoding import decode_differently
 from tests.campaign.readings import Refused, difference
 from tests.campaign.surfaces import ENGINES, SURFACES, Surface
 from tests.e2e import TOOLS
+from vmz.text import printable
 from vmz.workflows.command import run_tool
 
 SECONDS = 60
@@ -154,7 +155,7 @@ def _judged(status: int, usage: resource.struct_rusage, said: str) -> Outcome:
         return Outcome(ACCEPTED, shown)
     if code not in (1, 2) or UNCLEAN.search(said):
         return Outcome("unclean", shown)
-    if len(lines) != 1 or not lines[0].startswith("error: ") or not lines[0].isprintable():
+    if len(lines) != 1 or not lines[0].startswith("error: ") or printable(lines[0]) != lines[0]:
         return Outcome("not one sentence", shown)
     if len(lines[0]) > LONGEST_LINE:
         return Outcome("endless sentence", shown)

@@ -35,11 +35,11 @@ def test_a_short_soak(engine: str, tmp_path) -> None:  # type: ignore[no-untyped
 
 
 def test_rows_are_read_from_what_the_parts_print() -> None:
-    row = input_row("features npz         500       40           458       2", "pytorch", 3.0)
+    row = input_row("features npz         500       40           458       2       0", "pytorch", 3.0)
     assert row is not None and (row.surface, row.inputs, row.accepted, row.faults) == ("features npz", 500, 40, 2)
-    record = input_row("record pytorch        20        5            15       0", "caffe2", 1.0)
-    assert record is not None and record.surface == "record (pytorch)"
-    assert input_row("all   10 1 9 0", "pytorch", 0) is None and input_row("seed 1", "pytorch", 0) is None
+    record = input_row("record pytorch        20        5            15       0       4", "caffe2", 1.0)
+    assert record is not None and record.surface == "record (pytorch)" and "4 left out" in record.notes[0]
+    assert input_row("all   10 1 9 0 0", "pytorch", 0) is None and input_row("seed 1", "pytorch", 0) is None
     run = run_row("train              pytorch  kill               50     50       0      120", "pytorch", 0)
     assert run is not None and (run.inputs, run.accepted, run.faults, run.seconds) == (50, 50, 0, 120)
     soaked = soak_row("soak, caffe2: 2063 clips in 29 passes, 6 s; MB 1/2/3; threads 1 -> 1; 0 faults", "caffe2", 6.0)

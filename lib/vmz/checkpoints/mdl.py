@@ -22,6 +22,7 @@ from vmz.errors import VmzError
 from vmz.netdef.builder import make_argument
 from vmz.netdef.protos import BlobChunk, MetaNetDef, NetDef, OperatorDef
 from vmz.netdef.pruning import prune
+from vmz.netdef.wire import parse
 from vmz.text import cut, printable, quoted
 
 # Caffe2's names (predictor_consts.proto).
@@ -175,7 +176,7 @@ def _text(value: Union[str, bytes]) -> str:
 
 def _add(path: Path, assembly: Assembly, key: str, value: bytes) -> None:
     try:
-        blob = BlobChunk.FromString(value)
+        blob = parse(BlobChunk, value)
         kind = _text(blob.type)
         if kind != TENSOR:
             raise VmzError(f"it is a {cut(printable(kind)) or 'nothing'}, but blobs are arrays of numbers")
@@ -191,8 +192,8 @@ def _open(path: Path) -> tuple[Head, Iterator[tuple[str, bytes]]]:
     content = records(path)
     key, value = next(content)
     try:
-        blob = BlobChunk.FromString(value)
-        head = _head(MetaNetDef.FromString(blob.content))
+        blob = parse(BlobChunk, value)
+        head = _head(parse(MetaNetDef, blob.content))
     except (DecodeError, UnicodeDecodeError) as error:
         raise VmzError(f"{path} is damaged: its first record, {quoted(key)}, cannot be read") from error
     if key.partition(SEPARATOR)[0] != META_NET_DEF or head is None:

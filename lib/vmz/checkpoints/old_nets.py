@@ -25,6 +25,7 @@ from vmz.files import open_input
 from vmz.json_files import parse_json
 from vmz.netdef.json_form import net_from_json
 from vmz.netdef.protos import NetDef
+from vmz.netdef.wire import parse
 from vmz.text import quoted
 
 MOST_BLOBS = 4096  # inputs or outputs of one operator
@@ -203,7 +204,7 @@ def _net(path: Path, content: bytes) -> Any:
         if text is not None:
             net = text_format.Parse(text, NetDef(), allow_unknown_field=True)
         else:
-            net = NetDef.FromString(content)
+            net = parse(NetDef, content)
     except RecursionError as error:
         raise UsageError(f"{path} is no net of Caffe2: what it holds is nested too deeply") from error
     except (DecodeError, text_format.ParseError) as error:

@@ -13,6 +13,7 @@ from typing import Optional, Union
 
 from vmz.errors import VmzError
 from vmz.netdef.protos import DATA_TYPES, TensorProtos
+from vmz.netdef.wire import Span, fields, varint
 
 _INT32, _INT64, _STRING = DATA_TYPES["INT32"], DATA_TYPES["INT64"], DATA_TYPES["STRING"]
 
@@ -61,7 +62,7 @@ def decode_record(key: bytes, value: bytes) -> Record:
     try:
         tensors = [
             _tensor(value, *span)
-            for number, span in _fields(value, 0, len(value))
+            for number, span in fields(value, 0, len(value))
             if (number == _PROTOS and isinstance(span, tuple))
         ]
     except (IndexError, ValueError) as error:
@@ -81,7 +82,7 @@ def decode_record(key: bytes, value: bytes) -> Record:
     )
 
 
-def video_span(start: bytes) -> Optional[_Span]:
+def video_span(start: bytes) -> Optional[Span]:
     """Where the video lies in a value that begins with `start` (some 40 bytes): its offset and length.
 
     None where the value is not laid out as create_video_db.py writes it; decode_record may still understand it.
@@ -89,7 +90,7 @@ def video_span(start: bytes) -> Optional[_Span]:
     try:
         place = _message(start, 0, 0x0A)[0]  # TensorProtos.protos
         if start[place] == 0x10:  # TensorProto.data_type
-            _, place = _varint(start, place + 1)
+            _, place = varint(start, place + 1)
         place, length = _message(start, place, 0x32)  # TensorProto.string_data
         return place, length
     except (IndexError, ValueError):
@@ -99,16 +100,13 @@ def video_span(start: bytes) -> Optional[_Span]:
 def _message(data: bytes, place: int, tag: int) -> tuple[int, int]:
     if data[place] != tag:
         raise ValueError
-    length, place = _varint(data, place + 1)
+    length, place = varint(data, place + 1)
     return place, length
 
 
-# The wire format of protobuf, whose own libraries do not agree on what is damaged: one of them goes on with a part of
-# such a record. ops/core/record.cc is the same for the C++ operator: change both.
+# ops/core/record.cc is the same for the C++ operator: change both.
 
 _PROTOS, _DATA_TYPE, _INT32_DATA, _STRING_DATA, _INT64_DATA = 1, 2, 4, 6, 10  # fields of TensorProtos and TensorProto
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types; groups are in no such message
-_Span = tuple[int, int]  # where bytes begin and end
 
 
 @dataclass
@@ -116,13 +114,13 @@ class _Tensor:
     data_type: int = 1  # FLOAT
     int32s: list[int] = field(default_factory=list)
     int64s: list[int] = field(default_factory=list)
-    strings: list[_Span] = field(default_factory=list)
+    strings: list[Span] = field(default_factory=list)
 
 
 def _tensor(data: bytes, at: int, end: int) -> _Tensor:
     """Raises IndexError or ValueError for what is none, as do all below."""
     tensor = _Tensor()
-    for number, content in _fields(data, at, end):
+    for number, content in fields(data, at, end):
         if number == _DATA_TYPE and isinstance(content, int):
             tensor.data_type = content
         elif number == _INT32_DATA:
@@ -134,51 +132,17 @@ def _tensor(data: bytes, at: int, end: int) -> _Tensor:
     return tensor
 
 
-def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, Union[int, _Span, None]]]:
-    """The number of each field, and its value: a number, where its bytes lie, or None for one that no record needs."""
-    while at < end:
-        tag, at = _varint(data, at)
-        number, wire = tag >> 3, tag & 7
-        content: Union[int, _Span, None] = None
-        if not 0 < number < 1 << 29:
-            raise ValueError
-        if wire == _VARINT:
-            content, at = _varint(data, at)
-        elif wire == _BYTES:
-            length, at = _varint(data, at)
-            content = (at, at + length)
-            at += length
-        elif wire in (_FIXED64, _FIXED32):
-            at += 8 if wire == _FIXED64 else 4
-        else:
-            raise ValueError
-        if at > end:
-            raise ValueError
-        yield number, content
-
-
-def _numbers(data: bytes, content: Union[int, _Span, None]) -> Iterator[int]:
+def _numbers(data: bytes, content: Union[int, Span, None]) -> Iterator[int]:
     """Repeated numbers, which come one by one or packed together."""
     if isinstance(content, int):
         yield content
     elif content is not None:
         at, end = content
         while at < end:
-            value, at = _varint(data, at)
+            value, at = varint(data, at)
             if at > end:
                 raise ValueError
             yield value
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & 0xFFFFFFFFFFFFFFFF, place
-    raise ValueError
 
 
 def _signed(value: int, bits: int) -> int:

@@ -184,7 +184,12 @@ def _header(path: str, line: int, text: str) -> Optional[tuple[str, list[str]]]:
 
 def _split(text: str, delimiter: str) -> list[str]:
     """The fields of a line, even of one that is no such CSV."""
-    fields = text.split() if delimiter == " " else next(csv.reader([text], delimiter=delimiter, skipinitialspace=True))
+    try:
+        fields = (
+            text.split() if delimiter == " " else next(csv.reader([text], delimiter=delimiter, skipinitialspace=True))
+        )
+    except csv.Error:  # of zero bytes, on Python before 3.11
+        fields = text.split(delimiter)
     return [field.strip() for field in fields]
 
 

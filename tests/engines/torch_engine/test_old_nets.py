@@ -298,3 +298,10 @@ def test_a_text_that_is_nested_deeply_is_a_sentence(tmp_path: Path) -> None:
     path.write_text('op { arg { name: "a" ' + "nets { op { arg { " * 3000 + "} } }" * 3000 + "} }")
     with pytest.raises(UsageError, match="what it holds is nested too deeply"):
         import_old_net(path)
+
+
+def test_blobs_whose_names_are_no_identifiers() -> None:
+    """torch.fx cuts the underscores off names like __x__."""
+    for name in ("____", "__x__", "\u4e2d", "1", "/", "s/"):
+        module = vmz.import_net(net(op("Relu", name, "y")))
+        assert module(torch.tensor([-1.0, 2.0]))["y"].tolist() == [0.0, 2.0], name

@@ -250,6 +250,9 @@ class _Translation:
 
     def _call(self, op: Op) -> None:
         function = lookup(op)
+        for blob, writer in self.writers.reads[op.index]:
+            if (blob, writer) not in self.nodes:
+                raise VmzError(f"{op} reads {blob}, which {self.writers.ops[writer]} leaves out here")
         arguments = [Proxy(self.nodes[value], self.tracer) for value in self.writers.reads[op.index]]
         before = next(iter(reversed(self.graph.nodes)), None)
         results = _carry_out(function, op, arguments)
@@ -275,7 +278,7 @@ class _Translation:
 
 def _identifier(blob: str) -> str:
     name = "".join(character if character.isalnum() else "_" for character in blob[:100])
-    return name if name.isidentifier() else f"blob_{name}"
+    return name if name.isidentifier() and not name.startswith("__") else f"blob_{name}"  # torch.fx cuts off __
 
 
 def device_of(module: nn.Module) -> torch.device:
