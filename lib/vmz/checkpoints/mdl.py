@@ -160,28 +160,23 @@ class Head:
 
 
 def _head(meta: Any) -> Optional[Head]:
-    """None where it names no parameters. In a damaged file what should be text may be bytes, or fail to be text."""
-    named = [(_text(blobs.key), list(map(_text, blobs.value))) for blobs in meta.blobs]
-    entries = [(_text(entry.key), _text(entry.value)) for entry in meta.applicationSpecificInfo]
+    """None where it names no parameters."""
+    named = [(blobs.key, list(blobs.value)) for blobs in meta.blobs]
     if not any(key.startswith(PARAMETERS) for key, _ in named):
         return None
     parameters = [name for key, names in named if key.startswith(PARAMETERS) for name in names]
-    nets = {_text(entry.key): entry.value for entry in meta.nets}
-    return Head(parameters, dict(named), nets, next((value for key, value in entries if key == ABOUT), None))
-
-
-def _text(value: Union[str, bytes]) -> str:
-    return value if isinstance(value, str) else value.decode("utf-8")
+    nets = {entry.key: entry.value for entry in meta.nets}
+    about = next((entry.value for entry in meta.applicationSpecificInfo if entry.key == ABOUT), None)
+    return Head(parameters, dict(named), nets, about)
 
 
 def _add(path: Path, assembly: Assembly, key: str, value: bytes) -> None:
     try:
         blob = parse(BlobChunk, value)
-        kind = _text(blob.type)
-        if kind != TENSOR:
-            raise VmzError(f"it is a {cut(printable(kind)) or 'nothing'}, but blobs are arrays of numbers")
+        if blob.type != TENSOR:
+            raise VmzError(f"it is a {cut(printable(blob.type)) or 'nothing'}, but blobs are arrays of numbers")
         assembly.add(key.partition(SEPARATOR)[0], blob.tensor)
-    except (DecodeError, UnicodeDecodeError, VmzError) as error:
+    except (DecodeError, VmzError) as error:
         raise VmzError(
             f"{path}: record {cut(printable(key))} is damaged, or none that VMZ knows: {cut(printable(str(error)))}"
         ) from error
@@ -194,7 +189,7 @@ def _open(path: Path) -> tuple[Head, Iterator[tuple[str, bytes]]]:
     try:
         blob = parse(BlobChunk, value)
         head = _head(parse(MetaNetDef, blob.content))
-    except (DecodeError, UnicodeDecodeError) as error:
+    except DecodeError as error:
         raise VmzError(f"{path} is damaged: its first record, {quoted(key)}, cannot be read") from error
     if key.partition(SEPARATOR)[0] != META_NET_DEF or head is None:
         raise VmzError(
