@@ -52,7 +52,7 @@ _FORM = {"models": [_ROW], "protocols": Each({"flags": Each((str, float)), "rema
 
 # A clone first; then where a wheel's data files go.
 MANIFEST_PLACES = (
-    Path(__file__).resolve().parents[2] / "models_zoo" / "manifest.json",
+    Path(__file__).resolve().parents[3] / "models_zoo" / "manifest.json",
     Path(sys.prefix) / "share" / "vmz" / "models_zoo" / "manifest.json",
 )
 
