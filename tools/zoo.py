@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The published models: `list` shows all, `show` everything known about one, `fetch` gets weights, `verify` checks them."""
+"""The published models: `list` and `show` say what is known, `fetch` gets weights, `verify` checks what is here."""
 
 from __future__ import annotations
 
