@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The published models: `zoo.py list` shows all, `zoo.py show NAME` everything known about one."""
+"""The published models: `list` and `show` say what is known, `fetch` gets weights, `verify` checks what is here."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from dataclasses import asdict
 from typing import Any, Optional
 
 from vmz import zoo
+from vmz.errors import VmzError
 from vmz.workflows.command import Parser, run_tool
 
+FETCH = (
+    "Get the weights of models into the cache ($VMZ_CACHE, else ~/.cache/vmz) and print the paths. An interrupted one "
+    "goes on where it was. $VMZ_MIRROR: an address with the files, asked before the published links. VMZ_OFFLINE=1: no "
+    "network."
+)
+VERIFY = "Read files of the cache and hold each against the SHA-256 that it had when it first came."
 COLUMNS = ("name", "clip", "crop", "trained on", "pre-trained on", "clip@1", "video@1", "video@5", "GFLOPs", "params")
 
 
@@ -27,6 +34,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     showing = commands.add_parser("show", help="all about one model", description="Everything known about one model.")
     showing.add_argument("name", help="its name, or the name of its file")
     showing.add_argument("--json", action="store_true", help="the row of the manifest as JSON")
+    fetching = commands.add_parser("fetch", help="get the weights of models", description=FETCH)
+    fetching.add_argument("names", nargs="+", metavar="NAME", help="a model's name, or the name of its file")
+    fetching.add_argument("--again", action="store_true", help="fetch it although it is there, and trust what comes")
+    verifying = commands.add_parser("verify", help="hold fetched files against what came first", description=VERIFY)
+    verifying.add_argument("names", nargs="*", metavar="NAME", help="not given: all that are in the cache")
     return parser.parse_args(argv)
 
 
@@ -35,10 +47,32 @@ def main(argv: Sequence[str]) -> int:
     if options.command == "list":
         chosen = zoo.select(options.model_name, options.data)
         print(json.dumps([asdict(row) for row in chosen], indent=1) if options.json else table(chosen))
+    elif options.command == "fetch":
+        for row in [zoo.find(name) for name in options.names]:
+            print(zoo.fetch(row, options.again))
+    elif options.command == "verify":
+        return verify(
+            [zoo.find(name) for name in options.names] or [row for row in zoo.rows() if row.file and zoo.cached(row)]
+        )
     else:
         row = zoo.find(options.name)
         print(json.dumps(asdict(row), indent=1) if options.json else page(row))
     return 0
+
+
+def verify(chosen: Sequence[zoo.ZooRow]) -> int:
+    """The exit status. A file that is wrong does not keep the others from being looked at."""
+    if not chosen:
+        print(f"no file of a published model is in {zoo.folder()}")
+    status = 0
+    for row in chosen:
+        try:
+            known = zoo.verify(row)
+            print(f"{row.name}: {known.bytes} bytes, SHA-256 {known.sha256}, from {known.source} on {known.fetched}")
+        except VmzError as error:
+            print(f"error: {error}", file=sys.stderr)
+            status = max(status, error.exit_status)
+    return status
 
 
 def table(chosen: Sequence[zoo.ZooRow]) -> str:

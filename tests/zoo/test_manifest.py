@@ -14,7 +14,7 @@ from tests.golden import SHARED, needs_shared
 from vmz import zoo
 from vmz.errors import UsageError, VmzError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINTS = 59  # links in the published tables; two more are in a tutorial and in an issue
 
 
