@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from vmz.engines.torch_engine.engine import TorchEngine
-from vmz.engines.torch_engine.op import Op, read_ops
+from vmz.engines.torch_engine.graph.op import Op, read_ops
 from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build
 

@@ -29,9 +29,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from forward import Eager, initial_values
 
 from vmz.engines.schedule import Schedule
-from vmz.engines.torch_engine.op import read_ops
-from vmz.engines.torch_engine.precision import HALF
-from vmz.engines.torch_engine.trainer import TorchTrainer
+from vmz.engines.torch_engine.graph.op import read_ops
+from vmz.engines.torch_engine.training.precision import HALF
+from vmz.engines.torch_engine.training.trainer import TorchTrainer
 from vmz.engines.trainer import Training
 from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build

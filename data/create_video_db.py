@@ -12,11 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vmz.errors import UsageError, VmzError
-from vmz.outputs import Output, in_progress
-from vmz.workflows.check_videos import check_videos, closing_lines, summary, write_report
-from vmz.workflows.command import Parser, run_tool, write_each
-from vmz.workflows.create_db import (
+from vmz.cli.command import Parser, run_tool, write_each
+from vmz.cli.flag_kinds import Integer, not_negative, switch
+from vmz.datasets.check_videos import check_videos, closing_lines, summary, write_report
+from vmz.datasets.create_database import (
     CLASSES_BESIDE,
     DatabaseOptions,
     check_classes_file,
@@ -24,7 +23,8 @@ from vmz.workflows.create_db import (
     read_list,
     write_database,
 )
-from vmz.workflows.flag_kinds import Integer, not_negative, switch
+from vmz.errors import UsageError, VmzError
+from vmz.outputs import Output, in_progress
 
 
 def parser() -> Parser:

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vmz.cli.command import Parser, run_tool
+from vmz.datasets.official_lists import DATASETS, Source, find_videos, read_classes, write_lines, write_list
 from vmz.errors import UsageError
 from vmz.outputs import Output, in_progress
-from vmz.workflows.command import Parser, run_tool
-from vmz.workflows.dataset_lists import DATASETS, Source, find_videos, read_classes, write_lines, write_list
 
 
 def parser() -> Parser:

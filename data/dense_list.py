@@ -10,13 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vmz.cli.command import Parser, run_tool
+from vmz.cli.flag_kinds import Integer, positive
+from vmz.datasets.create_database import DatabaseOptions, read_list
+from vmz.datasets.dense_lists import dense_list, part_paths, write_parts
+from vmz.datasets.official_lists import write_lines
 from vmz.errors import UsageError
 from vmz.outputs import Output, in_progress
-from vmz.workflows.command import Parser, run_tool
-from vmz.workflows.create_db import DatabaseOptions, read_list
-from vmz.workflows.dataset_lists import write_lines
-from vmz.workflows.dense_lists import dense_list, part_paths, write_parts
-from vmz.workflows.flag_kinds import Integer, positive
 
 EXAMPLE = "example: python data/dense_list.py --list_file=val.csv --output_file=val_dense.csv --clip_length=32"
 

@@ -18,9 +18,9 @@ import av
 import numpy as np
 import torch
 
+from vmz.cli.test_net import evaluation_parser, run_evaluation
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
-from vmz.workflows.evaluation_command import evaluation_parser, run_evaluation
 
 ENGINE = os.environ.get("VMZ_ENGINE", "pytorch")
 WEIGHTS = Path(__file__).resolve().parents[1] / "models_zoo" / "demo" / "motion_r2plus1d_10.pkl"

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from tests.engines.small_training import small_batch, small_build, small_training, video_source, write_videos
-from tests.processes import python
+from tests.support.processes import python
 from vmz.engines.registry import open_engine
-from vmz.engines.torch_engine.trainer import TorchTrainer
+from vmz.engines.torch_engine.training.trainer import TorchTrainer
 from vmz.engines.trainer import Build
 from vmz.errors import VmzError
 from vmz.models.config import ModelConfig
@@ -237,7 +237,7 @@ def check_label(device: str, figures: Figures) -> None:
 
 def check_ranks(device: str, figures: Figures) -> None:
     """Two on one GPU: NCCL refuses that, so it is gloo here; and NCCL by itself."""
-    script = ROOT / "tests/engines/torch_engine/rank_failures.py"
+    script = ROOT / "tests/engines/torch_engine/training/rank_failures.py"
     for arguments in (("resume", "0"), ("resume", "1"), *[("in a step", str(number % 2)) for number in range(5)]):
         command = [*python(2), str(script), *arguments]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

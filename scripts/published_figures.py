@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, Optional
 
 from vmz import zoo
+from vmz.cli.command import Parser, run_tool
 from vmz.errors import VmzError
 from vmz.files import atomic_write
 from vmz.models.config import CONVOLUTIONAL_CROPS, ModelConfig
 from vmz.models.registry import MODEL_NAMES, build
 from vmz.netdef import analysis
-from vmz.workflows.command import Parser, run_tool
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "published_figures.md"
 HALF_A_DIGIT = 0.05 + 1e-9  # the tables print one decimal

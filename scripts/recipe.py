@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Optional
 
 from vmz import zoo
+from vmz.cli.command import Parser, run_tool
 from vmz.engines.registry import ENGINES, chosen_engine
 from vmz.errors import UsageError, VmzError
-from vmz.workflows.command import Parser, run_tool
-from vmz.workflows.signals import Stopped
+from vmz.processes.signals import Stopped
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = Path(__file__).with_name("recipes.json")

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import recipe as recipes
 
+from vmz.cli.command import Parser, run_tool
+from vmz.cli.options import parse, train_parser
 from vmz.files import atomic_write
-from vmz.workflows.command import Parser, run_tool
-from vmz.workflows.options import parse, train_parser
-from vmz.workflows.training_plan import Plan, make_plan
+from vmz.training.plan import Plan, make_plan
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "recipe_plans.md"
 GPUS = (1, 8, 64)
@@ -90,8 +90,8 @@ def page() -> str:
     lines = [
         "# Recipes and their plans",
         "",
-        "Written by `python scripts/recipe_plans.py --write`; `tests/test_recipe_plans.py` checks that it is current,",
-        "and the rates against a few lines of arithmetic. [recipes.md](recipes.md) says how recipes are run.",
+        "Written by `python scripts/recipe_plans.py --write`; `tests/scripts/test_recipe_plans.py` checks that it is",
+        "current, and the rates against a few lines of arithmetic. [recipes.md](recipes.md) says how recipes are run.",
         "",
         "## Scripts of the original",
         "",

@@ -17,14 +17,14 @@ from vmz import zoo
 from vmz.checkpoints.mdl import save_mdl
 from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
+from vmz.cli.command import Parser, run_tool
+from vmz.cli.options import Options, parse, train_parser
+from vmz.cli.settings import SOURCES, TESTING, Resolution, resolve
+from vmz.cli.test_net import evaluation_parser
 from vmz.errors import VmzError
 from vmz.files import atomic_write
 from vmz.models.config import ModelConfig
 from vmz.models.registry import MODEL_NAMES, build
-from vmz.workflows.command import Parser, run_tool
-from vmz.workflows.evaluation_command import evaluation_parser
-from vmz.workflows.options import Options, parse, train_parser
-from vmz.workflows.settings import SOURCES, TESTING, Resolution, resolve
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 ZOO_PAGE, SETTINGS_PAGE = DOCS / "zoo_settings.md", DOCS / "settings.md"
@@ -60,8 +60,8 @@ def zoo_page() -> str:
     lines = [
         "# Settings of the published models in test_net",
         "",
-        "Written by `python scripts/settings_tables.py --write`. `tests/test_settings_tables.py` checks that it is",
-        "current, and compares it with the tables and scripts of the original.",
+        "Written by `python scripts/settings_tables.py --write`. `tests/scripts/test_settings_tables.py` checks that",
+        "it is current, and compares it with the tables and scripts of the original.",
         "",
         "`tools/test_net.py --zoo=NAME`, or a checkpoint that has the name of a published file, takes these settings",
         "(`--protocol=published`). `clip` is frames x sampling rate, of flow for the flow networks. `views` is clips x",

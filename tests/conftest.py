@@ -14,7 +14,7 @@ from typing import Any, Optional
 
 import pytest
 
-from tests import golden
+from tests.goldens import recordings
 
 _KEY = "goldens"
 
@@ -44,17 +44,19 @@ def pytest_runtest_teardown() -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)  # a process of pytest-xdist
     if output is not None:
-        output[_KEY] = sorted(golden.used)
+        output[_KEY] = sorted(recordings.used)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    golden.used.update(getattr(node, "workeroutput", {}).get(_KEY, []))
+    recordings.used.update(getattr(node, "workeroutput", {}).get(_KEY, []))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if golden.used:
-        counts = Counter(name.partition("/")[0] for name in golden.used)
+    if recordings.used:
+        counts = Counter(name.partition("/")[0] for name in recordings.used)
         what = ", ".join(f"{count} of {folder}/" for folder, count in sorted(counts.items()))
-        where = f"and {golden.GOLDEN}" if golden.GOLDEN.is_dir() else f"(no more of them at {golden.GOLDEN})"
+        where = (
+            f"and {recordings.GOLDEN}" if recordings.GOLDEN.is_dir() else f"(no more of them at {recordings.GOLDEN})"
+        )
         terminalreporter.write_line(f"recordings of the original read: {what}; from tests/goldens {where}")

@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vmz.checkpoints.files import load
+from vmz.checkpoints.loading import load
+from vmz.datasets.class_names import read_names
+from vmz.datasets.inventory import file_content
+from vmz.datasets.named_videos import find_videos
+from vmz.datasets.video_lists import read_paths
 from vmz.errors import UsageError, VmzError
 from vmz.files import NOT_REGULAR, atomic_write, check_output, open_input, open_regular, read_text, write_json
 from vmz.video.database import DatabaseWriter, VideoDatabase
 from vmz.video.records import Record
-from vmz.workflows.contents import file_content
-from vmz.workflows.label_names import read_names
-from vmz.workflows.named_videos import find_videos
-from vmz.workflows.video_lists import read_paths
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.disks import disk
+from tests.support.disks import disk
 from vmz import stopping
 from vmz.errors import UsageError, VmzError
 from vmz.files import atomic_write

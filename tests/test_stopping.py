@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import TOOLS
 from tests.engines.real_caffe2 import ENGINES
-from tests.processes import ONE_THREAD
-from tests.small_videos import database, video
+from tests.goldens.e2e import TOOLS
+from tests.support.processes import ONE_THREAD
+from tests.support.small_videos import database, video
 from vmz.stopping import held_back
 
 LINES = {signal.SIGINT: "interrupted\n", signal.SIGTERM: "stopped by SIGTERM\n"}
@@ -77,7 +77,7 @@ PROGRAM = """
 import ctypes, signal, sys, threading, time
 from vmz import stopping
 from vmz.files import temporary_beside
-from vmz.workflows.command import run_tool
+from vmz.cli.command import run_tool
 from pathlib import Path
 stopping.GRACE_SECONDS = 0.5
 

@@ -8,15 +8,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from vmz.cli.command import Parser, run_tool, write_each
+from vmz.cli.flag_kinds import positive, switch
+from vmz.cli.flags import TOP_K_HELP
+from vmz.datasets.class_names import read_label_names
+from vmz.evaluation.aggregation import aggregate_files
+from vmz.evaluation.page import outputs_of
+from vmz.evaluation.scores import class_lines, figures_line, named_lines
 from vmz.files import write_json
 from vmz.outputs import in_progress
-from vmz.workflows.aggregate import aggregate_files
-from vmz.workflows.command import Parser, run_tool, write_each
-from vmz.workflows.evaluation_report import outputs_of
-from vmz.workflows.flag_kinds import positive, switch
-from vmz.workflows.flags import TOP_K_HELP
-from vmz.workflows.label_names import read_label_names
-from vmz.workflows.scores import class_lines, figures_line, named_lines
 
 
 def main(argv: Sequence[str]) -> int:

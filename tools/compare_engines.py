@@ -14,7 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from vmz.checkpoints.seeded import seeded_weights
+from vmz.cli.command import Parser, run_tool, write_each
+from vmz.cli.flag_kinds import Integer, Number
+from vmz.cli.flags import CHECKPOINT_FLAGS, MODEL_FLAGS, READER_FLAGS
+from vmz.cli.options import add_flags, add_zoo_flag, model_config, parse, video_input_arguments
+from vmz.cli.settings import FEATURES
+from vmz.cli.settings_report import announce
+from vmz.evaluation.run import check_fits, check_labels, load_weights
 from vmz.files import write_json
+from vmz.inspection.compare_engines import BlobDifference, Job, blobs_to_compare, compute, differences, first_beyond
 from vmz.models.registry import Model, build
 from vmz.outputs import Output, in_progress
 from vmz.report.comparison import page
@@ -22,14 +30,6 @@ from vmz.report.page import write
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.faults import EndedEarly, closing_line
 from vmz.video.reader import ClipReader
-from vmz.workflows.command import Parser, run_tool, write_each
-from vmz.workflows.compare import BlobDifference, Job, blobs_to_compare, compute, differences, first_beyond
-from vmz.workflows.evaluate import check_fits, check_labels, load_weights
-from vmz.workflows.flag_kinds import Integer, Number
-from vmz.workflows.flags import CHECKPOINT_FLAGS, MODEL_FLAGS, READER_FLAGS
-from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse, video_input_arguments
-from vmz.workflows.settings import FEATURES
-from vmz.workflows.settings_report import announce
 
 
 def main(argv: Sequence[str]) -> int:

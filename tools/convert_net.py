@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vmz.engines.torch_engine.old_nets import import_old_net
+from vmz.cli.command import Parser, run_tool
+from vmz.engines.torch_engine.graph.old_nets import import_old_net
+from vmz.inspection.convert_net import ENDINGS, outputs_of, parse_shapes, summary, write
 from vmz.outputs import in_progress
-from vmz.workflows.command import Parser, run_tool
-from vmz.workflows.convert_net import ENDINGS, outputs_of, parse_shapes, summary, write
 
 
 def main(argv: Sequence[str]) -> int:

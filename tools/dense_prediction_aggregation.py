@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vmz.files import write_json
-from vmz.outputs import Output, in_progress
-from vmz.workflows.command import Parser, run_tool, write_each
-from vmz.workflows.dense import (
+from vmz.cli.command import Parser, run_tool, write_each
+from vmz.cli.flag_kinds import not_negative, switch
+from vmz.features.dense_prediction import (
     TOP_K,
     aggregate_each,
     aggregate_files,
@@ -23,7 +22,8 @@ from vmz.workflows.dense import (
     original_line,
     split_videos,
 )
-from vmz.workflows.flag_kinds import not_negative, switch
+from vmz.files import write_json
+from vmz.outputs import Output, in_progress
 
 EXAMPLE = "example: python tools/dense_prediction_aggregation.py --input_dir=features"
 

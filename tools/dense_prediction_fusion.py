@@ -8,12 +8,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from vmz.cli.command import Parser, run_tool, write_each
+from vmz.cli.flag_kinds import Number, positive, switch
+from vmz.features.dense_prediction import TOP_K, aggregate_files, feature_files, figures_text, fuse
 from vmz.files import write_json
 from vmz.metrics import video_figures
 from vmz.outputs import Output, in_progress
-from vmz.workflows.command import Parser, run_tool, write_each
-from vmz.workflows.dense import TOP_K, aggregate_files, feature_files, figures_text, fuse
-from vmz.workflows.flag_kinds import Number, positive, switch
 
 
 def main(argv: Sequence[str]) -> int:

@@ -9,16 +9,16 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
+from vmz.cli.command import Parser, run_tool, write_each
+from vmz.cli.flag_kinds import not_negative, switch
+from vmz.cli.flags import READER_FLAGS
+from vmz.cli.options import add_flags, add_zoo_flag, parse, require_checkpoint, video_input_arguments
+from vmz.cli.settings import TESTING
+from vmz.cli.settings_report import announce
 from vmz.errors import UsageError
+from vmz.inspection.dump_clips import Dump, override, read_clips, write_contact_sheet, write_npz
 from vmz.outputs import Output, in_progress
 from vmz.video.faults import closing_line
-from vmz.workflows.command import Parser, run_tool, write_each
-from vmz.workflows.dump_clips import Dump, override, read_clips, write_contact_sheet, write_npz
-from vmz.workflows.flag_kinds import not_negative, switch
-from vmz.workflows.flags import READER_FLAGS
-from vmz.workflows.options import add_flags, add_zoo_flag, parse, require_checkpoint, video_input_arguments
-from vmz.workflows.settings import TESTING
-from vmz.workflows.settings_report import announce
 
 
 def parser() -> Parser:

@@ -7,14 +7,9 @@ import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import sys
 from collections.abc import Sequence
 
-from vmz.engines.registry import check_engine
-from vmz.features.files import HDF5, NPY, NPZ, PICKLE
-from vmz.video.faults import closing_line
-from vmz.workflows.command import Parser, run_tool
-from vmz.workflows.extract import Extraction, extract
-from vmz.workflows.extract_videos import VideoExtraction, extract_videos
-from vmz.workflows.flag_kinds import Number, switch
-from vmz.workflows.flags import (
+from vmz.cli.command import Parser, run_tool
+from vmz.cli.flag_kinds import Number, switch
+from vmz.cli.flags import (
     CHECKPOINT_FLAGS,
     ENGINE_FLAGS,
     EXTRACT_DEFAULTS,
@@ -22,10 +17,15 @@ from vmz.workflows.flags import (
     MODEL_FLAGS,
     READER_FLAGS,
 )
-from vmz.workflows.launch import launch
-from vmz.workflows.options import add_flags, add_zoo_flag, parse
-from vmz.workflows.settings import FEATURES
-from vmz.workflows.settings_report import announce
+from vmz.cli.launch import launch
+from vmz.cli.options import add_flags, add_zoo_flag, parse
+from vmz.cli.settings import FEATURES
+from vmz.cli.settings_report import announce
+from vmz.engines.registry import check_engine
+from vmz.features.extraction import Extraction, extract
+from vmz.features.formats.feature_files import HDF5, NPY, NPZ, PICKLE
+from vmz.features.untrimmed import VideoExtraction, extract_videos
+from vmz.video.faults import closing_line
 
 
 def main(argv: Sequence[str]) -> int:

@@ -7,9 +7,9 @@ import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import sys
 from collections.abc import Sequence
 
-from vmz.checkpoints.files import DB_TYPES, convert
+from vmz.checkpoints.loading import DB_TYPES, convert
+from vmz.cli.command import Parser, run_tool
 from vmz.outputs import Output, in_progress
-from vmz.workflows.command import Parser, run_tool
 
 
 def main(argv: Sequence[str]) -> int:

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vmz.cli.command import Parser, run_tool
+from vmz.cli.flag_kinds import switch
+from vmz.cli.flags import MODEL_FLAGS
+from vmz.cli.options import add_flags, add_zoo_flag, model_config, parse, require_checkpoint
+from vmz.cli.settings import FEATURES
+from vmz.cli.settings_report import announce
 from vmz.errors import UsageError
+from vmz.inspection.print_net import model_from_golden, model_to_json, table
 from vmz.json_files import parse_json, read_json
 from vmz.models.registry import TEST_NET_NAME, build
-from vmz.workflows.command import Parser, run_tool
-from vmz.workflows.describe import model_from_golden, model_to_json, table
-from vmz.workflows.flag_kinds import switch
-from vmz.workflows.flags import MODEL_FLAGS
-from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse, require_checkpoint
-from vmz.workflows.settings import FEATURES
-from vmz.workflows.settings_report import announce
 
 
 def main(argv: Sequence[str]) -> int:

@@ -7,8 +7,8 @@ import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import sys
 from collections.abc import Sequence
 
-from vmz.workflows.command import run_tool
-from vmz.workflows.evaluation_command import evaluation_parser, run_evaluation
+from vmz.cli.command import run_tool
+from vmz.cli.test_net import evaluation_parser, run_evaluation
 
 
 def main(argv: Sequence[str]) -> int:

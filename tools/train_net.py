@@ -8,14 +8,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
+from vmz.cli.command import run_tool, write_each
+from vmz.cli.launch import launch
+from vmz.cli.options import parse, train_parser, without_effect
+from vmz.cli.settings_report import announce
 from vmz.files import write_json
 from vmz.outputs import Output, in_progress
-from vmz.workflows import distributed, training_plan
-from vmz.workflows.command import run_tool, write_each
-from vmz.workflows.launch import launch
-from vmz.workflows.options import parse, train_parser, without_effect
-from vmz.workflows.settings_report import announce
-from vmz.workflows.train import dry_run, train
+from vmz.processes import group
+from vmz.training.plan import text as plan_text
+from vmz.training.run import dry_run, train
 
 
 def main(argv: Sequence[str]) -> int:
@@ -23,14 +24,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--dry_run", action="store_true", help="print the plan and stop; needs no data")
     parser.add_argument("--output", metavar="FILE", help="the result (or the plan) as JSON")
     options = parse(parser, argv)
-    if distributed.rank() == 0:
+    if group.rank() == 0:
         for line in without_effect(parser.given(argv), options.engine):
             print(line, file=sys.stderr)
     if options.dry_run:
         announce(options)
         with in_progress(Output("--output", options.output), options=options):
             plan = dry_run(options)
-            print(training_plan.text(plan), flush=True)
+            print(plan_text(plan), flush=True)
             return written(options.output, plan)
     else:
         # Caffe2 trains on several GPUs in one process.

@@ -12,8 +12,8 @@ from dataclasses import asdict
 from typing import Any, Optional
 
 from vmz import zoo
+from vmz.cli.command import Parser, run_tool
 from vmz.errors import VmzError
-from vmz.workflows.command import Parser, run_tool
 
 FETCH = (
     "Get the weights of models into the cache ($VMZ_CACHE, else ~/.cache/vmz) and print the paths. An interrupted one "

@@ -31,6 +31,6 @@ def import_net(
     (gradients, updates) are left out. Raises UsageError and VmzError of vmz.errors: among others for operators that the
     engine lacks, all of them named, and for parameters without values.
     """
-    from vmz.engines.torch_engine.old_nets import import_old_net  # PyTorch: `import vmz` itself stays light
+    from vmz.engines.torch_engine.graph.old_nets import import_old_net  # PyTorch: `import vmz` itself stays light
 
     return import_old_net(net, init_net, weights, inputs, outputs, seed).module

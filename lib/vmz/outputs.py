@@ -22,9 +22,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from vmz import processes
 from vmz.errors import UsageError, VmzError
 from vmz.files import DISK_TROUBLE, OutputKind, check_output, hidden_name, is_being_written
+from vmz.processes import identity
 from vmz.stopping import held_back
 from vmz.text import printable
 
@@ -72,7 +72,7 @@ def in_progress(*outputs: Output, options: Any = None) -> Iterator[None]:
     for output in given:
         _refuse_inputs(output, options)
     try:
-        for output in () if processes.rank() else given:
+        for output in () if identity.rank() else given:
             if (lock := _lock_of(output)) is not None:
                 same = next((one for one in held if one.path == lock.path), None)
                 if same is not None:

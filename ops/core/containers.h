@@ -2,7 +2,7 @@
 //
 // A playlist, a manifest or a text makes FFmpeg open other files, fetch addresses or listen to ports. Such files are
 // told by their first bytes and refused by name; what FFmpeg still takes for another format than those listed it does
-// not open. lib/vmz/video/containers.py is the same for the Python reader: change both.
+// not open. lib/vmz/video/frames/containers.py is the same for the Python reader: change both.
 #pragma once
 
 #include <string>

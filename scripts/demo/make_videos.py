@@ -23,10 +23,10 @@ from pathlib import Path
 import av
 import numpy as np
 
+from vmz.cli.command import Parser, run_tool
 from vmz.errors import UsageError, VmzError
 from vmz.files import atomic_write
 from vmz.progress import Progress
-from vmz.workflows.command import Parser, run_tool
 
 # (x, y, turn, zoom) a frame, times the speed: the pair's second class is the first with the sign changed.
 MOTIONS = {

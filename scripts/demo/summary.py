@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from vmz.cli.command import run_tool
 from vmz.errors import VmzError
-from vmz.workflows.command import run_tool
 
 
 def main(argv: Sequence[str]) -> int:

@@ -26,14 +26,14 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from vmz.checkpoints.pickles import save_pickle
-from vmz.engines.torch_engine.importer import import_net
+from vmz.cli.command import Parser, run_tool
+from vmz.engines.torch_engine.graph.importer import import_net
 from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build
 from vmz.netdef.builder import get_arguments
 from vmz.progress import Progress
-from vmz.video.decoding import Video
-from vmz.video.scaling import Scaler, normalise
-from vmz.workflows.command import Parser, run_tool
+from vmz.video.frames.decoding import Video
+from vmz.video.frames.scaling import Scaler, normalise
 
 CONFIG = ModelConfig(
     model_name="r2plus1d", model_depth=10, channel_multiplier=0.1, num_labels=len(MOTIONS), clip_length=8, crop_size=112

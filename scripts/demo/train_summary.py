@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vmz.cli.command import run_tool
 from vmz.errors import VmzError
-from vmz.workflows.command import run_tool
 
 ENOUGH = 0.9  # video@1; chance is 0.125
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vmz.checkpoints.files import load, load_about
+from vmz.checkpoints.loading import load, load_about
 from vmz.video.database import VideoDatabase
 
 PARTIAL = re.compile(r"\.parts$")  # rows that a later run goes on with

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from tests.e2e import TOOLS
-from tests.in_process import tool
-from vmz.workflows.command import run_tool
+from tests.goldens.e2e import TOOLS
+from tests.support.in_process import tool
+from vmz.cli.command import run_tool
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 LONG = 120.0  # seconds, after which a run hangs

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.campaign.mutations import mutated_bytes
-from tests.damaged_databases import deep_and_wide, flipped, truncated
-from tests.hostile_videos import PLAYLISTS, of_format, playlist, png, slow_jpeg
-from tests.odd_videos import KINDS, film, made
+from tests.support.damaged_databases import deep_and_wide, flipped, truncated
+from tests.support.hostile_videos import PLAYLISTS, of_format, playlist, png, slow_jpeg
+from tests.support.odd_videos import KINDS, film, made
 
 
 def containers(seed: int, count: int) -> Iterator[bytes]:

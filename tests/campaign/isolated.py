@@ -24,9 +24,9 @@ from typing import Optional
 from tests.campaign.plain_decoding import decode_differently
 from tests.campaign.readings import Refused, difference
 from tests.campaign.surfaces import ENGINES, SURFACES, Surface
-from tests.e2e import TOOLS
+from tests.goldens.e2e import TOOLS
+from vmz.cli.command import run_tool
 from vmz.text import printable
-from vmz.workflows.command import run_tool
 
 SECONDS = 60
 BYTES = 2 << 30
@@ -38,12 +38,15 @@ FOUND = "found"  # a file's name
 NOTES = ("warning:", "dense prediction", "reading ")  # how lines begin that are no error
 LACKS = ("MemoryError", "out of memory", "enough memory", "bad_alloc")
 UNCLEAN = re.compile(r"Traceback|a fault of VMZ|internal error|This is a bug in VMZ")
-WORKFLOWS = "aggregate dataset_lists dense extract own_checkpoints training_checkpoints training_history video_lists"
+ROOMS = (
+    "evaluation.aggregation datasets.official_lists features.dense_prediction features.extraction cli.own_checkpoints "
+    "training.checkpoints training.history datasets.video_lists"
+)
 BASE_MODULES = (
     "h5py",
-    "vmz.workflows.convert_net",
-    "vmz.workflows.video_index",
-    *(f"vmz.workflows.{name}" for name in WORKFLOWS.split()),
+    "vmz.inspection.convert_net",
+    "vmz.features.video_index",
+    *(f"vmz.{name}" for name in ROOMS.split()),
 )
 
 
@@ -186,13 +189,13 @@ def row(name: str, outcomes: list[Outcome]) -> str:
 
 def prepare_engines() -> None:
     """Import what the readers need, once for all children."""
-    import vmz.workflows.dump_clips
+    import vmz.inspection.dump_clips
 
     if "caffe2" in ENGINES:
-        import vmz.engines.caffe2_engine
-        import vmz.engines.caffe2_workspace
+        import vmz.engines.caffe2_engine.engine
+        import vmz.engines.caffe2_engine.workspace
 
-        vmz.engines.caffe2_workspace.load_operators()
+        vmz.engines.caffe2_engine.workspace.load_operators()
 
 
 def _print_faults(outcomes: list[Outcome]) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tests.campaign.cases import Case, unclean
 from tests.campaign.forked import Ended, Moment
-from tests.e2e import TOOLS
-from tests.processes import ONE_THREAD
+from tests.goldens.e2e import TOOLS
+from tests.support.processes import ONE_THREAD
 
 LINES = {signal.SIGINT: "interrupted", signal.SIGTERM: "stopped by SIGTERM"}
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")

@@ -16,7 +16,7 @@ from tests.campaign.mutations import ODD_INTEGERS, ODD_TEXTS, _random, json_text
 from tests.engines.small_nets import net, normalised, op
 from vmz.checkpoints.mdl import _records
 from vmz.checkpoints.tensors import serialise
-from vmz.engines.torch_engine.fills import run_fills
+from vmz.engines.torch_engine.graph.fills import run_fills
 from vmz.netdef.builder import make_argument
 from vmz.netdef.json_form import net_to_json
 from vmz.netdef.protos import MetaNetDef, NetDef

@@ -131,7 +131,7 @@ def _read(path: Path, values: Sequence[bytes], readings: Readings, engine: str) 
 
 def _reading(held: str, arguments: Mapping[str, Any], engine: str) -> Found:
     """One pass over a database. Only errors that a person can read are caught."""
-    from vmz.workflows.dump_clips import read_clips
+    from vmz.inspection.dump_clips import read_clips
 
     try:
         dump = read_clips(held, dict(arguments), 0, engine)
@@ -167,7 +167,7 @@ def _rows(arrays: Mapping[str, np.ndarray]) -> dict[str, list[Any]]:
 
 def _by_caffe2_alone(held: str, arguments: Mapping[str, Any], engine: str) -> Found:
     """What the operator gives of a database that it opens itself."""
-    from vmz.engines.caffe2_workspace import Workspace
+    from vmz.engines.caffe2_engine.workspace import Workspace
     from vmz.models.inputs import VideoSource, add_video_input
     from vmz.netdef.builder import NetBuilder, device_option
     from vmz.video.reader import EndOfData

@@ -31,7 +31,7 @@ import torch
 from tests.campaign import kills, troubles
 from tests.campaign.cases import Case
 from tests.campaign.writers import WRITERS, Inputs, Writer, here
-from tests.e2e import TOOLS
+from tests.goldens.e2e import TOOLS
 
 Attempt = Callable[[Case, random.Random], tuple[bool, str, str]]
 # {what: (how it is done, of so many kills one)}

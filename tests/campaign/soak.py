@@ -26,9 +26,9 @@ from typing import Any, Optional
 import numpy as np
 
 from tests.engines.small_nets import op
-from tests.hostile_videos import PLAYLISTS, of_format, png
-from tests.odd_videos import film, made
-from tests.small_videos import BAD, broken_in_the_middle, cut_off, rotated, silent_sound, video
+from tests.support.hostile_videos import PLAYLISTS, of_format, png
+from tests.support.odd_videos import film, made
+from tests.support.small_videos import BAD, broken_in_the_middle, cut_off, rotated, silent_sound, video
 from vmz.engines.engine import Engine
 from vmz.engines.registry import ENGINES, open_engine
 from vmz.errors import VmzError
@@ -258,7 +258,7 @@ def soak(engine: str, clips: int, folder: Path, quiet: bool = False) -> dict[str
 
 def _has_flow(engine: str) -> bool:
     if engine == "pytorch":
-        from vmz.video.opencv import opencv
+        from vmz.video.frames.opencv import opencv
 
         try:
             opencv()

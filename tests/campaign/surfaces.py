@@ -14,7 +14,7 @@ from tests.campaign.readings import read_image, read_lmdb, read_record, read_vid
 from tests.campaign.record_mutations import records
 from tests.campaign.video_mutations import containers, images
 from tests.engines.real_caffe2 import HAS_OPERATORS
-from tests.in_process import tool
+from tests.support.in_process import tool
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Surface:
 
 def _convert(db_type: str) -> Callable[[Path], object]:
     def read(path: Path) -> object:
-        from vmz.workflows.own_checkpoints import read_checkpoint
+        from vmz.cli.own_checkpoints import read_checkpoint
 
         other = "mdl" if db_type == "pickle" else "pkl"
         given = [f"--load_model_path={path}", f"--db_type={db_type}", f"--save_model_path={path.parent}/out.{other}"]
@@ -46,8 +46,8 @@ def _convert(db_type: str) -> Callable[[Path], object]:
 
 
 def _resume(path: Path) -> object:
-    from vmz.workflows.training_checkpoints import placed, read
-    from vmz.workflows.training_history import History
+    from vmz.training.checkpoints import placed, read
+    from vmz.training.history import History
 
     saved = read(path, 2)
     state = placed(saved, 1, 2, 1)
@@ -59,13 +59,13 @@ def _dense(path: Path) -> object:
 
 
 def _features(path: Path) -> object:
-    from vmz.features.files import load_features
+    from vmz.features.formats.feature_files import load_features
 
     return load_features(path)
 
 
 def _layout(path: Path) -> object:
-    from vmz.features.parts import LAYOUT, RECORDS, Parts, PartWriter
+    from vmz.features.rows import LAYOUT, RECORDS, Parts, PartWriter
 
     folder = path.parent / "0"
     folder.mkdir()
@@ -78,7 +78,7 @@ def _layout(path: Path) -> object:
 
 
 def _account(path: Path) -> object:
-    from vmz.workflows.extraction_settings import account_path, finished_account
+    from vmz.evaluation.recorded_settings import account_path, finished_account
 
     output = path.parent / "features.npz"
     output.write_bytes(bytes(10))
@@ -87,7 +87,7 @@ def _account(path: Path) -> object:
 
 
 def _index(path: Path) -> object:
-    from vmz.workflows.video_index import INDEX, earlier_entries, merged, reusable
+    from vmz.features.video_index import INDEX, earlier_entries, merged, reusable
 
     path.rename(path.parent / INDEX)
     videos = [str(path.parent / "a.mp4")]
@@ -97,8 +97,8 @@ def _index(path: Path) -> object:
 
 
 def _skipped(path: Path) -> object:
+    from vmz.features.kept_faults import Kept
     from vmz.video.faults import BadVideo
-    from vmz.workflows.kept_faults import Kept
 
     return Kept(path, BadVideo).update([])
 
@@ -110,27 +110,27 @@ def _manifest(path: Path) -> object:
 
 
 def _names(path: Path) -> object:
-    from vmz.workflows.label_names import read_class_order, read_label_names
+    from vmz.datasets.class_names import read_class_order, read_label_names
 
     read_class_order(path, "--classes")
     return read_label_names(path, 3)
 
 
 def _list(path: Path) -> object:
-    from vmz.workflows.video_lists import read_paths, read_video_list
+    from vmz.datasets.video_lists import read_paths, read_video_list
 
     read_paths(path)
     return read_video_list(path, start_frames=True, video_ids=True)
 
 
 def _kinetics(path: Path) -> object:
-    from vmz.workflows.dataset_lists import Source, kinetics
+    from vmz.datasets.official_lists import Source, kinetics
 
     return kinetics(Source(path))
 
 
 def _sports(path: Path) -> object:
-    from vmz.workflows.dataset_lists import Source, sports1m
+    from vmz.datasets.official_lists import Source, sports1m
 
     return sports1m(Source(path))
 

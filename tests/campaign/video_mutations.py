@@ -7,10 +7,10 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests import hostile_videos, small_videos
 from tests.campaign.mutations import _random, mutated_bytes
 from tests.campaign.structures import restructured
 from tests.campaign.video_files import IMAGES, VIDEOS, Kind, good
+from tests.support import hostile_videos, small_videos
 
 PLACES = ("http://127.0.0.1:9", 9, Path("/etc/hostname"))  # that a playlist names: nobody listens there
 

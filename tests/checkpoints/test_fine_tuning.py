@@ -89,7 +89,7 @@ def test_inflated_in_the_centre_a_network_sees_a_still_as_before(target: str) ->
     but for the clip's ends, where the padding is 0."""
     import torch
 
-    from vmz.engines.torch_engine.importer import import_net
+    from vmz.engines.torch_engine.graph.importer import import_net
 
     flat, deep = model("r2df", 10), model(target, 10)
     still = torch.randn(1, 3, 1, 112, 112, generator=torch.Generator().manual_seed(0)).expand(-1, -1, 8, -1, -1)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from vmz.checkpoints.files import DB_TYPES, file_type, load, load_about, save
+from vmz.checkpoints.loading import DB_TYPES, file_type, load, load_about, save
 from vmz.errors import UsageError, VmzError
 
 STATE = {"layer.weight": torch.ones(2, 3), "layer.bias": torch.zeros(2)}

@@ -156,7 +156,7 @@ def test_other_minidbs_and_damaged_records(path: Path, tmp_path: Path) -> None:
 
 
 def test_neither_torch_nor_caffe2_is_needed() -> None:
-    code = "import sys, vmz.checkpoints.files; sys.exit('torch' in sys.modules or 'caffe2.python' in sys.modules)"
+    code = "import sys, vmz.checkpoints.loading; sys.exit('torch' in sys.modules or 'caffe2.python' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -176,7 +176,7 @@ def predicted(path: Path, blob: str, data: np.ndarray, output: str) -> np.ndarra
 def test_caffe2s_predictor_runs_what_we_write(path: Path) -> None:
     from caffe2.python import workspace
 
-    from vmz.engines.caffe2_engine import Caffe2Engine
+    from vmz.engines.caffe2_engine.engine import Caffe2Engine
 
     data = np.random.RandomState(0).randn(2, *MODEL.clip_shape).astype(np.float32)
     with Caffe2Engine() as engine:

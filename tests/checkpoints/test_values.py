@@ -8,11 +8,11 @@ from typing import Callable
 import numpy as np
 import pytest
 
-from vmz.checkpoints.files import convert, load, save
+from vmz.checkpoints.loading import convert, load, save
 from vmz.checkpoints.values import check_values
+from vmz.cli.own_checkpoints import read_checkpoint
 from vmz.errors import VmzError
-from vmz.workflows.own_checkpoints import read_checkpoint
-from vmz.workflows.training_checkpoints import read
+from vmz.training.checkpoints import read
 
 GOOD = {
     "conv1_w": np.ones((4, 3), np.float32),

@@ -18,23 +18,23 @@ from pathlib import Path
 import numpy as np
 
 from tests.docs.blocks import ROOT, Block
-from tests.motion import CLASSES, make_videos
+from tests.support.motion import CLASSES, make_videos
 from vmz import zoo
-from vmz.checkpoints.files import save
+from vmz.checkpoints.loading import save
 from vmz.checkpoints.net_writing import given_net, predict_net, write_nets
 from vmz.checkpoints.pickles import load_pickle, save_pickle
 from vmz.checkpoints.seeded import seeded_weights
-from vmz.features.files import save_features
-from vmz.features.table import ArrayTable
+from vmz.cli.command import Parser
+from vmz.cli.flags import MODEL_FLAGS, READER_FLAGS
+from vmz.cli.options import add_flags, add_zoo_flag, model_config, parse
+from vmz.evaluation.scores import Scores, score_arrays
+from vmz.features.formats.feature_files import save_features
+from vmz.features.formats.table import ArrayTable
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.netdef.pruning import prune
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
-from vmz.workflows.command import Parser
-from vmz.workflows.flags import MODEL_FLAGS, READER_FLAGS
-from vmz.workflows.options import add_flags, add_zoo_flag, model_config, parse
-from vmz.workflows.scores import Scores, score_arrays
 
 CLONE = ("tools", "data", "scripts", "models_zoo")
 OLD_PROGRAMS = ROOT / "tests" / "legacy" / "programs"

@@ -246,7 +246,7 @@ def save_training(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    from vmz.engines.caffe2_workspace import import_caffe2
+    from vmz.engines.caffe2_engine.workspace import import_caffe2
 
     import_caffe2()
     for each in NAMES:

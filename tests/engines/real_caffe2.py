@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vmz.engines.caffe2_surroundings import OPS_LIBRARY
+from vmz.engines.caffe2_engine.surroundings import OPS_LIBRARY
 
 HAS_CAFFE2 = importlib.util.find_spec("caffe2") is not None
 HAS_OPERATORS = HAS_CAFFE2 and Path(os.environ.get("VMZ_OPS_LIBRARY", OPS_LIBRARY)).is_file()

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e import run_tool
 from tests.engines.real_caffe2 import needs_caffe2, needs_operators
+from tests.goldens.e2e import run_tool
 from tests.legacy.original import cnn_model, device, nets
 from tests.legacy.running import PROGRAMS, ended, legacy, plain_database, reports
-from tests.motion import write_motion_database
+from tests.support.motion import write_motion_database
 from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.models.config import ModelConfig

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.engines.golden_nets import golden_entries
 from tests.engines.real_caffe2 import needs_caffe2
-from tests.golden import golden_path
+from tests.goldens.golden_nets import golden_entries
+from tests.goldens.recordings import golden_path
 from tests.legacy.original import SMALL, cnn_model, device, nets, parameters
 from vmz.errors import UsageError
 from vmz.models.registry import MODEL_NAMES

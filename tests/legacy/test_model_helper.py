@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from tests.engines.real_caffe2 import needs_caffe2, needs_operators
-from tests.golden import golden_path
+from tests.goldens.recordings import golden_path
 from tests.legacy.original import SMALL, cnn_model, device, parameters, workspace_of_its_own
-from tests.small_videos import SMALL_READER, video
+from tests.support.small_videos import SMALL_READER, video
 from vmz.checkpoints.mdl import save_mdl
 from vmz.errors import UsageError, VmzError
 from vmz.models.registry import MODEL_NAMES

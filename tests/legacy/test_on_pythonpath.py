@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.e2e import load_job, write_database, write_weights
 from tests.engines.real_caffe2 import needs_caffe2, needs_operators
+from tests.goldens.e2e import load_job, write_database, write_weights
 from tests.legacy.original import ORIGINAL, SMALL, cnn_model, parameters, workspace_of_its_own
 from vmz.checkpoints.pickles import save_pickle
 

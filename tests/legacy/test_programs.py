@@ -12,11 +12,11 @@ import lmdb
 import numpy as np
 import pytest
 
-from tests.e2e import run_tool
 from tests.engines.real_caffe2 import needs_operators
+from tests.goldens.e2e import run_tool
 from tests.legacy.running import NETWORK, PROGRAMS, ROOT, ended, legacy, plain_database, reports, weights
-from tests.motion import write_motion_database
-from vmz.checkpoints.files import load
+from tests.support.motion import write_motion_database
+from vmz.checkpoints.loading import load
 from vmz.video.database import VideoDatabase
 
 pytestmark = needs_operators
@@ -135,11 +135,11 @@ def test_python_2_trains_on_two_devices(folder: Path, tmp_path: Path) -> None:
 def two_devices(folder: Path, name: str) -> dict[str, np.ndarray]:
     """Two iterations of our trainer, on two CPUs, of SCHEDULE."""
     from vmz.checkpoints.pickles import load_pickle
-    from vmz.engines.caffe2_trainer import Caffe2Trainer
+    from vmz.cli.options import parse, train_parser
+    from vmz.engines.caffe2_engine.trainer import Caffe2Trainer
     from vmz.engines.schedule import Schedule
     from vmz.engines.trainer import Training
-    from vmz.workflows.options import parse, train_parser
-    from vmz.workflows.training_nets import builder
+    from vmz.training.nets import builder
 
     flags = [f"--model_name={name}", *NETWORK, f"--train_data={folder / 'twin_db'}", *SCHEDULE, "--epoch_size=8"]
     trainer = Caffe2Trainer(["cpu", "cpu"])

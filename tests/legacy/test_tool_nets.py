@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
+from tests.engines.caffe2_engine.test_training_net import with_copies_sorted
 from tests.engines.real_caffe2 import needs_caffe2, needs_operators
-from tests.engines.test_caffe2_training_net import with_copies_sorted
-from tests.golden import golden_path
+from tests.goldens.recordings import golden_path
 from tests.legacy.original import cnn_model, device, parameters
+from vmz.cli.command import Parser
+from vmz.cli.flags import TRAIN_DEFAULTS, TRAIN_NET_FLAGS
+from vmz.cli.options import add_flags, video_input_arguments
+from vmz.cli.test_net import evaluation_parser
 from vmz.netdef.json_form import net_to_json
+from vmz.training import nets
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
-from vmz.workflows import training_nets
-from vmz.workflows.command import Parser
-from vmz.workflows.evaluation_command import evaluation_parser
-from vmz.workflows.flags import TRAIN_DEFAULTS, TRAIN_NET_FLAGS
-from vmz.workflows.options import add_flags, video_input_arguments
 
 pytestmark = [needs_caffe2, needs_operators]
 
@@ -105,7 +105,7 @@ def model_for_training(options: argparse.Namespace, role: str, optimize: bool) -
                 [gradient, momentum, rate, param], [gradient, momentum, param], momentum=0.9, nesterov=1
             )
 
-    arguments_of = training_nets.train_input_arguments if is_train else training_nets.test_input_arguments
+    arguments_of = nets.train_input_arguments if is_train else nets.test_input_arguments
     arguments = arguments_of(options)
     parallelize(
         model, devices, reader, arguments, forward, update if is_train else None, optimize_gradient_memory=optimize

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.goldens.reader_cases import FLOW_MEAN, FLOW_SHARE, FLOW_VALUE
 from tests.matrix.cells import Cell, Row
 from tests.matrix.laboratory import LABELS, Laboratory, Result
-from tests.reader_goldens import FLOW_MEAN, FLOW_SHARE, FLOW_VALUE
 from vmz.checkpoints.mdl import load_mdl
 from vmz.checkpoints.pickles import load_pickle
-from vmz.features.files import load_features
+from vmz.features.formats.feature_files import load_features
 
 SCORES = 1e-5  # between engines, absolute
 WEIGHTS = 1e-5  # between engines after an iteration, of a blob's largest value

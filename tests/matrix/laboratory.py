@@ -19,8 +19,8 @@ import numpy as np
 from tests.engines.small_training import moving_video
 from tests.matrix.cells import Cell, Row
 from tests.matrix.running import Answer, Call, run, run_together
-from tests.video.test_images import encoded
-from tests.video.test_windows import film
+from tests.video.frames.test_images import encoded
+from tests.video.test_untrimmed import film
 from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.models.config import ModelConfig

@@ -22,11 +22,13 @@ from unittest import mock
 
 import torch
 
-from tests.e2e import TOOLS
-from tests.processes import ONE_THREAD, python
-from vmz.engines import caffe2_engine, caffe2_trainer
-from vmz.workflows import distributed, train
-from vmz.workflows.command import run_tool
+from tests.goldens.e2e import TOOLS
+from tests.support.processes import ONE_THREAD, python
+from vmz.cli.command import run_tool
+from vmz.engines.caffe2_engine import engine as caffe2_engine
+from vmz.engines.caffe2_engine import trainer as caffe2_trainer
+from vmz.processes import group
+from vmz.training import run as training_run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -122,7 +124,7 @@ def _one_thread() -> Iterator[None]:
 @contextmanager
 def _stopping_after(iteration: int) -> Iterator[None]:
     """SIGTERM after so many iterations, to the last of the processes alone."""
-    opened = train.open_trainer
+    opened = run.open_trainer
 
     def opening(*arguments: Any) -> Any:
         trainer = opened(*arguments)
@@ -137,7 +139,7 @@ def _stopping_after(iteration: int) -> Iterator[None]:
         trainer.step = stepping  # type: ignore[method-assign]
         return trainer
 
-    with mock.patch.object(train, "open_trainer", opening):
+    with mock.patch.object(training_run, "open_trainer", opening):
         yield
 
 
@@ -163,10 +165,10 @@ def _run_calls(folder: Path) -> None:
     """
     from torch.distributed import PrefixStore
 
-    rank, store = os.environ["RANK"], distributed._store()
+    rank, store = os.environ["RANK"], group._store()
     for number, call in enumerate(json.loads((folder / "calls.json").read_text())):
         call["arguments"] = tuple(call["arguments"])
-        with mock.patch.object(distributed, "_store", lambda number=number: PrefixStore(f"call_{number}", store)):
+        with mock.patch.object(group, "_store", lambda number=number: PrefixStore(f"call_{number}", store)):
             answer = run(Call(**call))
         (folder / f"{number}.{rank}.json").write_text(json.dumps(asdict(answer)))
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.golden import golden_path
+from tests.goldens.recordings import golden_path
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.netdef.analysis import ShapeError, infer_shapes, totals

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from tests.golden import golden_path
+from tests.goldens.recordings import golden_path
 from vmz.netdef.protos import DATA_TYPES, Argument, NetDef, OperatorDef, TensorProto, TensorProtos
 
 

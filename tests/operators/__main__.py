@@ -8,7 +8,7 @@ from tests.operators import recorded
 from tests.operators.caffe2_runs import run_in_caffe2
 from tests.operators.page import PAGE, page
 from tests.operators.table import CASES
-from vmz.engines.caffe2_workspace import import_caffe2
+from vmz.engines.caffe2_engine.workspace import import_caffe2
 from vmz.files import atomic_write
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from tests.operators.caffe2_runs import Numbers
 from tests.operators.table import CASES, WITHOUT
 from tests.operators.torch_runs import difference, run_in_torch
-from vmz.engines.torch_engine.op import REGISTRY
-from vmz.engines.torch_engine.operators.windows import KERNEL, PADS
+from vmz.engines.torch_engine.graph.op import REGISTRY
+from vmz.engines.torch_engine.graph.operators.windows import KERNEL, PADS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "operators.md"
 HEAD = """# Operators of the PyTorch engine

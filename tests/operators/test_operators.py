@@ -17,7 +17,7 @@ from tests.operators.page import HEAD, PAGE, rows
 from tests.operators.table import CASES, LIMIT, WITHOUT
 from tests.operators.torch_runs import difference, run_in_torch
 from vmz.engines.torch_engine import import_net
-from vmz.engines.torch_engine.op import REGISTRY
+from vmz.engines.torch_engine.graph.op import REGISTRY
 from vmz.netdef.analysis import infer_shapes
 from vmz.netdef.shape_rules import RULES
 
@@ -64,7 +64,7 @@ def test_recorded_numbers(operator: str) -> None:
 @needs_caffe2
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_live_numbers(operator: str) -> None:
-    from vmz.engines.caffe2_workspace import import_caffe2
+    from vmz.engines.caffe2_engine.workspace import import_caffe2
 
     import_caffe2()
     for case in cases_of(operator):

@@ -9,7 +9,7 @@ import torch
 
 from tests.operators.caffe2_runs import Numbers
 from tests.operators.cases import Case
-from vmz.engines.torch_engine.importer import import_net, input_blobs
+from vmz.engines.torch_engine.graph.importer import import_net, input_blobs
 
 
 def run_in_torch(case: Case, expected: Numbers) -> Numbers:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Union
 
-from tests.golden import video_path
+from tests.goldens.recordings import video_path
 from vmz.netdef.protos import TensorProtos
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record, encode_record

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests import cases
-from tests.cases import FILES, needs_cases
+from tests.goldens import cases
+from tests.goldens.cases import FILES, needs_cases
 from tests.ops.operator import needs_library
 from tests.ops.test_odd_videos import read
 

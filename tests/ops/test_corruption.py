@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.golden import VIDEOS, needs_shared, video_path
+from tests.goldens.recordings import VIDEOS, needs_shared, video_path
 from tests.ops.corruption import KINDS, variant
 from tests.ops.databases import BASE, write_values
 from tests.ops.operator import needs_library, needs_opencv, opened

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.golden import golden_path, video_path
+from tests.goldens.recordings import golden_path, video_path
 from tests.ops.databases import BASE, GOOD, OTHER, SHORT, read, record, write
 from tests.ops.operator import Operator, needs_library, opened
 from vmz.video.reader import REMEDY

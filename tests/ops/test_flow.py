@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from tests.golden import video_path
+from tests.goldens.reader_cases import FLOW_MEAN, FLOW_SHARE, FLOW_VALUE
+from tests.goldens.recordings import video_path
 from tests.ops.databases import BASE, ODD, SHORT, TALL, record, write
 from tests.ops.operator import Operator, needs_library, needs_opencv, opened, workspace
-from tests.reader_goldens import FLOW_MEAN, FLOW_SHARE, FLOW_VALUE
-from tests.video.test_images import encoded, picture
+from tests.video.frames.test_images import encoded, picture
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import Batch, ClipReader
 from vmz.video.records import Record

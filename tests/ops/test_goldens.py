@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from tests.golden import needs_shared
-from tests.ops.goldens import outcomes
+from tests.goldens.operator_cases import outcomes
+from tests.goldens.reader_cases import FLOW, IDENTICAL, READ, REFUSED, STARTS_WHERE_TOLD, UNWRITTEN, videos
+from tests.goldens.recordings import needs_shared
 from tests.ops.operator import needs_library, needs_opencv
-from tests.reader_goldens import FLOW, IDENTICAL, READ, REFUSED, STARTS_WHERE_TOLD, UNWRITTEN, videos
 
 LARGE = {
     "flipping_a_pancake.mkv": 5,

@@ -7,9 +7,9 @@ import lmdb
 import numpy as np
 import pytest
 
-from tests.damaged_databases import deep_and_wide, flipped, lmdb_of, truncated
 from tests.ops.databases import BASE
 from tests.ops.operator import LIBRARY, core, needs_library, opened, workspace
+from tests.support.damaged_databases import deep_and_wide, flipped, lmdb_of, truncated
 from vmz.video.lmdb_file import LmdbError, LmdbFile
 
 pytestmark = needs_library

@@ -1,4 +1,4 @@
-"""The kinds of videos that readers get wrong, through the C++ operator, with the checks of tests/odd_videos.py."""
+"""The kinds of videos that readers get wrong, through the C++ operator, as tests/support/odd_videos.py checks them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, Optional, Union
 import numpy as np
 import pytest
 
-from tests import odd_videos
-from tests.odd_videos import KINDS, TURNS
 from tests.ops.databases import record, write
 from tests.ops.operator import needs_library, opened
+from tests.support import odd_videos
+from tests.support.odd_videos import KINDS, TURNS
 
 pytestmark = needs_library
 

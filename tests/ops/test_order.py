@@ -7,7 +7,7 @@ import pytest
 
 from tests.ops.databases import BASE, ODD, TALL, record, write
 from tests.ops.operator import Operator, core, needs_library, opened, workspace
-from tests.sharding import AUGMENTED, check_shards
+from tests.support.sharding import AUGMENTED, check_shards
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import ClipReader
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.golden import golden_path
+from tests.goldens.recordings import golden_path
 from tests.ops.databases import read, record, write
 from tests.ops.operator import needs_library, opened
 

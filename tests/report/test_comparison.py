@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import math
 
+from vmz.inspection.compare_engines import BlobDifference
 from vmz.report.comparison import page
-from vmz.workflows.compare import BlobDifference
 
 
 def entries(*relative: float) -> list[BlobDifference]:

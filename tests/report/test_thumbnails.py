@@ -6,8 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from tests.golden import video_path
-from tests.odd_videos import KINDS, made
+from tests.goldens.recordings import video_path
+from tests.support.odd_videos import KINDS, made
 from vmz.report import thumbnails
 from vmz.report.thumbnails import WIDTH, jpeg, thumbnail
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.e2e import run_tool
-from tests.small_videos import database
+from tests.goldens.e2e import run_tool
+from tests.support.small_videos import database
 
 SMALL = [
     "--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=5", "--clip_length_rgb=4",

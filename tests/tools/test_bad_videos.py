@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.e2e import TOOLS
 from tests.engines.real_caffe2 import ENGINES, needs_caffe2, needs_operators
-from tests.processes import run_processes
-from tests.small_videos import BAD, broken_in_the_middle, cut_off, encoded, rotated
-from vmz.features.files import load_features
+from tests.goldens.e2e import TOOLS
+from tests.support.processes import run_processes
+from tests.support.small_videos import BAD, broken_in_the_middle, cut_off, encoded, rotated
+from vmz.cli.command import run_tool
+from vmz.features.formats.feature_files import load_features
 from vmz.video.database import DatabaseWriter
 from vmz.video.faults import Origin
 from vmz.video.records import Record
-from vmz.workflows.command import run_tool
 
 NETWORK = [
     "--model_name=r2plus1d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=5", "--crop_size=112",

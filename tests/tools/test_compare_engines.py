@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.e2e import run_tool
 from tests.engines.real_caffe2 import HAS_CAFFE2, needs_caffe2
+from tests.goldens.e2e import run_tool
+from vmz.inspection.compare_engines import Job, blobs_to_compare, differences, first_beyond, read_job, write_job
 from vmz.models.config import ModelConfig
 from vmz.models.registry import MODEL_NAMES, build
 from vmz.report.comparison import page
-from vmz.workflows.compare import Job, blobs_to_compare, differences, first_beyond, read_job, write_job
 
 
 def test_the_first_blob_beyond_the_tolerance_is_found() -> None:

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import vmz
-from tests.e2e import run_tool
 from tests.engines.real_caffe2 import needs_caffe2
 from tests.engines.small_nets import clip, net, normalised, op
-from tests.in_process import tool
+from tests.goldens.e2e import run_tool
+from tests.support.in_process import tool
 from vmz.errors import UsageError, VmzError
 
 HAS_EXPORT = hasattr(torch, "export") and hasattr(torch.export, "save")
@@ -93,7 +93,7 @@ def test_an_old_pytorch_has_no_exported_programs(folder: Path) -> None:
 
 @needs_caffe2
 def test_real_caffe2_runs_what_is_written(folder: Path) -> None:
-    from vmz.engines.caffe2_workspace import import_caffe2
+    from vmz.engines.caffe2_engine.workspace import import_caffe2
 
     workspace = import_caffe2()
     path = folder / "written_predict_net.pb"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.e2e import run_tool
-from tests.workflows.test_dense import clips, write
+from tests.features.test_dense_prediction import clips, write
+from tests.goldens.e2e import run_tool
 
 
 def test_aggregation_and_fusion(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.e2e import TOOLS, flags, load_job, run_tool, write_weights
 from tests.engines.real_caffe2 import ENGINES
-from tests.golden import golden_path, video_path
-from tests.processes import ONE_THREAD, kill, run_processes, start_processes
-from tests.small_videos import BAD, video
-from vmz.features.files import load_features
+from tests.goldens.e2e import TOOLS, flags, load_job, run_tool, write_weights
+from tests.goldens.recordings import golden_path, video_path
+from tests.support.processes import ONE_THREAD, kill, run_processes, start_processes
+from tests.support.small_videos import BAD, video
+from vmz.features.formats.feature_files import load_features
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
 

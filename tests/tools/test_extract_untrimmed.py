@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import odd_videos
-from tests.e2e import TOOLS
 from tests.engines.real_caffe2 import ENGINES
-from tests.processes import ONE_THREAD, kill, run_processes, start_processes
-from tests.video.test_windows import film
-from vmz.features.files import load_features
+from tests.goldens.e2e import TOOLS
+from tests.support import odd_videos
+from tests.support.processes import ONE_THREAD, kill, run_processes, start_processes
+from tests.video.test_untrimmed import film
+from vmz.features.formats.feature_files import load_features
 
 SMALL = [
     "--model_name=r2plus1d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=5", "--crop_size=112",

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from tests.engines.real_caffe2 import ENGINES, without_caffe2
-from tests.processes import ONE_THREAD, run_processes
-from tests.small_videos import video
-from vmz.checkpoints.files import save
+from tests.support.processes import ONE_THREAD, run_processes
+from tests.support.small_videos import video
+from vmz.checkpoints.loading import save
 from vmz.checkpoints.seeded import seeded_weights
-from vmz.engines.caffe2_here import CAFFE2_PYTHON
-from vmz.engines.caffe2_surroundings import OPS_LIBRARY
+from vmz.engines.caffe2_engine.here import CAFFE2_PYTHON
+from vmz.engines.caffe2_engine.surroundings import OPS_LIBRARY
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.video.database import DatabaseWriter, VideoDatabase

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.e2e import run_tool, write_database
-from vmz.checkpoints.files import load
+from tests.goldens.e2e import run_tool, write_database
+from vmz.checkpoints.loading import load
 from vmz.checkpoints.mdl import save_mdl
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.models.config import ModelConfig

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.golden import SHARED, needs_shared
-from vmz.workflows.command import Parser
-from vmz.workflows.original_flags import ORIGINAL_FLAGS
+from tests.goldens.recordings import SHARED, needs_shared
+from vmz.cli.command import Parser
+from vmz.cli.original_flags import ORIGINAL_FLAGS
 
 ROOT = Path(__file__).resolve().parents[2]
 LATER = {"test_net": ["get_video_id"], "train_net": ["pretrained_model"]}  # what its scripts and issues use besides

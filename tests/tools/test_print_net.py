@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.e2e import run_tool
-from tests.golden import golden_path
+from tests.goldens.e2e import run_tool
+from tests.goldens.recordings import golden_path
 
 
 def print_net(*arguments: str) -> subprocess.CompletedProcess[str]:

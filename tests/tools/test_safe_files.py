@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tests.engines.real_caffe2 import ENGINES
-from tests.in_process import tool
-from tests.small_videos import video
-from vmz.checkpoints.files import save
+from tests.support.in_process import tool
+from tests.support.small_videos import video
+from vmz.checkpoints.loading import save
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.errors import UsageError, VmzError
 from vmz.models.config import ModelConfig

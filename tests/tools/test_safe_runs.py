@@ -14,12 +14,12 @@ from typing import Optional
 import numpy as np
 import pytest
 
-from tests.disks import disk, files_of_at_most
-from tests.e2e import TOOLS
 from tests.engines.real_caffe2 import ENGINES
-from tests.processes import ONE_THREAD
-from tests.small_videos import video
-from vmz.features.files import load_features
+from tests.goldens.e2e import TOOLS
+from tests.support.disks import disk, files_of_at_most
+from tests.support.processes import ONE_THREAD
+from tests.support.small_videos import video
+from vmz.features.formats.feature_files import load_features
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from scripts.settings_tables import write_checkpoints
-from tests.e2e import run_tool
 from tests.engines.real_caffe2 import ENGINES
-from tests.motion import CLASSES, write_motion_database
-from vmz.checkpoints.files import load_about
+from tests.goldens.e2e import run_tool
+from tests.support.motion import CLASSES, write_motion_database
+from vmz.checkpoints.loading import load_about
+from vmz.cli.options import parse, train_parser
+from vmz.cli.test_net import evaluation_parser
+from vmz.evaluation.run import evaluate
+from vmz.training.run import train
 from vmz.video.database import DatabaseWriter, VideoDatabase
-from vmz.workflows.evaluate import evaluate
-from vmz.workflows.evaluation_command import evaluation_parser
-from vmz.workflows.options import parse, train_parser
-from vmz.workflows.train import train
 
 # Nothing of it is test_net's default.
 UNUSUAL = [

@@ -10,10 +10,10 @@ import lmdb
 import numpy as np
 import pytest
 
-from tests.e2e import flags, load_job, run_tool, write_database, write_weights
 from tests.engines.real_caffe2 import ENGINES
-from tests.golden import golden_path, video_path
-from tests.small_videos import video as small_video
+from tests.goldens.e2e import flags, load_job, run_tool, write_database, write_weights
+from tests.goldens.recordings import golden_path, video_path
+from tests.support.small_videos import video as small_video
 from vmz.checkpoints.pickles import save_pickle
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
@@ -91,7 +91,7 @@ def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def save(path: Path, config: ModelConfig) -> Path:
-    from tests.generated_weights import generated_weights
+    from tests.support.generated_weights import generated_weights
 
     model = build(config)
     save_pickle(path, generated_weights([*model.params, *model.computed_params]))

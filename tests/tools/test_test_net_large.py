@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.e2e import flags, load_job, run_tool, write_database
+from tests.cli.test_options import TRAPS
 from tests.engines.real_caffe2 import ENGINES
-from tests.generated_weights import generated_weights
-from tests.golden import SHARED, golden_path, needs_shared
-from tests.small_videos import database
+from tests.goldens.e2e import flags, load_job, run_tool, write_database
+from tests.goldens.recordings import SHARED, golden_path, needs_shared
+from tests.support.generated_weights import generated_weights
+from tests.support.small_videos import database
 from tests.tools.test_test_net import check_job
-from tests.workflows.test_options import TRAPS
+from vmz.cli.options import video_input_arguments
+from vmz.cli.test_net import evaluation_parser
+from vmz.engines.net_reader import open_reader
 from vmz.engines.registry import open_engine
+from vmz.evaluation.run import evaluate_weights
+from vmz.evaluation.run import test_model as build_test_model
 from vmz.netdef.pruning import prune
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.scaling import MEAN, STD
-from vmz.workflows.evaluate import evaluate_weights
-from vmz.workflows.evaluate import test_model as build_test_model
-from vmz.workflows.evaluation_command import evaluation_parser
-from vmz.workflows.net_reader import open_reader
-from vmz.workflows.options import video_input_arguments
+from vmz.video.frames.scaling import MEAN, STD
 
 TOLERANCE = {"pytorch": 1e-5, "caffe2": 2e-6}
 

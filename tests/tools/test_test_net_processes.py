@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.engines.real_caffe2 import ENGINES
-from tests.processes import run_processes
-from tests.small_videos import database
+from tests.support.processes import run_processes
+from tests.support.small_videos import database
 
 SMALL = [
     "--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=5", "--clip_length_rgb=4",

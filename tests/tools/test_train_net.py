@@ -15,12 +15,12 @@ from typing import Any, Optional
 import numpy as np
 import pytest
 
-from tests.e2e import TOOLS, run_tool
 from tests.engines.real_caffe2 import ENGINES
-from tests.motion import TINY_NETWORK, write_motion_database
-from tests.processes import run_processes
+from tests.goldens.e2e import TOOLS, run_tool
 from tests.report.test_training import rows_of_epochs
-from vmz.checkpoints.files import load_about
+from tests.support.motion import TINY_NETWORK, write_motion_database
+from tests.support.processes import run_processes
+from vmz.checkpoints.loading import load_about
 from vmz.checkpoints.mdl import load_mdl, load_mdl_about
 from vmz.checkpoints.pickles import load_pickle, save_pickle
 from vmz.checkpoints.seeded import seeded_weights

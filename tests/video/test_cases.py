@@ -6,12 +6,12 @@ from fractions import Fraction
 
 import pytest
 
-from tests import cases
-from tests.cases import FILES, needs_cases
+from tests.goldens import cases
+from tests.goldens.cases import FILES, needs_cases
 from tests.video.test_odd_videos import read
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.decoding import Video
-from vmz.video.windows import WindowReader
+from vmz.video.frames.decoding import Video
+from vmz.video.untrimmed import WindowReader
 
 pytestmark = needs_cases
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from tests.disks import disk
+from tests.support.disks import disk
 from vmz.errors import UsageError, VmzError
 from vmz.video import database as module
 from vmz.video.database import DatabaseWriter, VideoDatabase

@@ -4,7 +4,7 @@ import shutil
 import lmdb
 import pytest
 
-from tests.damaged_databases import PAGE, deep_and_wide, flipped, lmdb_of, truncated, with_meta
+from tests.support.damaged_databases import PAGE, deep_and_wide, flipped, lmdb_of, truncated, with_meta
 from vmz.errors import VmzError
 from vmz.files import NOT_REGULAR
 from vmz.video.lmdb_file import LmdbError, LmdbFile

@@ -9,11 +9,11 @@ from typing import Any, Optional, Union
 import numpy as np
 import pytest
 
-from tests import odd_videos
-from tests.odd_videos import KINDS, TURNS, film, made, numbers, rotated
+from tests.support import odd_videos
+from tests.support.odd_videos import KINDS, TURNS, film, made, numbers, rotated
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
-from vmz.video.decoding import Video
+from vmz.video.frames.decoding import Video
 
 
 def read(file: Union[bytes, str], starts: Sequence[Optional[int]], **args: Any) -> list[Union[np.ndarray, str]]:

@@ -9,8 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from tests.golden import golden_path, video_path
-from tests.sharding import AUGMENTED, check_shards
+from tests.goldens.recordings import golden_path, video_path
+from tests.support.sharding import AUGMENTED, check_shards
 from vmz.errors import UsageError, VmzError
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import DatabaseWriter

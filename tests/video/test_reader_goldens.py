@@ -5,8 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.golden import golden_path, needs_shared
-from tests.reader_goldens import (
+from tests.goldens.reader_cases import (
     FFMPEG_8,
     FLOW,
     IDENTICAL,
@@ -21,6 +20,7 @@ from tests.reader_goldens import (
     outcomes,
     videos,
 )
+from tests.goldens.recordings import golden_path, needs_shared
 
 LARGE = {
     "flipping_a_pancake.mkv": 3,

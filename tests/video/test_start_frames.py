@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.golden import golden_path, video_path
+from tests.goldens.recordings import golden_path, video_path
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.golden import SHARED, needs_shared
+from tests.goldens.recordings import SHARED, needs_shared
 from vmz import zoo
 from vmz.errors import UsageError, VmzError
 

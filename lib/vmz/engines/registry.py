@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Optional
 
-from vmz.engines.caffe2_here import check_caffe2
+from vmz.engines.caffe2_engine.here import check_caffe2
 from vmz.engines.engine import Engine
 from vmz.engines.trainer import Trainer
 from vmz.errors import UsageError
@@ -46,7 +46,7 @@ def open_engine(name: str = "pytorch", device: str = "cpu") -> Engine:
         return TorchEngine(device)
     if name == "caffe2":
         with held_back():
-            from vmz.engines.caffe2_engine import Caffe2Engine
+            from vmz.engines.caffe2_engine.engine import Caffe2Engine
 
         return Caffe2Engine(device)
     raise UsageError(f"unknown engine {name!r}; the engines are {', '.join(ENGINES)}")
@@ -59,12 +59,12 @@ def open_trainer(name: str = "pytorch", devices: Sequence[str] = ("cpu",)) -> Tr
     """
     if name == "pytorch":
         with held_back():
-            from vmz.engines.torch_engine.trainer import TorchTrainer
+            from vmz.engines.torch_engine.training.trainer import TorchTrainer
 
         return TorchTrainer(devices)
     if name == "caffe2":
         with held_back():
-            from vmz.engines.caffe2_trainer import Caffe2Trainer
+            from vmz.engines.caffe2_engine.trainer import Caffe2Trainer
 
         return Caffe2Trainer(devices)
     raise UsageError(f"unknown engine {name!r}; the engines are {', '.join(ENGINES)}")

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from vmz.cores import use_threads
-from vmz.engines.caffe2_surroundings import choose_mkl_path, operator_library
+from vmz.engines.caffe2_engine.surroundings import choose_mkl_path, operator_library
 from vmz.errors import UsageError
 from vmz.mends.gpu import C_EXTENSION
 from vmz.mends.hooks import supply, when_imported

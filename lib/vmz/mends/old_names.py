@@ -138,7 +138,7 @@ def install_modules() -> None:
     for old, new in MODULES.items():
         stand_in(old, renamed(new), "old-modules")
     for old in ("StringIO", "cStringIO"):
-        stand_in(old, lambda: importlib.import_module("vmz.mends.string_io"), "old-modules")
+        stand_in(old, lambda: importlib.import_module("vmz.mends.python2.string_io"), "old-modules")
     stand_in("urllib2", lambda: _merged("urllib2", "urllib.parse", "urllib.error", "urllib.request"), "old-modules")
     for old, function in (("md5", "md5"), ("sha", "sha1")):
         stand_in(old, lambda old=old, function=function: _hash(old, function), "old-modules")  # type: ignore[misc]

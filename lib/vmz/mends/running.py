@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from types import ModuleType, TracebackType
 from typing import Any, Optional
 
-from vmz.engines.caffe2_here import where_caffe2_is
+from vmz.engines.caffe2_engine.here import where_caffe2_is
 from vmz.errors import UsageError, VmzError
-from vmz.mends import builtins_of_python2
 from vmz.mends.old_names import GONE
 from vmz.mends.program import Program
+from vmz.mends.python2 import builtins_of_python2
 from vmz.mends.python2.source import CannotTranslate
 
 HERE = os.path.dirname(__file__)

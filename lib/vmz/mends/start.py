@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from vmz.mends import (
-    builtins_of_python2,
     caffe2,
     first_release,
     gpu,
@@ -20,6 +19,7 @@ from vmz.mends import (
     text,
 )
 from vmz.mends.program import Program
+from vmz.mends.python2 import builtins_of_python2
 from vmz.mends.running import show_only_own_frames
 
 PARTS = (

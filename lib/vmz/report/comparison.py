@@ -12,7 +12,7 @@ LOWEST, HIGHEST = -9, 0  # powers of ten shown
 
 
 class Difference(Protocol):
-    """What vmz.workflows.compare.BlobDifference tells of a blob."""
+    """What vmz.inspection.compare_engines.BlobDifference tells of a blob."""
 
     @property
     def blob(self) -> str: ...

@@ -8,8 +8,8 @@ from typing import Any, Optional
 import av
 import numpy as np
 
-from vmz.video.decoding import DecodingError, SeekError, Source, Video
-from vmz.video.watch import Watch, watched
+from vmz.video.frames.decoding import DecodingError, SeekError, Source, Video
+from vmz.video.frames.watch import Watch, watched
 
 WIDTH = 320  # of the picture, in pixels; frames lie 2 x 2, portrait ones 4 in a row
 FRAMES, GAP = 4, 2

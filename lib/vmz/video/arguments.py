@@ -9,7 +9,7 @@ from typing import Any
 
 from vmz.errors import UsageError
 from vmz.text import quoted
-from vmz.video.watch import VIDEO_TIMEOUT
+from vmz.video.frames.watch import VIDEO_TIMEOUT
 
 RANDOM, UNIFORM, FROM_START_FRAME = 0, 1, 2  # decode_type
 FIXED_SIZE, SHORT_EDGE, ORIGINAL_SIZE = 0, 1, 2  # video_res_type

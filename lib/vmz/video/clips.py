@@ -13,13 +13,13 @@ import numpy as np
 from vmz.errors import VmzError
 from vmz.video import sampling
 from vmz.video.arguments import FROM_START_FRAME, RANDOM, UNIFORM, VideoInputArgs
-from vmz.video.decoding import MAX_PIXELS, DecodingError, SeekError, Source, Video
-from vmz.video.ending import Ending
-from vmz.video.flow import Crop, FlowWriter, cropped
-from vmz.video.images import read_image
-from vmz.video.orientation import UPRIGHT, Orientation
-from vmz.video.scaling import Scaler, normalise
-from vmz.video.watch import Watch
+from vmz.video.frames.decoding import MAX_PIXELS, DecodingError, SeekError, Source, Video
+from vmz.video.frames.ending import Ending
+from vmz.video.frames.flow import Crop, FlowWriter, cropped
+from vmz.video.frames.images import read_image
+from vmz.video.frames.orientation import UPRIGHT, Orientation
+from vmz.video.frames.scaling import Scaler, normalise
+from vmz.video.frames.watch import Watch
 
 
 class ClipError(VmzError):

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Optional
 
-from vmz import processes
 from vmz.files import open_regular
+from vmz.processes import identity
 from vmz.video.faults import Origin
 
 NAMES = "names.csv"
@@ -80,6 +80,6 @@ def _misfit(columns: tuple[str, ...], named: Mapping[str, int], sizes: Mapping[s
 
 
 def _warn(text: str) -> None:
-    if text not in _warned and processes.rank() == 0:  # the first of several processes speaks
+    if text not in _warned and identity.rank() == 0:  # the first of several processes speaks
         print(f"warning: {text}", file=sys.stderr)
     _warned.add(text)

@@ -19,12 +19,12 @@ from vmz.text import printable
 from vmz.video.arguments import FROM_START_FRAME, VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
 from vmz.video.database import VideoDatabase
-from vmz.video.decoding import Source
 from vmz.video.faults import BadVideo, DecodingError, EndedEarly, shown_path
-from vmz.video.opencv import opencv
-from vmz.video.order import ReadingOrder
+from vmz.video.frames.decoding import Source
+from vmz.video.frames.opencv import opencv
+from vmz.video.frames.watch import DecodingThreads, Watch
+from vmz.video.reading_order import ReadingOrder
 from vmz.video.records import Record, RecordError, key_text
-from vmz.video.watch import DecodingThreads, Watch
 
 REMEDY = "leave such videos out with --on_bad_video=skip, or check the list with create_video_db.py --check"
 MAX_PATH_BYTES = 4096

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.engines.golden_nets import golden_net
-from tests.generated_weights import generated_weights
+from tests.goldens.golden_nets import golden_net
+from tests.support.generated_weights import generated_weights
 from vmz.engines.torch_engine.engine import TorchEngine
 
 workspace = pytest.importorskip("caffe2.python.workspace")

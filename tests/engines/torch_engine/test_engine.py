@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.engines.small_nets import clip, net, normalised, op
-from tests.golden import video_path
+from tests.goldens.recordings import video_path
 from vmz.engines.torch_engine.engine import TorchEngine, checked_device
 from vmz.errors import UsageError, VmzError
 from vmz.video.database import DatabaseWriter

@@ -1,5 +1,5 @@
 """The PyTorch engine: a NetDef becomes a torch.fx GraphModule whose parameters are named by blob."""
 
-from vmz.engines.torch_engine.importer import import_net
+from vmz.engines.torch_engine.graph.importer import import_net
 
 __all__ = ["import_net"]

@@ -14,12 +14,12 @@ from torch.fx import GraphModule, Interpreter
 
 from vmz.engines.engine import Engine
 from vmz.engines.labels import check_labels, label_classes, losses
-from vmz.engines.torch_engine import overflow
-from vmz.engines.torch_engine.fills import run_fills
-from vmz.engines.torch_engine.importer import full_name, import_net, input_blobs, left_out
-from vmz.engines.torch_engine.op import Op, lookup, read_ops
-from vmz.engines.torch_engine.passes import has_fused_convolutions, optimize
-from vmz.engines.torch_engine.readers import InputOp, open_readers
+from vmz.engines.torch_engine.graph import overflow
+from vmz.engines.torch_engine.graph.fills import run_fills
+from vmz.engines.torch_engine.graph.importer import full_name, import_net, input_blobs, left_out
+from vmz.engines.torch_engine.graph.op import Op, lookup, read_ops
+from vmz.engines.torch_engine.graph.passes import has_fused_convolutions, optimize
+from vmz.engines.torch_engine.video_input import InputOp, open_readers
 from vmz.errors import UsageError, VmzError
 
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Callable, Optional
 
-from vmz.mends.builtins_of_python2 import BUILTINS
+from vmz.mends.python2.builtins_of_python2 import BUILTINS
 from vmz.mends.text import as_bytes, as_text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from vmz.netdef.shape_rules.elementwise import broadcast
 from vmz.netdef.shape_rules.registry import Shape, axis_of, channels, fail, needed, resized, rule
-from vmz.netdef.windows import read_pads
+from vmz.netdef.window_arguments import read_pads
 
 
 @rule("Reshape")

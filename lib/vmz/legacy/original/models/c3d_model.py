@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vmz.engines.caffe2_helper_net import HelperNet
+from vmz.engines.caffe2_engine.helper_net import HelperNet
 from vmz.models import c3d
 from vmz.models.heads import classify
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from vmz.engines.caffe2_helper_net import HelperNet
-from vmz.engines.caffe2_programs import program_logger
+from vmz.engines.caffe2_engine.helper_net import HelperNet
+from vmz.engines.caffe2_engine.programs import program_logger
 from vmz.errors import UsageError
 from vmz.models.config import ModelConfig
 from vmz.models.families import ALL_DEPTHS, C3D, FAMILIES

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vmz import metrics
-from vmz.engines.caffe2_programs import program_logger
+from vmz.engines.caffe2_engine.programs import program_logger
 from vmz.errors import UsageError
 
 log = program_logger("metric")

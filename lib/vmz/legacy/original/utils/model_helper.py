@@ -10,7 +10,7 @@ import numpy as np
 from caffe2.python import core, scope, workspace
 
 from vmz.checkpoints.mdl import load_mdl
-from vmz.engines.caffe2_programs import has_gpu, need_operators, program_logger
+from vmz.engines.caffe2_engine.programs import has_gpu, need_operators, program_logger
 from vmz.errors import UsageError
 from vmz.netdef.analysis import costs, totals
 from vmz.netdef.protos import NetDef

@@ -11,7 +11,7 @@ from caffe2.python import core, scope, workspace
 
 from vmz.checkpoints import matching
 from vmz.checkpoints.pickles import load_pickle
-from vmz.engines.caffe2_programs import has_gpu, program_logger
+from vmz.engines.caffe2_engine.programs import has_gpu, program_logger
 from vmz.errors import UsageError, VmzError
 
 from .device_scopes import on_device

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vmz.engines.caffe2_programs import need_operators, program_logger
+from vmz.engines.caffe2_engine.programs import need_operators, program_logger
 from vmz.video.database import VideoDatabase
 
 log = program_logger("reader_utils")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from vmz.engines.caffe2_helper_net import HelperNet
-from vmz.engines.caffe2_programs import program_logger
+from vmz.engines.caffe2_engine.helper_net import HelperNet
+from vmz.engines.caffe2_engine.programs import program_logger
 from vmz.errors import UsageError
 from vmz.models.blocks import (
     Block,

@@ -1,0 +1,1 @@
+"""The command lines: flags, parsers, and what every tool does around its work."""

@@ -1,0 +1,94 @@
+"""--num_gpus=N as the original means it: the same command once more, N times, by torchrun's machinery."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Optional
+
+from vmz.cli.options import gpu_numbers
+from vmz.cores import OMP, available_cores
+from vmz.errors import UsageError, VmzError
+from vmz.processes import group
+
+
+def launch(options: argparse.Namespace, argv: Sequence[str]) -> Optional[int]:
+    """Run this tool, with arguments `argv`, in one process for each GPU that --gpus or --num_gpus asks for.
+
+    Returns the exit status, or None where this process is to do the work: for one device, and in a process that
+    torchrun started. Raises UsageError where there are fewer GPUs.
+    """
+    gpus = gpu_numbers(options)
+    if gpus is None or len(gpus) < 2 or group.world_size() > 1:
+        return None
+    import torch
+
+    here = torch.cuda.device_count()
+    if max(gpus) >= here:
+        asked = f"--gpus={options.gpus}" if options.gpus is not None else f"--num_gpus={options.num_gpus}"
+        raise UsageError(f"{asked}: PyTorch sees {here} CUDA devices here; ask for those, or --num_gpus=0 for the CPU")
+    return run_processes(len(gpus), [sys.executable, os.path.abspath(sys.argv[0]), *argv])
+
+
+def run_processes(count: int, command: Sequence[str]) -> int:
+    """Run a command `count` times on this machine, as one torchrun would; the exit status is the first failure's.
+
+    The processes share the cores, unless OMP_NUM_THREADS says how many threads each has. Raises VmzError where the one
+    that failed first was killed.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        run_id="vmz",
+        rdzv_backend="static",
+        rdzv_endpoint=f"127.0.0.1:{port}",
+        rdzv_configs={"rank": 0, "timeout": 900},
+        max_restarts=0,
+        monitor_interval=0.1,
+    )
+    logging.disable(logging.CRITICAL)  # the processes speak for themselves
+    try:
+        with _shared_cores(count):
+            elastic_launch(config, command[0])(*command[1:])
+    except ChildFailedError as failed:
+        number, failure = failed.get_first_failure()
+        if failure.exitcode >= 0:
+            return int(failure.exitcode)
+        name = signal.Signals(-failure.exitcode).name
+        error = VmzError(f"process {number} of {count} was ended by {name}; by the system, for lack of memory?")
+        error.exit_status = 128 - failure.exitcode
+        raise error from failed
+    except SignalException as stopped:
+        return 128 + int(stopped.sigval)
+    finally:
+        logging.disable(logging.NOTSET)
+    return 0
+
+
+@contextmanager
+def _shared_cores(count: int) -> Iterator[None]:
+    """Give each process its share of the cores, and say so: by itself each would compute with all of them."""
+    given, cores = os.environ.get(OMP), available_cores()
+    threads = given if given is not None else str(max(1, cores // count))
+    why = f"as {OMP} says" if given is not None else f"{cores} cores; {OMP} sets another number"
+    print(f"{count} processes, {threads} computing threads each ({why})", file=sys.stderr, flush=True)
+    os.environ[OMP] = threads
+    try:
+        yield
+    finally:
+        if given is None:
+            del os.environ[OMP]

@@ -1,0 +1,255 @@
+"""Where each setting of a run comes from, so that a checkpoint is not tested with others than it was trained with.
+
+In this order: a flag given by hand, --zoo, the protocol that a checkpoint of ours holds, the published model whose file
+name a checkpoint has, its blobs, the tool's default. `resolve` is for the tools (see `options.parse`) and for Python.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from vmz import zoo
+from vmz.checkpoints.evidence import Fact
+from vmz.cli.flags import MODEL_FLAGS, READER_FLAGS
+from vmz.cli.own_checkpoints import Checkpoint, read_checkpoint
+from vmz.errors import UsageError, VmzError
+from vmz.models.config import CROPS
+
+COMMAND_LINE, ZOO, CHECKPOINT, PUBLISHED_FILE, BLOBS, DEFAULT = SOURCES = (
+    "command line", "--zoo", "checkpoint", "published file", "blobs", "default",
+)  # fmt: skip
+
+# What belongs to a machine or to the data at hand, not to a network or its test.
+_MACHINE = {
+    "use_cudnn", "test_data", "batch_size", "num_decode_threads", "video_timeout", "use_local_file", "on_bad_video",
+}  # fmt: skip
+VIEWS = {"clip_per_video", "crop_per_clip", "aggregation"}
+_COSTS = {"batch_size", "crop_per_inference"}  # of a published model: what its size asks for; no score depends on them
+NETWORK = set(MODEL_FLAGS) - _MACHINE
+INPUT = set(READER_FLAGS) - _MACHINE - VIEWS
+FLOW = {"clip_length_of", "sampling_rate_of", "frame_gap_of", "do_flow_aggregation", "flow_data_type"}
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a tool takes from elsewhere than its command line.
+
+    takes: settings, of a published model, a checkpoint and its blobs alike. protocol: of a published model where
+    --protocol is not given; None for a tool that does not test (it takes the input of the fast one). from_zoo: settings
+    taken from --zoo alone. with_zoo: what --zoo means besides its row. not_rows: settings that a published model has
+    for tests only.
+    """
+
+    takes: frozenset[str]
+    protocol: Optional[str] = zoo.FAST
+    from_zoo: frozenset[str] = frozenset()
+    with_zoo: Mapping[str, Any] = field(default_factory=dict)
+    not_rows: frozenset[str] = frozenset()
+
+
+TESTING = Use(frozenset(NETWORK | INPUT | VIEWS | _COSTS | {"top_k"}), zoo.PUBLISHED)
+FEATURES = Use(frozenset(NETWORK | INPUT | {"crop_per_clip", "batch_size"}))
+# A checkpoint gives the network and its input. Labels, the head and how to train are the new data's.
+_HEAD = {"num_labels", "multi_label", "pred_layer_name", "use_dropout", "use_convolutional_pred"}
+TRAINING = Use(
+    frozenset((NETWORK | INPUT) - _HEAD),
+    protocol=None,
+    from_zoo=frozenset({"num_labels", "epoch_size", "batch_size"}),
+    with_zoo={"epoch_size": 0},  # one pass over the data at hand, not the 110,000 clips of the published runs
+    # Training keeps the aspect, the tests of the 112 pixel models did not; and a batch of 1 is a test's.
+    not_rows=frozenset({"video_res_type", "batch_size"}),
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value and which of SOURCES it comes from."""
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What `resolve` found out.
+
+    settings: by flag. protocol: PUBLISHED or FAST where a published model is concerned. row: that of --zoo, or else of
+    the checkpoint's file name. differences: settings that are not those of the training or the publication
+    (`reference` says which). labels: names of the classes, which the checkpoint holds.
+    """
+
+    settings: Mapping[str, Setting]
+    protocol: Optional[str] = None
+    row: Optional[zoo.ZooRow] = None
+    checkpoint: Optional[Checkpoint] = None
+    differences: tuple[str, ...] = ()
+    reference: str = ""
+    labels: Optional[tuple[str, ...]] = None
+
+    def values(self) -> dict[str, Any]:
+        """{flag: value}."""
+        return {flag: setting.value for flag, setting in self.settings.items()}
+
+    def of(self, source: str) -> dict[str, Any]:
+        """{flag: value} of one source, without settings of optical flow where none is used."""
+        flow = self.settings.get("input_type", Setting(1, DEFAULT)).value == 1
+        return {
+            flag: setting.value
+            for flag, setting in self.settings.items()
+            if setting.source == source and (flow or flag not in FLOW)
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """As results hold it."""
+        return {
+            "protocol": self.protocol,
+            "published_model": self.row.name if self.row else None,
+            "checkpoint": self.checkpoint.path if self.checkpoint else None,
+            "sources": {
+                flag: {"value": setting.value, "source": setting.source} for flag, setting in self.settings.items()
+            },
+            "differences": list(self.differences),
+            "reference": self.reference or None,
+        }
+
+
+def resolve(given: Mapping[str, Any], defaults: Mapping[str, Any], use: Use = TESTING) -> Resolution:
+    """Every setting of a tool that `use` takes, with its source.
+
+    given: {flag: value} by hand, among them zoo, protocol, load_model_path, db_type and allow_partial_load where they
+    are; defaults: {flag: value} of all flags that the tool has. A checkpoint that is not there is left to whoever
+    loads it. Raises UsageError for an unknown --zoo, what was not published and a --protocol of no published model;
+    VmzError for a setting that contradicts the blobs, and for a checkpoint that is damaged.
+
+    >>> resolve({"zoo": "r2plus1d_d18_l8"}, {"clip_length_rgb": 16, "top_k": 5}).values()
+    {'clip_length_rgb': 8, 'top_k': 5}
+    """
+    everything = {**defaults, **given}
+    named = zoo.find(given["zoo"]) if given.get("zoo") else None
+    path = everything.get("load_model_path")
+    checkpoint = None
+    if use.takes and path and os.path.isfile(path):
+        checkpoint = read_checkpoint(path, everything.get("db_type"))
+    filed = zoo.row_of_file(path) if use.takes and path else None
+    if given.get("protocol") and named is None and filed is None:
+        raise UsageError(
+            f"--protocol={given['protocol']} is of a published model, but there is no --zoo, and the checkpoint has no "
+            "published file name; name the model with --zoo, or leave --protocol out"
+        )
+    protocol = _protocol(given, use)
+    layers: dict[str, Mapping[str, Any]] = {
+        COMMAND_LINE: given,
+        ZOO: {**_row_flags(named, protocol, use), **(use.with_zoo if named is not None else {})},
+        CHECKPOINT: checkpoint.protocol if checkpoint else {},
+        PUBLISHED_FILE: _row_flags(filed, protocol, use),
+        BLOBS: {fact.flag: fact.value for fact in checkpoint.facts if fact.known} if checkpoint else {},
+        DEFAULT: defaults,
+    }
+    settings = {flag: _first(flag, layers, use) for flag in defaults if flag in use.takes or flag in use.from_zoo}
+    if named is not None:
+        told = {flag for flag, setting in settings.items() if setting.source != DEFAULT}
+        absent = {flag for flag in named.flags if flag not in defaults}
+        zoo.refuse_unpublished(named, told | absent)
+    if checkpoint is not None and not everything.get("allow_partial_load"):
+        _refuse_contradictions(settings, checkpoint, named, filed, use, "allow_partial_load" in defaults)
+    reference, whose = _reference(checkpoint, filed or named, use, protocol)
+    values = {flag: setting.value for flag, setting in settings.items()}
+    row = named or filed
+    return Resolution(
+        settings=settings,
+        protocol=protocol if row is not None and use.protocol is not None else None,
+        row=row,
+        checkpoint=checkpoint,
+        differences=tuple(_differences(values, reference, use)),
+        reference=whose,
+        labels=_labels(checkpoint, values.get("num_labels")),
+    )
+
+
+def _protocol(given: Mapping[str, Any], use: Use) -> str:
+    """--protocol, or the tool's; a crop given by hand that no fully convolutional network takes means the fast one."""
+    if given.get("protocol"):
+        return str(given["protocol"])
+    centre = given.get("crop_size") in CROPS or given.get("use_convolutional_pred") == 0
+    return zoo.FAST if centre or use.protocol is None else use.protocol
+
+
+def _row_flags(row: Optional[zoo.ZooRow], protocol: str, use: Use) -> dict[str, Any]:
+    flags = zoo.protocol_flags(row, protocol) if row is not None else {}
+    return {flag: value for flag, value in flags.items() if value is not None and flag not in use.not_rows}
+
+
+def _first(flag: str, layers: Mapping[str, Mapping[str, Any]], use: Use) -> Setting:
+    for source, layer in layers.items():
+        if source in (CHECKPOINT, PUBLISHED_FILE, BLOBS) and flag not in use.takes:
+            continue
+        if layer.get(flag) is not None and not (flag in _COSTS and source == CHECKPOINT):
+            return Setting(layer[flag], source)
+    return Setting(layers[DEFAULT].get(flag), DEFAULT)
+
+
+def _refuse_contradictions(
+    settings: Mapping[str, Setting],
+    checkpoint: Checkpoint,
+    named: Optional[zoo.ZooRow],
+    filed: Optional[zoo.ZooRow],
+    use: Use,
+    partial: bool,
+) -> None:
+    origin = {
+        ZOO: f" (of --zoo={named.name if named else None})",
+        CHECKPOINT: " (its own protocol)",
+        PUBLISHED_FILE: f" (of the published model {filed.name if filed else None}, whose file name it has)",
+        DEFAULT: " (the default)",
+    }
+    for fact in checkpoint.facts:
+        setting = settings.get(fact.flag)
+        if setting is None or fact.flag not in use.takes or setting.source == BLOBS or fact.accepts(setting.value):
+            continue
+        raise VmzError(
+            f"--{fact.flag}={setting.value}{origin.get(setting.source, '')} contradicts {checkpoint.path}, which is of "
+            f"another network: its blob {fact.blob} {checkpoint.shape_text(fact.blob)} {fact.says}; "
+            f"{_advice(fact, setting, partial)}"
+        )
+
+
+def _advice(fact: Fact, setting: Setting, partial: bool) -> str:
+    what = {
+        COMMAND_LINE: f"leave --{fact.flag} out" if fact.known else f"give another --{fact.flag}",
+        ZOO: "leave --zoo out, or name another model",
+        PUBLISHED_FILE: "give the file another name",
+        CHECKPOINT: "is the file damaged?",
+        DEFAULT: f"give --{fact.flag}",
+    }[setting.source]
+    return f"{what}; or load another checkpoint" + (" (--allow_partial_load=1 loads what fits)" if partial else "")
+
+
+def _reference(
+    checkpoint: Optional[Checkpoint], row: Optional[zoo.ZooRow], use: Use, protocol: str
+) -> tuple[Mapping[str, Any], str]:
+    """What the settings should be, and whose they are."""
+    if checkpoint is not None and checkpoint.protocol:
+        return checkpoint.protocol, f"as {os.path.basename(checkpoint.path)} was trained"
+    if row is not None:
+        test = zoo.published_test(row) if zoo.PUBLISHED in (use.protocol, protocol) else {}
+        wanted = {flag: value for flag, value in {**row.flags, **test}.items() if flag not in use.not_rows}
+        return wanted, f"as {row.name} was published"
+    return {}, ""
+
+
+def _differences(values: Mapping[str, Any], reference: Mapping[str, Any], use: Use) -> Iterable[str]:
+    for flag, value in values.items():
+        wanted = reference.get(flag)
+        if wanted is None or wanted == value or flag not in use.takes or flag in _COSTS or flag == "top_k":
+            continue
+        if flag in FLOW and values.get("input_type") == 0:
+            continue
+        yield f"--{flag}={value} in place of {wanted}"
+
+
+def _labels(checkpoint: Optional[Checkpoint], num_labels: Any) -> Optional[tuple[str, ...]]:
+    labels = checkpoint.labels if checkpoint is not None else None
+    return labels if labels is not None and len(labels) == num_labels else None

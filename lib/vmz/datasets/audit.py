@@ -1,0 +1,300 @@
+"""Is this the data that the figures should be about? Missing videos, duplicates, and the published recipe.
+
+A figure says how a network does on what the database holds; these are the ways in which that is not what was meant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from statistics import median
+from typing import Any, NamedTuple, Optional
+
+from vmz import zoo
+from vmz.datasets.check_videos import rotation_line
+from vmz.datasets.class_names import read_class_order
+from vmz.datasets.create_database import classes_file
+from vmz.datasets.inventory import Held, ListAccount, against_list, duplicates, held, labels_of
+from vmz.datasets.video_lists import VideoList, read_video_list
+from vmz.evaluation.published import published_row
+from vmz.video.database import VideoDatabase
+from vmz.video.faults import bounded, record_name
+from vmz.video.frames.decoding import DecodingError, Source, Video
+from vmz.video.frames.watch import Watch, watched
+from vmz.video.reader import check_holds
+from vmz.video.records import RecordError
+
+SAMPLED_VIDEOS = 200  # headers that are looked at
+RATE_TOLERANCE = 0.05  # 29.97 is 30
+SIZE_TOLERANCE = 0.1
+_COMMON = 0.95  # share of videos from which on something holds for "all"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the videos should be like. frame_rate and short_side: of the published model's data, None where unknown."""
+
+    model: Optional[str]
+    frame_rate: Optional[float]
+    rate_source: str
+    short_side: Optional[int]
+    short_side_source: str
+    shortest_useful_side: int  # a shorter one is enlarged before the network sees it
+    frames_needed: int
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """The account of a database. Counters are {value: videos}, most frequent first; `warnings` are whole sentences."""
+
+    database: str
+    records: int
+    sampled: int
+    unreadable: int
+    frame_rates: dict[str, int]
+    short_sides: dict[str, int]
+    lengths_s: list[float]  # shortest, median and longest of the sampled videos; empty where no header says
+    duplicates: list[list[str]]
+    contradictions: list[list[str]]  # groups of duplicates whose labels differ
+    listed: Optional[ListAccount]
+    recipe: Recipe
+    list_numbering: str = ""  # how --list's names of classes became numbers
+    rotated: list[str] = field(default_factory=list)  # of the sampled videos, those that carry a rotation
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def recipe(options: argparse.Namespace) -> Recipe:
+    """What the options, and the published model they name, ask of the data."""
+    row = published_row(options)
+    data: Mapping[str, Any] = {}
+    if row is not None and row.train_data is not None:
+        data = zoo.manifest()["data_recipes"].get(row.train_data, {})
+    own_rate = row.input_fps if row is not None else None
+    return Recipe(
+        model=row.display_name if row is not None else None,
+        frame_rate=own_rate or data.get("frame_rate"),
+        rate_source=row.source if row is not None and own_rate else str(data.get("source", "")),
+        short_side=data.get("short_side"),
+        short_side_source=str(data.get("source", "")),
+        shortest_useful_side=min(options.scale_h, options.scale_w),
+        frames_needed=(options.clip_length_rgb - 1) * options.sampling_rate_rgb + 1,
+    )
+
+
+def check_data(options: argparse.Namespace, sampled: int = SAMPLED_VIDEOS) -> DataReport:
+    """Look through the database of --test_data, and at the headers of `sampled` of its videos, evenly spread.
+
+    --list: the list that the database should hold. Raises what read_video_list and VideoDatabase raise.
+    """
+    rows = _listed(options) if options.list else None
+    with VideoDatabase(options.test_data) as database:
+        check_holds(database, bool(options.use_local_file))
+        records = held(database, bool(options.use_local_file))
+        groups = duplicates(database, records)
+        report = DataReport(
+            database=str(options.test_data),
+            records=len(database),
+            duplicates=[[record.key for record in group] for group in groups],
+            contradictions=[
+                [record.key for record in group]
+                for group in groups
+                if len({tuple(sorted(labels_of(database, record))) for record in group}) > 1
+            ],
+            listed=None if rows is None else against_list(options.list, rows, database, records),
+            recipe=recipe(options),
+            list_numbering="" if rows is None else rows.numbering,
+            **_statistics(database, records, sampled),
+        )
+        paths = {record.key: record.path for record in records}
+
+        def named(key: str) -> str:
+            return record_name(**database.named(key, paths.get(key))).partition("record ")[2]
+
+        report.warnings.extend([*_list_warnings(report, named)])
+        if not getattr(options, "autorotate", 0):
+            report.warnings.extend(_rotation_warnings(report))
+        report.warnings.extend([*_duplicate_warnings(report, named), *_recipe_warnings(report)])
+    return report
+
+
+def _listed(options: argparse.Namespace) -> VideoList:
+    """--list, its classes numbered by the file beside the database, or else in the order of --label_names."""
+    beside = classes_file(options.test_data)
+    if beside.is_file():
+        return read_video_list(options.list, classes=read_class_order(beside, "the file"), classes_from=str(beside))
+    if options.label_names:
+        names, flag = read_class_order(options.label_names, "--label_names"), f"--label_names={options.label_names}"
+        return read_video_list(options.list, classes=names, classes_from=flag)
+    return read_video_list(options.list)
+
+
+def print_warnings(report: DataReport) -> None:
+    """One line each on stderr, and how the classes of the list were numbered."""
+    if report.listed is not None and report.list_numbering:
+        print(f"{report.listed.path}: its classes are numbered {report.list_numbering}", file=sys.stderr)
+    for line in report.warnings:
+        print(f"warning: {line}", file=sys.stderr)
+
+
+class _Stated(NamedTuple):
+    """What a video's container states; its first frame carries the rotation."""
+
+    width: int
+    height: int
+    rate: float
+    frames: int
+    rotation: int
+
+
+def _first_frame(source: Source, watch: Watch) -> _Stated:
+    with Video(source, watch) as video:
+        next(video.read(), None)
+        return _Stated(video.width, video.height, video.rate, video.frames, video.rotation)
+
+
+def _statistics(database: VideoDatabase, records: Sequence[Held], sampled: int) -> dict[str, Any]:
+    """Frame rates, short sides and lengths, by what the containers state."""
+    step = max(1.0, len(records) / sampled)
+    chosen = [records[int(place * step)] for place in range(min(sampled, len(records)))]
+    rates: Counter[str] = Counter()
+    sides: Counter[str] = Counter()
+    lengths, rotated, unreadable = [], [], 0
+    for record in chosen:
+        try:
+            source = record.path if record.path is not None else database[record.index].video
+            video = watched(partial(_first_frame, source))
+            sides[str(min(video.width, video.height))] += 1
+            rates[f"{video.rate:.4g}" if video.rate else "unknown"] += 1
+            if video.frames and video.rate:
+                lengths.append(video.frames / video.rate)
+            if video.rotation:
+                rotated.append(f"{database.describe(record.key, record.path)}: {video.rotation} degrees")
+        except (DecodingError, RecordError):
+            unreadable += 1
+    return {
+        "sampled": len(chosen),
+        "unreadable": unreadable,
+        "rotated": rotated,
+        "frame_rates": dict(rates.most_common()),
+        "short_sides": dict(sides.most_common()),
+        "lengths_s": [round(value, 3) for value in (min(lengths), median(lengths), max(lengths))] if lengths else [],
+    }
+
+
+Named = Callable[[str], str]
+"""A record's key with the file and the line of the list, where they are known."""
+
+
+def _list_warnings(report: DataReport, named: Named) -> list[str]:
+    account, name = report.listed, report.database
+    if account is None:
+        return []
+    found = []
+    if account.missing:
+        (line, video), many = account.missing[0], len(account.missing)
+        how = {"labels": ", going by the number of each label", "file name": ", going by file names"}
+        found.append(
+            f"{many} of the {account.rows} videos of {account.path} are not in {name}"
+            f"{how.get(account.compared_by, '')}: first {video} (line {line}); the figures are of the others"
+        )
+    if account.extra:
+        found.append(f"{_records(account.extra, named)} of {name} are not in {account.path}; they count too")
+    if account.relabelled:
+        found.append(
+            f"{_records(account.relabelled, named)} of {name} have other labels than in {account.path}; "
+            "was the database made from another list?"
+        )
+    if account.unknown and account.compared_by == "content":
+        found.append(
+            f"{account.unknown} of the {account.rows} videos of {account.path} are not here as files: whether {name} "
+            "holds them is not known"
+        )
+    return found
+
+
+def _rotation_warnings(report: DataReport) -> list[str]:
+    if not report.rotated:
+        return []
+    of = f" (of {report.sampled} looked at)"
+    return [bounded(f"{rotation_line(len(report.rotated))}{of}", report.rotated)]
+
+
+def _duplicate_warnings(report: DataReport, named: Named) -> list[str]:
+    found = []
+    if report.duplicates:
+        surplus, first = (
+            sum(len(group) - 1 for group in report.duplicates),
+            " and ".join(map(named, report.duplicates[0][:2])),
+        )
+        found.append(
+            f"{len(report.duplicates)} videos are in {report.database} more than once, {surplus} records too many: "
+            f"first records {first}; each counts as often as it is there"
+        )
+    if report.contradictions:
+        first = " and ".join(map(named, report.contradictions[0][:2]))
+        found.append(
+            f"{len(report.contradictions)} videos are in {report.database} under different labels: first records "
+            f"{first}; one of them is wrong whatever the network says"
+        )
+    return found
+
+
+def _recipe_warnings(report: DataReport) -> list[str]:
+    rates = {float(rate): videos for rate, videos in report.frame_rates.items() if rate != "unknown"}
+    sides = {int(side): videos for side, videos in report.short_sides.items()}
+    return [*(_rate_warnings(rates, report.recipe) if rates else []), *_side_warnings(sides, report.recipe)]
+
+
+def _rate_warnings(rates: Mapping[float, int], wanted: Recipe) -> list[str]:
+    videos, common = sum(rates.values()), max(rates, key=lambda rate: rates[rate])
+    found = []
+    if rates[common] < _COMMON * videos:
+        listed = ", ".join(f"{rate:g} ({count})" for rate, count in list(rates.items())[:4])
+        found.append(
+            f"the {videos} videos looked at differ in frame rate: {listed}{', ...' if len(rates) > 4 else ''}; "
+            "frames are counted, so that a clip spans another time in each"
+        )
+    off = sum(count for rate, count in rates.items() if not _near(rate, wanted.frame_rate, RATE_TOLERANCE))
+    if wanted.frame_rate is not None and off > (1 - _COMMON) * videos:
+        found.append(
+            f"{wanted.model} was published for videos of {wanted.frame_rate:g} frames a second ({wanted.rate_source}), "
+            f"but {off} of {videos} looked at have another rate, most often {common:g}: a clip spans "
+            f"{wanted.frame_rate / common:.2g} times the time; re-encode them with ffmpeg -r {wanted.frame_rate:g}"
+        )
+    return found
+
+
+def _side_warnings(sides: Mapping[int, int], wanted: Recipe) -> list[str]:
+    videos = sum(sides.values())
+    small = sum(count for side, count in sides.items() if side < wanted.shortest_useful_side)
+    if small:
+        return [
+            f"{small} of {videos} videos looked at have a short side below {wanted.shortest_useful_side} pixels (the "
+            f"least is {min(sides)}): they are enlarged before the network sees them"
+        ]
+    off = sum(count for side, count in sides.items() if not _near(side, wanted.short_side, SIZE_TOLERANCE))
+    if wanted.short_side is not None and off > (1 - _COMMON) * videos:
+        return [
+            f"the published recipe keeps videos at a short side of {wanted.short_side} pixels "
+            f"({wanted.short_side_source}), but {off} of {videos} looked at have another, most often "
+            f"{max(sides, key=lambda side: sides[side])}"
+        ]
+    return []
+
+
+def _near(value: float, wanted: Optional[float], tolerance: float) -> bool:
+    return wanted is None or abs(value - wanted) <= tolerance * wanted
+
+
+def _records(keys: Sequence[str], named: Named) -> str:
+    """ "3 records (4, 8, 15)", or what a count by labels says of them."""
+    if keys[0].endswith(" records"):
+        return keys[0]
+    return f"{len(keys)} records ({', '.join(map(named, keys[:3]))}{', ...' if len(keys) > 3 else ''})"

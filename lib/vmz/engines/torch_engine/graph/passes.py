@@ -1,0 +1,235 @@
+"""Graph passes for inference: the same results to rounding, sooner. One call, `optimize`; what is asked for stays.
+
+On the CPU the layout is channels last, and convolutions run as oneDNN's with weights laid out once and with the sum and
+the ReLU that follow done in the same sweep, where this PyTorch offers them (2.0 and later, x86 and Arm builds).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.fx import Graph, GraphModule, Interpreter, Node
+
+from vmz.engines.torch_engine.graph.importer import device_of, remove_unused
+from vmz.engines.torch_engine.graph.op import leaf
+
+CONVOLUTIONS = (F.conv2d, F.conv3d)
+# Operations whose result is memory of its own: nothing else sees it, so it may be overwritten after its last use.
+FRESH = (*CONVOLUTIONS, F.batch_norm, torch.add, F.max_pool2d, F.max_pool3d)
+
+
+def optimize(module: GraphModule, inputs: Sequence[Tensor]) -> GraphModule:
+    """A module for inference with the results of `module`, an imported net whose batch norms do not train.
+
+    inputs: what it will be given, of which only shapes and types count: weights are laid out for them. Inputs of other
+    shapes give the same results, perhaps later.
+    Its parameters are no longer the blobs: they are folded and laid out. `module` itself is left as it was. Values that
+    the module returns are computed as they are: a convolution that is returned keeps its batch norm to itself.
+    """
+    optimized = _copy(module)
+    fold_batch_norms(optimized)
+    if device_of(module).type == "cpu":
+        use_channels_last(optimized)
+        if has_fused_convolutions():
+            fuse_convolutions(optimized, convolution_inputs(optimized, inputs))
+    relu_in_place(optimized.graph)
+    remove_unused(optimized.graph)
+    optimized.graph.lint()
+    return GraphModule(optimized, optimized.graph, "OptimizedNetDef")  # leaves behind what the graph no longer uses
+
+
+def fold_batch_norms(module: GraphModule) -> None:
+    """Multiply the scale of a batch norm into the weights of the convolution before it, in float64."""
+    for norm in _nodes(module.graph):
+        if not _calls(norm, (F.batch_norm,)) or norm.kwargs["training"]:
+            continue
+        conv = norm.args[0]
+        if not _calls(conv, CONVOLUTIONS) or len(conv.users) > 1 or conv.args[1].op != "get_attr":
+            continue
+        weight, bias = _tensor(module, conv.args[1]), _tensor(module, conv.args[2])
+        mean, var = (_tensor(module, node).double() for node in norm.args[1:3])
+        scale, shift = (_tensor(module, norm.kwargs[name]).double() for name in ("weight", "bias"))
+        factor = scale / torch.sqrt(var + norm.kwargs["eps"])
+        folded = weight.double() * factor.reshape(-1, *[1] * (weight.dim() - 1))
+        offset = shift + factor * ((0.0 if bias is None else bias.double()) - mean)
+        constants = [
+            _constant(module, conv, f"{norm.meta['blob']}+{part}", value.to(weight.dtype))
+            for part, value in (("w", folded), ("b", offset))
+        ]
+        conv.args = (conv.args[0], *constants, *conv.args[3:])
+        conv.meta.update(norm.meta)
+        norm.replace_all_uses_with(conv)
+        module.graph.erase_node(norm)
+
+
+def use_channels_last(module: GraphModule) -> None:
+    """Lay inputs and weights of convolutions out with channels innermost; the operations between keep that layout."""
+    for node in _nodes(module.graph):
+        if not _calls(node, CONVOLUTIONS):
+            continue
+        source, weight = node.args[0], node.args[1]
+        if weight.op == "get_attr":
+            value = channels_last(_tensor(module, weight))
+            weight = _constant(module, node, f"{weight.target}+channels_last", value)
+        if not _calls(source, FRESH) and not _calls(source, (F.relu,)):
+            with module.graph.inserting_before(node):
+                source = _like(node, module.graph.call_function(channels_last, (source,)))
+        node.args = (source, weight, *node.args[2:])
+
+
+@leaf
+def channels_last(x: Tensor) -> Tensor:
+    """x with channels innermost in memory; its shape and numbers stay."""
+    if x.dim() == 5:
+        return x.contiguous(memory_format=torch.channels_last_3d)
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+@functools.cache
+def has_fused_convolutions() -> bool:
+    """Whether oneDNN's fused convolutions are there and right on a small case: PyTorch does not promise them."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    x, other, weight = torch.randn(2, 3, 4, 5, 5), torch.randn(2, 4, 4, 5, 5), torch.randn(4, 3, 1, 3, 3)
+    layout = [0, 1, 1], [1, 1, 1], [1, 1, 1], 1
+    expected = F.relu(F.conv3d(x, weight, padding=(0, 1, 1)) + other)
+    try:
+        ops = torch.ops.mkldnn
+        packed = ops._reorder_convolution_weight(weight, *layout)
+        ops._convolution_pointwise.default(x, packed, None, *layout, "relu", [], "")
+        found = ops._convolution_pointwise_.binary(
+            channels_last(other.clone()), channels_last(x), packed, None, *layout, "add", 1.0, "relu", [], ""
+        )
+    except (AttributeError, RuntimeError, TypeError, NotImplementedError):
+        return False
+    return torch.allclose(found, expected, atol=1e-5)
+
+
+def fuse_convolutions(module: GraphModule, extents: Mapping[Node, torch.Size]) -> None:
+    """Convolution (+ another value) (+ ReLU) as one call each, with the weights laid out as oneDNN likes them."""
+    graph = module.graph
+    for conv in _nodes(graph):
+        if (
+            not _calls(conv, CONVOLUTIONS)
+            or conv.args[1].op != "get_attr"
+            or (conv.args[3:] and isinstance(conv.args[4], str))
+        ):
+            continue
+        weight = _tensor(module, conv.args[1])
+        if weight.dtype != torch.float32:
+            continue
+        source, _, bias, stride, padding, dilation, group = conv.args
+        layout = [list(padding), list(stride), list(dilation), group]
+        packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *layout, extents[conv])
+        relu = _only_relu(conv)
+        constant = _constant(module, conv, f"{conv.args[1].target}+packed", packed)
+        arguments = (source, constant, bias, *layout, "relu" if relu else "none", [], "")
+        with graph.inserting_before(conv):
+            fused = graph.call_function(torch.ops.mkldnn._convolution_pointwise.default, arguments)
+        _take_over(graph, fused, conv, relu)
+    order = {node: place for place, node in enumerate(graph.nodes)}
+    for add in _nodes(graph):
+        if _calls(add, (torch.add,)) and len(add.args) == 2 and all(isinstance(term, Node) for term in add.args):
+            _fuse_sum(graph, add, order)
+
+
+def _fuse_sum(graph: Graph, add: Any, order: dict[Node, int]) -> None:
+    """Have a convolution add its result into the memory of the sum's other term, if this is that term's last use."""
+    fresh = (torch.ops.mkldnn._convolution_pointwise.default, torch.ops.mkldnn._convolution_pointwise_.binary, *FRESH)
+    for conv, other in (add.args, add.args[::-1]):
+        if not _calls(conv, fresh[:1]) or len(conv.users) > 1 or conv.args[7] != "none" or not _calls(other, fresh):
+            continue
+        if order.get(other, -1) > order.get(conv, -1) or any(user.op == "output" for user in other.users):
+            continue
+        if any(user is not add and order.get(user, len(order)) >= order.get(conv, -1) for user in other.users):
+            continue
+        relu = _only_relu(add)
+        arguments = (other, *conv.args[:7], "add", 1.0, "relu" if relu else None, [], "")
+        with graph.inserting_before(conv):
+            fused = graph.call_function(torch.ops.mkldnn._convolution_pointwise_.binary, arguments)
+        order[fused] = order[conv]
+        _take_over(graph, fused, add, relu)
+        graph.erase_node(conv)
+        return
+
+
+def convolution_inputs(module: GraphModule, inputs: Sequence[Tensor]) -> dict[Node, torch.Size]:
+    """{convolution: the shape of what it reads} when the module is given `inputs`, without computing anything."""
+
+    class Shapes(Interpreter):
+        def __init__(self, module: GraphModule) -> None:
+            super().__init__(module)
+            self.found: dict[Node, torch.Size] = {}
+
+        def fetch_attr(self, target: Any) -> Any:
+            return getattr(module, target).to("meta")
+
+        def run_node(self, n: Any) -> Any:
+            if _calls(n, CONVOLUTIONS):
+                self.found[n] = self.env[n.args[0]].shape
+            return super().run_node(n)
+
+    interpreter = Shapes(module)
+    with torch.no_grad():
+        interpreter.run(*(value.to("meta") for value in inputs))
+    return interpreter.found
+
+
+def relu_in_place(graph: Graph) -> None:
+    """Let a ReLU overwrite what it reads where nothing else reads it."""
+    for node in _nodes(graph):
+        if _calls(node, (F.relu,)) and _calls(node.args[0], FRESH) and len(node.args[0].users) == 1:
+            node.kwargs = {"inplace": True}
+
+
+def _copy(module: GraphModule) -> GraphModule:
+    graph = Graph()
+    values: dict[Node, Node] = {}
+    returned: Any = graph.graph_copy(module.graph, values)
+    for node, copied in values.items():
+        copied.meta = dict(node.meta)
+    graph.output(returned)
+    return GraphModule(module, graph)
+
+
+def _nodes(graph: Graph) -> list[Any]:
+    """The nodes as they are now, for a loop that changes the graph. Any: what a node's arguments may be is vast."""
+    return list(graph.nodes)
+
+
+def _calls(node: Any, targets: tuple[Any, ...]) -> bool:
+    return isinstance(node, Node) and node.op == "call_function" and node.target in targets
+
+
+def _tensor(module: GraphModule, node: Optional[Node]) -> Any:
+    return None if node is None else getattr(module, str(node.target)).detach()
+
+
+def _constant(module: GraphModule, before: Any, name: str, value: Tensor) -> Node:
+    module.register_buffer(name, value)
+    with module.graph.inserting_before(before):
+        return _like(before, module.graph.create_node("get_attr", name))
+
+
+def _like(node: Node, made: Node) -> Node:
+    made.meta = dict(node.meta)
+    return made
+
+
+def _only_relu(node: Node) -> Optional[Node]:
+    user = next(iter(node.users), None)
+    return user if len(node.users) == 1 and _calls(user, (F.relu,)) else None
+
+
+def _take_over(graph: Graph, fused: Node, node: Node, relu: Optional[Node]) -> None:
+    last = node if relu is None else relu
+    _like(last, fused)
+    last.replace_all_uses_with(fused)
+    if relu is not None:
+        graph.erase_node(relu)
+    graph.erase_node(node)

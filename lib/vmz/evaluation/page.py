@@ -1,0 +1,51 @@
+"""--report: an evaluation as a page, with frames of its worst videos from the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Optional
+
+import numpy as np
+
+from vmz.evaluation.run import Evaluation
+from vmz.outputs import Output
+from vmz.report.evaluation import Scored, page
+from vmz.report.page import write
+from vmz.report.thumbnails import thumbnail
+from vmz.video.database import VideoDatabase
+from vmz.video.faults import record_place
+from vmz.video.fingerprint import refuse_remade
+from vmz.video.records import RecordError, key_text
+
+OUTPUTS = ("output", "save_scores", "report")
+
+
+def outputs_of(options: Any) -> list[Output]:
+    """What the flags ask for, for `vmz.outputs.in_progress`."""
+    return [Output(f"--{flag}", getattr(options, flag, None)) for flag in OUTPUTS]
+
+
+def write_report(evaluation: Evaluation) -> None:
+    """Write the page to --report."""
+    options, scores = evaluation.options, evaluation.scores
+    scored = Scored(scores.keys, np.stack(scores.videos), np.stack(scores.labels))
+
+    def pictures(keys: Sequence[str]) -> Iterator[tuple[str, Optional[bytes], str]]:
+        return _pictures(options["test_data"], bool(options["use_local_file"]), keys)
+
+    html = page(evaluation.to_json(), scored, evaluation.label_names, pictures)
+    refuse_remade(options["test_data"], evaluation.database)
+    write(options["report"], html)
+
+
+def _pictures(database: str, by_path: bool, keys: Sequence[str]) -> Iterator[tuple[str, Optional[bytes], str]]:
+    with VideoDatabase(database) as records:
+        places = {key_text(key): index for index, key in enumerate(records.keys)}
+        for key in keys:
+            try:
+                record = records[places[key]]
+            except RecordError:
+                continue
+            path = record.path if by_path else None
+            named = records.name(places[key], path)
+            yield key, thumbnail(path or record.video), record_place(named)

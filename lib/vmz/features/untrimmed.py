@@ -1,0 +1,323 @@
+"""Features all along untrimmed videos, without a list or a database: a file for each video, and an index of them.
+
+A video is decoded once from its start to its end, and what the net gives goes to disk batch by batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from vmz.checkpoints import matching
+from vmz.cli.options import device_name, model_config, video_input_arguments
+from vmz.datasets.named_videos import find_videos
+from vmz.engines.engine import Engine
+from vmz.engines.registry import open_engine
+from vmz.errors import UsageError, VmzError
+from vmz.evaluation.recorded_settings import claim, read_account, settings
+from vmz.evaluation.run import check_fits, load_weights
+from vmz.evaluation.scores import first_not_finite
+from vmz.features.extraction import check_features
+from vmz.features.formats.feature_files import ENDINGS as FILE_ENDINGS
+from vmz.features.formats.feature_files import FOREIGN, HDF5, NPY, NPZ, PICKLE, check_writable, save_features
+from vmz.features.formats.npz import check_one_array
+from vmz.features.formats.table import Columns, Table, squeezed
+from vmz.features.rows import Parts, PartWriter
+from vmz.features.video_index import ENTRY, INDEX, earlier_entries, entry_of, merged, reusable
+from vmz.files import write_json
+from vmz.models.registry import Model, build
+from vmz.outputs import Output, in_progress
+from vmz.processes import group
+from vmz.progress import Progress
+from vmz.text import printable
+from vmz.video.arguments import VideoInputArgs
+from vmz.video.clips import ClipError
+from vmz.video.faults import EndedEarly
+from vmz.video.frames.decoding import DecodingError, Video
+from vmz.video.frames.watch import DecodingThreads, Watch, watched
+from vmz.video.untrimmed import Window, WindowReader
+
+WORK, NOTE = ".parts", ".done.json"
+UNUSED = (
+    "test_data", "batch_size", "clip_per_video", "decode_type", "get_video_id", "get_start_frame", "num_iterations",
+    "use_local_file", "original_start_faults", "clip_length_of", "sampling_rate_of", "frame_gap_of",
+    "do_flow_aggregation", "flow_data_type",
+)  # fmt: skip
+TIMES = ("start_frame", "start_seconds", "end_seconds")
+ENDINGS = {NPZ: ".npz", NPY: ".npy", PICKLE: ".pkl", HDF5: ".h5"}
+
+
+@dataclass(frozen=True)
+class VideoExtraction:
+    """What became of a run: the index file, and its entries of this run's videos; `resumed` of them were there."""
+
+    index: str
+    videos: list[dict[str, Any]]
+    resumed: int
+    checkpoint: Optional[matching.Report]
+    seconds: float
+
+    @property
+    def ended_early(self) -> list[EndedEarly]:
+        """The videos whose decoding stopped before their end."""
+        return ended_early(self.videos)
+
+
+def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
+    """Do what `options` (of extract_features, with --videos) say, together with the other processes of torchrun's run.
+
+    Each takes every so-many-th video. Returns the account of it, None on the others than the first process. Raises
+    UsageError for a wrong request, VmzError for a video that gives no clip, unless on_bad_video=skip. Videos that are
+    finished are kept for the next run. Those that a finished run of the same settings has left in the folder are not
+    done again, unless by --resume=0; a folder of other settings is refused.
+    """
+    started = time.perf_counter()
+    names, stride, form = _feature_names(options), _stride(options), HDF5 if options.save_h5 else options.video_format
+    if form == NPY:
+        check_one_array(names)
+    paths = find_videos(options.videos)
+    folder = _output_folder(options, form)
+    args = VideoInputArgs.from_mapping({**video_input_arguments(options), "clip_per_video": 1, "decode_type": 0})
+    args.check()
+    with group.joined(), in_progress(Output("--output_path", folder, folder=True)):
+        model = build(model_config(options, batch_size=-1), is_test=True, use_cudnn=bool(options.use_cudnn))
+        check_features(model, names)
+        check_fits(model)
+        weights, report = load_weights(model, options)
+        wanted = {**settings(options, weights, form, UNUSED), "keep_axes": int(bool(options.keep_axes))}
+        earlier, done = group.share(None if group.rank() else _begin(folder, wanted, paths, options))
+        mine = [path for path in paths if path not in done][group.rank() :: group.world_size()]
+        entries: list[dict[str, Any]] = []
+        if len(done) < len(paths):
+            with open_engine(options.engine, device_name(options)) as engine:
+                blobs = [model.blob(name) for name in names]
+                engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=blobs)
+                entries = _Run(engine, model, names, args, stride, form, folder, options).all(mine)
+        parts = group.gather(entries)
+        if parts is None:
+            return None
+        found = {**done, **{entry["path"]: entry for part in parts for entry in part}}
+        ordered = [found[path] for path in paths]
+        about = {"stride_seconds": float(stride), "features": names, "settings": wanted}
+        videos = merged(ordered, earlier)
+        about["ended_early"] = list(map(vars, ended_early(videos)))
+        write_json(folder / INDEX, {"videos": videos, **about})
+        shutil.rmtree(folder / WORK, ignore_errors=True)
+        return VideoExtraction(str(folder / INDEX), ordered, len(done), report, time.perf_counter() - started)
+
+
+def ended_early(entries: Sequence[Mapping[str, Any]]) -> list[EndedEarly]:
+    """Of the entries of an index."""
+    return [
+        EndedEarly(os.path.basename(entry["path"]), printable(entry["path"]), entry.get("frames"), entry["ended_by"])
+        for entry in entries
+        if entry.get("ended_by")
+    ]
+
+
+def _begin(
+    folder: Path, wanted: Mapping[str, Any], paths: Sequence[str], options: argparse.Namespace
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    """The entries of earlier runs that stay in the index, and those among them of videos that need not be done again.
+
+    The work folder is there for the others: what a stopped run has finished counts as there too.
+    """
+    resume, work = bool(options.resume), folder / WORK
+    earlier = earlier_entries(folder, wanted, paths, resume)
+    keep_skipped = options.on_bad_video == "skip"
+    done = reusable(earlier, folder, paths, keep_skipped) if resume else {}
+    if len(done) < len(paths):
+        claim(work, wanted, resume)
+        notes = [read_account(note, ENTRY) for note in work.glob(f"*{NOTE}")]
+        done.update(reusable(notes, folder, [path for path in paths if path not in done], keep_skipped))
+    return earlier, done
+
+
+class _Run:
+    """One process's share: the loaded net, and where the features of each video go."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        model: Model,
+        names: Sequence[str],
+        args: VideoInputArgs,
+        stride: Fraction,
+        form: str,
+        folder: Path,
+        options: argparse.Namespace,
+    ) -> None:
+        self._engine, self._model, self._names, self._args = engine, model, names, args
+        self._stride, self._form, self._folder, self._options = stride, form, folder, options
+
+    def all(self, paths: Sequence[str]) -> list[dict[str, Any]]:
+        """The index entries of these videos."""
+        clips = {path: int(self._seconds(path) / self._stride) + 1 for path in paths}
+        rank, world = group.rank(), group.world_size()
+        title = f"extract_features, process 1 of {world}" if world > 1 else "extract_features"
+        with Progress(sum(clips.values()), "clips", title, sys.stderr, quiet=rank > 0) as shown:
+            left = _TimeLeft(sum(clips.values()))
+            return [self._video(path, shown, left) for path in paths]
+
+    def _seconds(self, path: str) -> float:
+        """How long a video says it is. Opening all of them first finds those that cannot be, before hours of work."""
+        try:
+            return watched(lambda watch: _stated_seconds(path, watch), self._options.video_timeout)
+        except DecodingError as error:
+            if self._options.on_bad_video == "stop":
+                raise VmzError(f"{path}: {error}; leave such videos out with --on_bad_video=skip") from error
+            return 0.0
+
+    def _video(self, path: str, shown: Progress, left: _TimeLeft) -> dict[str, Any]:
+        name = os.path.basename(path)
+        part = self._folder / WORK / f"{name}.rows"
+        shutil.rmtree(part, ignore_errors=True)  # a video begins anew: decoding cannot be taken up in its midst
+        reader = WindowReader(path, self._args, self._stride)
+        columns, rows = [*self._names, *TIMES], self._args.crop_per_clip
+        entry = entry_of(path)
+        try:
+            with PartWriter(part, columns, rows) as writer:
+                for windows in _ahead(reader, self._options.batch_size):
+                    group.check()
+                    places = np.arange(writer.records, writer.records + len(windows))
+                    writer.append(places, self._arrays(path, windows))
+                    left.done += len(windows)
+                    shown.update(len(windows), note=f"{name}, {left}")
+            table = Parts([part], columns, rows)
+            entry.update(
+                self._save(name, table),
+                clips=len(table.records),
+                frames=reader.frames,
+                seconds=reader.seconds,
+                ended_by=reader.ended_by,
+                times_mended=reader.times_mended,
+            )
+        except ClipError as error:
+            if self._options.on_bad_video == "stop":
+                raise VmzError(f"{path}: {error}; leave such videos out with --on_bad_video=skip") from error
+            entry["skipped"] = str(error)
+        shutil.rmtree(part, ignore_errors=True)
+        write_json(self._folder / WORK / f"{name}{NOTE}", entry)
+        return entry
+
+    def _save(self, name: str, table: Table) -> dict[str, str]:
+        """Write the features of a video; its files' names. A .npy has no room for the times: they go beside it."""
+        file = name + ENDINGS[self._form]
+        if self._form != NPY:
+            save_features(self._folder / file, table, self._form)
+            return {"file": file}
+        times = f"{name}.times.npz"
+        save_features(self._folder / times, Columns(table, TIMES), NPZ)
+        save_features(self._folder / file, Columns(table, self._names), NPY)
+        return {"file": file, "times": times}
+
+    def _arrays(self, path: str, windows: Sequence[Window]) -> dict[str, np.ndarray]:
+        data = np.concatenate([window.clip for window in windows])
+        labels = (len(data), self._options.num_labels) if self._options.multi_label else (len(data),)
+        self._engine.feed(self._model.blob("data"), data)
+        self._engine.feed(self._model.blob("label"), np.zeros(labels, np.int32))  # the loss is there, if unused
+        self._engine.run()
+        found = {name: self._engine.fetch(self._model.blob(name)) for name in self._names}
+        for name, array in found.items():
+            whole = len(array) == len(windows) * self._args.crop_per_clip
+            bad = first_not_finite(array.reshape(len(windows) if whole else 1, 1, -1))
+            if bad is not None:
+                raise VmzError(
+                    f"blob {name} of {printable(path)} has values that are not finite, in the clip at "
+                    f"{windows[bad[0]].start_seconds:.3f} s; are the weights those of this network?"
+                )
+        if not self._options.keep_axes:
+            found = {name: squeezed(array) for name, array in found.items()}
+        for name, dtype in zip(TIMES, (np.int64, np.float64, np.float64)):
+            values = np.array([getattr(window, name) for window in windows], dtype)
+            found[name] = np.repeat(values, self._args.crop_per_clip)
+        return found
+
+
+class _TimeLeft:
+    """Of a number of clips that is known roughly beforehand."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._start, self.done = total, time.monotonic(), 0
+
+    def __str__(self) -> str:
+        each = (time.monotonic() - self._start) / max(self.done, 1)
+        seconds = round(each * max(0, self._total - self.done))
+        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+
+
+def _ahead(reader: WindowReader, size: int) -> Iterator[list[Window]]:
+    """Batches of windows, one decoded while the net is at the one before."""
+    windows = iter(reader)
+
+    def take() -> list[Window]:
+        return [window for _, window in zip(range(size), windows)]
+
+    thread = DecodingThreads(1)
+    try:
+        coming = thread.submit(take)
+        while batch := thread.result(coming, reader.watch):
+            reader.watch.advance()  # while the net ran nothing was decoded
+            coming = thread.submit(take)
+            yield batch
+    except DecodingError as error:
+        raise ClipError(str(error)) from error
+    finally:
+        thread.close()
+
+
+def _stated_seconds(path: str, watch: Watch) -> float:
+    with Video(path, watch) as video:
+        return video.seconds
+
+
+def _feature_names(options: argparse.Namespace) -> list[str]:
+    names = [name.strip() for name in options.features.split(",") if name.strip()]
+    if not names or len(set(names)) < len(names):
+        raise UsageError(f"--features={options.features} must name blobs, each once, as final_avg,softmax")
+    unknown = [name for name in names if name in ("label", "video_id", *TIMES)]
+    if unknown or options.sanity_check or options.test_data:
+        what = (
+            unknown[0]
+            if unknown
+            else f"--sanity_check={options.sanity_check}"
+            if options.sanity_check
+            else "--test_data"
+        )
+        raise UsageError(f"{what} does not go with --videos, whose clips have times (always written) and no labels")
+    for flag in ("input_type", "image_as_input"):
+        if getattr(options, flag):
+            raise UsageError(f"--{flag}={getattr(options, flag)} does not go with --videos, which gives RGB clips only")
+    return names
+
+
+def _stride(options: argparse.Namespace) -> Fraction:
+    stride = Fraction(str(options.stride_seconds)) if np.isfinite(options.stride_seconds) else Fraction(0)
+    if stride <= 0:
+        raise UsageError(f"--stride_seconds={options.stride_seconds} must be more than 0")
+    return stride
+
+
+def _output_folder(options: argparse.Namespace, form: str) -> Path:
+    if not options.output_path:
+        raise UsageError("--output_path is not given; with --videos it takes a folder, made if need be")
+    folder = Path(options.output_path)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--output_path={folder} is a file; with --videos it takes a folder")
+    if folder.suffix.lower() in (*FILE_ENDINGS, *FOREIGN) and not folder.exists():
+        raise UsageError(
+            f"--output_path={folder} is the name of a file; with --videos it takes a folder, and --video_format={form} "
+            "says what the files in it are"
+        )
+    check_writable(folder / f"features{ENDINGS[form]}" if folder.exists() else folder, form)
+    return folder

@@ -1,0 +1,1 @@
+"""Training: the plan, the nets, the epochs, checkpoints and curves."""

@@ -1,0 +1,58 @@
+"""What a training may not change when it goes on from a checkpoint: the data, the network, its input, how it learns."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from vmz.cli.flags import MODEL_FLAGS, TRAIN_READER_FLAGS
+from vmz.evaluation.recorded_settings import refuse_other
+from vmz.training.checkpoints import Saved
+from vmz.training.plan import Plan
+
+# Of the machine, of the evaluation, or of what becomes of videos that cannot be read.
+_FREE = {"use_cudnn", "test_data", "num_decode_threads", "on_bad_video", "video_timeout", "use_local_file"}
+_LEARNING = (
+    "base_learning_rate", "step_epoch", "gamma", "weight_decay", "schedule", "warmup_epochs", "gradual_warmup",
+    "decay_after_warmup", "lr_milestones", "clip_gradient", "use_full_ft", "freeze_bn", "seed", "shuffle",
+    "random_mirror", "jitter_scales",
+)  # fmt: skip
+_KEPT = [name for name in dict.fromkeys((*MODEL_FLAGS, *TRAIN_READER_FLAGS, *_LEARNING)) if name not in _FREE]
+
+
+def account(options: argparse.Namespace, plan: Plan, data: str) -> dict[str, Any]:
+    """What a checkpoint keeps of its run for the one that goes on from it. data: the fingerprint of the database."""
+    return {
+        "iterations_per_epoch": plan.iterations_per_epoch,
+        "clips_per_iteration": plan.clips_per_iteration,
+        "accumulation_steps": options.accumulation_steps,
+        "data": data,
+        "options": {name: value for name, value in vars(options).items() if name != "debug"},
+    }
+
+
+def refuse_changed(saved: Saved, options: argparse.Namespace, plan: Plan, data: str) -> None:
+    """Raise UsageError where `saved` was written by a run of other data or settings than `account` has of this one.
+
+    A checkpoint of the original's says nothing of its run, one of before not all: what is not there is not compared.
+    """
+    before, now = _compared(saved.run), _compared(account(options, plan, data))
+    now = {name: value for name, value in now.items() if name in before}
+    refuse_other(
+        f"{saved.path} is of a run",
+        {name: value for name, value in before.items() if name in now},
+        now,
+        "give the same data and settings, or start a new training from its weights with --is_checkpoint=0 and another "
+        "--save_model_name",
+    )
+
+
+def _compared(run: dict[str, Any]) -> dict[str, Any]:
+    options = run.get("options") or {}
+    found = {name: options[name] for name in _KEPT if name in options}
+    if options.get("schedule") == "cosine":
+        found["num_epochs"] = options.get("num_epochs")  # the rate of every iteration depends on it
+    if "data" in run:
+        found["train_data"] = run["data"]
+    found.update({name: run[name] for name in ("iterations_per_epoch", "clips_per_iteration") if name in run})
+    return found

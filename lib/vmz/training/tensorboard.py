@@ -1,0 +1,62 @@
+"""TensorBoard's files of a training run, when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Callable, Optional
+
+from vmz.errors import UsageError
+from vmz.training.side_outputs import SideOutputs
+
+VALUES = ("loss", "accuracy", "learning_rate", "clips_per_second")
+
+
+class Board:
+    """Writes the history's entries to `folder`; without a folder it does nothing. UsageError without tensorboard.
+
+    Once it cannot write it is one of the `outputs` that have failed, and writes no more.
+    """
+
+    def __init__(self, folder: Optional[str], outputs: SideOutputs) -> None:
+        self._writer: Any = None
+        self._name, self._outputs = f"--tensorboard={folder}", outputs
+        if folder:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise UsageError("--tensorboard needs the package tensorboard: pip install tensorboard") from error
+            self._writer = SummaryWriter(folder)
+
+    def add_point(self, point: Mapping[str, Any]) -> None:
+        self._attempt(lambda writer: _add_means(writer, "train", point))
+
+    def add_epoch(self, entry: Mapping[str, Any]) -> None:
+        """The means of a whole epoch, as the log's line of it has them, and the figures of its evaluation."""
+
+        def add(writer: Any) -> None:
+            _add_means(writer, "epoch", entry)
+            for name, value in entry.get("figures", {}).items():
+                writer.add_scalar(f"test/{name}", value, entry["iteration"])
+            writer.flush()
+
+        self._attempt(add)
+
+    def _attempt(self, write: Callable[[Any], object]) -> None:
+        writer = self._writer
+        if writer is not None and not self._outputs.write(self._name, lambda: write(writer)):
+            self._writer = None  # its thread has died: closing it might wait for that for ever
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self._attempt(lambda writer: writer.close())
+
+
+def _add_means(writer: Any, group: str, entry: Mapping[str, Any]) -> None:
+    for name in VALUES:
+        if entry.get(name) is not None:
+            writer.add_scalar(f"{group}/{name}", entry[name], entry["iteration"])

@@ -1,0 +1,1 @@
+"""One video to frames: containers, decoding, times, scaling, optical flow, pictures."""

@@ -1,0 +1,84 @@
+"""Networks whose values overflow in some clips: in these alone, and in none in silence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.engines.real_caffe2 import ENGINES
+from vmz.checkpoints.seeded import seeded_weights
+from vmz.engines.registry import open_engine
+from vmz.engines.torch_engine.engine import TorchEngine
+from vmz.engines.torch_engine.graph import overflow
+from vmz.engines.torch_engine.graph.passes import has_fused_convolutions
+from vmz.models.config import ModelConfig
+from vmz.models.registry import Model, build
+
+CLIPS = np.random.RandomState(0).uniform(-1, 1, (3, 3, 4, 112, 112)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return build(ModelConfig("r2plus1d", 10, 3, clip_length=4, channel_multiplier=0.1), is_test=True)
+
+
+def weights(model: Model, scale: float = 1.0, norms: int = 0) -> dict[str, np.ndarray]:
+    """Random ones, without any offset; the first `norms` batch norms multiply by `scale` more."""
+    found = seeded_weights([*model.params, *model.computed_params], 1)
+    found.update({name: array * 0 for name, array in found.items() if name.endswith(("_b", "_rm"))})
+    for name in [name for name in found if name.endswith("_s")][:norms]:
+        found[name] = found[name] * np.float32(scale)
+    return found
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("scale, norms", [(100.0, 4), (1e4, 12), (1e20, 2)])
+def test_a_clip_that_overflows_is_not_a_number_and_the_others_are_themselves(
+    engine: str, scale: float, norms: int, model: Model
+) -> None:
+    clips = CLIPS.copy()
+    clips[0] = 0  # the first clip of the first batch is fine
+    clips[2] *= np.float32(1e-30)
+    with open_engine(engine, "cpu") as runs:
+        runs.load(model.param_init_net, model.net, weights(model, scale, norms), keep=[model.prediction])
+        runs.feed("data", clips)
+        runs.feed("label", np.zeros(3, np.int32))
+        runs.run()
+        found = runs.fetch(model.prediction)
+        runs.feed("data", clips[[0, 2, 0]])
+        runs.run()
+        alone = runs.fetch(model.prediction)
+    if scale == 100.0:  # large, yet no overflow
+        assert np.isfinite(found).all()
+    else:
+        assert np.isnan(found[1]).any() and np.isfinite(found[[0, 2]]).all(), found
+    assert np.isfinite(alone).all()
+    np.testing.assert_allclose(found[[0, 2]], alone[:2], atol=1e-5)
+
+
+@pytest.mark.skipif(not has_fused_convolutions(), reason="needs oneDNN's fused convolutions")
+def test_measuring_changes_no_result_and_little_is_measured(model: Model) -> None:
+    results = []
+    for limit in (overflow.LIMIT, None):
+        engine = TorchEngine()
+        engine.load(model.param_init_net, model.net, weights(model), keep=[model.prediction])
+        engine.feed("data", CLIPS)
+        if limit is None:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(overflow, "guarded", lambda module, optimized: optimized)
+                engine.run()
+        else:
+            engine.run()
+            names = [node.name for node in engine._module.graph.nodes if node.target is overflow.largest]
+            assert 1 <= len(names) <= 4
+        results.append(engine.fetch(model.prediction))
+    np.testing.assert_array_equal(*results)
+
+
+def test_the_largest_value() -> None:
+    assert float(overflow.largest(torch.tensor([[-3.0, 2.0]]))) == 3
+    assert np.isnan(float(overflow.largest(torch.tensor([[-3.0, np.nan]]))))
+    assert float(overflow.largest(torch.zeros(0, 3))) == 0
+    assert overflow.is_sound(torch.tensor([1.0, 2.0])) and not overflow.is_sound(torch.tensor([1.0, np.nan]))
+    assert not overflow.is_sound(torch.tensor([np.inf]))

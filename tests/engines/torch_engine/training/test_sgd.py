@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from vmz.engines.torch_engine.training.sgd import MomentumSGD
+
+SHAPES = {"a_w": (40, 3, 1, 3, 3), "a_b": (40,), "bn_s": (129,)}
+DECAYED = ("a_w", "bn_s")
+DECAY, MOMENTUM = 0.005, 0.9
+
+
+def arrays(seed: int) -> dict[str, np.ndarray]:
+    random = np.random.RandomState(seed)
+    return {blob: random.randn(*shape).astype(np.float32) for blob, shape in SHAPES.items()}
+
+
+def rate(iteration: int) -> float:
+    return float(np.float32(0.01) * np.float32(0.1) ** (iteration // 4))
+
+
+def trained(
+    nesterov: bool, iterations: int, decay: float = DECAY
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """(parameters, momenta) after some iterations."""
+    parameters = {blob: torch.from_numpy(array) for blob, array in arrays(0).items()}
+    sgd = MomentumSGD(parameters, DECAYED, decay, MOMENTUM, nesterov)
+    for iteration in range(1, iterations + 1):
+        sgd.update({blob: torch.from_numpy(g) for blob, g in arrays(iteration).items()}, rate(iteration))
+    return {b: p.numpy() for b, p in parameters.items()}, {b: m.numpy() for b, m in sgd.momenta.items()}
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_the_rule_in_float32_step_by_step(nesterov: bool) -> None:
+    one, mu, decay = np.float32(1), np.float32(MOMENTUM), np.float32(DECAY)
+    parameters, momenta = arrays(0), {blob: np.zeros(shape, np.float32) for blob, shape in SHAPES.items()}
+    for iteration in range(1, 11):
+        r = np.float32(rate(iteration))
+        for blob, g in arrays(iteration).items():
+            p, m = parameters[blob], momenta[blob]
+            if blob in DECAYED:
+                g = (g + decay * p.astype(np.float64)).astype(np.float32)  # rounded once, as by BLAS
+            new = mu * m + r * g
+            parameters[blob] = p - ((one + mu) * new - mu * m if nesterov else new)
+            momenta[blob] = new
+    found, found_momenta = trained(nesterov, 10)
+    for blob in SHAPES:
+        np.testing.assert_array_equal(found[blob], parameters[blob], err_msg=blob)
+        np.testing.assert_array_equal(found_momenta[blob], momenta[blob], err_msg=blob)
+
+
+def test_without_decay_nothing_is_added() -> None:
+    plain, _ = trained(True, 3, decay=0.0)
+    decayed, _ = trained(True, 3)
+    np.testing.assert_array_equal(plain["a_b"], decayed["a_b"])
+    assert np.abs(plain["a_w"] - decayed["a_w"]).max() > 1e-6
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_bit_for_bit_as_the_operators(nesterov: bool) -> None:
+    workspace = pytest.importorskip("caffe2.python.workspace")
+    core = pytest.importorskip("caffe2.python.core")
+    workspace.ResetWorkspace()
+    for blob, value in (("ONE", 1.0), ("wd", DECAY), ("LR", 0.0)):
+        workspace.FeedBlob(blob, np.array([value], np.float32))
+    net = core.Net("sgd")
+    for blob, array in arrays(0).items():
+        workspace.FeedBlob(blob, array)
+        workspace.FeedBlob(f"{blob}_momentum", np.zeros_like(array))
+        gradient, momentum = f"{blob}_grad", f"{blob}_momentum"
+        workspace.FeedBlob(gradient, array)
+        if blob in DECAYED:
+            net.WeightedSum([gradient, "ONE", blob, "wd"], gradient)
+        update = [gradient, momentum, "LR", blob]
+        net.MomentumSGDUpdate(update, [gradient, momentum, blob], momentum=MOMENTUM, nesterov=int(nesterov))
+    workspace.CreateNet(net)
+    for iteration in range(1, 11):
+        for blob, array in arrays(iteration).items():
+            workspace.FeedBlob(f"{blob}_grad", array)
+        workspace.FeedBlob("LR", np.array([rate(iteration)], np.float32))
+        workspace.RunNet(net)
+    found, momenta = trained(nesterov, 10)
+    for blob in SHAPES:
+        np.testing.assert_array_equal(found[blob], workspace.FetchBlob(blob), err_msg=blob)
+        np.testing.assert_array_equal(momenta[blob], workspace.FetchBlob(f"{blob}_momentum"), err_msg=blob)

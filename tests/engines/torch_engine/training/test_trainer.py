@@ -1,0 +1,467 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.engines.small_training import (
+    LABELS,
+    SIDE,
+    small_batch,
+    small_build,
+    small_training,
+    video_source,
+    write_videos,
+)
+from vmz.engines.registry import open_trainer
+from vmz.engines.torch_engine.training.trainer import TorchTrainer
+from vmz.engines.trainer import ITERATION, POSITION, RANDOM_STATE, Step, Trainer
+from vmz.errors import UsageError, VmzError
+from vmz.video.reader import BadVideoError, EndOfData
+
+State = dict[str, np.ndarray]
+
+
+@pytest.fixture
+def trainer() -> Iterator[Trainer]:
+    with open_trainer("pytorch") as opened:
+        yield opened
+
+
+def train(trainer: Trainer, iterations: int, first: int = 1, **kind: Any) -> list[Step]:
+    """Iterations on fed batches, numbered from `first`."""
+    steps = []
+    for iteration in range(first, first + iterations):
+        for blob, array in small_batch(iteration, **kind).items():
+            trainer.feed(blob, array)
+        steps.append(trainer.step())
+    return steps
+
+
+def assert_same(one: State, other: State) -> None:
+    assert one.keys() == other.keys()
+    for blob, array in one.items():
+        np.testing.assert_array_equal(array, other[blob], err_msg=blob)
+
+
+def apart(one: State, other: State) -> float:
+    """The largest difference of parameters, statistics and momenta over the largest value of its blob."""
+    named = [blob for blob in one if one[blob].dtype.kind == "f"]
+    return max(float(np.abs(one[b] - other[b]).max() / max(np.abs(other[b]).max(), 1e-6)) for b in named)
+
+
+# One iteration, and many
+
+
+def test_a_step_tells_what_it_did(trainer: Trainer) -> None:
+    trainer.load(small_build(), small_training(), seed=1)
+    steps = train(trainer, 8)
+    assert [step.iteration for step in steps] == list(range(1, 9))
+    assert [round(step.learning_rate, 6) for step in steps] == [0.05] * 6 + [0.005] * 2
+    assert {step.samples for step in steps} == {4}
+    assert set(steps[0].seconds) == {"read", "compute"} and min(steps[0].seconds.values()) >= 0
+    assert steps[-1].loss == pytest.approx(float(trainer.fetch("loss")), rel=1e-6)
+    assert (
+        steps[-1].accuracy
+        == trainer.fetch("accuracy")
+        == (trainer.fetch("softmax").argmax(1) == trainer.fetch("label")).mean()
+    )
+    assert steps[0].loss == pytest.approx(np.log(LABELS), abs=1.2)
+    np.testing.assert_array_equal(trainer.fetch("data"), small_batch(8)["data"])
+
+
+def test_it_learns(trainer: Trainer) -> None:
+    trainer.load(small_build(), small_training(0.1, weight_decay=0.0), seed=1)
+    for blob, array in small_batch(1).items():
+        trainer.feed(blob, array)  # for all iterations
+    losses = [trainer.step().loss for _ in range(6)]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_update_is_that_of_the_gradient(trainer: Trainer) -> None:
+    """Against torch.autograd on the same net, and the rule by hand."""
+    build, training = small_build(), small_training()
+    trainer.load(build, training, seed=1)
+    before = trainer.state()
+    step = train(trainer, 1)[0]
+    model = build("x", None, 1.0)
+    from vmz.engines.torch_engine.graph.importer import import_net
+
+    values = {
+        blob: torch.from_numpy(before[blob.partition("/")[2]]) for blob, _ in model.params + model.computed_params
+    }
+    module = import_net(model.net, outputs=["loss"], values=values)
+    found = module(*(torch.from_numpy(array) for array in small_batch(1).values()))
+    found["loss"].backward()
+    assert step.loss == pytest.approx(found["loss"].item(), rel=1e-6)
+    for blob, _ in model.params:
+        name, p = blob.partition("/")[2], before[blob.partition("/")[2]]
+        gradient = getattr(module, blob).grad.numpy() + (training.weight_decay if blob in model.weights else 0) * p
+        momentum = np.float32(step.learning_rate) * gradient
+        np.testing.assert_allclose(trainer.fetch(f"{name}_momentum"), momentum, rtol=1e-4, atol=1e-8)
+        np.testing.assert_allclose(trainer.fetch(name), p - 1.9 * momentum, rtol=1e-5, atol=1e-7)
+    for blob, _ in model.computed_params:
+        np.testing.assert_allclose(trainer.fetch(blob.partition("/")[2]), getattr(module, blob).numpy(), rtol=1e-6)
+
+
+def test_several_labels_have_a_loss_a_clip_whose_sum_is_differentiated(trainer: Trainer) -> None:
+    trainer.load(small_build(multi_label=True), small_training(), seed=1)
+    step = train(trainer, 1, multi_label=True)[0]
+    losses = trainer.fetch("loss")
+    assert losses.shape == (4,) and step.loss == pytest.approx(losses.mean()) and step.accuracy is None
+    prob, label = trainer.fetch("prob"), small_batch(1, multi_label=True)["label"]
+    momentum = step.learning_rate * ((prob - label) / LABELS).sum(0)
+    np.testing.assert_allclose(trainer.fetch("pred_logit_b_momentum"), momentum, rtol=1e-5, atol=1e-8)
+
+
+def test_weights_and_seed_make_the_start(trainer: Trainer) -> None:
+    trainer.load(small_build(), small_training(), seed=1)
+    first = trainer.weights()
+    trainer.load(small_build(), small_training(), seed=2)
+    other = trainer.weights()
+    assert np.abs(first["conv1_w"] - other["conv1_w"]).max() > 0.01
+    trainer.load(small_build(), small_training(), first, seed=2)
+    assert_same(trainer.weights(), first)
+    trainer.load(small_build(labels=7), small_training(), {b: a for b, a in first.items() if "last_out" not in b})
+    assert trainer.fetch("last_out_L7_w").shape == (7, 8)
+    np.testing.assert_array_equal(trainer.fetch("conv1_w"), first["conv1_w"])
+    assert np.abs(trainer.fetch("conv1_w_momentum")).max() == 0
+
+
+# To stop and go on
+
+
+@pytest.mark.parametrize(("use_dropout", "channels_last"), [(False, False), (True, False), (False, True)])
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(use_dropout: bool, channels_last: bool) -> None:
+    build, training = small_build(use_dropout), small_training(channels_last=channels_last)
+    with open_trainer("pytorch") as trainer:
+        trainer.load(build, training, seed=5)
+        losses = [step.loss for step in train(trainer, 4)]
+        middle = trainer.state()
+        losses += [step.loss for step in train(trainer, 5, first=5)]
+        end = trainer.state()
+    assert len(set(losses)) == 9 and middle[ITERATION] == [4]
+    torch.manual_seed(99)  # nothing may depend on PyTorch's own random state
+    with open_trainer("pytorch") as trainer:
+        trainer.load(build, training, seed=77)
+        train(trainer, 2)
+        trainer.set_state(middle)
+        assert_same(trainer.state(), middle)
+        assert [step.loss for step in train(trainer, 5, first=5)] == losses[4:]
+        assert_same(trainer.state(), end)
+
+
+def test_dropout_draws_anew_for_each_iteration_and_by_the_seed(trainer: Trainer) -> None:
+    losses = []
+    for seed in (1, 1, 2):
+        trainer.load(small_build(use_dropout=True), small_training(0.0, weight_decay=0.0), seed=seed)
+        weights = trainer.weights() if not losses else weights  # noqa: F821
+        trainer.load(small_build(use_dropout=True), small_training(0.0, weight_decay=0.0), weights, seed=seed)
+        for blob, array in small_batch(1).items():
+            trainer.feed(blob, array)
+        losses.append([trainer.step().loss for _ in range(3)])
+    assert losses[0] == losses[1] and len({*losses[0], *losses[2]}) == 6
+
+
+def test_a_run_over_a_database_goes_on_in_the_middle_of_a_turn(tmp_path: Path) -> None:
+    database = write_videos(tmp_path / "db", 10)
+    build, training = small_build(source=video_source(database, 4, shuffle=1, random_mirror=1)), small_training()
+    with open_trainer("pytorch") as trainer:
+        trainer.load(build, training, seed=5)
+        losses = [trainer.step().loss for _ in range(3)]
+        middle = trainer.state()
+        losses += [trainer.step().loss for _ in range(4)]
+        end = trainer.state()
+    assert middle[POSITION].tolist() == [12] and end[POSITION].tolist() == [28]
+    with open_trainer("pytorch") as trainer:
+        trainer.load(build, training)
+        trainer.set_state(middle)
+        assert [trainer.step().loss for _ in range(4)] == losses[3:]
+        assert_same(trainer.state(), end)
+        with pytest.raises(UsageError, match="blob data cannot be fed: the network's VideoInput reads it"):
+            trainer.feed("data", small_batch(1)["data"])
+
+
+def test_a_seed_that_the_reader_drew_itself_is_kept(tmp_path: Path) -> None:
+    database = write_videos(tmp_path / "db", 6)
+    build = small_build(source=video_source(database, 3, seed=0, shuffle=1))
+    with open_trainer("pytorch") as trainer, open_trainer("pytorch") as other:
+        trainer.load(build, small_training())
+        start = trainer.state()
+        other.load(build, small_training())
+        other.set_state(start)
+        labels = []
+        for one in (trainer, other):
+            one.step()
+            labels.append(one.fetch("label"))
+        np.testing.assert_array_equal(trainer.fetch("data"), other.fetch("data"))
+        np.testing.assert_array_equal(*labels)
+
+
+def test_bad_videos_and_the_end_of_data(tmp_path: Path) -> None:
+    database = write_videos(tmp_path / "db", 6, bad=(1,))
+    with open_trainer("pytorch") as trainer:
+        trainer.load(small_build(source=video_source(database, 2, on_bad_video="skip")), small_training())
+        trainer.step()
+        assert [bad.key for bad in trainer.skipped] == ["00001"] and trainer.state()[POSITION].tolist() == [3]
+        trainer.load(small_build(source=video_source(database, 2)), small_training())
+        before = trainer.state()
+        with pytest.raises(BadVideoError, match="record 00001"):
+            trainer.step()
+        assert_same(trainer.state(), before)
+        once = video_source(database, 5, on_bad_video="skip", wrap_around=0)
+        trainer.load(small_build(source=once), small_training())
+        assert trainer.step().samples == 5
+        with pytest.raises(EndOfData):
+            trainer.step()
+
+
+def test_states_of_something_else(trainer: Trainer) -> None:
+    trainer.load(small_build(), small_training())
+    state = trainer.state()
+    for blob in ("conv1_w", "conv1_w_momentum", "conv1_spatbn_relu_rm", ITERATION):
+        with pytest.raises(VmzError, match=f"the state lacks blob {blob}, without which training cannot go on"):
+            trainer.set_state({name: array for name, array in state.items() if name != blob})
+    with pytest.raises(VmzError, match="the state has blob conv9_w, which the network lacks"):
+        trainer.set_state({**state, "conv9_w": np.zeros(3, np.float32)})
+    with pytest.raises(VmzError, match=r"blob conv1_w has shape \(8, 3, 1, 3, 3\) in the network, not \(3,\)"):
+        trainer.set_state({**state, "conv1_w": np.zeros(3, np.float32)})
+    with pytest.raises(VmzError, match="blob vmz_random_state is not the PyTorch engine's"):
+        trainer.set_state({**state, RANDOM_STATE: np.zeros(5, np.uint8)})
+    assert_same(trainer.state(), state)  # a state that is refused changes nothing
+    trainer.set_state({**state, "vmz_more": np.zeros(1)})  # a workflow's own
+    trainer.set_state({name: array for name, array in state.items() if name != RANDOM_STATE})  # another engine's
+    assert_same(trainer.state(), state)
+
+
+# When it fails
+
+
+def test_a_loss_to_stop_at(trainer: Trainer) -> None:
+    trainer.load(small_build(), small_training(abort_loss=0.5), seed=1)
+    before = trainer.state()
+    with pytest.raises(VmzError, match=r"iteration 1: the loss is [12]\.\d+, above 0.5, where training stops; lower"):
+        train(trainer, 1)
+    assert_same(trainer.state(), before)
+
+
+def test_a_loss_that_is_not_finite(trainer: Trainer) -> None:
+    trainer.load(small_build(), small_training(), seed=1)
+    train(trainer, 2)
+    before = trainer.state()
+    trainer.feed("data", np.full((4, 3, 4, SIDE, SIDE), np.nan, np.float32))
+    with pytest.raises(VmzError, match="iteration 3: the loss is nan; lower the learning rate"):
+        trainer.step()
+    assert_same(trainer.state(), before)  # running statistics too
+    train(trainer, 1, first=3)
+
+
+def test_a_gradient_that_is_not_finite(trainer: Trainer) -> None:
+    trainer.load(small_build(), small_training(), seed=1)
+    weights = trainer.weights()
+    weights["comp_0_spatbn_1_s"][:] = 1e30  # the loss of a saturated softmax is finite, its gradient overflows
+    weights["last_out_L5_w"][:] *= 1e-30
+    trainer.load(small_build(), small_training(), weights)
+    before = trainer.state()
+    with pytest.raises(VmzError, match=r"iteration 1: the gradient is not finite \(L2 norm (inf|nan)\)"):
+        train(trainer, 1)
+    assert_same(trainer.state(), before)
+
+
+def test_wrong_requests(trainer: Trainer) -> None:
+    with pytest.raises(UsageError, match="the trainer has no network; call load first"):
+        trainer.step()
+    for changes, sentence in (
+        ({"accumulation": 0}, "accumulation=0 must be at least 1 batch"),
+        ({"precision": "fp8"}, "unknown precision 'fp8'; the precisions are fp32, bf16, fp16"),
+        ({"precision": "fp16"}, "precision fp16 is for GPUs: on the CPU take bf16 or fp32"),
+        ({"freeze": "head"}, "unknown freeze 'head'; it may be none, trunk"),
+        ({"clip_gradient": -1.0}, "clip_gradient=-1.0 must not be negative"),
+    ):
+        with pytest.raises(UsageError, match=sentence):
+            trainer.load(small_build(), small_training(**changes))
+    with pytest.raises(VmzError, match="no blob conv9_w"):
+        trainer.load(small_build(), small_training(), {"conv9_w": np.zeros(3)})
+    with pytest.raises(VmzError, match=r"blob conv1_w has shape \(8, 3, 1, 3, 3\) in the network, not \(3,\)"):
+        trainer.load(small_build(), small_training(), {"conv1_w": np.zeros(3)})
+    trainer.load(small_build(), small_training())
+    with pytest.raises(UsageError, match="blob gpu_0/data has no value: no operator computes it; feed it before step"):
+        trainer.step()
+    with pytest.raises(VmzError, match="no blob dta"):
+        trainer.feed("dta", small_batch(1)["data"])
+    with pytest.raises(UsageError, match="device 1 is not this process's"):
+        trainer.feed("data", small_batch(1)["data"], device=1)
+    train(trainer, 1)
+    with pytest.raises(UsageError, match=r"blob gpu_0/final_avg has no value: training keeps parameters, .*softmax"):
+        trainer.fetch("final_avg")
+    with pytest.raises(VmzError, match="no blob fnal_avg"):
+        trainer.fetch("fnal_avg")
+    trainer.feed("data", small_batch(1)["data"][:, :2])
+    with pytest.raises(VmzError, match=r"operator Conv \(number 0 of the net.*channels"):
+        trainer.step()
+    trainer.close()
+    trainer.close()
+    with pytest.raises(UsageError, match="call load first"):
+        trainer.fetch("conv1_w")
+
+
+def test_devices() -> None:
+    with pytest.raises(UsageError, match="one device a process, not on cpu, cpu; for several start it with torchrun"):
+        TorchTrainer(["cpu", "cpu"])
+    with pytest.raises(UsageError, match="unknown device 'tpu'"):
+        TorchTrainer(["tpu"])
+
+
+def test_a_net_without_loss(trainer: Trainer) -> None:
+    from vmz.models.config import ModelConfig
+    from vmz.models.registry import build
+
+    config = ModelConfig("r2plus1d", 10, 8, crop_size=128, channel_multiplier=0.1, use_convolutional_pred=True)
+    with pytest.raises(VmzError, match="the network has no loss to train by"):
+        trainer.load(lambda scope, device, scale: build(config, scope=scope), small_training())
+
+
+# Beyond the original
+
+
+def test_accumulated_batches_are_as_one_iteration_of_so_many_devices(trainer: Trainer) -> None:
+    """With batch norm frozen: as one batch of all clips."""
+    ends = []
+    for accumulation in (1, 2, 4):
+        trainer.load(small_build(use_dropout=True), small_training(accumulation=accumulation, freeze_bn=True), seed=1)
+        steps = train(trainer, 5, clips=8)
+        assert [step.samples for step in steps] == [8] * 5
+        ends.append(([step.loss for step in steps], [step.accuracy for step in steps], trainer.state()))
+    for losses, accuracies, state in ends[1:]:
+        np.testing.assert_allclose(losses, ends[0][0], rtol=1e-5)
+        np.testing.assert_allclose(accuracies, ends[0][1])
+        assert apart(state, ends[0][2]) < 2e-5
+    trainer.feed("data", small_batch(1, clips=6)["data"])
+    with pytest.raises(UsageError, match="blob gpu_0/data has 6 rows, which do not divide into the 4 batches"):
+        trainer.step()
+
+
+def test_each_accumulated_batch_has_its_own_statistics(trainer: Trainer) -> None:
+    trainer.load(small_build(), small_training(0.0, accumulation=2), seed=1)
+    batch = small_batch(1, clips=8)
+    train(trainer, 1, clips=8)
+    expected = np.zeros(8)
+    weights = torch.from_numpy(trainer.fetch("conv1_w"))
+    for part in np.split(batch["data"], 2):
+        mean = torch.nn.functional.conv3d(torch.from_numpy(part), weights, None, (1, 2, 2), (0, 1, 1)).mean(
+            (0, 2, 3, 4)
+        )
+        expected = 0.9 * expected + 0.1 * mean.numpy()
+    np.testing.assert_allclose(trainer.fetch("conv1_spatbn_relu_rm"), expected, rtol=1e-4, atol=1e-7)
+
+
+def test_clipping_shortens_the_gradient_of_all_parameters_together(trainer: Trainer) -> None:
+    states = []
+    for clip in (0.0, 1e6, 0.01):
+        trainer.load(small_build(), small_training(clip_gradient=clip, weight_decay=0.0), seed=1)
+        step = train(trainer, 1)[0]
+        states.append({b: a for b, a in trainer.state().items() if b.endswith("_momentum")})
+    assert_same(states[0], states[1])
+    norms = [np.sqrt(sum((a.astype(np.float64) ** 2).sum() for a in state.values())) for state in states]
+    assert norms[0] > 2 * norms[2] and norms[2] == pytest.approx(0.01 * step.learning_rate, rel=1e-5)
+    assert (
+        apart({b: a / norms[2] for b, a in states[2].items()}, {b: a / norms[0] for b, a in states[0].items()}) < 1e-5
+    )
+
+
+def test_the_layout_in_memory_changes_rounding_only(trainer: Trainer) -> None:
+    states, strides = [], []
+    for channels_last in (False, True):
+        trainer.load(small_build(), small_training(channels_last=channels_last), seed=1)
+        train(trainer, 2)
+        states.append(trainer.state())
+        strides.append([value.stride() for value in trainer._values.values() if value.dim() == 5])
+    assert strides[0] != strides[1]
+    assert states[0].keys() == states[1].keys() and apart(*states) < 1e-4
+    for blob, array in states[1].items():
+        assert array.flags.c_contiguous, blob
+
+
+def test_a_frozen_trunk(trainer: Trainer) -> None:
+    trainer.load(small_build(multi_label=True), small_training(freeze="trunk"), seed=1)
+    before = trainer.state()
+    train(trainer, 3, multi_label=True)
+    after = trainer.state()
+    changed = {blob for blob in before if np.any(before[blob] != after[blob])} - {ITERATION}
+    heads = {"last_out_L5_w", "last_out_L5_b", "pred_logit_w", "pred_logit_b"}
+    assert changed == heads | {f"{blob}_momentum" for blob in heads}
+
+
+def test_frozen_batch_norm_uses_its_running_statistics_and_learns_scale_and_bias(trainer: Trainer) -> None:
+    trainer.load(small_build(), small_training(freeze_bn=True), seed=1)
+    weights = trainer.weights()
+    weights["conv1_spatbn_relu_rm"][:] = 0.3
+    weights["conv1_spatbn_relu_riv"][:] = 2.0
+    trainer.load(small_build(), small_training(freeze_bn=True), weights)
+    train(trainer, 2)
+    after = trainer.weights()
+    for blob in weights:
+        if blob.endswith(("_rm", "_riv")):
+            np.testing.assert_array_equal(after[blob], weights[blob])
+        else:
+            assert np.any(after[blob] != weights[blob]), blob
+    first = train(trainer, 1, first=9)[0].loss
+    with open_trainer("pytorch") as other:
+        other.load(small_build(), small_training(freeze_bn=True), {**after, "conv1_spatbn_relu_rm": np.zeros(8)})
+        assert train(other, 1, first=9)[0].loss != pytest.approx(first, rel=1e-4)
+
+
+def test_precise_batch_norm(trainer: Trainer, tmp_path: Path) -> None:
+    database = write_videos(tmp_path / "db", 10)
+    trainer.load(small_build(source=video_source(database, 4)), small_training(), seed=1)
+    trainer.step()
+    parameters = {b: a for b, a in trainer.state().items() if b.endswith(("_w", "_b", "_s", "_momentum"))}
+    trainer.recompute_statistics(3)
+    state = trainer.state()
+    assert_same({blob: state[blob] for blob in parameters}, parameters)
+    assert state[POSITION].tolist() == [16] and state[ITERATION] == [1]
+    with open_trainer("pytorch") as reader:  # the same clips again
+        reader.load(small_build(source=video_source(database, 4)), small_training(0.0), seed=1)
+        clips = []
+        for _ in range(4):
+            reader.step()
+            clips.append(torch.from_numpy(reader.fetch("data")))
+    values = torch.nn.functional.conv3d(
+        torch.cat(clips[1:]).double(), torch.from_numpy(state["conv1_w"]).double(), None, (1, 2, 2), (0, 1, 1)
+    )
+    channels = values.transpose(0, 1).flatten(1)
+    np.testing.assert_allclose(state["conv1_spatbn_relu_rm"], channels.mean(1), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(state["conv1_spatbn_relu_riv"], channels.var(1, unbiased=True), rtol=1e-5)
+    assert np.all(state["comp_0_spatbn_1_rm"] != 0)
+    trainer.step()
+
+
+def test_precise_batch_norm_where_there_is_none(trainer: Trainer) -> None:
+    trainer.load(small_build(), small_training(freeze_bn=True))
+    with pytest.raises(UsageError, match="batch norm is frozen: its statistics cannot be recomputed"):
+        trainer.recompute_statistics(2)
+    trainer.load(small_build(), small_training())
+    with pytest.raises(UsageError, match="precise batch norm needs at least 1 batch, not 0"):
+        trainer.recompute_statistics(0)
+    with pytest.raises(UsageError, match="blob gpu_0/data has no value"):
+        trainer.recompute_statistics(1)
+
+
+def test_bf16_on_the_cpu(trainer: Trainer) -> None:
+    found = {}
+    for precision in ("fp32", "bf16"):
+        trainer.load(small_build(use_dropout=True), small_training(precision=precision), seed=1)
+        losses = [step.loss for step in train(trainer, 4)]
+        found[precision] = losses, trainer.state()
+        assert trainer.fetch("softmax").dtype == trainer.fetch("loss").dtype == np.float32
+    assert found["fp32"][0] != found["bf16"][0]
+    np.testing.assert_allclose(found["bf16"][0], found["fp32"][0], rtol=0.02)
+    for blob, array in found["bf16"][1].items():
+        assert array.dtype == found["fp32"][1][blob].dtype
+        if blob.endswith(("_rm", "_riv")):
+            np.testing.assert_allclose(array, found["fp32"][1][blob], rtol=0.02, atol=2e-3)
+    trainer.recompute_statistics(1)

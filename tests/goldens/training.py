@@ -1,0 +1,173 @@
+"""The golden training runs: five iterations each, started anew on a trainer and compared with what the original gave.
+
+How close an iteration can be is measured, not chosen: see measure_training.py and docs/training_goldens.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from tests.goldens.recordings import golden_names, golden_path
+from tests.support.generated_weights import generated_weights, weights_sha256
+from vmz.engines.registry import open_trainer
+from vmz.engines.schedule import Schedule
+from vmz.engines.trainer import MOMENTUM_SUFFIX, Step, Trainer, Training
+from vmz.models.config import ModelConfig
+from vmz.models.registry import Model, build
+from vmz.netdef.builder import make_argument
+
+BOUNDS = Path(__file__).with_name("training_bounds.json")
+ITERATIONS = 5
+SNAPSHOTS = (1, 5)
+KINDS = ("params", "statistics", "momentum")
+PERTURBATION = 1e-7
+Arrays = dict[str, dict[str, np.ndarray]]
+"""kind -> {blob: array}."""
+Snapshot = dict[str, dict[str, np.ndarray]]
+"""kind -> {blob: float64 array of its 8 sampled values, mean, standard deviation and largest value}."""
+
+
+def jobs() -> list[str]:
+    return [Path(name).stem for name in golden_names("train/*.json")]
+
+
+class TrainingGolden:
+    """One recorded run: what to train, on what, and what came out."""
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        self.recorded: dict[str, Any] = json.loads(golden_path(f"train/{job}.json").read_text())
+        arguments = self.recorded["build_args"]
+        self.clips: int = arguments["batch_size"]
+        self.config = ModelConfig.from_mapping(arguments)
+
+    def build(self, scope: str, device: Any, loss_scale: float) -> Model:
+        """The network, as Trainer.load wants it."""
+        config = dataclasses.replace(self.config, loss_scale=loss_scale)
+        name = f"{config.model_name}_train"
+        model = build(config, is_test=False, net_name=name, scope=scope, device=device)
+        if self.job.endswith("_dropout_off"):
+            for op in model.net.op:
+                if op.type == "Dropout":
+                    op.ClearField("arg")
+                    op.arg.append(make_argument("is_test", 1))
+        return model
+
+    @property
+    def training(self) -> Training:
+        optimizer = self.recorded["optimizer"]
+        schedule = Schedule(optimizer["base_lr"], stepsize=optimizer["stepsize"], gamma=optimizer["gamma"])
+        return Training(
+            schedule, optimizer["weight_decay"], optimizer["momentum"], bool(optimizer["nesterov"]), abort_loss=np.inf
+        )
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The initial values; their hash is the recorded one's."""
+        model = self.build("", None, 1.0)
+        found = generated_weights([*model.params, *model.computed_params])
+        assert weights_sha256(found) == self.recorded["weights_sha256"]
+        return found
+
+    def batch(self, iteration: int, perturbed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Clips and labels. `perturbed`: a seed; then each value of the clips is up or down by 1e-7 of itself."""
+        config, random = self.config, np.random.RandomState(1000 + iteration)
+        data = random.randn(self.clips, config.num_channels, config.clip_length, config.crop_size, config.crop_size)
+        data = data.astype(np.float32)
+        if config.multi_label:
+            label = (random.rand(self.clips, config.num_labels) < 0.3).astype(np.int32)
+        else:
+            label = random.randint(0, config.num_labels, self.clips).astype(np.int32)
+        if perturbed:
+            signs = np.random.RandomState([perturbed, iteration]).choice([-1, 1], data.shape)
+            data = (data * (1 + PERTURBATION * signs)).astype(np.float32)
+        return data, label
+
+    @contextmanager
+    def trainer(self, engine: str, build: Any = None) -> Iterator[Trainer]:
+        with open_trainer(engine) as trainer:
+            trainer.load(build or self.build, self.training, self.weights())
+            yield trainer
+
+    def step(self, trainer: Trainer, iteration: int, perturbed: int = 0) -> Step:
+        data, label = self.batch(iteration, perturbed)
+        trainer.feed("data", data)
+        trainer.feed("label", label)
+        return trainer.step()
+
+    def recorded_loss(self, iteration: int) -> np.ndarray:
+        """One value, or one a clip."""
+        return np.ravel(self.recorded["iterations"][iteration - 1]["loss"])
+
+    def recorded_snapshot(self, iteration: int) -> Snapshot:
+        found: Snapshot = {kind: {} for kind in KINDS}
+        for section, entries in self.recorded["snapshots"][str(iteration)].items():
+            for blob, entry in entries.items():
+                numbers = [*entry["sample"], entry["mean"], entry["std"], entry["absmax"]]
+                found[_kind(section, blob)][blob] = np.array(numbers, np.float64)
+        return found
+
+    def arrays(self, trainer: Trainer) -> Arrays:
+        """The trainer's parameters, statistics and momenta as they stand, by the names of the golden data."""
+        found: Arrays = {kind: {} for kind in KINDS}
+        for section, entries in self.recorded["snapshots"]["1"].items():
+            for blob in entries:
+                name = blob.replace(MOMENTUM_SUFFIX, "") + (MOMENTUM_SUFFIX if section == "momentum" else "")
+                found[_kind(section, blob)][blob] = trainer.fetch(name)
+        return found
+
+
+def _kind(section: str, blob: str) -> str:
+    return "statistics" if section == "params" and blob.endswith(("_rm", "_riv")) else section
+
+
+def snapshot(arrays: Arrays) -> Snapshot:
+    """What `recorded_snapshot` is of the original."""
+    found: Snapshot = {kind: {} for kind in arrays}
+    for kind, blobs in arrays.items():
+        for blob, array in blobs.items():
+            values = array.astype(np.float64).ravel()
+            places = np.random.RandomState(zlib.crc32(blob.encode()) & 0x7FFFFFFF).randint(0, values.size, 8)
+            found[kind][blob] = np.array([*values[places], values.mean(), values.std(), np.abs(values).max()])
+    return found
+
+
+def distances(found: Arrays, expected: Arrays) -> dict[str, tuple[float, str]]:
+    """kind -> the largest difference over the largest value of its blob, and the blob where that is.
+
+    Of whole arrays, or of snapshots, where the blob's largest value is one of the numbers.
+    """
+    largest = {}
+    for kind, blobs in expected.items():
+        assert set(blobs) == set(found[kind])
+        largest[kind] = max((float(np.abs(found[kind][b] - blobs[b]).max() / np.abs(blobs[b]).max()), b) for b in blobs)
+    return largest
+
+
+def loss_distance(found: Any, expected: Any) -> float:
+    """The largest relative difference."""
+    found, expected = np.ravel(found).astype(np.float64), np.ravel(expected).astype(np.float64)
+    return float(np.abs(found / expected - 1).max())
+
+
+def bounds(job: str, iteration: int) -> Optional[dict[str, float]]:
+    """How far two runs of the original are apart ("loss" and each kind), None for a job that was not measured."""
+    measured = json.loads(BOUNDS.read_text())["jobs"]
+    return dict(measured[job][str(iteration)]) if job in measured else None
+
+
+def limits(job: str, iteration: int) -> dict[str, float]:
+    """What a trainer is held to: after the first iteration 1e-5 of the loss and 1e-4 of each blob's largest value,
+    where the original itself keeps to that, and else what two runs of the original differ by."""
+    measured = bounds(job, iteration)
+    assert measured is not None, f"{job} was never measured: python tests/goldens/measure_training.py"
+    if iteration > 1:
+        return measured
+    return {name: max(1e-5 if name == "loss" else 1e-4, value) for name, value in measured.items()}
