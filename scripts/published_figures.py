@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 from vmz import zoo
-from vmz.cli.command import Parser, run_tool
+from vmz.cli.shared.parser import Parser
+from vmz.cli.shared.running import run_tool
 from vmz.errors import VmzError
 from vmz.files import atomic_write
 from vmz.models.config import CONVOLUTIONAL_CROPS, ModelConfig

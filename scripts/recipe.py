@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 from vmz import zoo
-from vmz.cli.command import Parser, run_tool
+from vmz.cli.shared.parser import Parser
+from vmz.cli.shared.running import run_tool
 from vmz.engines.registry import ENGINES, chosen_engine
 from vmz.errors import UsageError, VmzError
 from vmz.processes.signals import Stopped

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import recipe as recipes
 
-from vmz.cli.command import Parser, run_tool
-from vmz.cli.options import parse, train_parser
+from vmz.cli.shared.parser import Parser
+from vmz.cli.shared.running import run_tool
+from vmz.cli.shared.options import parse, train_parser
 from vmz.files import atomic_write
 from vmz.training.plan import Plan, make_plan
 

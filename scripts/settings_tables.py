@@ -17,9 +17,10 @@ from vmz import zoo
 from vmz.checkpoints.mdl import save_mdl
 from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
-from vmz.cli.command import Parser, run_tool
-from vmz.cli.options import Options, parse, train_parser
-from vmz.cli.settings import SOURCES, TESTING, Resolution, resolve
+from vmz.cli.shared.parser import Parser
+from vmz.cli.shared.running import run_tool
+from vmz.cli.shared.options import Options, parse, train_parser
+from vmz.settings.resolution import SOURCES, TESTING, Resolution, resolve
 from vmz.cli.test_net import evaluation_parser
 from vmz.errors import VmzError
 from vmz.files import atomic_write

@@ -77,7 +77,7 @@ PROGRAM = """
 import ctypes, signal, sys, threading, time
 from vmz import stopping
 from vmz.files import temporary_beside
-from vmz.cli.command import run_tool
+from vmz.cli.shared.running import run_tool
 from pathlib import Path
 stopping.GRACE_SECONDS = 0.5
 

@@ -5,25 +5,8 @@ from __future__ import annotations
 
 import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import sys
-from collections.abc import Sequence
 
-from vmz.checkpoints.loading import DB_TYPES, convert
-from vmz.cli.command import Parser, run_tool
-from vmz.outputs import Output, in_progress
-
-
-def main(argv: Sequence[str]) -> int:
-    parser = Parser(__doc__)
-    parser.add_argument("--load_model_path", required=True, metavar="FILE", help="the checkpoint to read")
-    parser.add_argument("--save_model_path", required=True, metavar="FILE", help="the checkpoint to write")
-    parser.add_argument("--db_type", default="minidb", choices=DB_TYPES, help="format of --load_model_path")
-    options = parser.parse_args(argv)
-    with in_progress(Output("--save_model_path", options.save_model_path), options=options):
-        written, left_out = convert(options.load_model_path, options.save_model_path, options.db_type)
-    state = f"; {left_out} blobs of training state left out" if left_out else ""
-    print(f"{options.save_model_path}: {written} blobs{state}")
-    return 0
-
+from vmz.cli.minidb_to_pickle import main
 
 if __name__ == "__main__":
-    sys.exit(run_tool(main))
+    sys.exit(main())

@@ -23,7 +23,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vmz.cli.command import Parser, run_tool
+from vmz.cli.shared.parser import Parser
+from vmz.cli.shared.running import run_tool
 from vmz.errors import UsageError, VmzError
 from vmz.files import atomic_write
 from vmz.progress import Progress

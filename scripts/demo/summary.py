@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vmz.cli.command import run_tool
+from vmz.cli.shared.running import run_tool
 from vmz.errors import VmzError
 
 

@@ -26,7 +26,8 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from vmz.checkpoints.pickles import save_pickle
-from vmz.cli.command import Parser, run_tool
+from vmz.cli.shared.parser import Parser
+from vmz.cli.shared.running import run_tool
 from vmz.engines.torch_engine.graph.importer import import_net
 from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build

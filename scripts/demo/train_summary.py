@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vmz.cli.command import run_tool
+from vmz.cli.shared.running import run_tool
 from vmz.errors import VmzError
 
 ENOUGH = 0.9  # video@1; chance is 0.125

@@ -19,7 +19,7 @@ from typing import Any, Optional
 
 from tests.goldens.e2e import TOOLS
 from tests.support.in_process import tool
-from vmz.cli.command import run_tool
+from vmz.cli.shared.running import run_tool
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 LONG = 120.0  # seconds, after which a run hangs

@@ -25,7 +25,7 @@ from tests.campaign.plain_decoding import decode_differently
 from tests.campaign.readings import Refused, difference
 from tests.campaign.surfaces import ENGINES, SURFACES, Surface
 from tests.goldens.e2e import TOOLS
-from vmz.cli.command import run_tool
+from vmz.cli.shared.running import run_tool
 from vmz.text import printable
 
 SECONDS = 60

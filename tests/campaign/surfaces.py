@@ -35,7 +35,7 @@ class Surface:
 
 def _convert(db_type: str) -> Callable[[Path], object]:
     def read(path: Path) -> object:
-        from vmz.cli.own_checkpoints import read_checkpoint
+        from vmz.settings.own_checkpoints import read_checkpoint
 
         other = "mdl" if db_type == "pickle" else "pkl"
         given = [f"--load_model_path={path}", f"--db_type={db_type}", f"--save_model_path={path.parent}/out.{other}"]

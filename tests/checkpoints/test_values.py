@@ -10,7 +10,7 @@ import pytest
 
 from vmz.checkpoints.loading import convert, load, save
 from vmz.checkpoints.values import check_values
-from vmz.cli.own_checkpoints import read_checkpoint
+from vmz.settings.own_checkpoints import read_checkpoint
 from vmz.errors import VmzError
 from vmz.training.checkpoints import read
 

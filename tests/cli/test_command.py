@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from vmz.cli.command import Parser, run_tool
+from vmz.cli.shared.parser import Parser
+from vmz.cli.shared.running import run_tool
 from vmz.errors import UsageError, VmzError
 
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tests.goldens.recordings import SHARED, needs_shared
-from vmz.cli.command import Parser
+from vmz.cli.shared.parser import Parser
 from vmz.cli.flags import ENGINE_FLAGS, FLAGS, MODEL_FLAGS, READER_FLAGS
-from vmz.cli.options import add_flags, device_name, model_config, video_input_arguments
+from vmz.cli.shared.options import add_flags, device_name, model_config, video_input_arguments
 from vmz.errors import UsageError
 
 # Where our default is not the original's, and why.

@@ -12,7 +12,7 @@ import pytest
 from tests.goldens.recordings import SHARED, needs_shared
 from tests.scripts.test_recipes import load
 from tests.tools.test_original_flags import parser_of
-from vmz.cli.options import parse
+from vmz.cli.shared.options import parse
 from vmz.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ from scripts.settings_tables import weights_of, write_checkpoints
 from vmz import zoo
 from vmz.checkpoints.loading import convert
 from vmz.checkpoints.pickles import save_pickle
-from vmz.cli.options import Options, parse, train_parser
-from vmz.cli.settings import (
+from vmz.cli.shared.options import Options, parse, train_parser
+from vmz.settings.resolution import (
     BLOBS,
     CHECKPOINT,
     COMMAND_LINE,
@@ -23,7 +23,7 @@ from vmz.cli.settings import (
     ZOO,
     resolve,
 )
-from vmz.cli.settings_report import announce, notes, source_lines, warnings
+from vmz.cli.shared.settings_report import announce, notes, source_lines, warnings
 from vmz.cli.test_net import evaluation_parser
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.run import evaluate

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tests.support.small_videos import rotated
-from vmz.cli.command import Parser
+from vmz.cli.shared.parser import Parser
 from vmz.cli.flags import FLAGS
-from vmz.cli.options import add_flags, add_zoo_flag, parse
+from vmz.cli.shared.options import add_flags, add_zoo_flag, parse
 from vmz.datasets.audit import DataReport, check_data, print_warnings
 from vmz.datasets.inventory import END_BYTES
 from vmz.errors import UsageError

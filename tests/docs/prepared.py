@@ -24,9 +24,9 @@ from vmz.checkpoints.loading import save
 from vmz.checkpoints.net_writing import given_net, predict_net, write_nets
 from vmz.checkpoints.pickles import load_pickle, save_pickle
 from vmz.checkpoints.seeded import seeded_weights
-from vmz.cli.command import Parser
+from vmz.cli.shared.parser import Parser
 from vmz.cli.flags import MODEL_FLAGS, READER_FLAGS
-from vmz.cli.options import add_flags, add_zoo_flag, model_config, parse
+from vmz.cli.shared.options import add_flags, add_zoo_flag, model_config, parse
 from vmz.evaluation.scores import Scores, score_arrays
 from vmz.features.formats.feature_files import save_features
 from vmz.features.formats.table import ArrayTable

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from vmz.cli.command import Parser
+from vmz.cli.shared.parser import Parser
 from vmz.cli.flags import FLAGS
-from vmz.cli.options import add_flags, add_zoo_flag, parse
-from vmz.cli.settings import TESTING
+from vmz.cli.shared.options import add_flags, add_zoo_flag, parse
+from vmz.settings.resolution import TESTING
 from vmz.evaluation.published import published_account, published_row
 
 

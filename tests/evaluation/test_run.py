@@ -15,9 +15,9 @@ from tests.goldens.recordings import golden_path
 from tests.support.generated_weights import generated_weights
 from tests.support.small_videos import database
 from vmz.checkpoints.pickles import save_pickle
-from vmz.cli.command import Parser
+from vmz.cli.shared.parser import Parser
 from vmz.cli.flags import FLAGS
-from vmz.cli.options import add_flags
+from vmz.cli.shared.options import add_flags
 from vmz.errors import VmzError
 from vmz.evaluation import run as evaluation
 from vmz.evaluation.aggregation import aggregate_files

@@ -135,7 +135,7 @@ def test_python_2_trains_on_two_devices(folder: Path, tmp_path: Path) -> None:
 def two_devices(folder: Path, name: str) -> dict[str, np.ndarray]:
     """Two iterations of our trainer, on two CPUs, of SCHEDULE."""
     from vmz.checkpoints.pickles import load_pickle
-    from vmz.cli.options import parse, train_parser
+    from vmz.cli.shared.options import parse, train_parser
     from vmz.engines.caffe2_engine.trainer import Caffe2Trainer
     from vmz.engines.schedule import Schedule
     from vmz.engines.trainer import Training

@@ -15,9 +15,9 @@ from tests.engines.caffe2_engine.test_training_net import with_copies_sorted
 from tests.engines.real_caffe2 import needs_caffe2, needs_operators
 from tests.goldens.recordings import golden_path
 from tests.legacy.original import cnn_model, device, parameters
-from vmz.cli.command import Parser
+from vmz.cli.shared.parser import Parser
 from vmz.cli.flags import TRAIN_DEFAULTS, TRAIN_NET_FLAGS
-from vmz.cli.options import add_flags, video_input_arguments
+from vmz.cli.shared.options import add_flags, video_input_arguments
 from vmz.cli.test_net import evaluation_parser
 from vmz.netdef.json_form import net_to_json
 from vmz.training import nets

@@ -24,7 +24,7 @@ import torch
 
 from tests.goldens.e2e import TOOLS
 from tests.support.processes import ONE_THREAD, python
-from vmz.cli.command import run_tool
+from vmz.cli.shared.running import run_tool
 from vmz.engines.caffe2_engine import engine as caffe2_engine
 from vmz.engines.caffe2_engine import trainer as caffe2_trainer
 from vmz.processes import group

@@ -109,7 +109,8 @@ SCRIPT = """
 import sys
 from vmz.errors import VmzError
 from vmz.processes import group
-from vmz.cli.command import Parser, run_tool
+from vmz.cli.shared.parser import Parser
+from vmz.cli.shared.running import run_tool
 
 def main(argv):
     parser = Parser("")

@@ -15,7 +15,7 @@ from tests.engines.real_caffe2 import ENGINES, needs_caffe2, needs_operators
 from tests.goldens.e2e import TOOLS
 from tests.support.processes import run_processes
 from tests.support.small_videos import BAD, broken_in_the_middle, cut_off, encoded, rotated
-from vmz.cli.command import run_tool
+from vmz.cli.shared.running import run_tool
 from vmz.features.formats.feature_files import load_features
 from vmz.video.database import DatabaseWriter
 from vmz.video.faults import Origin

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.goldens.recordings import SHARED, needs_shared
-from vmz.cli.command import Parser
-from vmz.cli.original_flags import ORIGINAL_FLAGS
+from vmz.cli.shared.parser import Parser
+from vmz.cli.shared.original_flags import ORIGINAL_FLAGS
 
 ROOT = Path(__file__).resolve().parents[2]
 LATER = {"test_net": ["get_video_id"], "train_net": ["pretrained_model"]}  # what its scripts and issues use besides

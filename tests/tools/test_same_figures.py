@@ -13,7 +13,7 @@ from tests.engines.real_caffe2 import ENGINES
 from tests.goldens.e2e import run_tool
 from tests.support.motion import CLASSES, write_motion_database
 from vmz.checkpoints.loading import load_about
-from vmz.cli.options import parse, train_parser
+from vmz.cli.shared.options import parse, train_parser
 from vmz.cli.test_net import evaluation_parser
 from vmz.evaluation.run import evaluate
 from vmz.training.run import train

@@ -15,7 +15,7 @@ from tests.goldens.recordings import SHARED, golden_path, needs_shared
 from tests.support.generated_weights import generated_weights
 from tests.support.small_videos import database
 from tests.tools.test_test_net import check_job
-from vmz.cli.options import video_input_arguments
+from vmz.cli.shared.options import video_input_arguments
 from vmz.cli.test_net import evaluation_parser
 from vmz.engines.net_reader import open_reader
 from vmz.engines.registry import open_engine

@@ -4,9 +4,9 @@ import argparse
 
 import pytest
 
-from vmz.cli.command import Parser
+from vmz.cli.shared.parser import Parser
 from vmz.cli.flags import TRAIN_DEFAULTS, TRAIN_NET_FLAGS
-from vmz.cli.options import add_flags
+from vmz.cli.shared.options import add_flags
 from vmz.errors import UsageError
 from vmz.netdef.builder import device_option, get_arguments
 from vmz.netdef.protos import CUDA

@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 
-from vmz.cli.options import parse, train_parser
+from vmz.cli.shared.options import parse, train_parser
 from vmz.errors import UsageError
 from vmz.training.plan import fit_batch, make_plan, text
 from vmz.training.run import dry_run

@@ -13,7 +13,7 @@ from tests.engines.real_caffe2 import ENGINES
 from tests.support.disks import disk
 from tests.support.motion import TINY_NETWORK, write_motion_database
 from vmz.checkpoints.loading import load_about
-from vmz.cli.options import parse, train_parser
+from vmz.cli.shared.options import parse, train_parser
 from vmz.training import run as training
 from vmz.training.side_outputs import SideOutputs
 

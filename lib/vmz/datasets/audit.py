@@ -5,7 +5,6 @@ A figure says how a network does on what the database holds; these are the ways 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,8 @@ from vmz.datasets.class_names import read_class_order
 from vmz.datasets.create_database import classes_file
 from vmz.datasets.inventory import Held, ListAccount, against_list, duplicates, held, labels_of
 from vmz.datasets.video_lists import VideoList, read_video_list
-from vmz.evaluation.published import published_row
+from vmz.settings.network import NetworkSettings
+from vmz.settings.reader import ReaderSettings
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import bounded, record_name
 from vmz.video.frames.decoding import DecodingError, Source, Video
@@ -70,9 +70,8 @@ class DataReport:
         return asdict(self)
 
 
-def recipe(options: argparse.Namespace) -> Recipe:
-    """What the options, and the published model they name, ask of the data."""
-    row = published_row(options)
+def recipe(network: NetworkSettings, reader: ReaderSettings, row: Optional[zoo.ZooRow]) -> Recipe:
+    """What the settings, and the published model that they are of, ask of the data."""
     data: Mapping[str, Any] = {}
     if row is not None and row.train_data is not None:
         data = zoo.manifest()["data_recipes"].get(row.train_data, {})
@@ -83,23 +82,31 @@ def recipe(options: argparse.Namespace) -> Recipe:
         rate_source=row.source if row is not None and own_rate else str(data.get("source", "")),
         short_side=data.get("short_side"),
         short_side_source=str(data.get("source", "")),
-        shortest_useful_side=min(options.scale_h, options.scale_w),
-        frames_needed=(options.clip_length_rgb - 1) * options.sampling_rate_rgb + 1,
+        shortest_useful_side=min(reader.scale_h, reader.scale_w),
+        frames_needed=(network.clip_length_rgb - 1) * reader.sampling_rate_rgb + 1,
     )
 
 
-def check_data(options: argparse.Namespace, sampled: int = SAMPLED_VIDEOS) -> DataReport:
-    """Look through the database of --test_data, and at the headers of `sampled` of its videos, evenly spread.
+def check_data(
+    reader: ReaderSettings,
+    recipe: Recipe,
+    list_file: Optional[str] = None,
+    label_names: Optional[str] = None,
+    sampled: int = SAMPLED_VIDEOS,
+) -> DataReport:
+    """Look through the database of the reader, and at the headers of `sampled` of its videos, evenly spread.
 
-    --list: the list that the database should hold. Raises what read_video_list and VideoDatabase raise.
+    list_file: the list that the database should hold, its classes in the order of the file label_names. Raises what
+    read_video_list and VideoDatabase raise.
     """
-    rows = _listed(options) if options.list else None
-    with VideoDatabase(options.test_data) as database:
-        check_holds(database, bool(options.use_local_file))
-        records = held(database, bool(options.use_local_file))
+    path = reader.database
+    rows = _listed(list_file, path, label_names) if list_file else None
+    with VideoDatabase(path) as database:
+        check_holds(database, bool(reader.use_local_file))
+        records = held(database, bool(reader.use_local_file))
         groups = duplicates(database, records)
         report = DataReport(
-            database=str(options.test_data),
+            database=path,
             records=len(database),
             duplicates=[[record.key for record in group] for group in groups],
             contradictions=[
@@ -107,8 +114,8 @@ def check_data(options: argparse.Namespace, sampled: int = SAMPLED_VIDEOS) -> Da
                 for group in groups
                 if len({tuple(sorted(labels_of(database, record))) for record in group}) > 1
             ],
-            listed=None if rows is None else against_list(options.list, rows, database, records),
-            recipe=recipe(options),
+            listed=None if rows is None else against_list(str(list_file), rows, database, records),
+            recipe=recipe,
             list_numbering="" if rows is None else rows.numbering,
             **_statistics(database, records, sampled),
         )
@@ -118,21 +125,21 @@ def check_data(options: argparse.Namespace, sampled: int = SAMPLED_VIDEOS) -> Da
             return record_name(**database.named(key, paths.get(key))).partition("record ")[2]
 
         report.warnings.extend([*_list_warnings(report, named)])
-        if not getattr(options, "autorotate", 0):
+        if not reader.autorotate:
             report.warnings.extend(_rotation_warnings(report))
         report.warnings.extend([*_duplicate_warnings(report, named), *_recipe_warnings(report)])
     return report
 
 
-def _listed(options: argparse.Namespace) -> VideoList:
-    """--list, its classes numbered by the file beside the database, or else in the order of --label_names."""
-    beside = classes_file(options.test_data)
+def _listed(list_file: str, database: str, label_names: Optional[str]) -> VideoList:
+    """The list, its classes numbered by the file beside the database, or else in the order of --label_names."""
+    beside = classes_file(database)
     if beside.is_file():
-        return read_video_list(options.list, classes=read_class_order(beside, "the file"), classes_from=str(beside))
-    if options.label_names:
-        names, flag = read_class_order(options.label_names, "--label_names"), f"--label_names={options.label_names}"
-        return read_video_list(options.list, classes=names, classes_from=flag)
-    return read_video_list(options.list)
+        return read_video_list(list_file, classes=read_class_order(beside, "the file"), classes_from=str(beside))
+    if label_names:
+        names, flag = read_class_order(label_names, "--label_names"), f"--label_names={label_names}"
+        return read_video_list(list_file, classes=names, classes_from=flag)
+    return read_video_list(list_file)
 
 
 def print_warnings(report: DataReport) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional
+from typing import Optional
 
 import numpy as np
 
+from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.run import Evaluation
 from vmz.outputs import Output
 from vmz.report.evaluation import Scored, page
@@ -20,22 +21,22 @@ from vmz.video.records import RecordError, key_text
 OUTPUTS = ("output", "save_scores", "report")
 
 
-def outputs_of(options: Any) -> list[Output]:
-    """What the flags ask for, for `vmz.outputs.in_progress`."""
-    return [Output(f"--{flag}", getattr(options, flag, None)) for flag in OUTPUTS]
+def outputs_of(config: EvaluationConfig) -> list[Output]:
+    """What the settings ask for, for `vmz.outputs.in_progress`."""
+    return [Output(f"--{flag}", getattr(config, flag)) for flag in OUTPUTS]
 
 
 def write_report(evaluation: Evaluation) -> None:
     """Write the page to --report."""
-    options, scores = evaluation.options, evaluation.scores
+    config, scores = evaluation.config, evaluation.scores
     scored = Scored(scores.keys, np.stack(scores.videos), np.stack(scores.labels))
 
     def pictures(keys: Sequence[str]) -> Iterator[tuple[str, Optional[bytes], str]]:
-        return _pictures(options["test_data"], bool(options["use_local_file"]), keys)
+        return _pictures(config.database, bool(config.use_local_file), keys)
 
     html = page(evaluation.to_json(), scored, evaluation.label_names, pictures)
-    refuse_remade(options["test_data"], evaluation.database)
-    write(options["report"], html)
+    refuse_remade(config.database, evaluation.database)
+    write(str(config.report), html)
 
 
 def _pictures(database: str, by_path: bool, keys: Sequence[str]) -> Iterator[tuple[str, Optional[bytes], str]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any, Optional
 
 from vmz import zoo
+from vmz.evaluation.config import EvaluationConfig
 
 # What decides a score; the rest of a published model's flags say what the network is.
 _PROTOCOL_FLAGS = (
@@ -14,26 +14,19 @@ _PROTOCOL_FLAGS = (
 )  # fmt: skip
 
 
-def published_row(options: argparse.Namespace) -> Optional[zoo.ZooRow]:
-    """The published model of --zoo, or whose file --load_model_path has the name of; None for a model of one's own."""
-    if getattr(options, "zoo", None):
-        return zoo.find(options.zoo)
-    return zoo.row_of_file(options.load_model_path) if options.load_model_path else None
-
-
-def published_account(options: argparse.Namespace) -> Optional[dict[str, Any]]:
+def published_account(config: EvaluationConfig) -> Optional[dict[str, Any]]:
     """The published figures (shares of 1), the protocol they come from, and each flag that differs from it.
 
     None where nothing was published of the model. A value that was never published differs from nothing.
     """
-    row = published_row(options)
+    row = zoo.row_of(config.zoo, config.load_model_path)
     if row is None:
         return None
     wanted = {**row.flags, **zoo.published_test(row)}
     differences = [
-        f"--{flag}={getattr(options, flag)} in place of {wanted[flag]}"
+        f"--{flag}={getattr(config, flag)} in place of {wanted[flag]}"
         for flag in _PROTOCOL_FLAGS
-        if wanted.get(flag) is not None and getattr(options, flag, wanted[flag]) != wanted[flag]
+        if wanted.get(flag) is not None and getattr(config, flag) != wanted[flag]
     ]
     percents = {
         "clip@1": row.published.clip_top1,

@@ -5,7 +5,6 @@ So a stopped run goes on, a finished one is not done again, and features of othe
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from vmz.errors import UsageError, VmzError
 from vmz.features.rows import RECORDS
 from vmz.files import write_json
 from vmz.json_files import Each, read_json
+from vmz.settings.setting import Settings
 from vmz.text import cut, printable
 from vmz.video.fingerprint import fingerprint as database_fingerprint
 
@@ -36,7 +36,7 @@ PLAIN = (str, int, float, bool, type(None), list, tuple)  # what a flag's value 
 
 
 def settings(
-    options: argparse.Namespace, weights: Optional[Mapping[str, np.ndarray]], form: str, unused: Collection[str]
+    config: Settings, weights: Optional[Mapping[str, np.ndarray]], form: str, unused: Collection[str]
 ) -> dict[str, Any]:
     """All that the features depend on, as JSON.
 
@@ -44,10 +44,11 @@ def settings(
     use for.
     """
     left_out = {*NEUTRAL, *unused}
-    found = {name: value for name, value in vars(options).items() if name not in left_out and isinstance(value, PLAIN)}
+    found = {name: value for name, value in config.flags().items() if name not in left_out and isinstance(value, PLAIN)}
     found.update(format=form, weights="untrained" if weights is None else fingerprint(weights))
-    if options.test_data and os.path.exists(options.test_data):
-        found["test_data"] = database_fingerprint(options.test_data)
+    database = getattr(config, "test_data", None)
+    if database and os.path.exists(database):
+        found["test_data"] = database_fingerprint(database)
     return dict(json.loads(json.dumps(found)))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from vmz import metrics
 from vmz.errors import VmzError
+from vmz.evaluation.config import EvaluationConfig
 from vmz.intervals import Interval, clustered, wilson
 
 ALWAYS_RIGHT = "always: the network has {} classes"  # of video@k with that many classes
@@ -120,7 +121,7 @@ def summarise(scores: Scores, top_k: int, multi_label: bool) -> tuple[dict[str, 
     return figures, [{"label": c.label, "videos": c.videos, "correct": c.correct} for c in counted]
 
 
-def score_arrays(scores: Scores, options: Mapping[str, Any], paths: Sequence[str] = ()) -> dict[str, np.ndarray]:
+def score_arrays(scores: Scores, config: EvaluationConfig, paths: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """What --save_scores writes: softmax or prob (clips, classes), label, key (and video_id) a clip, in database order.
 
     Also the run's aggregation and the path of its database, which tell what the figures were and whose the keys are.
@@ -128,12 +129,12 @@ def score_arrays(scores: Scores, options: Mapping[str, Any], paths: Sequence[str
     """
     rows = len(scores.clips[0])
     return {
-        "prob" if options["multi_label"] else "softmax": np.concatenate(scores.clips),
+        "prob" if config.multi_label else "softmax": np.concatenate(scores.clips),
         "label": np.repeat(np.stack(scores.labels), rows, axis=0),
         "key": np.repeat(np.array(scores.keys), rows),
         **({"path": np.repeat(np.array(paths), rows)} if any(paths) else {}),
-        "aggregation": np.array(options["aggregation"]),
-        "database": np.array(os.path.realpath(options["test_data"])),
+        "aggregation": np.array(config.aggregation),
+        "database": np.array(os.path.realpath(config.database)),
         **({"video_id": np.repeat(np.array(scores.video_ids, np.int64), rows)} if scores.video_ids else {}),
     }
 

@@ -5,7 +5,6 @@ A run that was stopped goes on where it was; several processes give the file tha
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import tempfile
 import time
@@ -17,21 +16,14 @@ from typing import Any, Optional
 import numpy as np
 
 from vmz.checkpoints import matching
-from vmz.cli.options import device_name, video_input_arguments
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
+from vmz.evaluation.network import Weights, check_fits, load_weights, test_model
 from vmz.evaluation.recorded_settings import claim, discard_empty, finished_account, settings, write_account
-from vmz.evaluation.run import (
-    Weights,
-    check_fits,
-    described,
-    in_order,
-    load_weights,
-    share_of_one_pass,
-    test_model,
-)
+from vmz.evaluation.records import described, in_order, share_of_one_pass
 from vmz.evaluation.scored_batches import RECORD_INDEX
 from vmz.evaluation.scores import first_not_finite
+from vmz.features.config import ExtractionConfig
 from vmz.features.formats.feature_files import HDF5, check_writable, format_of, load_features, save_features
 from vmz.features.formats.table import ArrayTable, squeezed
 from vmz.features.kept_faults import Kept
@@ -42,6 +34,7 @@ from vmz.models.registry import Model
 from vmz.outputs import Output, in_progress
 from vmz.processes import group
 from vmz.progress import Progress
+from vmz.settings.engine import device_name
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly
@@ -73,69 +66,68 @@ class Extraction:
     was_there: bool = False
 
 
-def extract(options: argparse.Namespace) -> Optional[Extraction]:
-    """Do what `options` (of extract_features) say, together with the other processes of torchrun's run.
+def extract(config: ExtractionConfig) -> Optional[Extraction]:
+    """Do what `config` say, together with the other processes of torchrun's run.
 
     Returns the account of it, None on the others than the first process. Raises UsageError for a wrong request,
     VmzError for data or weights that are; what was extracted till then is kept for the next run. A finished file of the
     same settings is not made again, one of other settings not replaced, unless by --resume=0.
     """
     started = time.perf_counter()
-    names = feature_names(options)
-    form = output_format(options, names)
-    if not options.test_data:
-        raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
+    names = feature_names(config)
+    form = output_format(config, names)
+    path, database_path = config.output, config.database
     with (
         group.joined(),
-        in_progress(Output("--output_path", options.output_path, beside=(".json",)), options=options),
+        in_progress(Output("--output_path", path, beside=(".json",)), options=config),
     ):
-        reader = _reader_arguments(options, names)
-        VideoInputArgs.from_mapping({**video_input_arguments(options), **reader}).check()
-        model = test_model(options, **reader)
+        reader = _reader_arguments(config, names)
+        VideoInputArgs.from_mapping({**config.reader_arguments(), **reader}).check()
+        model = test_model(config, **reader)
         check_features(model, names)
         check_fits(model)
-        weights, report = load_weights(model, options)
-        with VideoDatabase(options.test_data) as database:
-            check_holds(database, bool(options.use_local_file))
+        weights, report = load_weights(model, config, bool(config.random_weights))
+        with VideoDatabase(database_path) as database:
+            check_holds(database, bool(config.use_local_file))
             keys = [key_text(key) for key in database.keys]
-        through = OutputKind(options.output_path).through  # a device or a pipe has nothing beside it
-        work = work_folder(options.output_path)
+        through = OutputKind(path).through  # a device or a pipe has nothing beside it
+        work = work_folder(path)
         if through:
             work = group.share(None if group.rank() else Path(tempfile.mkdtemp(prefix="vmz_"), "parts"))
-        wanted = {**settings(options, weights, form, UNUSED), "keep_axes": _keeps_axes(options)}
-        first = None if group.rank() or through else _finished(options, wanted)
+        wanted = {**settings(config, weights, form, UNUSED), "keep_axes": _keeps_axes(config)}
+        first = None if group.rank() or through else _finished(config, wanted)
         if group.share(first is not None):
             return first
         if not group.rank():
             discard_empty(work)
-            claim(work, {**wanted, "processes": group.world_size()}, bool(options.resume) and not through)
+            claim(work, {**wanted, "processes": group.world_size()}, bool(config.resume) and not through)
         group.share(None)
         folder = work / str(group.rank())
         try:
-            parts = group.gather(_fill(folder, model, names, weights, keys, options))
+            parts = group.gather(_fill(folder, model, names, weights, keys, config))
         except BaseException:
             if not group.rank():
                 discard_empty(work)
             raise
         if parts is not None:
-            rows = options.clip_per_video * options.crop_per_clip
-            refuse_remade(options.test_data, wanted["test_data"], "extract again with --resume=0")
+            rows = config.rows
+            refuse_remade(database_path, wanted["test_data"], "extract again with --resume=0")
             folders = [work / str(rank) for rank in range(group.world_size())]
-            table = _table(folders, names, rows, options)
-            save_features(options.output_path, table, form)
+            table = _table(folders, names, rows, config)
+            save_features(path, table, form)
             first = Extraction(
-                path=options.output_path,
+                path=path,
                 shapes={name: table.shape(name) for name in names},
                 videos=len(table.records),
                 resumed=sum(part[0] for part in parts),
                 skipped=in_order([part[1] for part in parts], keys),
                 ended_early=in_order([part[2] for part in parts], keys),
-                sanity=_sanity_check(table, rows, options),
+                sanity=_sanity_check(table, rows, config),
                 checkpoint=report,
                 seconds=time.perf_counter() - started,
             )
             if not through:
-                write_account(options.output_path, {"settings": wanted, **_account(first)})
+                write_account(path, {"settings": wanted, **_account(first)})
             shutil.rmtree(work.parent if through else work)
         return first
 
@@ -151,24 +143,24 @@ def _account(found: Extraction) -> dict[str, Any]:
     }
 
 
-def _finished(options: argparse.Namespace, wanted: Mapping[str, Any]) -> Optional[Extraction]:
+def _finished(config: ExtractionConfig, wanted: Mapping[str, Any]) -> Optional[Extraction]:
     """The account of an earlier run that has done all this; None where there is something to do."""
-    path = options.output_path
-    if not options.resume or work_folder(path).exists():
+    path = config.output
+    if not config.resume or work_folder(path).exists():
         return None
     account = finished_account(path, wanted)
     if account is None:
         return None
-    if account["skipped"] and options.on_bad_video == "stop":
+    if account["skipped"] and config.on_bad_video == "stop":
         raise UsageError(
             f"{path} is of a finished run that left out {len(account['skipped'])} videos (--on_bad_video=skip); give "
             "that flag again, or --resume=0 to extract anew"
         )
     sanity = account.get("sanity")
-    if not options.sanity_check:
+    if not config.sanity_check:
         sanity = None
-    elif sanity is None or tuple(sanity) != SANITY[options.sanity_check] or None in sanity.values():
-        sanity = sanity_figures(ArrayTable(load_features(path)), options.sanity_check)
+    elif sanity is None or tuple(sanity) != SANITY[config.sanity_check] or None in sanity.values():
+        sanity = sanity_figures(ArrayTable(load_features(path)), config.sanity_check)
     return Extraction(
         path=path,
         shapes={name: tuple(shape) for name, shape in account["shapes"].items()},
@@ -183,32 +175,30 @@ def _finished(options: argparse.Namespace, wanted: Mapping[str, Any]) -> Optiona
     )
 
 
-def _keeps_axes(options: argparse.Namespace) -> int:
+def _keeps_axes(config: ExtractionConfig) -> int:
     """Whether axes of 1 stay: here they do, as in the original's files, unless they are asked to go."""
-    return 1 if options.keep_axes is None else int(options.keep_axes)
+    return 1 if config.keep_axes is None else int(config.keep_axes)
 
 
-def feature_names(options: argparse.Namespace) -> list[str]:
+def feature_names(config: ExtractionConfig) -> list[str]:
     """--features as a list. Raises UsageError for none, for one twice, and where the other flags do not go with it."""
-    names = [name.strip() for name in options.features.split(",") if name.strip()]
+    names = [name.strip() for name in config.features.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
-        raise UsageError(f"--features={options.features} must name blobs, each once, as final_avg,softmax,label")
+        raise UsageError(f"--features={config.features} must name blobs, each once, as final_avg,softmax,label")
     for name in ("video_id", "start_frame"):
-        if name in names and not getattr(options, f"get_{name}"):
+        if name in names and not getattr(config, f"get_{name}"):
             raise UsageError(f"--features has {name}, which needs --get_{name}=1")
-    if options.sanity_check == 1 and (not {"softmax", "label"} <= set(names) or options.multi_label):
+    if config.sanity_check == 1 and (not {"softmax", "label"} <= set(names) or config.multi_label):
         raise UsageError("--sanity_check=1 needs softmax and label among --features, and one label a video")
-    if options.sanity_check == 2 and (not {"prob", "label"} <= set(names) or not options.multi_label):
+    if config.sanity_check == 2 and (not {"prob", "label"} <= set(names) or not config.multi_label):
         raise UsageError("--sanity_check=2 needs prob and label among --features, and --multi_label=1")
     return names
 
 
-def output_format(options: argparse.Namespace, names: Sequence[str]) -> str:
+def output_format(config: ExtractionConfig, names: Sequence[str]) -> str:
     """Of --output_path. Raises UsageError, before the work, where `names` could not be written to it after it."""
-    if not options.output_path:
-        raise UsageError("--output_path is not given; name the file to write: .npz, .npy, .h5 or .pkl")
-    form = HDF5 if options.save_h5 else format_of(options.output_path)
-    check_writable(options.output_path, form, names)
+    form = HDF5 if config.save_h5 else format_of(config.output)
+    check_writable(config.output, form, names)
     return form
 
 
@@ -233,59 +223,57 @@ def work_folder(output: str) -> Path:
     return Path(f"{output}.parts")
 
 
-def _sanity_check(table: _WithRecords, rows: int, options: argparse.Namespace) -> Optional[dict[str, float]]:
-    with VideoDatabase(options.test_data) as database:
+def _sanity_check(table: _WithRecords, rows: int, config: ExtractionConfig) -> Optional[dict[str, float]]:
+    with VideoDatabase(config.database) as database:
 
         def named(row: int) -> str:
             return database.describe(key_text(database.keys[table.records[row // rows]]))
 
-        return sanity_figures(table, options.sanity_check, named)
+        return sanity_figures(table, config.sanity_check, named)
 
 
-def _reader_arguments(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+def _reader_arguments(config: ExtractionConfig, names: Sequence[str]) -> dict[str, Any]:
     """Of VideoInput. Labels that nobody asks for may be of any classes: features do not depend on them."""
     return {
         **({} if set(names) & OF_LABELS else {"do_multi_label": 0}),
-        "decode_type": options.decode_type,
-        "get_video_id": options.get_video_id,
-        "get_start_frame": options.get_start_frame,
+        "decode_type": config.decode_type,
+        "get_video_id": config.get_video_id,
+        "get_start_frame": config.get_start_frame,
         "get_record_index": 1,
-        "on_bad_video": options.on_bad_video,
+        "on_bad_video": config.on_bad_video,
         **share_of_one_pass(),
-        **({} if options.decode_type else {"seed": options.seed + 1}),  # 0 would draw other clips in each process
+        **({} if config.decode_type else {"seed": config.seed + 1}),  # 0 would draw other clips in each process
     }
 
 
 def _fill(
-    folder: Path, model: Model, names: Sequence[str], weights: Weights, keys: Sequence[str], options: argparse.Namespace
+    folder: Path, model: Model, names: Sequence[str], weights: Weights, keys: Sequence[str], config: ExtractionConfig
 ) -> tuple[int, list[BadVideo], list[EndedEarly]]:
     """Extract this process's share.
 
     Returns how many videos an earlier run had done, all that are left out, and all that ended early.
     """
-    rows = options.clip_per_video * options.crop_per_clip
+    rows = config.rows
     stored = [name for name in names if name != RECORD_INDEX]
-    with PartWriter(folder, stored, rows) as writer, open_engine(options.engine, device_name(options)) as engine:
+    with PartWriter(folder, stored, rows) as writer, open_engine(config.engine, device_name(config)) as engine:
         resumed = writer.records
         if writer.last is not None and writer.last >= len(keys):
             raise VmzError(
-                f"{folder} is damaged: it has record {writer.last}, but {options.test_data} has {len(keys)}; start "
+                f"{folder} is damaged: it has record {writer.last}, but {config.database} has {len(keys)}; start "
                 "afresh with --resume=0"
             )
         skipped: Kept[BadVideo] = Kept(folder / SKIPPED, BadVideo)
         ended: Kept[EndedEarly] = Kept(folder / ENDED_EARLY, EndedEarly)
-        batches = -(-resumed // options.batch_size)
+        batches = -(-resumed // config.batch_size)
         if writer.last is not None:
-            _set_first_position(model.net, position_after(writer.last, options.batch_size))
+            _set_first_position(model.net, position_after(writer.last, config.batch_size))
         blobs = [model.blob(name) for name in stored]
-        engine.load(
-            model.param_init_net, model.net, weights, seed=options.seed, keep=[*blobs, model.blob(RECORD_INDEX)]
-        )
+        engine.load(model.param_init_net, model.net, weights, seed=config.seed, keep=[*blobs, model.blob(RECORD_INDEX)])
         rank, world = group.rank(), group.world_size()
-        mine = sum(place // options.batch_size % world == rank for place in range(len(keys)))
+        mine = sum(place // config.batch_size % world == rank for place in range(len(keys)))
         title = f"extract_features, process 1 of {world}" if world > 1 else "extract_features"
-        with Progress(mine, "videos", title, every=options.display_iter, done=resumed, quiet=rank > 0) as progress:
-            while options.num_iterations <= 0 or batches * world + rank < options.num_iterations:
+        with Progress(mine, "videos", title, every=config.display_iter, done=resumed, quiet=rank > 0) as progress:
+            while config.num_iterations <= 0 or batches * world + rank < config.num_iterations:
                 group.check()
                 try:
                     engine.run()
@@ -294,8 +282,8 @@ def _fill(
                 batches += 1
                 records = engine.fetch(model.blob(RECORD_INDEX))
                 arrays = {name: engine.fetch(blob) for name, blob in zip(stored, blobs)}
-                _check_finite(arrays, [keys[record] for record in records], rows, options)
-                if not _keeps_axes(options):
+                _check_finite(arrays, [keys[record] for record in records], rows, config)
+                if not _keeps_axes(config):
                     arrays = {name: squeezed(array) for name, array in arrays.items()}
                 skipped.update(engine.skipped)
                 ended.update(engine.ended_early)
@@ -304,15 +292,13 @@ def _fill(
         return resumed, skipped.update(engine.skipped), ended.update(engine.ended_early)
 
 
-def _check_finite(
-    arrays: Mapping[str, np.ndarray], keys: Sequence[str], rows: int, options: argparse.Namespace
-) -> None:
+def _check_finite(arrays: Mapping[str, np.ndarray], keys: Sequence[str], rows: int, config: ExtractionConfig) -> None:
     """VmzError for a feature that is not finite, with the clip it is of. keys: of the batch, `rows` clips each."""
     for name, array in arrays.items():
         clips = array.reshape(len(keys), rows, -1) if len(array) == len(keys) * rows else array.reshape(1, 1, -1)
         bad = first_not_finite(clips)
         if bad is not None:
-            record = described(options.test_data, keys[bad[0]], bool(options.use_local_file))
+            record = described(config.database, keys[bad[0]], bool(config.use_local_file))
             raise VmzError(
                 f"blob {name} of {record} has values that are not finite (clip {bad[1] + 1} of {rows}); are the "
                 "weights those of this network?"
@@ -330,11 +316,11 @@ def _set_first_position(net: Any, position: int) -> None:
             op.arg.add(name="first_position", i=position)
 
 
-def _table(folders: Sequence[Path], names: Sequence[str], rows: int, options: argparse.Namespace) -> _WithRecords:
+def _table(folders: Sequence[Path], names: Sequence[str], rows: int, config: ExtractionConfig) -> _WithRecords:
     try:
         parts = Parts(folders, [name for name in names if name != RECORD_INDEX], rows)
     except VmzError as error:
-        raise VmzError(f"{options.test_data}: {error}") from error
+        raise VmzError(f"{config.database}: {error}") from error
     return _WithRecords(parts, names, rows)
 
 

@@ -5,7 +5,6 @@ A video is decoded once from its start to its end, and what the net gives goes t
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import sys
@@ -19,14 +18,14 @@ from typing import Any, Optional
 import numpy as np
 
 from vmz.checkpoints import matching
-from vmz.cli.options import device_name, model_config, video_input_arguments
 from vmz.datasets.named_videos import find_videos
 from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
+from vmz.evaluation.network import check_fits, load_weights
 from vmz.evaluation.recorded_settings import claim, read_account, settings
-from vmz.evaluation.run import check_fits, load_weights
 from vmz.evaluation.scores import first_not_finite
+from vmz.features.config import ExtractionConfig
 from vmz.features.extraction import check_features
 from vmz.features.formats.feature_files import ENDINGS as FILE_ENDINGS
 from vmz.features.formats.feature_files import FOREIGN, HDF5, NPY, NPZ, PICKLE, check_writable, save_features
@@ -39,6 +38,8 @@ from vmz.models.registry import Model, build
 from vmz.outputs import Output, in_progress
 from vmz.processes import group
 from vmz.progress import Progress
+from vmz.settings.engine import device_name
+from vmz.settings.network import model_config
 from vmz.text import printable
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError
@@ -73,8 +74,8 @@ class VideoExtraction:
         return ended_early(self.videos)
 
 
-def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
-    """Do what `options` (of extract_features, with --videos) say, together with the other processes of torchrun's run.
+def extract_videos(config: ExtractionConfig) -> Optional[VideoExtraction]:
+    """Do what `config` (with videos) say, together with the other processes of torchrun's run.
 
     Each takes every so-many-th video. Returns the account of it, None on the others than the first process. Raises
     UsageError for a wrong request, VmzError for a video that gives no clip, unless on_bad_video=skip. Videos that are
@@ -82,27 +83,27 @@ def extract_videos(options: argparse.Namespace) -> Optional[VideoExtraction]:
     done again, unless by --resume=0; a folder of other settings is refused.
     """
     started = time.perf_counter()
-    names, stride, form = _feature_names(options), _stride(options), HDF5 if options.save_h5 else options.video_format
+    names, stride, form = _feature_names(config), _stride(config), HDF5 if config.save_h5 else config.video_format
     if form == NPY:
         check_one_array(names)
-    paths = find_videos(options.videos)
-    folder = _output_folder(options, form)
-    args = VideoInputArgs.from_mapping({**video_input_arguments(options), "clip_per_video": 1, "decode_type": 0})
+    paths = find_videos(config.videos or ())
+    folder = _output_folder(config, form)
+    args = VideoInputArgs.from_mapping({**config.reader_arguments(), "clip_per_video": 1, "decode_type": 0})
     args.check()
     with group.joined(), in_progress(Output("--output_path", folder, folder=True)):
-        model = build(model_config(options, batch_size=-1), is_test=True, use_cudnn=bool(options.use_cudnn))
+        model = build(model_config(config, batch_size=-1), is_test=True, use_cudnn=bool(config.use_cudnn))
         check_features(model, names)
         check_fits(model)
-        weights, report = load_weights(model, options)
-        wanted = {**settings(options, weights, form, UNUSED), "keep_axes": int(bool(options.keep_axes))}
-        earlier, done = group.share(None if group.rank() else _begin(folder, wanted, paths, options))
+        weights, report = load_weights(model, config, bool(config.random_weights))
+        wanted = {**settings(config, weights, form, UNUSED), "keep_axes": int(bool(config.keep_axes))}
+        earlier, done = group.share(None if group.rank() else _begin(folder, wanted, paths, config))
         mine = [path for path in paths if path not in done][group.rank() :: group.world_size()]
         entries: list[dict[str, Any]] = []
         if len(done) < len(paths):
-            with open_engine(options.engine, device_name(options)) as engine:
+            with open_engine(config.engine, device_name(config)) as engine:
                 blobs = [model.blob(name) for name in names]
-                engine.load(model.param_init_net, model.net, weights, seed=options.seed, keep=blobs)
-                entries = _Run(engine, model, names, args, stride, form, folder, options).all(mine)
+                engine.load(model.param_init_net, model.net, weights, seed=config.seed, keep=blobs)
+                entries = _Run(engine, model, names, args, stride, form, folder, config).all(mine)
         parts = group.gather(entries)
         if parts is None:
             return None
@@ -126,15 +127,15 @@ def ended_early(entries: Sequence[Mapping[str, Any]]) -> list[EndedEarly]:
 
 
 def _begin(
-    folder: Path, wanted: Mapping[str, Any], paths: Sequence[str], options: argparse.Namespace
+    folder: Path, wanted: Mapping[str, Any], paths: Sequence[str], config: ExtractionConfig
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
     """The entries of earlier runs that stay in the index, and those among them of videos that need not be done again.
 
     The work folder is there for the others: what a stopped run has finished counts as there too.
     """
-    resume, work = bool(options.resume), folder / WORK
+    resume, work = bool(config.resume), folder / WORK
     earlier = earlier_entries(folder, wanted, paths, resume)
-    keep_skipped = options.on_bad_video == "skip"
+    keep_skipped = config.on_bad_video == "skip"
     done = reusable(earlier, folder, paths, keep_skipped) if resume else {}
     if len(done) < len(paths):
         claim(work, wanted, resume)
@@ -155,10 +156,10 @@ class _Run:
         stride: Fraction,
         form: str,
         folder: Path,
-        options: argparse.Namespace,
+        config: ExtractionConfig,
     ) -> None:
         self._engine, self._model, self._names, self._args = engine, model, names, args
-        self._stride, self._form, self._folder, self._options = stride, form, folder, options
+        self._stride, self._form, self._folder, self._config = stride, form, folder, config
 
     def all(self, paths: Sequence[str]) -> list[dict[str, Any]]:
         """The index entries of these videos."""
@@ -172,9 +173,9 @@ class _Run:
     def _seconds(self, path: str) -> float:
         """How long a video says it is. Opening all of them first finds those that cannot be, before hours of work."""
         try:
-            return watched(lambda watch: _stated_seconds(path, watch), self._options.video_timeout)
+            return watched(lambda watch: _stated_seconds(path, watch), self._config.video_timeout)
         except DecodingError as error:
-            if self._options.on_bad_video == "stop":
+            if self._config.on_bad_video == "stop":
                 raise VmzError(f"{path}: {error}; leave such videos out with --on_bad_video=skip") from error
             return 0.0
 
@@ -187,7 +188,7 @@ class _Run:
         entry = entry_of(path)
         try:
             with PartWriter(part, columns, rows) as writer:
-                for windows in _ahead(reader, self._options.batch_size):
+                for windows in _ahead(reader, self._config.batch_size):
                     group.check()
                     places = np.arange(writer.records, writer.records + len(windows))
                     writer.append(places, self._arrays(path, windows))
@@ -203,7 +204,7 @@ class _Run:
                 times_mended=reader.times_mended,
             )
         except ClipError as error:
-            if self._options.on_bad_video == "stop":
+            if self._config.on_bad_video == "stop":
                 raise VmzError(f"{path}: {error}; leave such videos out with --on_bad_video=skip") from error
             entry["skipped"] = str(error)
         shutil.rmtree(part, ignore_errors=True)
@@ -223,7 +224,7 @@ class _Run:
 
     def _arrays(self, path: str, windows: Sequence[Window]) -> dict[str, np.ndarray]:
         data = np.concatenate([window.clip for window in windows])
-        labels = (len(data), self._options.num_labels) if self._options.multi_label else (len(data),)
+        labels = (len(data), self._config.num_labels) if self._config.multi_label else (len(data),)
         self._engine.feed(self._model.blob("data"), data)
         self._engine.feed(self._model.blob("label"), np.zeros(labels, np.int32))  # the loss is there, if unused
         self._engine.run()
@@ -236,7 +237,7 @@ class _Run:
                     f"blob {name} of {printable(path)} has values that are not finite, in the clip at "
                     f"{windows[bad[0]].start_seconds:.3f} s; are the weights those of this network?"
                 )
-        if not self._options.keep_axes:
+        if not self._config.keep_axes:
             found = {name: squeezed(array) for name, array in found.items()}
         for name, dtype in zip(TIMES, (np.int64, np.float64, np.float64)):
             values = np.array([getattr(window, name) for window in windows], dtype)
@@ -281,37 +282,33 @@ def _stated_seconds(path: str, watch: Watch) -> float:
         return video.seconds
 
 
-def _feature_names(options: argparse.Namespace) -> list[str]:
-    names = [name.strip() for name in options.features.split(",") if name.strip()]
+def _feature_names(config: ExtractionConfig) -> list[str]:
+    names = [name.strip() for name in config.features.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
-        raise UsageError(f"--features={options.features} must name blobs, each once, as final_avg,softmax")
+        raise UsageError(f"--features={config.features} must name blobs, each once, as final_avg,softmax")
     unknown = [name for name in names if name in ("label", "video_id", *TIMES)]
-    if unknown or options.sanity_check or options.test_data:
+    if unknown or config.sanity_check or config.test_data:
         what = (
-            unknown[0]
-            if unknown
-            else f"--sanity_check={options.sanity_check}"
-            if options.sanity_check
-            else "--test_data"
+            unknown[0] if unknown else f"--sanity_check={config.sanity_check}" if config.sanity_check else "--test_data"
         )
         raise UsageError(f"{what} does not go with --videos, whose clips have times (always written) and no labels")
     for flag in ("input_type", "image_as_input"):
-        if getattr(options, flag):
-            raise UsageError(f"--{flag}={getattr(options, flag)} does not go with --videos, which gives RGB clips only")
+        if getattr(config, flag):
+            raise UsageError(f"--{flag}={getattr(config, flag)} does not go with --videos, which gives RGB clips only")
     return names
 
 
-def _stride(options: argparse.Namespace) -> Fraction:
-    stride = Fraction(str(options.stride_seconds)) if np.isfinite(options.stride_seconds) else Fraction(0)
+def _stride(config: ExtractionConfig) -> Fraction:
+    stride = Fraction(str(config.stride_seconds)) if np.isfinite(config.stride_seconds) else Fraction(0)
     if stride <= 0:
-        raise UsageError(f"--stride_seconds={options.stride_seconds} must be more than 0")
+        raise UsageError(f"--stride_seconds={config.stride_seconds} must be more than 0")
     return stride
 
 
-def _output_folder(options: argparse.Namespace, form: str) -> Path:
-    if not options.output_path:
+def _output_folder(config: ExtractionConfig, form: str) -> Path:
+    if not config.output_path:
         raise UsageError("--output_path is not given; with --videos it takes a folder, made if need be")
-    folder = Path(options.output_path)
+    folder = Path(config.output_path)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output_path={folder} is a file; with --videos it takes a folder")
     if folder.suffix.lower() in (*FILE_ENDINGS, *FOREIGN) and not folder.exists():

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from vmz.cli.options import resolution_of
-from vmz.cli.settings import DEFAULT
 from vmz.engines.schedule import Schedule
 from vmz.errors import UsageError
-from vmz.evaluation.run import check_fits
+from vmz.evaluation.network import check_fits
 from vmz.models.registry import Model
 from vmz.netdef.analysis import infer_shapes, param_shapes
 from vmz.processes import group
+from vmz.settings.resolution import DEFAULT
+from vmz.training.config import TrainConfig
 
 FLOAT_BYTES = 4
 _OF_AN_EPOCH = ("epoch_size", "iterations_per_epoch", "iterations", "training_pflops")
@@ -53,84 +52,85 @@ class Plan:
         return found
 
 
-def make_plan(options: argparse.Namespace, devices: int, videos: int = 0) -> Plan:
-    """The plan of `options` (of train_net) on so many devices, all processes together, for an LMDB of so many videos.
+def make_plan(config: TrainConfig, devices: int, videos: int = 0) -> Plan:
+    """The plan of `config` on so many devices, all processes together, for an LMDB of so many videos.
 
     Counts as the original does: an epoch is epoch_size clips, rounded down to whole iterations of batch_size clips on
     each device; the rate is base_learning_rate times the devices, and falls every step_epoch epochs.
     Raises UsageError for what leaves nothing to do, and for an epoch of one pass over `videos` that are not known (0).
     """
-    devices *= options.accumulation_steps
-    clips = options.batch_size * devices
-    if not options.epoch_size and not videos:
+    devices *= config.accumulation_steps
+    clips = config.batch_size * devices
+    if not config.epoch_size and not videos:
         raise UsageError(
             "--epoch_size=0 means one pass over the training videos, but --train_data="
-            f"{options.train_data} holds none; give --train_data, or a number of clips as --epoch_size"
+            f"{config.train_data} holds none; give --train_data, or a number of clips as --epoch_size"
         )
-    per_epoch = (options.epoch_size or videos) // clips
+    per_epoch = (config.epoch_size or videos) // clips
     if not per_epoch:
         meaning, advice = "", "give a larger epoch or a smaller batch"
-        if not options.epoch_size:
-            meaning = f", one pass over the {videos} videos of {options.train_data},"
+        if not config.epoch_size:
+            meaning = f", one pass over the {videos} videos of {config.train_data},"
             advice = f"give --batch_size={videos // devices} or less" if videos >= devices else "use fewer devices"
             advice += ", or a number of clips as --epoch_size"
         raise UsageError(
-            f"--epoch_size={options.epoch_size}{meaning} is smaller than one iteration of {clips} clips (--batch_size="
-            f"{options.batch_size} on {devices} devices); {advice}"
+            f"--epoch_size={config.epoch_size}{meaning} is smaller than one iteration of {clips} clips (--batch_size="
+            f"{config.batch_size} on {devices} devices); {advice}"
         )
-    if options.base_learning_rate < 0 or options.weight_decay < 0 or options.clip_gradient < 0:
+    if config.base_learning_rate < 0 or config.weight_decay < 0 or config.clip_gradient < 0:
         raise UsageError("--base_learning_rate, --weight_decay and --clip_gradient must not be negative")
-    if options.warmup_epochs < 0 or options.checkpoint_minutes < 0:
+    if config.warmup_epochs < 0 or config.checkpoint_minutes < 0:
         raise UsageError("--warmup_epochs and --checkpoint_minutes must not be negative")
-    return Plan(devices, options.batch_size, per_epoch, options.num_epochs, _schedule(options, devices, per_epoch))
+    return Plan(devices, config.batch_size, per_epoch, config.num_epochs, _schedule(config, devices, per_epoch))
 
 
-def _schedule(options: argparse.Namespace, devices: int, per_epoch: int) -> Schedule:
+def _schedule(config: TrainConfig, devices: int, per_epoch: int) -> Schedule:
     """The learning rates that the flags mean, for epochs of so many iterations.
 
     Raises UsageError for milestones of another schedule, and for a decay that would never begin.
     """
-    milestones = [float(epoch) for epoch in options.lr_milestones.split(",")] if options.lr_milestones else []
-    if milestones and options.schedule != "step":
-        raise UsageError(f"--lr_milestones does not go with --schedule={options.schedule}; leave one of them out")
-    left = options.num_epochs - options.warmup_epochs
+    milestones = [float(epoch) for epoch in config.lr_milestones.split(",")] if config.lr_milestones else []
+    if milestones and config.schedule != "step":
+        raise UsageError(f"--lr_milestones does not go with --schedule={config.schedule}; leave one of them out")
+    left = config.num_epochs - config.warmup_epochs
     if milestones and milestones[-1] >= left:
         raise UsageError(
-            f"--lr_milestones={options.lr_milestones}: after a warm-up of {options.warmup_epochs:g} of --num_epochs="
-            f"{options.num_epochs} epochs there are {max(left, 0):g}; milestones count from its end"
+            f"--lr_milestones={config.lr_milestones}: after a warm-up of {config.warmup_epochs:g} of --num_epochs="
+            f"{config.num_epochs} epochs there are {max(left, 0):g}; milestones count from its end"
         )
-    if options.decay_after_warmup and left <= 0:
+    if config.decay_after_warmup and left <= 0:
         raise UsageError(
-            f"--decay_after_warmup=1: a warm-up of {options.warmup_epochs:g} epochs leaves none of --num_epochs="
-            f"{options.num_epochs} to decay in"
+            f"--decay_after_warmup=1: a warm-up of {config.warmup_epochs:g} epochs leaves none of --num_epochs="
+            f"{config.num_epochs} to decay in"
         )
     return Schedule(
-        base_rate=options.base_learning_rate * devices,
-        policy=options.schedule,
-        stepsize=options.step_epoch * per_epoch,
-        gamma=options.gamma,
-        iterations=options.num_epochs * per_epoch,
-        warmup_iterations=math.ceil(options.warmup_epochs * per_epoch),
-        warmup_rate=options.base_learning_rate if options.gradual_warmup else None,
-        after_warmup=bool(options.decay_after_warmup),
+        base_rate=config.base_learning_rate * devices,
+        policy=config.schedule,
+        stepsize=config.step_epoch * per_epoch,
+        gamma=config.gamma,
+        iterations=config.num_epochs * per_epoch,
+        warmup_iterations=math.ceil(config.warmup_epochs * per_epoch),
+        warmup_rate=config.base_learning_rate if config.gradual_warmup else None,
+        after_warmup=bool(config.decay_after_warmup),
         milestones=tuple(max(round(epoch * per_epoch), 1) for epoch in milestones),
     )
 
 
-def fit_batch(options: argparse.Namespace, devices: int, videos: int) -> None:
-    """With --zoo and no --batch_size: a batch that one pass over `videos` fills, and a line that says so."""
-    resolution = resolution_of(options)
-    if options.epoch_size or resolution is None or resolution.settings["batch_size"].source != DEFAULT:
-        return
-    fits = videos // (devices * options.accumulation_steps)
-    if 0 < fits < options.batch_size and options.zoo:
+def fit_batch(config: TrainConfig, devices: int, videos: int) -> TrainConfig:
+    """With --zoo and no --batch_size: the batch that one pass over `videos` fills, and a line that says so."""
+    resolution = config.resolution
+    if config.epoch_size or resolution is None or resolution.settings["batch_size"].source != DEFAULT:
+        return config
+    fits = videos // (devices * config.accumulation_steps)
+    if 0 < fits < config.batch_size and config.zoo:
         if not group.rank():
             print(
-                f"note: --batch_size={fits} in place of {options.batch_size}: there are {videos} training videos on "
-                f"{devices * options.accumulation_steps} devices",
+                f"note: --batch_size={fits} in place of {config.batch_size}: there are {videos} training videos on "
+                f"{devices * config.accumulation_steps} devices",
                 flush=True,
             )
-        options.batch_size = fits
+        return replace(config, batch_size=fits)
+    return config
 
 
 def one_pass(plan: Plan, videos: int) -> str:
@@ -143,7 +143,7 @@ def one_pass(plan: Plan, videos: int) -> str:
     )
 
 
-def describe(plan: Plan, model: Model, options: argparse.Namespace, videos: int) -> dict[str, Any]:
+def describe(plan: Plan, model: Model, config: TrainConfig, videos: int) -> dict[str, Any]:
     """The plan as data, for --dry_run: the network, its memory on one device, iterations and rates.
 
     model: the training network without a reader. videos: in the training LMDB, 0 where it is not known.
@@ -151,7 +151,7 @@ def describe(plan: Plan, model: Model, options: argparse.Namespace, videos: int)
     Raises UsageError when the layers do not fit the clip.
     """
     cost = check_fits(model)
-    activations, parameters = memory(model, options.batch_size)
+    activations, parameters = memory(model, config.batch_size)
     found = {
         "network": f"{model.config.model_name}-{model.config.model_depth}",
         "labels": model.config.num_labels,
@@ -160,9 +160,9 @@ def describe(plan: Plan, model: Model, options: argparse.Namespace, videos: int)
         "params_m": cost.params_m,
         "operators": len(model.net.op),
         "parameter_blobs": len(model.params),
-        "engine": options.engine,
+        "engine": config.engine,
         "devices": plan.devices,
-        "accumulation_steps": options.accumulation_steps,
+        "accumulation_steps": config.accumulation_steps,
         "batch_size_per_device": plan.batch_size,
         "clips_per_iteration": plan.clips_per_iteration,
         "epoch_size": plan.epoch_size,
@@ -175,7 +175,7 @@ def describe(plan: Plan, model: Model, options: argparse.Namespace, videos: int)
         "memory_gib": {"parameters": parameters / 2**30, "activations": activations / 2**30},
         "training_pflops": 3 * 2 * cost.gmacs * plan.epoch_size * plan.epochs / 1e6,
     }
-    unknown = not videos and not options.epoch_size
+    unknown = not videos and not config.epoch_size
     return {**found, **dict.fromkeys(_OF_AN_EPOCH)} if unknown else found
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
-from vmz.cli.flags import MODEL_FLAGS, TRAIN_READER_FLAGS
 from vmz.evaluation.recorded_settings import refuse_other
+from vmz.settings.network import NetworkSettings
+from vmz.settings.reader import ReaderSettings
+from vmz.settings.setting import settings_of
 from vmz.training.checkpoints import Saved
+from vmz.training.config import TrainConfig
 from vmz.training.plan import Plan
 
 # Of the machine, of the evaluation, or of what becomes of videos that cannot be read.
@@ -17,26 +19,26 @@ _LEARNING = (
     "decay_after_warmup", "lr_milestones", "clip_gradient", "use_full_ft", "freeze_bn", "seed", "shuffle",
     "random_mirror", "jitter_scales",
 )  # fmt: skip
-_KEPT = [name for name in dict.fromkeys((*MODEL_FLAGS, *TRAIN_READER_FLAGS, *_LEARNING)) if name not in _FREE]
+_KEPT = [name for name in (*settings_of(NetworkSettings, ReaderSettings), *_LEARNING) if name not in _FREE]
 
 
-def account(options: argparse.Namespace, plan: Plan, data: str) -> dict[str, Any]:
+def account(config: TrainConfig, plan: Plan, data: str) -> dict[str, Any]:
     """What a checkpoint keeps of its run for the one that goes on from it. data: the fingerprint of the database."""
     return {
         "iterations_per_epoch": plan.iterations_per_epoch,
         "clips_per_iteration": plan.clips_per_iteration,
-        "accumulation_steps": options.accumulation_steps,
+        "accumulation_steps": config.accumulation_steps,
         "data": data,
-        "options": {name: value for name, value in vars(options).items() if name != "debug"},
+        "options": config.flags(),
     }
 
 
-def refuse_changed(saved: Saved, options: argparse.Namespace, plan: Plan, data: str) -> None:
+def refuse_changed(saved: Saved, config: TrainConfig, plan: Plan, data: str) -> None:
     """Raise UsageError where `saved` was written by a run of other data or settings than `account` has of this one.
 
     A checkpoint of the original's says nothing of its run, one of before not all: what is not there is not compared.
     """
-    before, now = _compared(saved.run), _compared(account(options, plan, data))
+    before, now = _compared(saved.run), _compared(account(config, plan, data))
     now = {name: value for name, value in now.items() if name in before}
     refuse_other(
         f"{saved.path} is of a run",

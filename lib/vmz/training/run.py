@@ -1,12 +1,11 @@
 """Training: epochs of iterations on either engine, an evaluation and a checkpoint after each, from anywhere on.
 
 What the original's train_net does, with its flags, and what it lacked: resuming to the same weights, evaluation by the
-published protocol, and the additions in flags.BEYOND_FLAGS.
+published protocol, and the additions of AddedTrainSettings.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,20 +13,25 @@ from pathlib import Path
 from typing import Any, Optional
 
 from vmz.checkpoints.loading import file_type, load_about
-from vmz.cli.options import device_names, gpu_numbers, model_config, resolution_of
-from vmz.cli.own_checkpoints import evaluation_protocol
 from vmz.datasets.class_names import read_label_names
 from vmz.engines.registry import open_trainer
 from vmz.engines.trainer import Step, Trainer, Training
 from vmz.errors import UsageError, VmzError
-from vmz.evaluation.run import Evaluation, environment, evaluate_weights, foreign_label
+from vmz.evaluation.config import EvaluationConfig
+from vmz.evaluation.records import foreign_label
+from vmz.evaluation.run import Evaluation, evaluate_weights
 from vmz.metrics import watched
 from vmz.models.registry import Model, build
 from vmz.outputs import Output, in_progress
 from vmz.processes import group
 from vmz.processes.signals import StopRequest
 from vmz.progress import Progress
+from vmz.settings.engine import device_names, environment, gpu_numbers
+from vmz.settings.network import model_config
+from vmz.settings.own_checkpoints import evaluation_protocol
+from vmz.settings.setting import settings_of
 from vmz.training.checkpoints import BEST, LATEST, Checkpoints, Saved, placed, read
+from vmz.training.config import TrainConfig
 from vmz.training.history import History, epoch_line, figures_text
 from vmz.training.nets import builder
 from vmz.training.plan import UNKNOWN_PASS, Plan, describe, fit_batch, make_plan, one_pass
@@ -48,10 +52,9 @@ class Trained:
     plan: Plan
     files: list[Path]
     stopped_early: bool
-    options: Mapping[str, Any]
+    config: TrainConfig
     environment: Mapping[str, str]
     is_first: bool = True
-    settings: Optional[Mapping[str, Any]] = None  # where they come from: Resolution.to_json
     not_written: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -68,8 +71,8 @@ class Trained:
             },
             "files": [str(path) for path in self.files],
             "not_written": list(self.not_written),
-            "settings": self.settings,
-            "options": dict(self.options),
+            "settings": self.config.sources(),
+            "options": self.config.flags(),
             "environment": dict(self.environment),
         }
 
@@ -81,72 +84,71 @@ class Trained:
             lines.append(f"best: epoch {best['epoch']}, {figures_text(best['figures'])}")
         if self.stopped_early:
             names = " and ".join(watched(best["figures"]) if best else ())
-            lines.append(f"stopped early: {names} did not rise in the last {self.options['early_stop']} epochs")
+            lines.append(f"stopped early: {names} did not rise in the last {self.config.early_stop} epochs")
         lines.extend(self.history.fault_lines())
         return "\n".join([*lines, *(f"wrote {path}" for path in self.files)])
 
 
-def dry_run(options: argparse.Namespace) -> dict[str, Any]:
+def dry_run(config: TrainConfig) -> dict[str, Any]:
     """The plan of a run: nets are built, sizes worked out, no data needed."""
-    videos = _videos(options) if options.train_data and Path(options.train_data).exists() else 0
-    devices = _devices(options)
-    fit_batch(options, devices, videos)
-    a_pass = videos or options.batch_size * devices * options.accumulation_steps * UNKNOWN_PASS
-    plan = make_plan(options, devices, a_pass)
-    return describe(plan, forward_net(options), options, videos)
+    videos = _videos(config) if config.train_data and Path(config.train_data).exists() else 0
+    devices = _devices(config)
+    config = fit_batch(config, devices, videos)
+    a_pass = videos or config.batch_size * devices * config.accumulation_steps * UNKNOWN_PASS
+    plan = make_plan(config, devices, a_pass)
+    return describe(plan, forward_net(config), config, videos)
 
 
-def train(options: argparse.Namespace) -> Trained:
-    """Train as `options` (of train_net) say.
+def train(config: TrainConfig) -> Trained:
+    """Train as `config` say.
 
     Raises UsageError for a wrong request, VmzError for data or weights that are wrong and for a loss that explodes,
     StopRequest's error after SIGTERM or Ctrl-C, with a checkpoint written.
     """
-    if not options.train_data:
-        raise UsageError("--train_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
-    devices = device_names(options)
-    videos = 0 if options.epoch_size else _videos(options)
-    fit_batch(options, _devices(options), videos)
-    plan = make_plan(options, _devices(options), videos)
+    config.train_database  # noqa: B018  (refused where none is given)
+    devices = device_names(config)
+    videos = 0 if config.epoch_size else _videos(config)
+    config = fit_batch(config, _devices(config), videos)
+    plan = make_plan(config, _devices(config), videos)
     if videos and not group.rank():
         print(one_pass(plan, videos), flush=True)
-    describe(plan, forward_net(options), options, 0)  # refuses clips that the layers do not fit
-    store = Output("--file_store_path", options.file_store_path, folder=True, name=options.save_model_name)
-    with group.joined(), in_progress(store), open_trainer(options.engine, devices) as trainer:
-        trainer.check(training(options, plan))
-        return _Run(options, plan, trainer).complete()
+    describe(plan, forward_net(config), config, 0)  # refuses clips that the layers do not fit
+    store = Output("--file_store_path", config.file_store_path, folder=True, name=config.save_model_name)
+    with group.joined(), in_progress(store), open_trainer(config.engine, devices) as trainer:
+        trainer.check(training(config, plan))
+        return _Run(config, plan, trainer).complete()
 
 
-def _devices(options: argparse.Namespace) -> int:
+def _devices(config: TrainConfig) -> int:
     """Devices that train, of all processes together: each reads and trains on batches of its own."""
-    if options.engine == "caffe2" and group.world_size() > 1:
+    if config.engine == "caffe2" and group.world_size() > 1:
         raise UsageError(
             "--engine=caffe2 trains in one process, on several GPUs with --num_gpus=N; start it without torchrun, or "
             "train with --engine=pytorch"
         )
-    return len(device_names(options)) * group.world_size()
+    return len(device_names(config)) * group.world_size()
 
 
-def _videos(options: argparse.Namespace) -> int:
-    with VideoDatabase(options.train_data) as database:
+def _videos(config: TrainConfig) -> int:
+    with VideoDatabase(config.train_database) as database:
         return len(database)
 
 
 class _Run:
     """One run, on one of its processes. Every process steps, evaluates and saves; the first alone writes and prints."""
 
-    def __init__(self, options: argparse.Namespace, plan: Plan, trainer: Trainer) -> None:
-        self.options, self.plan, self.trainer = options, plan, trainer
-        self.checkpoints = Checkpoints(options.file_store_path, options.save_model_name)
+    def __init__(self, config: TrainConfig, plan: Plan, trainer: Trainer) -> None:
+        self.config, self.plan, self.trainer = config, plan, trainer
+        self.checkpoints = Checkpoints(config.file_store_path, config.save_model_name)
         self.history = History()
         self.files: list[Path] = []
         self.is_first = group.rank() == 0
         self.iteration, self.has_read = 0, False
-        self.data: str = group.share(fingerprint(options.train_data) if self.is_first else None)
+        self.data: str = group.share(fingerprint(config.train_database) if self.is_first else None)
         self.side_outputs = SideOutputs()
-        self.board = Board(options.tensorboard if self.is_first else None, self.side_outputs)
+        self.board = Board(config.tensorboard if self.is_first else None, self.side_outputs)
         self.saved_at = time.monotonic()
-        self.labels = read_label_names(options.label_names, options.num_labels) if options.label_names else None
+        self.labels = read_label_names(config.label_names, config.num_labels) if config.label_names else None
 
     def complete(self) -> Trained:
         """From the start, or from where an earlier run was, to the end."""
@@ -165,43 +167,42 @@ class _Run:
             plan=self.plan,
             files=self.files,
             stopped_early=stopped_early,
-            options={name: value for name, value in vars(self.options).items() if name != "debug"},
-            environment=environment(self.options),
+            config=self.config,
+            environment=environment(self.config),
             is_first=self.is_first,
-            settings=None if (resolution := resolution_of(self.options)) is None else resolution.to_json(),
             not_written=self.side_outputs.lines(),
         )
 
     def _saved(self) -> Optional[Saved]:
         """The checkpoint to go on from, if any."""
-        options, per_epoch = self.options, self.plan.iterations_per_epoch
+        config, per_epoch = self.config, self.plan.iterations_per_epoch
         found = None
-        if options.resume:
+        if config.resume:
             found = self.checkpoints.newest(per_epoch)
         else:
             self.checkpoints.refuse_to_overwrite()
-        path = options.load_model_path
-        if found is None and path and options.is_checkpoint and file_type(path, options.db_type) == "minidb":
+        path = config.load_model_path
+        if found is None and path and config.is_checkpoint and file_type(path, config.db_type) == "minidb":
             found = read(Path(path), per_epoch)
         if found is not None:
-            refuse_changed(found, options, self.plan, self.data)
+            refuse_changed(found, config, self.plan, self.data)
         return found
 
     def _load(self, saved: Optional[Saved]) -> None:
-        options = self.options
+        config = self.config
         build_network = builder(
-            options,
+            config,
             is_train=True,
-            random_mirror=options.random_mirror,
-            seed=options.seed + 1,  # 0 would mean the system's entropy
-            shuffle=options.shuffle,
-            on_bad_video=options.on_bad_video,
+            random_mirror=config.random_mirror,
+            seed=config.seed + 1,  # 0 would mean the system's entropy
+            shuffle=config.shuffle,
+            on_bad_video=config.on_bad_video,
         )
-        weights = None if saved is not None else initial_weights(options, self.is_first)
-        self.trainer.load(build_network, training(options, self.plan), weights, seed=options.seed)
+        weights = None if saved is not None else initial_weights(config, self.is_first)
+        self.trainer.load(build_network, training(config, self.plan), weights, seed=config.seed)
         if saved is None:
             return
-        state = placed(saved, _devices(options), options.batch_size, options.accumulation_steps)
+        state = placed(saved, _devices(config), config.batch_size, config.accumulation_steps)
         self.trainer.set_state(state)
         self.iteration = saved.iteration
         if saved.run:
@@ -216,18 +217,18 @@ class _Run:
         last = epoch * per_epoch
         title = f"epoch {epoch}/{self.plan.epochs}"
         with Progress(
-            per_epoch, "iterations", title, every=self.options.display_iter, done=self.iteration % per_epoch,
+            per_epoch, "iterations", title, every=self.config.display_iter, done=self.iteration % per_epoch,
             quiet=not self.is_first,
         ) as progress:  # fmt: skip
             while self.iteration < last:
                 step = self._step()
                 if not self.has_read and self.is_first:  # from here on the reader keeps the file that it has opened
-                    refuse_remade(self.options.train_data, self.data, "train again")
+                    refuse_remade(self.config.train_database, self.data, "train again")
                 self.has_read, self.iteration = True, step.iteration
                 begun, seconds = time.perf_counter(), time.perf_counter() - begun
                 self.history.add(step, seconds)
                 done = step.iteration - last + per_epoch  # of this epoch: points and progress lines go together
-                if done % self.options.display_iter == 0 or step.iteration == last:
+                if done % self.config.display_iter == 0 or step.iteration == last:
                     self.history.points.append(self.history.take("point", step, epoch))
                     self.board.add_point(self.history.points[-1])
                 progress.update(note=self._note(step))
@@ -254,7 +255,7 @@ class _Run:
             return self.trainer.step()
         except VmzError as error:
             if "softmax" in str(error).lower() or "label" in str(error).lower():
-                refuse_foreign_labels(self.options, error)
+                refuse_foreign_labels(self.config, error)
             raise
 
     def _note(self, step: Step) -> str:
@@ -266,14 +267,14 @@ class _Run:
         parts.append(f"rate {step.learning_rate:.4g}")
         if point is not None:
             parts.append(f"{point['clips_per_second']:.1f} clips/s")
-            if self.options.profiling and "iterations" in point:
+            if self.config.profiling and "iterations" in point:
                 each = {name: spent / point["iterations"] for name, spent in point["seconds"].items()}
                 parts.extend(f"{name} {spent:.3g} s an iteration" for name, spent in each.items())
         return ", ".join(parts)
 
     def _save_between(self, stop: StopRequest) -> None:
         """A checkpoint in the middle of an epoch, when one is due or the process has been told to stop."""
-        minutes = self.options.checkpoint_minutes
+        minutes = self.config.checkpoint_minutes
         due = bool(minutes) and time.monotonic() - self.saved_at >= 60 * minutes
         if not minutes and group.world_size() == 1 and not stop.requested:
             return
@@ -284,8 +285,8 @@ class _Run:
 
     def _finish(self, epoch: int) -> bool:
         """After an epoch's iterations: statistics when asked for, the checkpoint, then the evaluation."""
-        if self.options.precise_bn:
-            self.trainer.recompute_statistics(self.options.precise_bn)
+        if self.config.precise_bn:
+            self.trainer.recompute_statistics(self.config.precise_bn)
         self._save(epoch)
         return self._after_epoch(epoch)
 
@@ -294,14 +295,14 @@ class _Run:
         self.saved_at = time.monotonic()
         if not self.is_first:
             return
-        run = {**account(self.options, self.plan, self.data), "history": vars(self.history)}
-        path = self.checkpoints.save(part, test_network(self.options), state, {"run": run, "labels": self.labels})
+        run = {**account(self.config, self.plan, self.data), "history": vars(self.history)}
+        path = self.checkpoints.save(part, test_network(self.config), state, {"run": run, "labels": self.labels})
         if part != LATEST:
             self.files.append(path)
 
     def _after_epoch(self, epoch: int) -> bool:
         """Evaluate, export the weights; whether to stop early. Repeated when a run dies in it and is resumed."""
-        options = self.options
+        config = self.config
         if not self.history.epochs:  # resumed from a checkpoint of the original's, which tells nothing of the run
             self.history.epochs.append({"epoch": epoch, "iteration": self.iteration})
         entry = self.history.epochs[-1]
@@ -312,8 +313,8 @@ class _Run:
                 about = load_about(done)
                 entry.update(about.get("metrics", {}))
                 self.history.take_over_tested(about.get("tested", {}))
-        elif options.test_data and (epoch % options.test_every == 0 or epoch == self.plan.epochs):
-            result: Evaluation = evaluate_weights(evaluation_options(options), weights)
+        elif config.test_data and (epoch % config.test_every == 0 or epoch == self.plan.epochs):
+            result: Evaluation = evaluate_weights(evaluation_config(config), weights)
             entry["figures"] = dict(result.figures)
             entry["test_videos"] = result.videos
             self.history.note("test", result.skipped, result.ended_early)
@@ -325,72 +326,77 @@ class _Run:
             self.files.append(self.checkpoints.export(epoch, weights, about))
             self.board.add_epoch(entry)
             print(epoch_line(entry, self.plan.epochs), flush=True)
-            if options.report and self.history.entries():
-                self.side_outputs.write(f"--report={options.report}", self._write_report)
+            if config.report and self.history.entries():
+                self.side_outputs.write(f"--report={config.report}", self._write_report)
         risen = self.history.last_rise()
-        no_better = risen is not None and epoch - risen >= options.early_stop
-        return group.any_rank(self.is_first and bool(options.early_stop) and no_better)
+        no_better = risen is not None and epoch - risen >= config.early_stop
+        return group.any_rank(self.is_first and bool(config.early_stop) and no_better)
 
     def _about(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        protocol = {name: value for name, value in vars(self.options).items() if name != "debug"}
-        return {"labels": self.labels, "protocol": protocol, "metrics": dict(entry), "tested": self.history.tested()}
+        return {
+            "labels": self.labels,
+            "protocol": self.config.flags(),
+            "metrics": dict(entry),
+            "tested": self.history.tested(),
+        }
 
     def _write_report(self) -> None:
         from vmz.report import training as page
 
         page.write(
-            Path(self.options.report),
+            Path(str(self.config.report)),
             self.history.entries(),
-            vars(self.options),
-            environment(self.options),
+            self.config.flags(),
+            environment(self.config),
             self.history.epochs,
             self.history.best(),
             self.history.fault_lines(),
         )
 
 
-def training(options: argparse.Namespace, plan: Plan) -> Training:
+def training(config: TrainConfig, plan: Plan) -> Training:
     """How to train, from the flags."""
     return Training(
         schedule=plan.schedule,
-        weight_decay=options.weight_decay,
-        accumulation=options.accumulation_steps,
-        precision=options.precision,
-        freeze="none" if options.use_full_ft else "trunk",
-        freeze_bn=bool(options.freeze_bn),
-        clip_gradient=options.clip_gradient,
-        deterministic=bool(options.deterministic),
-        channels_last=bool(options.channels_last),
-        precise_bn=bool(options.precise_bn),
+        weight_decay=config.weight_decay,
+        accumulation=config.accumulation_steps,
+        precision=config.precision,
+        freeze="none" if config.use_full_ft else "trunk",
+        freeze_bn=bool(config.freeze_bn),
+        clip_gradient=config.clip_gradient,
+        deterministic=bool(config.deterministic),
+        channels_last=bool(config.channels_last),
+        precise_bn=bool(config.precise_bn),
     )
 
 
-def refuse_foreign_labels(options: argparse.Namespace, error: Exception) -> None:
+def refuse_foreign_labels(config: TrainConfig, error: Exception) -> None:
     """Raise VmzError, from `error`, that names the first record of --train_data with a label the network lacks."""
-    with VideoDatabase(options.train_data) as database:
+    with VideoDatabase(config.train_database) as database:
         for record in database:
             for label in record.labels:
-                if not 0 <= label < options.num_labels:
-                    raise foreign_label(options.train_data, key_text(record.key), label, options) from error
+                if not 0 <= label < config.num_labels:
+                    raise foreign_label(key_text(record.key), label, config, config, config.train_data) from error
 
 
-def evaluation_options(options: argparse.Namespace) -> argparse.Namespace:
-    """The flags of test_net for the evaluation after an epoch; of several devices of a process the first tests."""
-    gpus = gpu_numbers(options)
+def evaluation_config(config: TrainConfig) -> EvaluationConfig:
+    """The evaluation after an epoch; of several devices of a process the first tests."""
+    gpus = gpu_numbers(config)
+    own = settings_of(EvaluationConfig)
+    shared = {name: value for name, value in evaluation_protocol(config.flags()).items() if name in own}
     changes: dict[str, Any] = {
-        **({"gpus": str(gpus[0])} if gpus and len(device_names(options)) > 1 else {}),
-        "batch_size": options.test_batch_size,
-        "crop_per_inference": 0,
+        **({"gpus": str(gpus[0])} if gpus and len(device_names(config)) > 1 else {}),
+        "batch_size": config.test_batch_size,
         "get_video_id": 0,
-        "num_iter": options.test_num_iter,
-        "save_scores": None,
+        "num_iter": config.test_num_iter,
         "load_model_path": None,
-        "list": None,
         "check_data": 0,
+        "output": None,
+        "report": None,
     }
-    return argparse.Namespace(**{**evaluation_protocol(vars(options)), **changes})
+    return EvaluationConfig(**{**shared, **changes})
 
 
-def test_network(options: argparse.Namespace) -> Model:
+def test_network(config: TrainConfig) -> Model:
     """The network for testing, without a reader: what a checkpoint carries beside the weights."""
-    return build(model_config(options), is_test=True, use_cudnn=bool(options.use_cudnn))
+    return build(model_config(config), is_test=True, use_cudnn=bool(config.use_cudnn))

@@ -151,6 +151,16 @@ def select(model_name: Optional[str] = None, data: Optional[str] = None) -> tupl
     return tuple(chosen)
 
 
+def row_of(name: Optional[str], path: Optional[str]) -> Optional[ZooRow]:
+    """The published model of that name, or else the one whose file `path` has the name of; None for one's own.
+
+    Raises UsageError for an unknown name.
+    """
+    if name:
+        return find(name)
+    return row_of_file(path) if path else None
+
+
 def row_of_file(path: Union[str, Path]) -> Optional[ZooRow]:
     """The row whose file has the name of `path`, whatever the case; None for a file that was not published."""
     name = unquote(Path(path).name).lower()  # some browsers store the %20 of two published names as a space

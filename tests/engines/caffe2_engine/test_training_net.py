@@ -12,9 +12,9 @@ import pytest
 
 from tests.engines.real_caffe2 import needs_caffe2
 from tests.goldens.recordings import golden_path
-from vmz.cli.command import Parser
+from vmz.cli.shared.parser import Parser
 from vmz.cli.flags import TRAIN_DEFAULTS, TRAIN_NET_FLAGS
-from vmz.cli.options import add_flags
+from vmz.cli.shared.options import add_flags
 from vmz.engines.caffe2_engine.training_net import ParallelNet, emit
 from vmz.engines.schedule import Schedule
 from vmz.engines.trainer import Training

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tests.engines.small_training import small_batch, small_build, small_training
-from vmz.cli.command import run_tool
+from vmz.cli.shared.running import run_tool
 from vmz.engines.registry import open_trainer
 from vmz.engines.trainer import Trainer
 from vmz.errors import VmzError

@@ -15,7 +15,7 @@ from tests.support.processes import ONE_THREAD, free_port, python
 ROOT = Path(__file__).resolve().parents[4]
 SCRIPT = str(Path(__file__).with_name("rank_failures.py"))
 ENVIRONMENT = {**ONE_THREAD, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-LAUNCH = "import sys; from vmz.cli.launch import run_processes; sys.exit(run_processes(2, sys.argv[1:]))"
+LAUNCH = "import sys; from vmz.cli.shared.launch import run_processes; sys.exit(run_processes(2, sys.argv[1:]))"
 
 
 def by_torchrun(*arguments: str) -> tuple[int, str, str]:

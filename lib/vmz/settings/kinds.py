@@ -1,8 +1,7 @@
-"""What a flag's value can be: functions of its text, which refuse what is not such a value or is out of range."""
+"""What a setting can be: functions of its text, which refuse what is not such a value or is out of range."""
 
 from __future__ import annotations
 
-import argparse
 import math
 import re
 from dataclasses import dataclass
@@ -11,9 +10,13 @@ from typing import Any
 from vmz.text import quoted
 
 
+class BadValue(ValueError):
+    """A text that is not such a value, in one sentence."""
+
+
 @dataclass(frozen=True)
 class Integer:
-    """The kind of a flag that takes integers, from `least` to `most`."""
+    """The kind of a setting that takes integers, from `least` to `most`."""
 
     least: int = -(1 << 31)
     most: int = (1 << 31) - 1
@@ -22,13 +25,13 @@ class Integer:
         try:
             value = int(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{quoted(text)} is not an integer") from None
+            raise BadValue(f"{quoted(text)} is not an integer") from None
         return int(_within(value, self.least, self.most))
 
 
 @dataclass(frozen=True)
 class Number:
-    """The kind of a flag that takes numbers, from `least` to `most`; neither NaN nor infinite."""
+    """The kind of a setting that takes numbers, from `least` to `most`; neither NaN nor infinite."""
 
     least: float = -1e30
     most: float = 1e30
@@ -37,17 +40,17 @@ class Number:
         try:
             value = float(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number") from None
+            raise BadValue(f"{quoted(text)} is not a number") from None
         if not math.isfinite(value):
-            raise argparse.ArgumentTypeError(f"{quoted(text)} is not a finite number")
+            raise BadValue(f"{quoted(text)} is not a finite number")
         return _within(value, self.least, self.most)
 
 
 def _within(value: Any, least: Any, most: Any) -> Any:
     if value < least:
-        raise argparse.ArgumentTypeError(f"{quoted(value)} is {'negative' if least == 0 else f'not at least {least}'}")
+        raise BadValue(f"{quoted(value)} is {'negative' if least == 0 else f'not at least {least}'}")
     if value > most:
-        raise argparse.ArgumentTypeError(f"{quoted(value)} is more than {most}, the most that is taken")
+        raise BadValue(f"{quoted(value)} is more than {most}, the most that is taken")
     return value
 
 
@@ -59,14 +62,14 @@ SEED = Integer(0, (1 << 31) - 2)  # seed + 1 is used too
 def switch(text: str) -> int:
     """0 or 1, the original's way of writing a boolean."""
     if text not in ("0", "1"):
-        raise argparse.ArgumentTypeError(f"{quoted(text)} is not 0 or 1")
+        raise BadValue(f"{quoted(text)} is not 0 or 1")
     return int(text)
 
 
 def device(text: str) -> str:
     """The name of a device; whether it is here is for the engine to say."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"unknown device {quoted(text)}; the devices are auto, cpu, cuda and cuda:N")
+        raise BadValue(f"unknown device {quoted(text)}; the devices are auto, cpu, cuda and cuda:N")
     return text
 
 
@@ -78,5 +81,5 @@ def epochs(text: str) -> str:
         values = []
     rise = all(later > earlier for earlier, later in zip([0.0, *values], values))
     if not values or not rise or not math.isfinite(values[-1]):
-        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a list of epochs that rises, such as 10,20,30")
+        raise BadValue(f"{quoted(text)} is not a list of epochs that rises, such as 10,20,30")
     return text

@@ -8,17 +8,14 @@ from typing import Any, Optional
 
 from vmz.checkpoints.evidence import Fact, facts
 from vmz.checkpoints.loading import load, load_about
-from vmz.cli.flags import BEYOND_FLAGS, MODEL_FLAGS, READER_FLAGS
-from vmz.errors import VmzError
+from vmz.errors import UsageError, VmzError
+from vmz.settings.epoch_test import EpochTestSettings
+from vmz.settings.network import NetworkSettings
+from vmz.settings.reader import ReaderSettings, ViewSettings
+from vmz.settings.setting import settings_of
 from vmz.text import cut, printable, quoted
 
-_CHECKED = {
-    **MODEL_FLAGS,
-    **READER_FLAGS,
-    "top_k": BEYOND_FLAGS["top_k"],
-    "test_clip_per_video": BEYOND_FLAGS["test_clip_per_video"],
-    "test_num_iter": BEYOND_FLAGS["test_num_iter"],
-}
+_CHECKED = settings_of(NetworkSettings, ReaderSettings, ViewSettings, EpochTestSettings)
 
 
 @dataclass(frozen=True)
@@ -73,10 +70,8 @@ def _checked(path: str, options: Any) -> dict[str, Any]:
         if flag is None or value is None:
             continue
         try:
-            found[name] = flag.kind(str(value))
-            if flag.choices and found[name] not in flag.choices:
-                raise ValueError
-        except Exception as error:  # argparse's, or what int() raises
+            found[name] = flag.checked(name, value)
+        except UsageError as error:
             given = cut(printable(value)) if isinstance(value, str) else quoted(value)
             raise VmzError(
                 f"{path} is damaged: its protocol has --{name}={given}, which is no value of it; give --{name}"

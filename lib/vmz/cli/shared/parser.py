@@ -1,29 +1,18 @@
-"""What every tool does around its work: parse, run, turn an error into one sentence and an exit status."""
+"""The parser of every command: errors of one sentence, flags that may be abbreviated, a guess at a mistyped one."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
-import faulthandler
 import os
-import re
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Callable, NoReturn, Optional
+from typing import Any, NoReturn, Optional
 
-from vmz import outputs, stopping
-from vmz.cli.original_flags import ORIGINAL_FLAGS
-from vmz.engines.caffe2_engine.here import NoCaffe2Error
-from vmz.errors import UsageError, VmzError
-from vmz.files import REFUSED, disk_reason, remove_temporaries
-from vmz.processes import group, identity
-from vmz.text import cut, printable, visible_output
-
-Main = Callable[[Sequence[str]], int]
-LONGEST_MESSAGE = 3000  # characters: a list of all blobs or arguments has some hundreds
+from vmz.cli.shared.original_flags import ORIGINAL_FLAGS
+from vmz.errors import UsageError
+from vmz.settings.kinds import BadValue
 
 
 class Parser(argparse.ArgumentParser):
@@ -73,8 +62,25 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(f"--{old}", default=argparse.SUPPRESS, metavar="FILE", help=help)
         self._former[f"--{old}"] = {f"--{new}": None, **{f"--{name}": value for name, value in also.items()}}
 
+    def has(self, name: str) -> bool:
+        """Whether there is a flag of this name."""
+        return f"--{name}" in self._option_string_actions
+
+    def is_mark(self, name: str) -> bool:
+        """Whether a flag takes no value."""
+        return self._option_string_actions[f"--{name}"].nargs == 0
+
     def error(self, message: str) -> NoReturn:
         raise self._refused(f"{message.replace('argument --', '--', 1)}; see {self.prog} --help")
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        try:
+            return super()._get_value(action, arg_string)
+        except argparse.ArgumentError as error:
+            cause = error.__context__  # what the kind of a setting says is better than argparse's "invalid value"
+            if isinstance(cause, BadValue):
+                raise argparse.ArgumentError(action, str(cause)) from None
+            raise
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
@@ -149,7 +155,7 @@ class Parser(argparse.ArgumentParser):
         if name in self._option_string_actions:
             return name
         found = [option for option in self._option_string_actions if option.startswith(name)]
-        known = ORIGINAL_FLAGS.get(os.path.splitext(self.prog)[0], ())
+        known = ORIGINAL_FLAGS.get(os.path.splitext(self.prog)[0].rpartition(" ")[2].replace("-", "_"), ())
         originals = [option for option in found if option.lstrip("-") in known]
         if len(found) > 1 and len(originals) != 1:
             raise self._refused(f"{name} is ambiguous: it may be {_either(sorted(found))}")
@@ -186,130 +192,3 @@ def _meant(text: str, known: Sequence[str]) -> str:
 
 def _either(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
-
-
-def is_lack_of_memory(error: BaseException) -> bool:
-    """Python's, numpy's and PyTorch's errors of an allocation that failed, on the CPU or a GPU."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and re.search("can't allocate memory|out of memory", str(error)) is not None
-    )
-
-
-def shown(error: object) -> str:
-    """The message as text that any terminal shows: never bytes of a video, never endless."""
-    return "\n".join(map(printable, cut(str(error), LONGEST_MESSAGE).split("\n")))
-
-
-def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = False) -> int:
-    """Call `main(argv)` and return the exit status: its own, 1 for a failure, 2 for wrong usage, 130 when interrupted,
-    143 after SIGTERM.
-
-    several: the tool shares its work among the processes that torchrun starts; one that does not refuses them.
-    An error is printed as one sentence on stderr; `--debug` among the arguments shows its traceback instead. All
-    that is printed is shown as vmz.text.visible has it.
-    """
-    with visible_output() as printed:
-        status = _run_tool(main, argv, several)
-        printed.flush()
-        if printed.failed is None or isinstance(printed.failed, BrokenPipeError):  # `tool | head` has what it wants
-            return status
-        _say(VmzError(f"what was printed is not complete: {printed.failed.strerror}"), (), False)
-        return status or 1
-
-
-def _run_tool(main: Main, argv: Optional[Sequence[str]], several: bool) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = any(argument.startswith("--deb") and "--debug".startswith(argument) for argument in arguments)
-
-    def say(error: BaseException) -> None:
-        if several and group.world_size() > 1:  # the libraries of one that failed must not keep it, nor its cores
-            faulthandler.dump_traceback_later(group.END_SECONDS, exit=True, file=2)
-        if not getattr(error, "told", False):
-            _say(error, [sys.argv[0], *arguments], debug)
-            error.told = True  # type: ignore[attr-defined]
-
-    with stopping.handled(_clean):
-        try:
-            if not several and (launcher := identity.launcher()) is not None:
-                error = UsageError(
-                    f"{Path(sys.argv[0]).name} does its work in one process; start it without {launcher.name}"
-                )
-                error.told = group.rank() > 0  # they all raise it, and are not joined
-                raise error
-            with group.joined(say):  # of several processes the first to fail says why
-                return main(arguments)
-        except BrokenPipeError:  # `tool | head`: whoever read has gone, and so may we
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        except KeyboardInterrupt as error:
-            say(error)
-            return stopping.status_of(error)
-        except SystemExit:
-            if (stopped := stopping.raised()) is None:
-                raise
-            say(stopped)  # a library has made its own end of it
-            return stopping.status_of(stopped)
-        except Exception as error:
-            if (stopped := stopping.raised()) is not None and not isinstance(error, VmzError):
-                say(stopped)
-                return stopping.status_of(stopped)
-            if debug and not getattr(error, "told", False):
-                raise
-            say(error)
-            return error.exit_status if isinstance(error, VmzError) else 1
-
-
-def _clean() -> None:
-    """Leave nothing half-written."""
-    remove_temporaries()
-    outputs.give_back_all()
-
-
-def write_each(*writes: Callable[[], object]) -> int:
-    """Write the files of a run that has printed its figures: where one cannot be, go on with the others.
-
-    Returns the exit status: 0, or 1 after a sentence for each that is not there.
-    """
-    status = 0
-    for write in writes:
-        try:
-            write()
-        except BrokenPipeError:
-            raise
-        except (VmzError, OSError) as error:
-            _say(error, (), False)
-            status = 1
-    return status
-
-
-def _say(error: BaseException, command: Sequence[str], debug: bool) -> None:
-    """Print an error on stderr: one sentence, or with `debug` its traceback."""
-    if isinstance(error, BrokenPipeError):
-        return
-    if debug and isinstance(error, Exception):
-        traceback.print_exception(type(error), error, error.__traceback__)
-        return
-    if isinstance(error, VmzError):
-        text = error.for_command(command) if isinstance(error, NoCaffe2Error) else str(error)
-        line = f"error: {shown(text)}"
-    elif isinstance(error, KeyboardInterrupt):
-        line = stopping.message_of(stopping.status_of(error) - 128)
-    elif is_lack_of_memory(error):
-        line = (
-            "error: there is not enough memory for this run; give a smaller --batch_size, --crop_per_inference or "
-            f"--crop_size ({shown(error)})"
-        )
-    elif isinstance(error, OSError) or disk_reason(error, REFUSED):
-        line = f"error: {shown(_of_system(error))}"
-    else:
-        line = f"error: {type(error).__name__}: {shown(error)}; a fault of VMZ: run again with --debug to see where"
-    print(line, file=sys.stderr, flush=True)
-
-
-def _of_system(error: BaseException) -> str:
-    """What the system refused, with the file where it is known: no fault of VMZ."""
-    names = [
-        os.fsdecode(name) for name in (getattr(error, "filename", None), getattr(error, "filename2", None)) if name
-    ]
-    reason = getattr(error, "strerror", None) or disk_reason(error, REFUSED) or str(error)
-    return f"{' and '.join(names)}: {reason}" if names else reason

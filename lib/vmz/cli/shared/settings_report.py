@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Iterator
 from typing import Optional, TextIO
 
 from vmz import zoo
-from vmz.cli.options import resolution_of
-from vmz.cli.settings import (
+from vmz.processes import group
+from vmz.settings.resolution import (
     BLOBS,
     CHECKPOINT,
     COMMAND_LINE,
+    CONFIG,
     DEFAULT,
     PUBLISHED_FILE,
     SOURCES,
     ZOO,
     Resolution,
 )
-from vmz.processes import group
 
 NAMES_SHOWN = 5
 
 
-def announce(options: argparse.Namespace, stream: Optional[TextIO] = None) -> None:
-    """Print where the settings of `options` come from; the first of several processes alone does.
+def announce(resolution: Optional[Resolution], stream: Optional[TextIO] = None) -> None:
+    """Print where the settings of a run come from; the first of several processes alone does.
 
     To stdout, or to `stream` where stdout is for results alone. Warnings go to stderr.
     """
-    resolution = resolution_of(options)
     if resolution is not None and not group.rank():
         for line in [*source_lines(resolution), *notes(resolution)]:
             print(line, file=stream, flush=True)
@@ -40,7 +38,7 @@ def announce(options: argparse.Namespace, stream: Optional[TextIO] = None) -> No
 
 def source_lines(resolution: Resolution) -> list[str]:
     """A line for each source. None where a command line and defaults are all there is: nothing came from elsewhere."""
-    if not any(resolution.of(source) for source in (ZOO, CHECKPOINT, PUBLISHED_FILE, BLOBS)):
+    if not any(resolution.of(source) for source in (CONFIG, ZOO, CHECKPOINT, PUBLISHED_FILE, BLOBS)):
         return []
     lines = []
     for source in SOURCES:
@@ -98,6 +96,7 @@ def _whence(source: str, resolution: Resolution) -> str:
     name = resolution.row.name if resolution.row else ""
     return {
         COMMAND_LINE: "from the command line",
+        CONFIG: "from --config",
         ZOO: f"from --zoo={name}{protocol}",
         CHECKPOINT: f"from the training of {_file(resolution)}",
         PUBLISHED_FILE: f"from the published model {name}, whose file name it has{protocol}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import signal
@@ -12,28 +11,36 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Optional
 
-from vmz.cli.options import gpu_numbers
 from vmz.cores import OMP, available_cores
 from vmz.errors import UsageError, VmzError
 from vmz.processes import group
+from vmz.settings.engine import EngineSettings, gpu_numbers
 
 
-def launch(options: argparse.Namespace, argv: Sequence[str]) -> Optional[int]:
+def launch(settings: EngineSettings, argv: Sequence[str]) -> Optional[int]:
     """Run this tool, with arguments `argv`, in one process for each GPU that --gpus or --num_gpus asks for.
 
     Returns the exit status, or None where this process is to do the work: for one device, and in a process that
     torchrun started. Raises UsageError where there are fewer GPUs.
     """
-    gpus = gpu_numbers(options)
+    gpus = gpu_numbers(settings)
     if gpus is None or len(gpus) < 2 or group.world_size() > 1:
         return None
     import torch
 
     here = torch.cuda.device_count()
     if max(gpus) >= here:
-        asked = f"--gpus={options.gpus}" if options.gpus is not None else f"--num_gpus={options.num_gpus}"
+        asked = f"--gpus={settings.gpus}" if settings.gpus is not None else f"--num_gpus={settings.num_gpus}"
         raise UsageError(f"{asked}: PyTorch sees {here} CUDA devices here; ask for those, or --num_gpus=0 for the CPU")
-    return run_processes(len(gpus), [sys.executable, os.path.abspath(sys.argv[0]), *argv])
+    return run_processes(len(gpus), [*this_command(), *argv])
+
+
+def this_command() -> list[str]:
+    """What starts this tool once more: its script, or `vmz COMMAND`."""
+    script = os.path.abspath(sys.argv[0])
+    if os.path.isfile(script):
+        return [sys.executable, script]
+    return [sys.executable, "-m", *sys.argv[0].split()]
 
 
 def run_processes(count: int, command: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
 """Where each setting of a run comes from, so that a checkpoint is not tested with others than it was trained with.
 
-In this order: a flag given by hand, --zoo, the protocol that a checkpoint of ours holds, the published model whose file
-name a checkpoint has, its blobs, the tool's default. `resolve` is for the tools (see `options.parse`) and for Python.
+In this order: a flag given by hand, --config, --zoo, the protocol that a checkpoint of ours holds, the published model
+whose file name a checkpoint has, its blobs, the tool's default. `resolve` is for the tools and for Python.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar
 
 from vmz import zoo
 from vmz.checkpoints.evidence import Fact
-from vmz.cli.flags import MODEL_FLAGS, READER_FLAGS
-from vmz.cli.own_checkpoints import Checkpoint, read_checkpoint
 from vmz.errors import UsageError, VmzError
 from vmz.models.config import CROPS
+from vmz.settings.network import NetworkSettings
+from vmz.settings.own_checkpoints import Checkpoint, read_checkpoint
+from vmz.settings.reader import FlowSettings, ReaderSettings, ViewSettings
+from vmz.settings.setting import Settings, setting, settings_of
 
-COMMAND_LINE, ZOO, CHECKPOINT, PUBLISHED_FILE, BLOBS, DEFAULT = SOURCES = (
-    "command line", "--zoo", "checkpoint", "published file", "blobs", "default",
+COMMAND_LINE, CONFIG, ZOO, CHECKPOINT, PUBLISHED_FILE, BLOBS, DEFAULT = SOURCES = (
+    "command line", "--config", "--zoo", "checkpoint", "published file", "blobs", "default",
 )  # fmt: skip
 
 # What belongs to a machine or to the data at hand, not to a network or its test.
@@ -28,9 +30,9 @@ _MACHINE = {
 }  # fmt: skip
 VIEWS = {"clip_per_video", "crop_per_clip", "aggregation"}
 _COSTS = {"batch_size", "crop_per_inference"}  # of a published model: what its size asks for; no score depends on them
-NETWORK = set(MODEL_FLAGS) - _MACHINE
-INPUT = set(READER_FLAGS) - _MACHINE - VIEWS
-FLOW = {"clip_length_of", "sampling_rate_of", "frame_gap_of", "do_flow_aggregation", "flow_data_type"}
+NETWORK = set(settings_of(NetworkSettings)) - _MACHINE
+INPUT = set(settings_of(ReaderSettings, ViewSettings)) - _MACHINE - VIEWS
+FLOW = set(settings_of(FlowSettings)) - {"input_type"}
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ TRAINING = Use(
 
 
 @dataclass(frozen=True)
-class Setting:
+class Sourced:
     """A value and which of SOURCES it comes from."""
 
     value: Any
@@ -81,7 +83,7 @@ class Resolution:
     (`reference` says which). labels: names of the classes, which the checkpoint holds.
     """
 
-    settings: Mapping[str, Setting]
+    settings: Mapping[str, Sourced]
     protocol: Optional[str] = None
     row: Optional[zoo.ZooRow] = None
     checkpoint: Optional[Checkpoint] = None
@@ -95,7 +97,7 @@ class Resolution:
 
     def of(self, source: str) -> dict[str, Any]:
         """{flag: value} of one source, without settings of optical flow where none is used."""
-        flow = self.settings.get("input_type", Setting(1, DEFAULT)).value == 1
+        flow = self.settings.get("input_type", Sourced(1, DEFAULT)).value == 1
         return {
             flag: setting.value
             for flag, setting in self.settings.items()
@@ -116,17 +118,24 @@ class Resolution:
         }
 
 
-def resolve(given: Mapping[str, Any], defaults: Mapping[str, Any], use: Use = TESTING) -> Resolution:
+def resolve(
+    given: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    use: Use = TESTING,
+    config: Optional[Mapping[str, Any]] = None,
+) -> Resolution:
     """Every setting of a tool that `use` takes, with its source.
 
     given: {flag: value} by hand, among them zoo, protocol, load_model_path, db_type and allow_partial_load where they
-    are; defaults: {flag: value} of all flags that the tool has. A checkpoint that is not there is left to whoever
-    loads it. Raises UsageError for an unknown --zoo, what was not published and a --protocol of no published model;
-    VmzError for a setting that contradicts the blobs, and for a checkpoint that is damaged.
+    are; config: the same of --config; defaults: {flag: value} of all flags that the tool has. A checkpoint that is not
+    there is left to whoever loads it. Raises UsageError for an unknown --zoo, what was not published and a --protocol
+    of no published model; VmzError for a setting that contradicts the blobs, and for a checkpoint that is damaged.
 
     >>> resolve({"zoo": "r2plus1d_d18_l8"}, {"clip_length_rgb": 16, "top_k": 5}).values()
     {'clip_length_rgb': 8, 'top_k': 5}
     """
+    by_hand, config = given, config or {}
+    given = {**config, **by_hand}
     everything = {**defaults, **given}
     named = zoo.find(given["zoo"]) if given.get("zoo") else None
     path = everything.get("load_model_path")
@@ -141,7 +150,8 @@ def resolve(given: Mapping[str, Any], defaults: Mapping[str, Any], use: Use = TE
         )
     protocol = _protocol(given, use)
     layers: dict[str, Mapping[str, Any]] = {
-        COMMAND_LINE: given,
+        COMMAND_LINE: by_hand,
+        CONFIG: config,
         ZOO: {**_row_flags(named, protocol, use), **(use.with_zoo if named is not None else {})},
         CHECKPOINT: checkpoint.protocol if checkpoint else {},
         PUBLISHED_FILE: _row_flags(filed, protocol, use),
@@ -182,17 +192,17 @@ def _row_flags(row: Optional[zoo.ZooRow], protocol: str, use: Use) -> dict[str, 
     return {flag: value for flag, value in flags.items() if value is not None and flag not in use.not_rows}
 
 
-def _first(flag: str, layers: Mapping[str, Mapping[str, Any]], use: Use) -> Setting:
+def _first(flag: str, layers: Mapping[str, Mapping[str, Any]], use: Use) -> Sourced:
     for source, layer in layers.items():
         if source in (CHECKPOINT, PUBLISHED_FILE, BLOBS) and flag not in use.takes:
             continue
         if layer.get(flag) is not None and not (flag in _COSTS and source == CHECKPOINT):
-            return Setting(layer[flag], source)
-    return Setting(layers[DEFAULT].get(flag), DEFAULT)
+            return Sourced(layer[flag], source)
+    return Sourced(layers[DEFAULT].get(flag), DEFAULT)
 
 
 def _refuse_contradictions(
-    settings: Mapping[str, Setting],
+    settings: Mapping[str, Sourced],
     checkpoint: Checkpoint,
     named: Optional[zoo.ZooRow],
     filed: Optional[zoo.ZooRow],
@@ -216,9 +226,10 @@ def _refuse_contradictions(
         )
 
 
-def _advice(fact: Fact, setting: Setting, partial: bool) -> str:
+def _advice(fact: Fact, setting: Sourced, partial: bool) -> str:
     what = {
         COMMAND_LINE: f"leave --{fact.flag} out" if fact.known else f"give another --{fact.flag}",
+        CONFIG: f"give --{fact.flag}, which wins over --config",
         ZOO: "leave --zoo out, or name another model",
         PUBLISHED_FILE: "give the file another name",
         CHECKPOINT: "is the file damaged?",
@@ -253,3 +264,53 @@ def _differences(values: Mapping[str, Any], reference: Mapping[str, Any], use: U
 def _labels(checkpoint: Optional[Checkpoint], num_labels: Any) -> Optional[tuple[str, ...]]:
     labels = checkpoint.labels if checkpoint is not None else None
     return labels if labels is not None and len(labels) == num_labels else None
+
+
+ResolvedSettings = TypeVar("ResolvedSettings", bound="ZooSettings")
+
+
+@dataclass(frozen=True)
+class ZooSettings(Settings):
+    """A published model whose settings are taken. A configuration of a tool inherits this, and has `use`."""
+
+    zoo: Optional[str] = setting(None, "a published model (tools/zoo.py list): sets its flags")
+    resolution: Optional[Resolution] = field(default=None, repr=False, compare=False)  # where the settings come from
+
+    @classmethod
+    def use(cls, flags: Mapping[str, Any]) -> Use:
+        """What is taken from a checkpoint and a published model, beside {flag: value}."""
+        raise NotImplementedError
+
+    @classmethod
+    def resolved(cls: type[ResolvedSettings], **given: Any) -> ResolvedSettings:
+        """A configuration as the tool makes it: what is not given comes from zoo= and from the file of weights.
+
+        Raises what `resolve` raises, and UsageError for a name that is no setting.
+        """
+        checked = cls.from_flags(given)
+        defaults = {name: known.effective_default() for name, known in settings_of(cls).items()}
+        given = {name: getattr(checked, name) for name in given}
+        resolution = resolve(given, defaults, cls.use({**defaults, **given}))
+        return cls(**{**resolution.values(), **given}, resolution=resolution)
+
+    @property
+    def labels(self) -> Optional[tuple[str, ...]]:
+        """Names of the classes that the file of weights holds."""
+        return None if self.resolution is None else self.resolution.labels
+
+    def sources(self) -> Optional[dict[str, Any]]:
+        """Where the settings come from, as results hold it; None of a configuration made by hand."""
+        return None if self.resolution is None else self.resolution.to_json()
+
+
+@dataclass(frozen=True)
+class ProtocolSettings(ZooSettings):
+    """The same for a tool that tests."""
+
+    protocol: Optional[str] = setting(
+        None,
+        "of a published model (--zoo, or a checkpoint with its file name). published: the test that its figures come "
+        "from, fully convolutional and with three crops for CSN; fast: one centre crop of the size that the table "
+        "prints",
+        choices=zoo.PROTOCOLS,
+    )

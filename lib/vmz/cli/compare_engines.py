@@ -1,0 +1,153 @@
+"""Run real Caffe2 and PyTorch on the same NetDef, weights and clips, and hold every blob of one against the other."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+
+from vmz.checkpoints.seeded import seeded_weights
+from vmz.cli.shared.options import add_own, add_settings, config_of, parse
+from vmz.cli.shared.parser import Parser
+from vmz.cli.shared.running import run_tool, write_each
+from vmz.cli.shared.settings_report import announce
+from vmz.evaluation.network import check_fits, load_weights
+from vmz.evaluation.records import check_labels
+from vmz.features.config import ExtractionConfig
+from vmz.files import write_json
+from vmz.inspection.compare_engines import BlobDifference, Job, blobs_to_compare, compute, differences, first_beyond
+from vmz.models.registry import Model, build
+from vmz.outputs import Output, in_progress
+from vmz.report.comparison import page
+from vmz.report.page import write
+from vmz.settings.checkpoint import CheckpointSettings
+from vmz.settings.clips import ClipSettings
+from vmz.settings.engine import EngineSettings
+from vmz.settings.kinds import Integer, Number
+from vmz.settings.network import NetworkSettings, model_config
+from vmz.settings.reader import ReaderSettings, ViewSettings
+from vmz.video.arguments import VideoInputArgs
+from vmz.video.faults import EndedEarly, closing_line
+from vmz.video.reader import ClipReader
+
+
+def work(argv: Sequence[str]) -> int:
+    parser = Parser(str(__doc__))
+    add_own(parser, "published model", ExtractionConfig, ("zoo", "protocol"))
+    add_settings(parser, "network", NetworkSettings)
+    add_settings(parser, "clips, of --test_data", ReaderSettings, ViewSettings, batch_size=1, clip_per_video=1)
+    add_settings(parser, "weights", CheckpointSettings)
+    add_own(parser, "random clips and weights", EngineSettings, ("seed",))
+    parser.add_argument("--clips", type=Integer(1, 1024), default=1, help="random clips, when there is no --test_data")
+    parser.add_argument("--tolerance", type=Number(0), default=1e-4, help="of a blob's largest value")
+    parser.add_argument("--caffe2_python", type=Path, metavar="FILE", help="a Python with Caffe2, if this one has none")
+    parser.add_argument("--output", metavar="FILE", help="every blob's differences as JSON")
+    parser.add_argument("--html", metavar="FILE", help="a picture of them")
+    options = parse(parser, argv, ExtractionConfig.use)
+    announce(options.resolution)
+    with in_progress(Output("--output", options.output), Output("--html", options.html), options=options):
+        return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
+    clips = config_of(ClipSettings, options)
+    model = build(model_config(clips, batch_size=-1), use_cudnn=bool(clips.use_cudnn))
+    check_fits(model)
+    job, ended = make_job(model, options, clips)
+    values, seconds = {}, {}
+    for engine in ("caffe2", "pytorch"):
+        started = time.perf_counter()
+        values[engine] = compute(engine, job, python=options.caffe2_python)
+        seconds[engine] = time.perf_counter() - started
+    found = differences(model.net, values["caffe2"], values["pytorch"])
+    print(table(found, options.tolerance))
+    print(", ".join(f"{engine} {took:.1f} s" for engine, took in seconds.items()))
+    if ended:
+        print(closing_line(ended, "its clips are of the frames before"))
+    status = verdict(found, options.tolerance)
+    sys.stdout.flush()
+    return max(status, write_files(found, options, ended))
+
+
+def make_job(model: Model, options: argparse.Namespace, clips: ClipSettings) -> tuple[Job, list[EndedEarly]]:
+    """Weights of the checkpoint or from the seed, clips of the database or random; which videos ended early."""
+    wanted = [*model.params, *model.computed_params]
+    if options.load_model_path:
+        weights, _ = load_weights(model, config_of(CheckpointSettings, options))
+        assert weights is not None
+    else:
+        weights = seeded_weights(wanted, options.seed)
+    if clips.test_data:
+        data, label, ended = read_batch(clips)
+    else:
+        ended = []
+        random = np.random.RandomState(options.seed)
+        data = random.randn(options.clips, *model.clip_shape).astype(np.float32)
+        shape = (options.clips, clips.num_labels) if clips.multi_label else (options.clips,)
+        label = random.randint(0, 2 if clips.multi_label else clips.num_labels, shape).astype(np.int32)
+    inputs = {model.blob("data"): data, model.blob("label"): label}
+    return Job(model.param_init_net, model.net, weights, inputs, blobs_to_compare(model.net), options.seed), ended
+
+
+def read_batch(clips: ClipSettings) -> tuple[np.ndarray, np.ndarray, list[EndedEarly]]:
+    """The first batch of --test_data: clips, labels, and which of its videos ended early."""
+    with ClipReader(clips.database, VideoInputArgs.from_mapping(clips.reader_arguments())) as reader:
+        batch = reader.next_batch()
+        ended = reader.ended_early
+    if not clips.multi_label:
+        check_labels(batch.label[:: len(batch.label) // len(batch.keys)], batch.keys, clips)
+    data = batch.flow if batch.data is None else batch.data
+    assert data is not None
+    return data, batch.label, ended
+
+
+def table(found: list[BlobDifference], tolerance: float) -> str:
+    width = max(len(entry.blob) for entry in found)
+    lines = [f"{'blob':{width}}  {'op':20} {'shape':20} {'absolute':>10} {'relative':>10}"]
+    for entry in found:
+        mark = "" if entry.relative <= tolerance else "  beyond"
+        shape = "x".join(map(str, entry.shape)) or "scalar"
+        lines.append(
+            f"{entry.blob:{width}}  {entry.kind:20} {shape:20} {entry.absolute:10.2e} {entry.relative:10.2e}{mark}"
+        )
+    return "\n".join(lines)
+
+
+def verdict(found: list[BlobDifference], tolerance: float) -> int:
+    """The last line, and the exit status: 0 when every blob is within the tolerance."""
+    first = first_beyond(found, tolerance)
+    if first is None:
+        worst = max(found, key=lambda entry: entry.relative)
+        print(f"equal: all {len(found)} blobs within {tolerance:g}; largest {worst.relative:.2e} at {worst.blob}")
+        return 0
+    beyond = sum(not entry.relative <= tolerance for entry in found)
+    print(f"different: {beyond} of {len(found)} blobs beyond {tolerance:g}, the first is {first.blob} ({first.kind})")
+    return 1
+
+
+def write_files(found: list[BlobDifference], options: argparse.Namespace, ended: list[EndedEarly]) -> int:
+    """--output and --html, each whatever becomes of the other; the exit status."""
+    entries = [{**vars(entry), "relative": entry.relative} for entry in found]
+    account = {"tolerance": options.tolerance, "blobs": entries, "ended_early": list(map(vars, ended))}
+    remarks = [closing_line(ended, "its clips are of the frames before")] if ended else []
+    title = f"{options.model_name} depth {options.model_depth}"
+    writes = [
+        (options.output, lambda path: write_json(path, account)),
+        (options.html, lambda path: write(path, page(found, options.tolerance, title, remarks))),
+    ]
+    return write_each(*(partial(one, path) for path, one in writes if path))
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run the command; the exit status."""
+    return run_tool(work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

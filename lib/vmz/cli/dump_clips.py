@@ -1,0 +1,101 @@
+"""Write the clips that a network would see: look here first when an accuracy is off."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import Optional
+
+from vmz.cli.shared.options import add_own, add_settings, config_of, parse, require_checkpoint
+from vmz.cli.shared.parser import Parser
+from vmz.cli.shared.running import run_tool, write_each
+from vmz.cli.shared.settings_report import announce
+from vmz.evaluation.config import EvaluationConfig
+from vmz.inspection.dump_clips import Dump, override, read_clips, write_contact_sheet, write_npz
+from vmz.outputs import Output, in_progress
+from vmz.settings.clips import ClipSettings
+from vmz.settings.engine import EngineSettings
+from vmz.settings.kinds import not_negative, switch
+from vmz.settings.reader import ReaderSettings, ViewSettings
+from vmz.settings.setting import settings_of
+from vmz.video.faults import closing_line
+
+NAMES = (
+    *settings_of(ReaderSettings, ViewSettings), "crop_size", "clip_length_rgb", "multi_label", "num_labels", "engine",
+    "seed",
+)  # fmt: skip
+
+
+def parser() -> Parser:
+    flags = Parser(str(__doc__))
+    add_own(flags, "published model", EvaluationConfig, ("zoo", "protocol"))
+    add_own(flags, "checkpoint, for its settings", EvaluationConfig, ("load_model_path", "db_type"))
+    add_settings(flags, "reader", ClipSettings, EngineSettings, names=NAMES, clip_length_rgb=8)
+    flags.add_argument(
+        "--decode_type",
+        type=int,
+        choices=(0, 1, 2),
+        default=1,
+        help="0: a random clip, 1: uniformly spaced ones, 2: from the start frame",
+    )
+    flags.add_argument("--get_video_id", type=switch, default=0, help="also the video ids of the records")
+    flags.add_argument("--get_start_frame", type=switch, default=0, help="also the start frames (--decode_type=2)")
+    flags.add_argument("--args", metavar="JSON", default="{}", help="VideoInput arguments by name; they win over flags")
+    flags.add_argument("--num_batches", type=not_negative, default=1, help="batches; 0: each video of --test_data once")
+    flags.add_argument(
+        "--output", metavar="FILE.npz", help="arrays data (or flow), label, key, and video_id, start_frame if asked"
+    )
+    flags.add_argument("--contact_sheet", metavar="FILE.png", help="a picture with a row a clip (the first 200)")
+    return flags
+
+
+def work(argv: Sequence[str]) -> int:
+    options = parse(parser(), argv, EvaluationConfig.use)
+    require_checkpoint(options)
+    announce(options.resolution)
+    with in_progress(
+        Output("--output", options.output), Output("--contact_sheet", options.contact_sheet), options=options
+    ):
+        return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read, print and write; the exit status."""
+    clips = config_of(ClipSettings, options)
+    database = clips.database
+    arguments = {
+        **clips.reader_arguments(),
+        "decode_type": options.decode_type,
+        "get_video_id": options.get_video_id,
+        "get_start_frame": options.get_start_frame,
+        "on_bad_video": options.on_bad_video,
+        "seed": options.seed,
+    }
+    dump = read_clips(database, override(arguments, options.args), options.num_batches, options.engine)
+    print_summary(dump)
+    sys.stdout.flush()
+    print(f"read by the VideoInput of {options.engine}", file=sys.stderr)
+    writes = [(options.output, write_npz), (options.contact_sheet, write_contact_sheet)]
+    return write_each(*(partial(write, dump, path) for path, write in writes if path))
+
+
+def print_summary(dump: Dump) -> None:
+    for name, array in dump.arrays.items():
+        print(f"{name}: {array.dtype} {' x '.join(map(str, array.shape))}")
+    if dump.skipped:
+        print(f"{len(dump.skipped)} bad videos left out:")
+        for video in dump.skipped:
+            print(f"  {video}")
+    if dump.ended_early:
+        print(closing_line(dump.ended_early, "their clips are of the frames before"))
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run the command; the exit status."""
+    return run_tool(work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Extract features of video clips: any blobs of a network, for the clips of an LMDB or all along untrimmed videos."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Optional
+
+from vmz.cli.shared.launch import launch
+from vmz.cli.shared.options import add_config_flags, add_own, add_settings, config_of, parse, save_config
+from vmz.cli.shared.parser import Parser
+from vmz.cli.shared.running import run_tool
+from vmz.cli.shared.settings_report import announce
+from vmz.engines.registry import check_engine
+from vmz.features.config import AddedExtractSettings, ExtractionConfig, OriginalExtractSettings
+from vmz.features.extraction import Extraction, extract
+from vmz.features.untrimmed import VideoExtraction, extract_videos
+from vmz.settings.checkpoint import CheckpointSettings
+from vmz.settings.engine import EngineSettings
+from vmz.settings.network import NetworkSettings
+from vmz.settings.reader import ReaderSettings, ViewSettings
+from vmz.video.faults import closing_line
+
+
+def work(argv: Sequence[str]) -> int:
+    parser = Parser(str(__doc__))
+    changed = {name: getattr(ExtractionConfig, name) for name in ("clip_length_rgb", "clip_per_video", "batch_size")}
+    add_own(parser, "published model", ExtractionConfig, ("zoo", "protocol"))
+    add_settings(parser, "network", NetworkSettings, **changed)
+    add_settings(parser, "data", ReaderSettings, ViewSettings, **changed)
+    add_settings(parser, "engine", EngineSettings)
+    add_settings(parser, "extraction", OriginalExtractSettings)
+    add_settings(parser, "weights", CheckpointSettings)
+    add_settings(parser, "not in the original", AddedExtractSettings)
+    add_config_flags(parser)
+    options = parse(parser, argv, ExtractionConfig.use)
+    config = config_of(ExtractionConfig, options)
+    check_engine(config.engine)
+    status = launch(config, argv)
+    if status is not None:
+        return status
+    announce(config.resolution)
+    save_config(options, config)
+    if config.videos:
+        found = extract_videos(config)
+        if found is not None:
+            print_videos(found, config.load_model_path, config.engine)
+        return 0
+    extraction = extract(config)
+    if extraction is not None:
+        print_extraction(extraction, config.load_model_path, config.engine)
+    return 0
+
+
+def print_extraction(extraction: Extraction, weights: Optional[str], engine: str) -> None:
+    if extraction.checkpoint is not None:
+        print(f"{weights}: {extraction.checkpoint.summary()}")
+    if extraction.resumed and not extraction.was_there:
+        print(f"{extraction.resumed} videos were there already, of a run that was stopped")
+    if extraction.skipped:
+        print(f"{len(extraction.skipped)} videos left out:")
+        for bad in extraction.skipped:
+            print(f"  {bad}")
+    if extraction.ended_early:
+        print(closing_line(extraction.ended_early, "their features are of the frames before"))
+    for name, shape in extraction.shapes.items():
+        print(f"{name}: {' x '.join(map(str, shape))}")
+    if extraction.was_there:
+        print(
+            f"nothing to do: {extraction.path} is there, of {extraction.videos} videos with the same settings "
+            "(--resume=0 extracts them anew)"
+        )
+    else:
+        print(f"{extraction.videos} videos, {extraction.seconds:.1f} s on {engine}, written to {extraction.path}")
+    if extraction.sanity is not None:
+        print("Sanity check --- " + ", ".join(f"{name}: {value}" for name, value in extraction.sanity.items()))
+
+
+def print_videos(found: VideoExtraction, weights: Optional[str], engine: str) -> None:
+    if found.checkpoint is not None:
+        print(f"{weights}: {found.checkpoint.summary()}")
+    for entry in found.videos:
+        if "skipped" in entry:
+            print(f"{entry['path']} left out: {entry['skipped']}")
+        else:
+            early = f", decoding ended early: {entry['ended_by']}" if entry["ended_by"] else ""
+            times = ""
+            if mended := entry.get("times_mended"):
+                places = f"{mended} place{'s' * (mended > 1)}"
+                times = f", its times began again or leapt in {places}: mended by frame durations"
+            print(f"{entry['file']}: {entry['clips']} clips of {entry['seconds']:.1f} s{early}{times}")
+    if found.ended_early:
+        print(closing_line(found.ended_early, "their features are of the frames before", f"{found.index} lists them"))
+    if found.resumed == len(found.videos):
+        print(
+            f"nothing to do: {found.resumed} videos are there, with the same settings, listed in {found.index} "
+            "(--resume=0 extracts them anew)"
+        )
+        return
+    if found.resumed:
+        print(f"{found.resumed} videos were there already, of an earlier run with the same settings")
+    print(f"{len(found.videos)} videos, {found.seconds:.1f} s on {engine}, listed in {found.index}")
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run the command; the exit status."""
+    return run_tool(work, argv, several=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What the commands share: the parser, flags made of settings, errors as sentences, several processes."""

@@ -1,0 +1,158 @@
+"""Parsers made of settings, and configurations made of what was parsed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Callable, Optional, TypeVar
+
+from vmz.cli.shared.parser import Parser
+from vmz.cores import use_threads
+from vmz.errors import UsageError
+from vmz.files import write_json
+from vmz.json_files import read_json
+from vmz.settings.resolution import Resolution, Use, ZooSettings, resolve
+from vmz.settings.setting import Setting, Settings, settings_of
+from vmz.text import quoted
+
+Config = TypeVar("Config", bound=Settings)
+UseOf = Callable[[Mapping[str, Any]], Use]
+
+# Flags of the original's training that change nothing here, and why: whoever gives one is told.
+NO_EFFECT = {
+    **dict.fromkeys(("audio_weight", "visual_weight", "av_weight"), "gradient blending needs audio, not here yet"),
+    "cudnn_workspace_limit_mb": "it is for Caffe2 on a GPU",
+}
+
+
+def add_settings(
+    parser: Parser, title: str, *owners: type[Settings], names: Optional[Sequence[str]] = None, **defaults: Any
+) -> None:
+    """Give `parser` the settings of dataclasses as flags, under a heading.
+
+    names: those of them, in their order; by default all that the parser has not. defaults: a tool's own.
+    """
+    group = parser.add_argument_group(title)
+    known = settings_of(*owners)
+    for name in names or [name for name in known if not parser.has(name)]:
+        _add(group, name, known[name], defaults)
+
+
+def _add(group: Any, name: str, known: Setting, defaults: Mapping[str, Any]) -> None:
+    several = {"nargs": "+", "action": "extend"} if known.several else {}
+    group.add_argument(
+        f"--{name}",
+        type=known.kind,
+        default=defaults.get(name, known.effective_default()),
+        help=known.help,
+        choices=known.choices,
+        metavar=known.shown_as,
+        **several,
+    )
+
+
+def add_own(parser: Parser, title: str, config: type[Settings], names: Sequence[str]) -> None:
+    """Give `parser` settings that a configuration has of its own."""
+    add_settings(parser, title, config, names=names)
+
+
+def add_config_flags(parser: Parser) -> None:
+    """--config and --save_config, of a tool whose configuration is a file."""
+    group = parser.add_argument_group("configuration (not in the original)")
+    group.add_argument(
+        "--config",
+        metavar="FILE",
+        help="start from the settings of this file, of --save_config or a results.json; flags given beside it win",
+    )
+    group.add_argument("--save_config", metavar="FILE", help="write the settings of this run, as JSON for --config")
+
+
+class Options(argparse.Namespace):
+    """Parsed flags. `resolution`, where each setting comes from, is a slot: vars(options) holds the flags alone."""
+
+    __slots__ = ("resolution",)
+    resolution: Resolution
+
+
+def parse(parser: Parser, argv: Sequence[str], use: UseOf) -> Options:
+    """Parse; what is not given by hand comes from --config, --zoo and the checkpoint (see `resolution.resolve`).
+
+    use: what the tool takes from them, of {flag: value}.
+    """
+    given = parser.given_values(argv)
+    defaults = vars(parser.parse_args(list(argv)))
+    defaults.update({flag: parser.get_default(flag) for flag in given})
+    config = _read_config(parser, given.get("config")) if parser.has("save_config") else {}
+    asked = {**config, **given}
+    resolution = resolve(given, defaults, use({**defaults, **asked}), config)
+    options = Options(**{**defaults, **resolution.values(), **asked})
+    options.resolution = resolution
+    if getattr(options, "num_threads", None):
+        use_threads(options.num_threads)  # before an engine, and what it computes with, is imported
+    return options
+
+
+def config_of(kind: type[Config], options: argparse.Namespace) -> Config:
+    """The configuration of parsed options."""
+    found = {name: getattr(options, name) for name in settings_of(kind) if hasattr(options, name)}
+    if issubclass(kind, ZooSettings):
+        found["resolution"] = getattr(options, "resolution", None)
+    return kind(**found)
+
+
+def save_config(options: argparse.Namespace, config: Settings) -> None:
+    """Write --save_config where it is asked for."""
+    if options.save_config:
+        tool = Path(sys.argv[0]).stem
+        write_json(options.save_config, {"tool": tool, "options": config.flags()})
+
+
+def _read_config(parser: Parser, path: Optional[str]) -> dict[str, Any]:
+    """{flag: value} of --config. Raises UsageError, naming the file, for what is no setting of the tool."""
+    if not path:
+        return {}
+    what = f"--config={path}"
+    found = read_json(Path(path), what, dict)
+    values = found.get("options", found)
+    if not isinstance(values, dict):
+        raise UsageError(f"{what}: options is {quoted(values)}, not settings and their values")
+    chosen = {name: value for name, value in values.items() if value is not None}
+    tokens = []
+    for name, value in chosen.items():
+        if not parser.has(name):
+            raise UsageError(f"{what}: {parser.prog} has no setting {quoted(name)}")
+        if isinstance(value, list):
+            tokens += [f"--{name}", *map(str, value)]
+        elif isinstance(value, bool) and parser.is_mark(name):
+            tokens += [f"--{name}"] if value else []
+        elif isinstance(value, (str, int, float)):
+            tokens.append(f"--{name}={int(value) if isinstance(value, bool) else value}")
+        else:
+            raise UsageError(f"{what}: {quoted(name)} is {quoted(value)}, which is no value of a setting")
+    try:
+        return parser.given_values(tokens)
+    except UsageError as error:
+        raise UsageError(f"{what}: {error}") from error
+
+
+def require_checkpoint(options: argparse.Namespace) -> None:
+    """Raise UsageError for a --load_model_path that is not there, in a tool that takes its settings and no weights."""
+    path = options.load_model_path
+    if path and not os.path.isfile(path):
+        raise UsageError(f"--load_model_path={path}: there is no such file")
+
+
+def without_effect(given: Collection[str], engine: str) -> list[str]:
+    """A line for each given flag that changes nothing here, or nothing beside the others that are given."""
+    names = [name for name in NO_EFFECT if name in given]
+    unused = [name for name in names if engine != "caffe2" or name != "cudnn_workspace_limit_mb"]
+    why = {name: NO_EFFECT[name] for name in unused}
+    if "lr_milestones" in given and "step_epoch" in given:
+        why["step_epoch"] = "--lr_milestones says when the rate falls"
+    if "warmup_epochs" not in given:
+        idle = [name for name in ("gradual_warmup", "decay_after_warmup") if name in given]
+        why.update(dict.fromkeys(idle, "there is no warm-up; --warmup_epochs gives one"))
+    return [f"--{name} has no effect: {reason}" for name, reason in why.items()]

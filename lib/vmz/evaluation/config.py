@@ -1,0 +1,74 @@
+"""What an evaluation is: its network, data, protocol and outputs in one checked object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from vmz.settings.checkpoint import CheckpointSettings
+from vmz.settings.clips import ClipSettings
+from vmz.settings.engine import EngineSettings
+from vmz.settings.epoch_test import EpochTestSettings
+from vmz.settings.kinds import Integer, not_negative, positive, switch
+from vmz.settings.resolution import TESTING, ProtocolSettings, Use
+from vmz.settings.setting import Settings, changed, setting
+
+
+@dataclass(frozen=True)
+class TestSettings(Settings):
+    """The protocol: how clips become a video's score, and what is counted."""
+
+    __test__ = False  # for pytest
+
+    num_iter: int = setting(0, "stop after so many batches; 0: the whole database, each video once", not_negative)
+    top_k: int = changed(EpochTestSettings, "top_k", 5)
+    aggregation: int = setting(0, "a video's score over its clips: 0 their mean, 1 their maximum", int, (0, 1))
+    crop_per_inference: int = setting(
+        0,
+        "clips and crops that go through the net at a time, to bound its memory; 0: a whole batch",
+        Integer(0, 1 << 20),
+    )
+    print_per_class_metrics: int = setting(0, "also a line for each class", switch)
+    get_video_id: int = setting(0, "1: the records hold video ids, which --save_scores keeps too", switch)
+    display_iter: int = setting(10, "batches between two progress lines in a log (a terminal gets a bar)", positive)
+
+
+@dataclass(frozen=True)
+class ReportSettings(Settings):
+    """What is said about an evaluation beside its figures. Ours; the original has nothing like it."""
+
+    report: Optional[str] = setting(None, "the evaluation as a page to look at: one HTML file", str)
+    label_names: Optional[str] = setting(
+        None, "names of the classes: one a line in the order of the labels, or .csv or .json", str
+    )
+    list: Optional[str] = setting(None, "the CSV that --test_data should hold: videos that it lacks are named", str)
+    check_data: int = setting(
+        1, "0: do not look at --test_data for duplicates, frame rates and sizes beforehand", switch
+    )
+
+
+@dataclass(frozen=True)
+class EvaluationConfig(
+    ClipSettings, EngineSettings, TestSettings, CheckpointSettings, ReportSettings, ProtocolSettings
+):
+    """The settings of test_net, by the names of its flags.
+
+    `EvaluationConfig(test_data=..., load_model_path=...)` takes the defaults for the rest; `EvaluationConfig.resolved`
+    takes them from the checkpoint and the zoo, as the tool does.
+
+    >>> EvaluationConfig(model_name="r3d", num_labels=8).flags()["crop_size"]
+    112
+    """
+
+    @classmethod
+    def use(cls, flags: Mapping[str, Any]) -> Use:
+        return TESTING
+
+    output: Optional[str] = setting(None, "results as JSON", metavar="FILE")
+    save_scores: Optional[str] = setting(
+        None,
+        "scores of every clip, label, video key and path, as .npz; tools/aggregate_scores.py reads it",
+        metavar="FILE",
+    )
+    random_weights: int = setting(0, "1: score an untrained network, no file needed", switch)

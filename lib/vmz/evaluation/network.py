@@ -1,0 +1,67 @@
+"""The network that is tested: built with its reader in front, checked, and given its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Optional
+
+import numpy as np
+
+from vmz.checkpoints import matching
+from vmz.checkpoints.loading import load
+from vmz.errors import UsageError
+from vmz.evaluation.scored_batches import OPTIONAL_OUTPUTS
+from vmz.models.inputs import VideoSource
+from vmz.models.registry import Model, build
+from vmz.netdef.analysis import ShapeError, Totals, totals
+from vmz.settings.checkpoint import CheckpointSettings
+from vmz.settings.clips import ClipSettings
+from vmz.settings.network import model_config
+
+Weights = Optional[Mapping[str, np.ndarray]]
+
+
+def test_model(clips: ClipSettings, sliced: bool = False, **reader: Any) -> Model:
+    """The testing network as the original's test_net builds it on one CPU, its reader in front unless it takes slices.
+
+    `reader`: VideoInput arguments of ours on top of the original's.
+    """
+    outputs = ("data", "label", *(name for name in OPTIONAL_OUTPUTS if reader.get(f"get_{name}")))
+    source = VideoSource(clips.database, {**clips.reader_arguments(), **reader}, outputs)
+    config = model_config(clips, batch_size=-1)  # open: a slice or a batch may be short
+    return build(config, is_test=True, source=None if sliced else source, use_cudnn=bool(clips.use_cudnn))
+
+
+def check_fits(model: Model) -> Totals:
+    """What one clip costs. Raises UsageError when the layers do not fit the clip."""
+    try:
+        return totals(model.costs())
+    except ShapeError as error:
+        config = model.config
+        raise UsageError(
+            f"{config.model_name} cannot run on clips of {config.clip_length} frames and {config.crop_size} pixels "
+            f"({error}); use 2, 4 or a multiple of 8 frames, and the crop the model was made for"
+        ) from error
+
+
+def load_weights(
+    model: Model, checkpoint: CheckpointSettings, random: bool = False
+) -> tuple[Weights, Optional[matching.Report]]:
+    """The checkpoint's blobs, fitted to the network, and the account of them.
+
+    Raises VmzError for a file that leaves part of the network at its initial values, unless --allow_partial_load.
+    """
+    path = checkpoint.load_model_path
+    if not path:
+        if random:
+            return None, None
+        raise UsageError("--load_model_path is not given; --random_weights=1 scores an untrained network on purpose")
+    wanted = [*model.params, *model.computed_params]
+    weights, report = matching.match(
+        load(path, checkpoint.db_type),
+        wanted,
+        center_init=bool(checkpoint.center_init),
+        bgr2rgb=bool(checkpoint.bgr2rgb),
+    )
+    matching.check(report, path, allow_partial=bool(checkpoint.allow_partial_load), classifier=model.config.last_layer)
+    return weights, report

@@ -1,0 +1,54 @@
+"""The records of a database in a pass: this process's share of them, and what is said of single ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Optional
+
+import numpy as np
+
+from vmz.errors import VmzError
+from vmz.processes import group
+from vmz.settings.clips import ClipSettings
+from vmz.settings.network import NetworkSettings
+from vmz.settings.reader import ReaderSettings
+from vmz.video.database import VideoDatabase
+from vmz.video.faults import Fault
+
+
+def share_of_one_pass() -> dict[str, int]:
+    """VideoInput arguments of this process's share of the database. Nothing is drawn, but shares want a seed."""
+    world = group.world_size()
+    share = {"shard_index": group.rank(), "shard_count": world, "seed": 1} if world > 1 else {}
+    return {"wrap_around": 0, **share}
+
+
+def in_order(reports: Sequence[Sequence[Fault]], keys: Sequence[str]) -> list[Fault]:
+    """What several processes report of single videos, in database order."""
+    places = {key: place for place, key in enumerate(keys)}
+    return sorted((fault for part in reports for fault in part), key=lambda fault: places[fault.key])
+
+
+def check_labels(labels: np.ndarray, keys: Sequence[str], clips: ClipSettings) -> None:
+    """Raise VmzError, naming the record, for a label that the network lacks. labels: int (videos,) of --test_data."""
+    for label, key in zip(labels, keys):
+        if not 0 <= label < clips.num_labels:
+            raise foreign_label(key, int(label), clips, clips)
+
+
+def described(path: str, key: str, use_local_file: bool) -> str:
+    """A record of the database at `path` in full, as VideoDatabase.describe has it."""
+    with VideoDatabase(path) as database:
+        [place] = database.paths([key], use_local_file)
+        return database.describe(key, place or None)
+
+
+def foreign_label(
+    key: str, label: int, network: NetworkSettings, reader: ReaderSettings, path: Optional[str] = None
+) -> VmzError:
+    """The error of a record whose label the network lacks. path: of its database, by default the reader's."""
+    name = described(path or reader.database, key, bool(reader.use_local_file))
+    return VmzError(
+        f"{name} has label {label}, but --num_labels={network.num_labels} allows 0 to {network.num_labels - 1}; is "
+        "this the database of another data set?"
+    )

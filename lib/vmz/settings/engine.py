@@ -1,0 +1,114 @@
+"""Settings of the engine: what runs a net, and on which devices."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+
+from vmz import __version__
+from vmz.engines.registry import ENGINES, default_engine
+from vmz.errors import UsageError
+from vmz.processes import group
+from vmz.settings.kinds import SEED, Integer, device, positive
+from vmz.settings.setting import Settings, setting
+
+
+@dataclass(frozen=True)
+class EngineSettings(Settings):
+    """What runs the net, and where."""
+
+    engine: str = setting(
+        "pytorch",
+        "what runs the net; caffe2 needs .venv-caffe2 (make setup-caffe2), and trains in one process, without "
+        "torchrun. The environment variable VMZ_ENGINE sets the default",
+        str,
+        ENGINES,
+        default_engine,
+    )
+    device: str = setting("auto", "auto (the first GPU, or else the CPU), cpu, cuda or cuda:N", device)
+    num_gpus: Optional[int] = setting(
+        None,
+        "0: the CPU, N: so many GPUs, one process each. Not given: --device decides (the original takes 1 GPU, "
+        "there or not)",
+        Integer(0, 1024),
+    )
+    gpus: Optional[str] = setting(None, "the GPUs to use, by number, as 0,1, in place of --num_gpus and --device", str)
+    num_threads: Optional[int] = setting(
+        None, "CPU threads that the engine computes with; not given: OMP_NUM_THREADS, or else all cores", positive
+    )
+    seed: int = setting(0, "seed of everything random", SEED)
+
+
+def device_names(settings: EngineSettings) -> tuple[str, ...]:
+    """The devices that this process trains on: Caffe2 takes several GPUs, PyTorch one (and torchrun for more)."""
+    gpus = gpu_numbers(settings)
+    if settings.engine == "caffe2" and gpus and len(gpus) > 1 and group.world_size() == 1:
+        return tuple(f"cuda:{number}" for number in gpus)
+    return (device_name(settings),)
+
+
+def gpu_numbers(settings: EngineSettings) -> Optional[tuple[int, ...]]:
+    """The GPUs of a machine that --gpus, or else --num_gpus, means; none for the CPU, None where --device decides.
+
+    Raises UsageError for --gpus that is no list of numbers.
+    """
+    if settings.gpus is not None:
+        numbers = settings.gpus.split(",")
+        if not all(number.isdigit() for number in numbers) or len(set(numbers)) < len(numbers):
+            raise UsageError(f"--gpus={settings.gpus} is not a list of different GPU numbers, such as 0,1")
+        return tuple(int(number) for number in numbers)
+    return None if settings.num_gpus is None else tuple(range(settings.num_gpus))
+
+
+def device_name(settings: EngineSettings) -> str:
+    """The one device of this process that --device, --gpus and --num_gpus mean together.
+
+    Of several processes on a machine each has its own GPU. Raises UsageError where there are not as many of them.
+    """
+    gpus, several = gpu_numbers(settings), group.local_size() > 1
+    asked = f"--gpus={settings.gpus}" if settings.gpus is not None else f"--num_gpus={settings.num_gpus}"
+    if gpus is None:
+        return _local_device(str(settings.device), several)
+    if not gpus:
+        return "cpu"
+    if len(gpus) > 1 and group.world_size() == 1:
+        raise UsageError(f"{asked}: one process uses one device; with --engine={settings.engine} start it by torchrun")
+    if group.local_rank(len(gpus)) >= len(gpus):
+        raise UsageError(f"{asked} is too few: each of the {group.local_size()} processes here takes a GPU")
+    return f"cuda:{gpus[group.local_rank(len(gpus))]}" if several or settings.gpus is not None else "cuda"
+
+
+def _local_device(device: str, several: bool) -> str:
+    if not several or device == "cpu":
+        return device
+    if device.startswith("cuda:"):
+        raise UsageError(
+            f"--device={device} would be that of all {group.local_size()} processes here; give --device=cuda, "
+            "of which each takes its own, or a list with --gpus"
+        )
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return f"cuda:{group.local_rank(torch.cuda.device_count())}" if device == "cuda" else device
+
+
+def environment(settings: EngineSettings) -> dict[str, str]:
+    """What ran it: versions, engine, device."""
+    import av
+    import torch
+
+    return {
+        "vmz": __version__,
+        "engine": settings.engine,
+        "device": ", ".join(device_names(settings)),
+        "processes": str(group.world_size()),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "pyav": str(av.__version__),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }

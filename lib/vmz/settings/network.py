@@ -1,0 +1,103 @@
+"""Settings of a network, under the names of the original tools' flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from vmz.errors import UsageError
+from vmz.models.config import LARGEST as MODEL_LARGEST
+from vmz.models.config import WIDEST, ModelConfig
+from vmz.settings.kinds import Integer, Number, switch
+from vmz.settings.reader import BEYOND_THE_ORIGINAL, FlowSettings, ReaderSettings, ViewSettings
+from vmz.settings.setting import Settings, setting, settings_of
+from vmz.video.arguments import FLOW_CHANNELS
+from vmz.video.arguments import MOST as READER_MOST
+
+
+@dataclass(frozen=True)
+class NetworkSettings(Settings):
+    """Which network. `model_config` makes the checked ModelConfig of it, with the flow's length where it sees flow."""
+
+    model_name: str = setting("r2plus1d", "network", str)
+    model_depth: int = setting(18, "layers: 10, 16, 18, 26, 34, 50, 101 or 152", Integer(1, 1000))
+    num_labels: int = setting(101, "classes", Integer(1, MODEL_LARGEST["num_labels"]))
+    num_channels: int = setting(3, "channels of a clip", Integer(1, MODEL_LARGEST["num_channels"]))
+    crop_size: int = setting(112, "height and width of a clip", Integer(1, READER_MOST["crop_size"]))
+    clip_length_rgb: int = setting(16, "frames of a clip", Integer(1, READER_MOST["length_rgb"]))
+    multi_label: int = setting(0, "several labels a video: sigmoid in place of softmax", switch)
+    channel_multiplier: float = setting(
+        1.0, "widens or narrows every stage, the inside of bottlenecks too", Number(0, WIDEST)
+    )
+    bottleneck_multiplier: float = setting(
+        1.0, "widens or narrows the inside of bottlenecks once more", Number(0, WIDEST)
+    )
+    use_dropout: int = setting(0, "dropout before the classifier", switch)
+    conv1_temporal_stride: int = setting(1, "temporal stride of the first layer", Integer(1, 64))
+    conv1_temporal_kernel: int = setting(3, "temporal kernel of the first layer: 3 or 5", Integer(1, 64))
+    use_convolutional_pred: int = setting(
+        0, "fully convolutional head, for crops 128, 256 and 320 (testing only)", switch
+    )
+    use_pool1: int = setting(0, "max pool after the first layer, for crops of 224 and more", switch)
+    pred_layer_name: Optional[str] = setting(
+        None, "name of the classifier's blob; last_out_L<num_labels> when not given", str
+    )
+    use_cudnn: int = setting(
+        1, "write the CUDNN engine into the ops, as published; the PyTorch engine does not need it", switch
+    )
+
+
+def model_config(settings: NetworkSettings, **changes: Any) -> ModelConfig:
+    """The checked network configuration; `changes` are arguments of ModelConfig, set on top.
+
+    Raises UsageError naming the setting.
+    """
+    names = [name for name in settings_of(NetworkSettings) if name not in ("clip_length_rgb", "use_cudnn")]
+    arguments = {name: getattr(settings, name) for name in names}
+    arguments["clip_length"] = settings.clip_length_rgb
+    if isinstance(settings, FlowSettings) and settings.sees_flow:
+        arguments["clip_length"] = settings.clip_length_of
+        channels = FLOW_CHANNELS[settings.flow_data_type]
+        if settings.num_channels != channels:
+            raise UsageError(
+                f"--num_channels={settings.num_channels}, but flow has {channels} channels with --flow_data_type="
+                f"{settings.flow_data_type}; give --num_channels={channels}"
+            )
+    return ModelConfig(**{**arguments, **changes})
+
+
+def video_input_arguments(network: NetworkSettings, reader: ReaderSettings, views: ViewSettings) -> dict[str, Any]:
+    """The VideoInput arguments of a test net, all those that the original writes, by their operator names.
+
+    With --input_type=1 the flow is all that the operator gives: it is the network's `data`.
+    """
+    flow = int(reader.sees_flow)
+    return {
+        "batch_size": views.batch_size,
+        "clip_per_video": views.clip_per_video,
+        "crop_per_clip": views.crop_per_clip,
+        "crop_size": network.crop_size,
+        "scale_h": reader.scale_h,
+        "scale_w": reader.scale_w,
+        "short_edge": min(reader.scale_h, reader.scale_w),
+        "video_res_type": reader.video_res_type,
+        "length_rgb": network.clip_length_rgb,
+        "sampling_rate_rgb": reader.sampling_rate_rgb,
+        "length_of": reader.clip_length_of,
+        "sampling_rate_of": reader.sampling_rate_of,
+        "frame_gap_of": reader.frame_gap_of,
+        "do_flow_aggregation": reader.do_flow_aggregation,
+        "flow_data_type": reader.flow_data_type,
+        "input_type": reader.input_type,
+        "get_rgb": 1 - flow,
+        "get_optical_flow": flow,
+        "get_logmels": 0,
+        "decode_type": 1,
+        "random_crop": 0,
+        "random_mirror": 0,
+        "num_decode_threads": reader.num_decode_threads,
+        "do_multi_label": network.multi_label,
+        "num_of_class": network.num_labels,
+        "use_local_file": reader.use_local_file,
+        **{name: value for name, default in BEYOND_THE_ORIGINAL.items() if (value := getattr(reader, name)) != default},
+    }
