@@ -18,7 +18,7 @@ import recipe as recipes
 
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool
-from vmz.cli.shared.options import parse, train_parser
+from vmz.cli.train_net import configuration
 from vmz.files import atomic_write
 from vmz.training.plan import Plan, make_plan
 
@@ -81,9 +81,9 @@ def row(name: str, settings: str, gpus: int) -> Row:
     with contextlib.redirect_stderr(io.StringIO()):  # that more GPUs raise the rate is what the page shows
         [step] = recipes.steps(entry, choices)
     script = next(place for place, word in enumerate(step.argv) if word.endswith(recipes.TRAIN))
-    options = parse(train_parser(""), step.argv[script + 1 :])
-    plan = make_plan(options, gpus)
-    return Row(name, settings, recipes.devices_of(entry, settings), gpus, options.accumulation_steps, plan)
+    config = configuration(step.argv[script + 1 :])
+    plan = make_plan(config, gpus)
+    return Row(name, settings, recipes.devices_of(entry, settings), gpus, config.accumulation_steps, plan)
 
 
 def page() -> str:

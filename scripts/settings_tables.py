@@ -17,15 +17,14 @@ from vmz import zoo
 from vmz.checkpoints.mdl import save_mdl
 from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
+from vmz.cli import test_net, train_net
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool
-from vmz.cli.shared.options import Options, parse, train_parser
-from vmz.settings.resolution import SOURCES, TESTING, Resolution, resolve
-from vmz.cli.test_net import evaluation_parser
 from vmz.errors import VmzError
 from vmz.files import atomic_write
 from vmz.models.config import ModelConfig
 from vmz.models.registry import MODEL_NAMES, build
+from vmz.settings.resolution import SOURCES, TESTING, Resolution, ZooSettings, resolve
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 ZOO_PAGE, SETTINGS_PAGE = DOCS / "zoo_settings.md", DOCS / "settings.md"
@@ -51,7 +50,7 @@ COMMANDS = (
 
 def tested_with(row: zoo.ZooRow, protocol: str) -> Resolution:
     """What test_net takes from --zoo; a value that was not published is UNPUBLISHED."""
-    defaults = vars(evaluation_parser("").parse_args([]))
+    defaults = vars(test_net.evaluation_parser("").parse_args([]))
     missing = {flag: UNPUBLISHED for flag, value in row.flags.items() if value is None}
     return resolve({"zoo": row.name, "protocol": protocol, **missing}, defaults, TESTING)
 
@@ -128,12 +127,13 @@ def commands_table(folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def parsed(tool: str, argv: Sequence[str]) -> Options:
-    return parse(train_parser("") if tool == "train_net.py" else evaluation_parser(""), argv)
+def parsed(tool: str, argv: Sequence[str]) -> ZooSettings:
+    return train_net.configuration(argv) if tool == "train_net.py" else test_net.configuration(argv)
 
 
-def source_cells(options: Options) -> str:
-    found = options.resolved
+def source_cells(config: ZooSettings) -> str:
+    found = config.resolution
+    assert found is not None
     parts = []
     for source in SOURCES:
         settings = found.of(source)
@@ -149,7 +149,7 @@ def write_checkpoints(folder: Path) -> None:
     """ours.pkl and ours.mdl as train_net writes them, foreign.pkl with blobs alone."""
     flags = ["--model_depth=10", "--channel_multiplier=0.1", "--num_labels=3", "--clip_length_rgb=8"]
     flags.append("--test_clip_per_video=3")
-    options = vars(train_parser("").parse_args(flags))
+    options = train_net.configuration(flags).flags()
     weights = weights_of(model_depth=10, channel_multiplier=0.1, num_labels=3, clip_length=8)
     about = {"protocol": options, "labels": ["left", "right", "up"]}
     save_pickle(folder / "ours.pkl", weights, about)

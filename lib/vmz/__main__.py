@@ -1,23 +1,37 @@
-"""`vmz COMMAND ...` and `python -m vmz COMMAND ...`: the scripts of tools/, by name."""
+"""`vmz COMMAND ...` and `python -m vmz COMMAND ...`: the commands of vmz.cli, whose scripts are in tools/ and data/."""
 
 from __future__ import annotations
 
 import ast
 import difflib
-import runpy
+import importlib
+import pkgutil
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Optional
 
-from vmz.installed import places_of
+from vmz import cli, stopping
+from vmz.cli import data
 
-TOOLS = next((place for place in places_of("tools") if place.is_dir()), places_of("tools")[0])
+
+def commands() -> dict[str, str]:
+    """{command: module}, as test-net: vmz.cli.test_net."""
+    found = {
+        part.name.replace("_", "-"): f"{package.__name__}.{part.name}"
+        for package in (cli, data)
+        for part in pkgutil.iter_modules(package.__path__)
+        if not part.ispkg
+    }
+    return dict(sorted(found.items()))
 
 
-def commands() -> dict[str, Path]:
-    """{command: script}, as test-net: tools/test_net.py."""
-    return {path.stem.replace("_", "-"): path for path in sorted(TOOLS.glob("[!_]*.py"))}
+def summary(module: str) -> str:
+    """The first line of what a command says of itself. Nothing of it is imported."""
+    spec = find_spec(module)
+    assert spec is not None and spec.origin is not None
+    return (ast.get_docstring(ast.parse(Path(spec.origin).read_text())) or "").splitlines()[0]
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -26,24 +40,19 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     known = commands()
     if name in ("-h", "--help"):
         print("usage: vmz COMMAND [--flag=value ...]; vmz COMMAND --help says more\n")
-        for command, path in known.items():
-            print(f"  {command:<30} {(ast.get_docstring(ast.parse(path.read_text())) or '').splitlines()[0]}")
+        for command, module in known.items():
+            print(f"  {command:<30} {summary(module)}")
         return 0
-    script = known.get(name.replace("_", "-"))
-    if script is None:
+    chosen = name.replace("_", "-")
+    if chosen not in known:
         close = difflib.get_close_matches(name, known, 1)
-        if known:
-            hint = f"did you mean {close[0]}? " if close else ""
-            text = f"unknown command {name!r}; {hint}choose from: {', '.join(known)}"
-        else:
-            folders = " or ".join(map(str, places_of("tools")))
-            text = f"no command {name!r}: its scripts are not in {folders}; install VMZ again"
-        print(f"error: {text}", file=sys.stderr)
+        hint = f"did you mean {close[0]}? " if close else ""
+        print(f"error: unknown command {name!r}; {hint}choose from: {', '.join(known)}", file=sys.stderr)
         return 2
-    sys.argv = [str(script), *rest]
-    sys.path.insert(0, str(script.parent))
-    runpy.run_path(str(script), run_name="__main__")
-    return 0
+    sys.argv = [f"vmz {chosen}", *rest]
+    stopping.end_at_once()  # while the command, and PyTorch with it, is imported
+    status: int = importlib.import_module(known[chosen]).main()
+    return status
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM in every tool: a clean end with the status of the signal, wherever the process stands.
 
-While a tool is imported, tools/_find_vmz.py ends the process itself, for nothing has been written yet. From `run_tool`
-on the signal is raised in the main thread, so that what is half-written is removed on the way out. Where the main
+While a tool is imported, tools/_find_vmz.py or `end_at_once` ends the process, for nothing has been written yet. From
+`run_tool` on the signal is raised in the main thread, so that what is half-written is removed on the way out. Where the main
 thread is inside a library and does not come back, another one removes it and ends the process.
 """
 
@@ -44,6 +44,20 @@ def message_of(number: int) -> str:
 def raised() -> Optional[KeyboardInterrupt]:
     """The signal that was raised, whatever a library has made of it; None as long as there is none."""
     return _last if _raised.is_set() else None
+
+
+def end_at_once() -> None:
+    """Until `handled`: Ctrl-C and SIGTERM end the process, which has written nothing yet."""
+
+    def end(number: int, frame: Optional[FrameType]) -> None:
+        try:
+            os.write(2, f"{message_of(number)}\n".encode())
+        finally:
+            os._exit(128 + number)
+
+    for one in SIGNALS:
+        if signal.getsignal(one) is not signal.SIG_IGN:
+            signal.signal(one, end)
 
 
 def _raise(number: int, frame: Optional[FrameType]) -> None:

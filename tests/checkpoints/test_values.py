@@ -10,8 +10,8 @@ import pytest
 
 from vmz.checkpoints.loading import convert, load, save
 from vmz.checkpoints.values import check_values
-from vmz.settings.own_checkpoints import read_checkpoint
 from vmz.errors import VmzError
+from vmz.settings.own_checkpoints import read_checkpoint
 from vmz.training.checkpoints import read
 
 GOOD = {

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import argparse
 import sys
 
 import pytest
 import torch
 
-from vmz.cli import launch
+from vmz.cli.shared import launch
 from vmz.errors import UsageError, VmzError
+from vmz.settings.engine import EngineSettings
 
 SCRIPT = """
 import os, signal, sys
@@ -18,8 +18,8 @@ if os.environ["RANK"] == sys.argv[2]:
 """
 
 
-def options(**given: object) -> argparse.Namespace:
-    return argparse.Namespace(**{"engine": "pytorch", "gpus": None, "num_gpus": None, **given})
+def options(**given: object) -> EngineSettings:
+    return EngineSettings.from_flags(given)
 
 
 def run(tmp_path, *arguments: str) -> int:

@@ -5,10 +5,12 @@ import json
 import pytest
 
 from tests.goldens.recordings import SHARED, needs_shared
-from vmz.cli.shared.parser import Parser
-from vmz.cli.flags import ENGINE_FLAGS, FLAGS, MODEL_FLAGS, READER_FLAGS
-from vmz.cli.shared.options import add_flags, device_name, model_config, video_input_arguments
+from vmz.cli.test_net import configuration
 from vmz.errors import UsageError
+from vmz.evaluation.config import EvaluationConfig
+from vmz.settings.engine import device_name
+from vmz.settings.network import model_config
+from vmz.settings.setting import settings_of
 
 # Where our default is not the original's, and why.
 TRAPS = {
@@ -20,35 +22,29 @@ TRAPS = {
 @needs_shared
 def test_every_flag_of_the_original_test_net_is_here_with_its_default() -> None:
     tools = json.loads((SHARED / "spec" / "flags.json").read_text())["tools"]
+    known = settings_of(EvaluationConfig)
     for flag in tools["test_net"]["flags"]:
         name = flag["flag"].lstrip("-")
-        assert name in FLAGS, name
+        assert name in known, name
         if name not in TRAPS:
-            assert FLAGS[name].default == flag["default"], name
+            assert known[name].default == flag["default"], name
 
 
-def test_no_flag_is_defined_twice() -> None:
-    groups = [MODEL_FLAGS, READER_FLAGS, ENGINE_FLAGS]
-    assert sum(map(len, groups)) == len({name for group in groups for name in group})
-
-
-def parsed(*argv: str) -> object:
-    parser = Parser("test")
-    add_flags(parser, "all", list(FLAGS))
-    return parser.parse_args(list(argv))
+def parsed(*argv: str) -> EvaluationConfig:
+    return configuration(argv)
 
 
 def test_devices() -> None:
-    assert device_name(parsed()) == "auto"  # type: ignore[arg-type]
-    assert device_name(parsed("--num_gpus=0")) == "cpu"  # type: ignore[arg-type]
-    assert device_name(parsed("--num_gpus=1")) == "cuda"  # type: ignore[arg-type]
-    assert device_name(parsed("--gpus=3")) == "cuda:3"  # type: ignore[arg-type]
+    assert device_name(parsed()) == "auto"
+    assert device_name(parsed("--num_gpus=0")) == "cpu"
+    assert device_name(parsed("--num_gpus=1")) == "cuda"
+    assert device_name(parsed("--gpus=3")) == "cuda:3"
     for several in ("--num_gpus=2", "--gpus=0,1"):
         with pytest.raises(UsageError, match=rf"{several}: one process uses one device"):
-            device_name(parsed(several))  # type: ignore[arg-type]
+            device_name(parsed(several))
     for wrong in ("--gpus=", "--gpus=0,", "--gpus=a", "--gpus=1,1"):
         with pytest.raises(UsageError, match="not a list of different GPU numbers"):
-            device_name(parsed(wrong))  # type: ignore[arg-type]
+            device_name(parsed(wrong))
 
 
 def test_each_process_of_a_machine_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,42 +57,42 @@ def test_each_process_of_a_machine_has_its_own_gpu(monkeypatch: pytest.MonkeyPat
         ("--num_gpus=2", "cuda:1"),
         ("--gpus=3,5", "cuda:5"),
     ):
-        assert device_name(parsed(given)) == device  # type: ignore[arg-type]
+        assert device_name(parsed(given)) == device
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert device_name(parsed()) == "cuda:1"  # type: ignore[arg-type]
+    assert device_name(parsed()) == "cuda:1"
     for given, named in (
         ("--device=cuda:0", "would be that of all 2 processes here"),
         ("--num_gpus=1", "--num_gpus=1 is too few"),
         ("--gpus=3", "--gpus=3 is too few"),
     ):
         with pytest.raises(UsageError, match=named):
-            device_name(parsed(given))  # type: ignore[arg-type]
+            device_name(parsed(given))
     monkeypatch.setenv("LOCAL_RANK", "0")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")  # one process a machine
-    assert device_name(parsed("--device=cuda:7")) == "cuda:7"  # type: ignore[arg-type]
-    assert device_name(parsed("--gpus=7")) == "cuda:7"  # type: ignore[arg-type]
+    assert device_name(parsed("--device=cuda:7")) == "cuda:7"
+    assert device_name(parsed("--gpus=7")) == "cuda:7"
 
 
 def test_the_model_of_the_flags() -> None:
     config = model_config(
         parsed("--model_name=ir-csn", "--model_depth=50", "--clip_length_rgb=8", "--use_pool1=1", "--crop_size=224")
-    )  # type: ignore[arg-type]
+    )
     assert (config.model_name, config.clip_length, config.use_pool1) == ("ir-csn", 8, True)
 
 
 def test_flow_is_the_data_of_the_network() -> None:
     options = parsed("--input_type=1", "--num_channels=3", "--flow_data_type=1", "--clip_length_of=4")
-    config = model_config(options)  # type: ignore[arg-type]
+    config = model_config(options)
     assert (config.num_channels, config.clip_length) == (3, 4)
-    arguments = video_input_arguments(options)  # type: ignore[arg-type]
+    arguments = options.reader_arguments()
     assert (arguments["get_rgb"], arguments["get_optical_flow"], arguments["input_type"]) == (0, 1, 1)
-    arguments = video_input_arguments(parsed())  # type: ignore[arg-type]
+    arguments = parsed().reader_arguments()
     assert (arguments["get_rgb"], arguments["get_optical_flow"]) == (1, 0)
 
 
 def test_channels_that_the_flow_does_not_have_are_refused() -> None:
     with pytest.raises(UsageError, match=r"num_channels=3, but flow has 2 channels .* give --num_channels=2"):
-        model_config(parsed("--input_type=1"))  # type: ignore[arg-type]
+        model_config(parsed("--input_type=1"))
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from tests.goldens.recordings import SHARED, needs_shared
-from tests.scripts.test_recipes import load
 from tests.tools.test_original_flags import parser_of
+from vmz.cli.data import create_video_db
 from vmz.cli.shared.options import parse
 from vmz.errors import UsageError
+from vmz.evaluation.config import EvaluationConfig
+from vmz.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = json.loads(Path(__file__).with_name("original_commands.json").read_text())["commands"]
@@ -33,7 +35,8 @@ def test_a_command_parses_as_it_stands(entry: dict[str, str], monkeypatch: pytes
     assert python == "python" and (ROOT / script).is_file()
     tool = Path(script).stem
     parser = parser_of(tool, monkeypatch)
-    options = parse(parser, flags) if tool in ("train_net", "test_net", "test_net_large") else parser.parse_args(flags)
+    uses = {"train_net": TrainConfig.use, "test_net": EvaluationConfig.use, "test_net_large": EvaluationConfig.use}
+    options = parse(parser, flags, uses[tool]) if tool in uses else parser.parse_args(flags)
     renamed = {"pretrained_model": "load_model_path"}
     for flag in flags:
         name, _, value = flag[2:].partition("=")
@@ -47,9 +50,7 @@ def test_what_the_original_refused_is_refused(tmp_path: Path) -> None:
     """HEAD's create_kinetics_lmdb.sh stores the videos' bytes a hundred times: its assertion is our sentence."""
     [command] = [entry["command"] for entry in COMMANDS if "--num_epochs=100" in entry["command"]]
     with pytest.raises(UsageError, match="would store every video 100 times; it needs --use_list=1"):
-        load(ROOT / "data" / "create_video_db.py").main(
-            [flag.replace("/data/users", str(tmp_path)) for flag in shlex.split(command)[2:]]
-        )
+        create_video_db.work([flag.replace("/data/users", str(tmp_path)) for flag in shlex.split(command)[2:]])
 
 
 @needs_shared

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from tests.support.small_videos import rotated
-from vmz.cli.shared.parser import Parser
-from vmz.cli.flags import FLAGS
-from vmz.cli.shared.options import add_flags, add_zoo_flag, parse
-from vmz.datasets.audit import DataReport, check_data, print_warnings
+from vmz import zoo
+from vmz.cli.test_net import configuration
+from vmz.datasets.audit import SAMPLED_VIDEOS, DataReport, check_data, print_warnings, recipe
 from vmz.datasets.inventory import END_BYTES
 from vmz.errors import UsageError
 from vmz.video.database import DatabaseWriter, VideoDatabase
@@ -52,11 +51,10 @@ def listing(folder: Path, *rows: tuple[str, Optional[bytes], int]) -> str:
     return f"--list={folder / 'list.csv'}"
 
 
-def check(path: Path, *argv: str) -> DataReport:
-    parser = Parser("test")
-    add_zoo_flag(parser)
-    add_flags(parser, "all", list(FLAGS))
-    return check_data(parse(parser, [f"--test_data={path}", *argv]))
+def check(path: Path, *argv: str, sampled: int = SAMPLED_VIDEOS) -> DataReport:
+    config = configuration([f"--test_data={path}", *argv])
+    wanted = recipe(config, config, zoo.row_of(config.zoo, config.load_model_path))
+    return check_data(config, wanted, config.list, config.label_names, sampled)
 
 
 ONE, TWO, THREE = video(10), video(100), video(200)
@@ -192,9 +190,7 @@ def test_short_sides(size: tuple[int, int], flags: tuple[str, ...], said: Option
 
 def test_only_some_headers_of_many_are_looked_at(tmp_path: Path) -> None:
     path = database(tmp_path / "db", *((video(n, frames=2), 0) for n in range(9)), (b"no video", 0))
-    parser = Parser("test")
-    add_flags(parser, "all", list(FLAGS))
-    report = check_data(parser.parse_args([f"--test_data={path}"]), sampled=3)
+    report = check(path, sampled=3)
     assert report.sampled == 3 and sum(report.frame_rates.values()) == 3
     assert check(path).unreadable == 1
 

@@ -7,12 +7,12 @@ checkpoints, scores, features. A file that a new block names is added in `prepar
 
 from __future__ import annotations
 
-import argparse
 import csv
 import re
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +24,14 @@ from vmz.checkpoints.loading import save
 from vmz.checkpoints.net_writing import given_net, predict_net, write_nets
 from vmz.checkpoints.pickles import load_pickle, save_pickle
 from vmz.checkpoints.seeded import seeded_weights
-from vmz.cli.shared.parser import Parser
-from vmz.cli.flags import MODEL_FLAGS, READER_FLAGS
-from vmz.cli.shared.options import add_flags, add_zoo_flag, model_config, parse
+from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.scores import Scores, score_arrays
 from vmz.features.formats.feature_files import save_features
 from vmz.features.formats.table import ArrayTable
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.netdef.pruning import prune
+from vmz.settings.network import model_config
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
 
@@ -115,8 +114,7 @@ def write_scores(folder: Path) -> None:
         scores.add(
             random.rand(4, 3, 8).astype(np.float32), random.randint(0, 8, 4).astype(np.int32), keys, 0, keep=True
         )
-        options = {"multi_label": 0, "aggregation": 0, "test_data": "val_lmdb"}
-        np.savez(folder / f"{name}.npz", **score_arrays(scores, options))
+        np.savez(folder / f"{name}.npz", **score_arrays(scores, EvaluationConfig(test_data="val_lmdb")))
 
 
 def write_dense(folder: Path) -> None:
@@ -135,18 +133,10 @@ def add_published_weights(folder: Path, block: Block) -> None:
         name, file = (re.search(rf"--{flag}[= ](\S+)", command) for flag in ("zoo", "load_model_path"))
         if name is not None and file is not None and not (folder / file[1]).exists():
             zoo.find(name[1])
-            options = zoo_options(f"--zoo={name[1]}")
-            if options.use_convolutional_pred:  # so it is tested; it was trained with a fully connected classifier
-                options.use_convolutional_pred, options.crop_size = 0, 224
-            save_pickle(folder / file[1], network_weights(model_config(options)))
-
-
-def zoo_options(*argv: str) -> argparse.Namespace:
-    parser = Parser("")
-    add_zoo_flag(parser)
-    add_flags(parser, "network", list(MODEL_FLAGS))
-    add_flags(parser, "data", list(READER_FLAGS))
-    return parse(parser, argv)
+            config = EvaluationConfig.resolved(zoo=name[1])
+            if config.use_convolutional_pred:  # so it is tested; it was trained with a fully connected classifier
+                config = replace(config, use_convolutional_pred=0, crop_size=224)
+            save_pickle(folder / file[1], network_weights(model_config(config)))
 
 
 def remove_outputs(folder: Path, block: Block) -> None:

@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score, top_k_accura
 
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.aggregation import CHUNK, aggregate_files, read_scores
+from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.scores import Scores, intervals, score_arrays, summarise
 
 VIDEOS, CLIPS, CLASSES = CHUNK + 44, 3, 7
@@ -22,8 +23,8 @@ def kept(path: Path, first: int = 0, last: int = VIDEOS, multi_label: bool = Fal
     return path
 
 
-def options(multi_label: bool, **changes: Any) -> dict[str, Any]:
-    return {"multi_label": int(multi_label), "aggregation": 0, "test_data": "/data/val", **changes}
+def options(multi_label: bool, **changes: Any) -> EvaluationConfig:
+    return EvaluationConfig(**{"multi_label": int(multi_label), "test_data": "/data/val", **changes})
 
 
 def scored(first: int, last: int, multi_label: bool, aggregation: int = 0) -> Scores:

@@ -1,21 +1,15 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from vmz.cli.shared.parser import Parser
-from vmz.cli.flags import FLAGS
-from vmz.cli.shared.options import add_flags, add_zoo_flag, parse
-from vmz.settings.resolution import TESTING
-from vmz.evaluation.published import published_account, published_row
+from vmz import zoo
+from vmz.cli.test_net import configuration
+from vmz.evaluation.config import EvaluationConfig
+from vmz.evaluation.published import published_account
 
 
-def options(*argv: str) -> Any:
-    parser = Parser("test")
-    add_zoo_flag(parser, TESTING)
-    add_flags(parser, "all", list(FLAGS))
-    return parse(parser, argv)
+def options(*argv: str) -> EvaluationConfig:
+    return configuration(argv)
 
 
 def test_the_published_protocol_differs_in_nothing() -> None:
@@ -40,7 +34,7 @@ def test_one_crop_of_a_model_published_with_thirty_views_differs() -> None:
 
 @pytest.mark.parametrize("path", ["/models/r2.5d_d18_l8.pkl", "R2.5D_D18_L8.pkl"])
 def test_a_file_of_the_zoo_is_known_by_its_name(path: str) -> None:
-    row = published_row(options(f"--load_model_path={path}"))
+    row = zoo.row_of(None, str(path))
     assert row is not None and row.name == "r2plus1d_d18_l8"
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,13 @@ from tests.goldens.recordings import golden_path
 from tests.support.generated_weights import generated_weights
 from tests.support.small_videos import database
 from vmz.checkpoints.pickles import save_pickle
-from vmz.cli.shared.parser import Parser
-from vmz.cli.flags import FLAGS
-from vmz.cli.shared.options import add_flags
+from vmz.cli.test_net import configuration
 from vmz.errors import VmzError
 from vmz.evaluation import run as evaluation
 from vmz.evaluation.aggregation import aggregate_files
-from vmz.evaluation.run import evaluate, evaluate_weights, in_order
-from vmz.evaluation.run import test_model as build_test_model
+from vmz.evaluation.network import test_model as build_test_model
+from vmz.evaluation.records import in_order
+from vmz.evaluation.run import evaluate, evaluate_weights
 from vmz.evaluation.scores import Scores, merge, named_lines, score_arrays
 from vmz.netdef.json_form import net_to_json
 from vmz.report.evaluation import Scored, page
@@ -34,9 +33,7 @@ def test_the_net_of_test_net_is_the_originals_reader_and_all(name: str) -> None:
     index = json.loads(golden_path("nets/index_tools.json").read_text())
     argv = next(e["argv"] for e in index if e["name"] == name and e["num_gpus"] == 0)
     golden = json.loads(gzip.decompress(golden_path(f"nets/testnet_{name}_gpu0.json.gz").read_bytes()))
-    parser = Parser("test")
-    add_flags(parser, "all", list(FLAGS))
-    model = build_test_model(parser.parse_args(argv))
+    model = build_test_model(configuration(argv))
     assert json.dumps(net_to_json(model.net), sort_keys=True) == json.dumps(golden["net"], sort_keys=True)
     assert json.dumps(net_to_json(model.param_init_net), sort_keys=True) == json.dumps(
         golden["param_init_net"], sort_keys=True
@@ -44,17 +41,14 @@ def test_the_net_of_test_net_is_the_originals_reader_and_all(name: str) -> None:
 
 
 def test_weights_at_hand_and_in_a_file_give_the_same(tmp_path: Path) -> None:
-    parser = Parser("test")
-    add_flags(parser, "all", list(FLAGS))
     small = ["--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.1", "--clip_length_rgb=4", "--num_gpus=0"]
     path = database(tmp_path, 3)
-    options = parser.parse_args([*small, f"--test_data={path}", "--num_labels=5", "--clip_per_video=2", "--top_k=2"])
-    vars(options).update(allow_partial_load=0, random_weights=0, save_scores=None, output=None)
-    model = build_test_model(options)
+    config = configuration([*small, f"--test_data={path}", "--num_labels=5", "--clip_per_video=2", "--top_k=2"])
+    model = build_test_model(config)
     weights = generated_weights([*model.params, *model.computed_params])
     save_pickle(tmp_path / "weights.pkl", weights)
-    held = evaluate_weights(options, weights)
-    filed = evaluate(argparse.Namespace(**{**vars(options), "load_model_path": str(tmp_path / "weights.pkl")}))
+    held = evaluate_weights(config, weights)
+    filed = evaluate(replace(config, load_model_path=str(tmp_path / "weights.pkl")))
     assert held.checkpoint is None and filed.checkpoint is not None
     assert held.figures == filed.figures and held.scores.records == [0, 1, 2]
     assert np.array_equal(np.stack(held.scores.videos), np.stack(filed.scores.videos))
@@ -63,15 +57,10 @@ def test_weights_at_hand_and_in_a_file_give_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_last_accuracy_of_three_classes_is_video_3(engine: str, tmp_path: Path) -> None:
     """--top_k=5: what a run, its page and its kept scores say of it."""
-    parser = Parser("test")
-    add_flags(parser, "all", list(FLAGS))
     small = ["--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.1", "--clip_length_rgb=4", "--num_gpus=0"]
     path = database(tmp_path, 3)
-    options = parser.parse_args(
-        [*small, f"--test_data={path}", "--num_labels=3", "--clip_per_video=2", f"--engine={engine}"]
-    )
-    vars(options).update(allow_partial_load=0, random_weights=1, save_scores=str(tmp_path / "scores.npz"), output=None)
-    found = evaluate(options)
+    more = ["--num_labels=3", "--clip_per_video=2", "--random_weights=1", f"--save_scores={tmp_path / 'scores.npz'}"]
+    found = evaluate(configuration([*small, *more, f"--test_data={path}", f"--engine={engine}"]))
     assert list(found.figures) == ["clip@1", "video@1", "video@3"] and list(found.intervals) == ["clip@1", "video@1"]
     assert found.closing_lines().splitlines()[0].endswith(", top3: 1.0")
     always = "video@3  100.00%, always: the network has 3 classes"
@@ -80,7 +69,7 @@ def test_the_last_accuracy_of_three_classes_is_video_3(engine: str, tmp_path: Pa
         found.to_json(), Scored(found.scores.keys, np.stack(found.scores.videos), np.stack(found.scores.labels))
     )
     assert "Always 100\u00a0%: there are 3 classes." in html and "video@5" not in html
-    np.savez(tmp_path / "scores.npz", **score_arrays(found.scores, vars(options)))
+    np.savez(tmp_path / "scores.npz", **score_arrays(found.scores, found.config))
     again = aggregate_files([tmp_path / "scores.npz"])
     assert again.figures == found.figures and named_lines(again.figures, again.scores, 0).splitlines()[-1] == always
 
@@ -103,12 +92,10 @@ def test_scores_of_several_processes_are_put_in_database_order() -> None:
 def test_a_database_made_anew_while_it_is_scored_is_refused(
     engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parser = Parser("test")
-    add_flags(parser, "all", list(FLAGS))
     small = ["--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.1", "--clip_length_rgb=4", "--num_gpus=0"]
     path = database(tmp_path, 3)
-    options = parser.parse_args([*small, f"--test_data={path}", "--num_labels=5", "--clip_per_video=1", "--top_k=2"])
-    vars(options).update(allow_partial_load=0, random_weights=1, save_scores=None, output=None, engine=engine)
+    more = ["--num_labels=5", "--clip_per_video=1", "--top_k=2", "--random_weights=1", f"--engine={engine}"]
+    config = configuration([*small, *more, f"--test_data={path}"])
     score = evaluation.score_videos
 
     def and_remake(*arguments: Any) -> Scores:
@@ -119,4 +106,4 @@ def test_a_database_made_anew_while_it_is_scored_is_refused(
 
     monkeypatch.setattr(evaluation, "score_videos", and_remake)
     with pytest.raises(VmzError, match=r"db was made anew while it was read; run again"):
-        evaluate(options)
+        evaluate(config)

@@ -13,12 +13,13 @@ from tests.support.small_videos import database, video
 from vmz import metrics
 from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
-from vmz.cli.flags import ENGINE_FLAGS, EXTRACT_DEFAULTS, EXTRACT_FLAGS, MODEL_FLAGS, READER_FLAGS
 from vmz.errors import UsageError, VmzError
+from vmz.features.config import ExtractionConfig
 from vmz.features.extraction import check_features, position_after
 from vmz.features.formats.feature_files import load_features
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
+from vmz.settings.setting import settings_of
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import DatabaseWriter
 from vmz.video.reading_order import ReadingOrder
@@ -37,12 +38,12 @@ TRAPS = {
 @needs_shared
 def test_every_flag_of_the_original_is_here_with_its_default() -> None:
     tools = json.loads((SHARED / "spec" / "flags.json").read_text())["tools"]
-    table = {**MODEL_FLAGS, **READER_FLAGS, **ENGINE_FLAGS, **EXTRACT_FLAGS}
+    table = settings_of(ExtractionConfig)
     for flag in tools["extract_features"]["flags"]:
         name = flag["flag"].lstrip("-")
         assert name in table, name
         if name not in TRAPS:
-            assert EXTRACT_DEFAULTS.get(name, table[name].default) == flag["default"], name
+            assert table[name].default == flag["default"], name
 
 
 @pytest.mark.parametrize("world", [1, 3])

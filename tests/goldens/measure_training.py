@@ -70,7 +70,8 @@ the fifth the perturbed distance (tests/goldens/training_bounds.json).
 Which way the recording's ReLUs went can be told from its momenta alone:
 tests/goldens/measure_relu_decisions.py finds the few that went otherwise than float64 says
 (tests/goldens/relu_decisions.json), and what is left over says that it found the right ones. With those decisions
-laid down, both engines repeat the first iteration; each engine's test_the_first_iteration_but_for_the_kinks holds it to 1e-4. Measured on the machine named above, largest distances,
+laid down, both engines repeat the first iteration; each engine's test_the_first_iteration_but_for_the_kinks holds it to
+1e-4. Measured on the machine named above, largest distances,
 "turned" being the ReLU inputs of real Caffe2 here that rounding had sent the other way:
 
 | run | turned | Caffe2: params | statistics | momentum | PyTorch: params | statistics | momentum |

@@ -122,7 +122,7 @@ def test_pixels_of_flow_are_gray_where_nothing_moves():
 @pytest.mark.parametrize(
     ("flags", "status", "message"),
     [
-        ((), 2, "--test_data is missing"),
+        ((), 2, "--test_data is not given"),
         (("--test_data=none",), 2, "no such database: none"),
         (("--test_data=.",), 1, "is not an LMDB"),
         (("--test_data=db", "--args={"), 2, "--args is not JSON"),

@@ -135,7 +135,7 @@ def test_python_2_trains_on_two_devices(folder: Path, tmp_path: Path) -> None:
 def two_devices(folder: Path, name: str) -> dict[str, np.ndarray]:
     """Two iterations of our trainer, on two CPUs, of SCHEDULE."""
     from vmz.checkpoints.pickles import load_pickle
-    from vmz.cli.shared.options import parse, train_parser
+    from vmz.cli.train_net import configuration
     from vmz.engines.caffe2_engine.trainer import Caffe2Trainer
     from vmz.engines.schedule import Schedule
     from vmz.engines.trainer import Training
@@ -144,7 +144,7 @@ def two_devices(folder: Path, name: str) -> dict[str, np.ndarray]:
     flags = [f"--model_name={name}", *NETWORK, f"--train_data={folder / 'twin_db'}", *SCHEDULE, "--epoch_size=8"]
     trainer = Caffe2Trainer(["cpu", "cpu"])
     training = Training(Schedule(0.02, stepsize=2), weight_decay=0.005)
-    trainer.load(builder(parse(train_parser(""), flags), is_train=True), training, load_pickle(folder / f"{name}.pkl"))
+    trainer.load(builder(configuration(flags), is_train=True), training, load_pickle(folder / f"{name}.pkl"))
     for _ in range(2):
         trainer.step()
     return trainer.state()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import pytest
 
@@ -15,12 +14,12 @@ from tests.engines.caffe2_engine.test_training_net import with_copies_sorted
 from tests.engines.real_caffe2 import needs_caffe2, needs_operators
 from tests.goldens.recordings import golden_path
 from tests.legacy.original import cnn_model, device, parameters
-from vmz.cli.shared.parser import Parser
-from vmz.cli.flags import TRAIN_DEFAULTS, TRAIN_NET_FLAGS
-from vmz.cli.shared.options import add_flags, video_input_arguments
-from vmz.cli.test_net import evaluation_parser
+from vmz.cli import train_net
+from vmz.cli.test_net import configuration
+from vmz.evaluation.config import EvaluationConfig
 from vmz.netdef.json_form import net_to_json
 from vmz.training import nets
+from vmz.training.config import TrainConfig
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
 
@@ -45,13 +44,11 @@ def databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     yield
 
 
-def training_options(argv: list[str]) -> argparse.Namespace:
-    parser = Parser("a program of that time")
-    add_flags(parser, "all", list(TRAIN_NET_FLAGS), TRAIN_NET_FLAGS, **TRAIN_DEFAULTS)
-    return parser.parse_args(argv)
+def training_options(argv: list[str]) -> TrainConfig:
+    return train_net.configuration(argv)
 
 
-def build_arguments(options: argparse.Namespace) -> dict[str, Any]:
+def build_arguments(options: Union[TrainConfig, EvaluationConfig]) -> dict[str, Any]:
     """What the tools hand to build_model."""
     own = ("model_name", "model_depth", "num_labels", "batch_size", "num_channels", "crop_size", "multi_label")
     more = ("channel_multiplier", "bottleneck_multiplier", "use_dropout", "conv1_temporal_stride")
@@ -77,7 +74,7 @@ def parallelize(
     )
 
 
-def model_for_training(options: argparse.Namespace, role: str, optimize: bool) -> Any:
+def model_for_training(options: TrainConfig, role: str, optimize: bool) -> Any:
     from models import model_builder
     from utils import reader_utils
 
@@ -113,13 +110,13 @@ def model_for_training(options: argparse.Namespace, role: str, optimize: bool) -
     return model
 
 
-def model_for_testing(options: argparse.Namespace) -> Any:
+def model_for_testing(options: EvaluationConfig) -> Any:
     from models import model_builder
     from utils import model_helper, reader_utils
 
     model = cnn_model("video_model_test")
     reader, _ = reader_utils.create_data_reader(model, "test_reader", options.test_data)
-    arguments = video_input_arguments(options)
+    arguments = options.reader_arguments()
 
     def forward(model: Any, loss_scale: float) -> Any:
         return model_builder.build_model(
@@ -154,4 +151,4 @@ def test_training_nets(entry: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("entry", entries("testnet_"))
 def test_testing_nets(entry: dict[str, Any]) -> None:
-    check(model_for_testing(evaluation_parser("a test").parse_args(entry["argv"])), entry["file"])
+    check(model_for_testing(configuration(entry["argv"])), entry["file"])

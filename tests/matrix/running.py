@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import io
 import json
 import os
@@ -65,7 +65,7 @@ def run(call: Call) -> Answer:
         if call.as_gpus:
             stack.enter_context(_cpus_as_gpus())
         try:
-            status = run_tool(_main(call.tool), list(call.arguments), several=_processes() > 1)
+            status = run_tool(_work(call.tool), list(call.arguments), several=_processes() > 1)
         except SystemExit as done:  # --help
             status = int(done.code or 0)
     return Answer(status, output.getvalue(), errors.getvalue())
@@ -101,13 +101,8 @@ def _path(tool: str) -> Path:
 
 
 @cache
-def _main(tool: str) -> Callable[[Sequence[str]], int]:
-    spec = importlib.util.spec_from_file_location(f"tools_{tool}", _path(tool))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with mock.patch.object(sys, "path", [str(TOOLS), *sys.path]):
-        spec.loader.exec_module(module)
-    return module.main  # type: ignore[no-any-return]
+def _work(tool: str) -> Callable[[Sequence[str]], int]:
+    return importlib.import_module(f"vmz.cli.{tool}").work  # type: ignore[no-any-return]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from tests.support.small_videos import video
 from vmz import zoo
 from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
-from vmz.cli import test_net
+from vmz.cli import test_net, train_net
 from vmz.errors import UsageError, VmzError
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
@@ -52,7 +52,8 @@ class Parsed(Exception):
 def parsed(step: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The options that the tool of a step makes of its flags."""
     script = next(index for index, word in enumerate(step.argv) if word.endswith(".py"))
-    tool, flags = load(Path(step.argv[script])), step.argv[script + 1 :]
+    path, flags = Path(step.argv[script]), step.argv[script + 1 :]
+    tool = importlib.import_module(f"vmz.cli.{'data.' if path.parent.name == 'data' else ''}{path.stem}")
     if hasattr(tool, "parser"):
         return tool.parser().parse_args(flags)
 
@@ -63,7 +64,7 @@ def parsed(step: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         for work in ("launch", "train", "evaluate", "feature_files"):
             monkeypatch.setattr(module, work, stop, raising=False)
     with pytest.raises(Parsed) as caught:
-        tool.main(flags)
+        tool.work(flags)
     return caught.value.args[0]
 
 
@@ -230,11 +231,8 @@ def test_caffe2_on_fewer_gpus_is_refused_unless_the_batch_is_given(gpus: tuple[i
     )
     choices = choose(tmp_path, gpus=gpus, engine="caffe2", settings="published", more=larger)
     [step] = recipe.steps(RECIPES["finetune_hmdb51"], choices)
-    options = load(ROOT / "tools" / "train_net.py").parse(
-        load(ROOT / "tools" / "train_net.py").train_parser(""),
-        [word for word in step.argv if word.startswith("--") and "engine" not in word],
-    )
-    plan = make_plan(options, count)
+    config = train_net.configuration([word for word in step.argv if word.startswith("--") and "engine" not in word])
+    plan = make_plan(config, count)
     assert plan.clips_per_iteration == 32 and plan.schedule.rate(1) == pytest.approx(0.0016)
 
 
@@ -284,7 +282,7 @@ def test_the_published_fine_tuning_as_a_plan(tmp_path: Path, capsys: pytest.Capt
 def test_the_papers_plan_as_a_user_sees_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert recipe.main(["run", "train_kinetics400", f"--data_dir={tmp_path}", "--settings=paper", "--dry_run"]) == 0
     words = capsys.readouterr().out.split()
-    assert load(ROOT / "tools" / "train_net.py").main([*words[2:], "--dry_run", "--device=cpu"]) == 0
+    assert train_net.work([*words[2:], "--dry_run", "--device=cpu"]) == 0
     printed = capsys.readouterr().out
     assert "256 clips: 32 on each of 8 devices (8 of them by accumulation)" in printed
     assert "0.01 from epoch 1, 0.017 from epoch 2" in printed

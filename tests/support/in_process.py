@@ -1,18 +1,15 @@
-"""A tool's main() in this process: a run of a small network then takes a tenth of a second, not seconds."""
+"""A command in this process: a run of a small network then takes a tenth of a second, not seconds."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from collections.abc import Callable, Sequence
-
-from tests.goldens.e2e import TOOLS
+from pathlib import Path
 
 
 def tool(name: str) -> Callable[[Sequence[str]], int]:
-    """The main of tools/`name`. It raises the errors that the tool prints."""
-    spec = importlib.util.spec_from_file_location(f"tools_{name[:-3]}", TOOLS / name)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    main: Callable[[Sequence[str]], int] = module.main
-    return main
+    """What tools/`name` does (or ../data/...), with arguments. It raises the errors that the tool prints."""
+    path = Path(name)
+    module = importlib.import_module(f"vmz.cli.{'data.' if path.parent.name == 'data' else ''}{path.stem}")
+    work: Callable[[Sequence[str]], int] = module.work
+    return work

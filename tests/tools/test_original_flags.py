@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.goldens.recordings import SHARED, needs_shared
-from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.original_flags import ORIGINAL_FLAGS
+from vmz.cli.shared.parser import Parser
 
 ROOT = Path(__file__).resolve().parents[2]
 LATER = {"test_net": ["get_video_id"], "train_net": ["pretrained_model"]}  # what its scripts and issues use besides
@@ -23,11 +23,8 @@ class Caught(Exception):
 
 def parser_of(tool: str, monkeypatch: pytest.MonkeyPatch) -> Parser:
     """The parser that a tool makes."""
-    (path,) = [path for folder in ("tools", "data") for path in (ROOT / folder).glob(f"{tool}.py")]
-    spec = importlib.util.spec_from_file_location(f"flags_of_{tool}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    folder = "data." if (ROOT / "data" / f"{tool}.py").is_file() else ""
+    module = importlib.import_module(f"vmz.cli.{folder}{tool}")
     caught: list[Parser] = []
 
     def catch(self: Parser, argv: list[str]) -> Any:
@@ -35,10 +32,10 @@ def parser_of(tool: str, monkeypatch: pytest.MonkeyPatch) -> Parser:
         raise Caught
 
     with monkeypatch.context() as patched:
-        patched.setattr("sys.argv", [str(path)])
+        patched.setattr("sys.argv", [f"{tool}.py"])
         patched.setattr(Parser, "_spelled_out", catch)
         with pytest.raises(Caught):
-            module.main([])
+            module.work([])
     return caught[0]
 
 

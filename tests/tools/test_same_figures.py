@@ -13,8 +13,7 @@ from tests.engines.real_caffe2 import ENGINES
 from tests.goldens.e2e import run_tool
 from tests.support.motion import CLASSES, write_motion_database
 from vmz.checkpoints.loading import load_about
-from vmz.cli.shared.options import parse, train_parser
-from vmz.cli.test_net import evaluation_parser
+from vmz.cli import test_net, train_net
 from vmz.evaluation.run import evaluate
 from vmz.training.run import train
 from vmz.video.database import DatabaseWriter, VideoDatabase
@@ -46,12 +45,12 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_training(database: Path, folder: Path, *more: str) -> dict[str, float]:
     """The figures of the evaluation after the last epoch."""
     argv = [*RUN, f"--train_data={database}", f"--test_data={database}", f"--file_store_path={folder}", *more]
-    return dict(train(parse(train_parser(""), argv)).history.epochs[-1]["figures"])
+    return dict(train(train_net.configuration(argv)).history.epochs[-1]["figures"])
 
 
 def figures_of_test(database: Path, checkpoint: Path, engine: str, *more: str) -> dict[str, float]:
     argv = [f"--load_model_path={checkpoint}", f"--test_data={database}", f"--engine={engine}", "--num_gpus=0", *more]
-    return dict(evaluate(parse(evaluation_parser(""), argv)).figures)
+    return dict(evaluate(test_net.configuration(argv)).figures)
 
 
 @pytest.mark.long
@@ -135,7 +134,7 @@ def test_the_clips_and_the_network_of_a_checkpoint(database: Path, tmp_path: Pat
 
 def test_an_epoch_of_one_pass(database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = [*RUN, "--batch_size=3", f"--train_data={database}", f"--file_store_path={tmp_path}"]
-    history = train(parse(train_parser(""), argv)).history
+    history = train(train_net.configuration(argv)).history
     assert history.epochs[-1]["iteration"] == 2
     said = (
         "an epoch is one pass over the 8 videos: 2 iterations of 3 clips; the 2 videos left over begin the next epoch"

@@ -15,12 +15,11 @@ from tests.goldens.recordings import SHARED, golden_path, needs_shared
 from tests.support.generated_weights import generated_weights
 from tests.support.small_videos import database
 from tests.tools.test_test_net import check_job
-from vmz.cli.shared.options import video_input_arguments
-from vmz.cli.test_net import evaluation_parser
+from vmz.cli.test_net import configuration, evaluation_parser
 from vmz.engines.net_reader import open_reader
 from vmz.engines.registry import open_engine
+from vmz.evaluation.network import test_model as build_test_model
 from vmz.evaluation.run import evaluate_weights
-from vmz.evaluation.run import test_model as build_test_model
 from vmz.netdef.pruning import prune
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.frames.scaling import MEAN, STD
@@ -51,9 +50,9 @@ def test_columns_that_the_original_left_unwritten(engine: str, tmp_path: Path) -
     """The right-hand crops of a video 340 wide end in 4 such columns: black in the original's second clip, row 5."""
     job = load_job("large_ipcsn50_conv256_3crop")
     data = write_database(tmp_path / "db", job["videos"], job["labels"])
-    options = evaluation_parser("", crop_per_inference=1).parse_args(flags(job, test_data=data))
+    options = configuration([*flags(job, test_data=data), "--crop_per_inference=1"])
     model = build_test_model(options)
-    with open_reader(str(data), VideoInputArgs.from_mapping(video_input_arguments(options)), engine) as reader:
+    with open_reader(str(data), VideoInputArgs.from_mapping(options.reader_arguments()), engine) as reader:
         clip = reader.next_batch().data[5:6]
     clip[..., -(340 % 8) :] = (-MEAN / STD)[None, :, None, None, None]
     with open_engine(engine) as opened:

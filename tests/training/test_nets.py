@@ -1,24 +1,19 @@
 from __future__ import annotations
 
-import argparse
-
 import pytest
 
-from vmz.cli.shared.parser import Parser
-from vmz.cli.flags import TRAIN_DEFAULTS, TRAIN_NET_FLAGS
-from vmz.cli.shared.options import add_flags
+from vmz.cli.train_net import configuration
 from vmz.errors import UsageError
 from vmz.netdef.builder import device_option, get_arguments
 from vmz.netdef.protos import CUDA
+from vmz.training.config import TrainConfig
 from vmz.training.nets import builder, jitter_scales, test_input_arguments, train_input_arguments
 
 test_input_arguments.__test__ = False  # type: ignore[attr-defined]  # its name is not a test's
 
 
-def parsed(*argv: str) -> argparse.Namespace:
-    parser = Parser("train_net")
-    add_flags(parser, "all", list(TRAIN_NET_FLAGS), TRAIN_NET_FLAGS, **TRAIN_DEFAULTS)
-    return parser.parse_args(["--train_data=a", "--test_data=b", *argv])
+def parsed(*argv: str) -> TrainConfig:
+    return configuration(["--train_data=a", "--test_data=b", *argv])
 
 
 @pytest.mark.parametrize(
@@ -42,7 +37,7 @@ def test_jitter_scales_that_are_none(text: str) -> None:
 
 
 def test_the_two_readers_differ_in_what_is_random_and_one_name() -> None:
-    options = parsed("--batch_size=4", "--clip_per_video=10", "--get_video_id=1", "--video_res_type=0")
+    options = parsed("--batch_size=4", "--get_video_id=1", "--video_res_type=0")
     train, test = train_input_arguments(options), test_input_arguments(options)
     differing = {name for name in {*train, *test} if train.get(name) != test.get(name)}
     assert differing == {"jitter_scales", "get_logmels", "random_crop", "random_mirror"}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-
 import pytest
 
-from vmz.cli.shared.options import parse, train_parser
+from vmz.cli.train_net import configuration
 from vmz.errors import UsageError
+from vmz.training.config import TrainConfig
 from vmz.training.plan import fit_batch, make_plan, text
 from vmz.training.run import dry_run
 
@@ -17,8 +16,8 @@ KINETICS = [  # scripts/train_r2plus1d_kinetics.sh of the original
 ]  # fmt: skip
 
 
-def options(*flags: str) -> argparse.Namespace:
-    return parse(train_parser("train"), [*flags, "--num_gpus=0"])
+def options(*flags: str) -> TrainConfig:
+    return configuration([*flags, "--num_gpus=0"])
 
 
 def test_counts_as_the_original() -> None:
@@ -108,8 +107,7 @@ def test_a_batch_that_one_pass_over_little_data_fills(capsys: pytest.CaptureFixt
         (["--zoo=r2plus1d_d18_l8"], 2, 25), (["--zoo=r2plus1d_d18_l8"], 1, 32), (["--epoch_size=0"], 2, 32),
         (["--zoo=r2plus1d_d18_l8", "--batch_size=32"], 2, 32), (["--zoo=r2plus1d_d18_l8", "--epoch_size=9"], 2, 32),
     ):  # fmt: skip
-        found = options(*flags)
-        fit_batch(found, devices, 50)
+        found = fit_batch(options(*flags), devices, 50)
         assert found.batch_size == batch, flags
     assert capsys.readouterr().out.count("--batch_size=25 in place of 32") == 1
 

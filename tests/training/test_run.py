@@ -13,7 +13,7 @@ from tests.engines.real_caffe2 import ENGINES
 from tests.support.disks import disk
 from tests.support.motion import TINY_NETWORK, write_motion_database
 from vmz.checkpoints.loading import load_about
-from vmz.cli.shared.options import parse, train_parser
+from vmz.cli.train_net import configuration
 from vmz.training import run as training
 from vmz.training.side_outputs import SideOutputs
 
@@ -31,15 +31,14 @@ def run(
     monkeypatch.setattr(
         training,
         "evaluate_weights",
-        lambda options, weights: SimpleNamespace(figures=next(given), videos=8, skipped=[], ended_early=[]),
+        lambda config, weights: SimpleNamespace(figures=next(given), videos=8, skipped=[], ended_early=[]),
     )
-    options = parse(
-        train_parser("test"),
+    config = configuration(
         [*TINY_NETWORK, "--batch_size=2", "--epoch_size=6", f"--num_epochs={len(figures)}", "--save_model_name=run",
          f"--train_data={database}", f"--test_data={database}", f"--file_store_path={folder}", "--display_iter=2",
          *more],
     )  # fmt: skip
-    return training.train(options)
+    return training.train(config)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -48,6 +48,11 @@ def evaluation_parser(description: str, **defaults: Any) -> Parser:
     return parser
 
 
+def configuration(argv: Sequence[str]) -> EvaluationConfig:
+    """What the tool makes of its flags."""
+    return config_of(EvaluationConfig, parse(evaluation_parser(""), argv, EvaluationConfig.use))
+
+
 def run_evaluation(parser: Parser, argv: Sequence[str]) -> int:
     """Parse, evaluate (in several processes where the flags say so), write and print; the exit status."""
     options = parse(parser, argv, EvaluationConfig.use)

@@ -56,6 +56,11 @@ def train_parser(description: str) -> Parser:
     return parser
 
 
+def configuration(argv: Sequence[str]) -> TrainConfig:
+    """What the tool makes of its flags."""
+    return config_of(TrainConfig, parse(train_parser(""), argv, TrainConfig.use))
+
+
 def work(argv: Sequence[str]) -> int:
     parser = train_parser(str(__doc__))
     options = parse(parser, argv, TrainConfig.use)

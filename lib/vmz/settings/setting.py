@@ -115,10 +115,13 @@ class Settings:
 
 
 def settings_of(*classes: type) -> dict[str, Setting]:
-    """{name: setting} of dataclasses, in their order."""
-    return {
-        field.name: field.metadata[_METADATA]
-        for each in classes
-        for field in dataclasses.fields(each)
-        if _METADATA in field.metadata
-    }
+    """{name: setting} of dataclasses: of what each inherits from left to right, then its own."""
+    found: dict[str, Setting] = {}
+    for each in classes:
+        own = {
+            field.name: field.metadata[_METADATA] for field in dataclasses.fields(each) if _METADATA in field.metadata
+        }
+        bases = [base for base in each.__bases__ if dataclasses.is_dataclass(base)]
+        found.update({name: own[name] for name in settings_of(*bases)} if bases else {})
+        found.update(own)
+    return found

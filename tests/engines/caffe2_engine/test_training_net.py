@@ -12,9 +12,7 @@ import pytest
 
 from tests.engines.real_caffe2 import needs_caffe2
 from tests.goldens.recordings import golden_path
-from vmz.cli.shared.parser import Parser
-from vmz.cli.flags import TRAIN_DEFAULTS, TRAIN_NET_FLAGS
-from vmz.cli.shared.options import add_flags
+from vmz.cli.train_net import configuration
 from vmz.engines.caffe2_engine.training_net import ParallelNet, emit
 from vmz.engines.schedule import Schedule
 from vmz.engines.trainer import Training
@@ -33,9 +31,7 @@ def from_command_line(
     argv: list[str], is_train: bool = True, optimize_gradient_memory: bool = True, device_type: int = CUDA
 ) -> ParallelNet:
     """What train_net makes of `argv`."""
-    parser = Parser("train_net")
-    add_flags(parser, "all", list(TRAIN_NET_FLAGS), TRAIN_NET_FLAGS, **TRAIN_DEFAULTS)
-    options = parser.parse_args(argv)
+    options = configuration(argv)
     devices = options.num_gpus or 1
     schedule = Schedule(
         options.base_learning_rate * devices,

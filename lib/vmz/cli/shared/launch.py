@@ -37,10 +37,9 @@ def launch(settings: EngineSettings, argv: Sequence[str]) -> Optional[int]:
 
 def this_command() -> list[str]:
     """What starts this tool once more: its script, or `vmz COMMAND`."""
-    script = os.path.abspath(sys.argv[0])
-    if os.path.isfile(script):
-        return [sys.executable, script]
-    return [sys.executable, "-m", *sys.argv[0].split()]
+    if sys.argv[0].startswith("vmz "):
+        return [sys.executable, "-m", *sys.argv[0].split()]
+    return [sys.executable, os.path.abspath(sys.argv[0])]
 
 
 def run_processes(count: int, command: Sequence[str]) -> int:
