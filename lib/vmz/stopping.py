@@ -1,8 +1,8 @@
 """Ctrl-C and SIGTERM in every tool: a clean end with the status of the signal, wherever the process stands.
 
 While a tool is imported, tools/_find_vmz.py or `end_at_once` ends the process, for nothing has been written yet. From
-`run_tool` on the signal is raised in the main thread, so that what is half-written is removed on the way out. Where the main
-thread is inside a library and does not come back, another one removes it and ends the process.
+`run_tool` on the signal is raised in the main thread, so that what is half-written is removed on the way out. Where the
+main thread is inside a library and does not come back, another one removes it and ends the process.
 """
 
 from __future__ import annotations
