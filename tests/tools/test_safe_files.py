@@ -86,6 +86,19 @@ def test_values_that_are_not_finite_name_their_clip(engine: str, folder: Path, t
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_features_of_videos_are_not_written_over_what_is_read(engine: str, folder: Path, tmp_path: Path) -> None:
+    """The weights lie in the output folder, under the name that the features of a video get."""
+    (tmp_path / "v").mkdir()
+    weights = tmp_path / "v" / "0.mp4.pkl"
+    weights.write_bytes((folder / "good.pkl").read_bytes())
+    given = [*commands(folder, tmp_path, str(weights), engine)["extract_features.py "], "--video_format=pickle"]
+    with pytest.raises(UsageError, match=rf"is the folder of {weights}, the file that --load_model_path reads; choose"):
+        tool("extract_features.py")(given)
+    assert weights.read_bytes() == (folder / "good.pkl").read_bytes()
+    assert os.listdir(tmp_path / "v") == ["0.mp4.pkl"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_outputs_that_are_links_devices_and_folders(engine: str, folder: Path, tmp_path: Path) -> None:
     runs = commands(folder, tmp_path, "good.pkl", engine)
     (tmp_path / "results").symlink_to("elsewhere.json")

@@ -112,7 +112,7 @@ def train(options: argparse.Namespace) -> Trained:
         print(training_plan.one_pass(plan, videos), flush=True)
     training_plan.describe(plan, forward_net(options), options, 0)  # refuses clips that the layers do not fit
     store = Output("--file_store_path", options.file_store_path, folder=True, name=options.save_model_name)
-    with distributed.joined(), in_progress(store), open_trainer(options.engine, devices) as trainer:
+    with distributed.joined(), in_progress(store, options=options), open_trainer(options.engine, devices) as trainer:
         trainer.check(training(options, plan))
         return _Run(options, plan, trainer).complete()
 
