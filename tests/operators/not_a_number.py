@@ -18,7 +18,7 @@ PLACES = 12  # tried of each input, at random
 
 
 def lose_it(run: Run) -> set[str]:
-    """The types of operators. `run` may raise RuntimeError or VmzError for what it does not take: that loses nothing."""
+    """The types of operators."""
     return {case.type for case in CASES.values() if _loses(case, run)}
 
 

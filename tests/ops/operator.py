@@ -88,7 +88,8 @@ def opened(database: Any, args: dict[str, Any], **how: str) -> Iterator[Operator
 
 def operator_results(name: str, inputs: Sequence[np.ndarray], outputs: int = 1, **arguments: Any) -> list[np.ndarray]:
     """What an operator of Caffe2 gives for these inputs."""
-    given, made = ([f"{which}{number}" for number in range(count)] for which, count in (("in", len(inputs)), ("out", outputs)))
+    given = [f"in{number}" for number in range(len(inputs))]
+    made = [f"out{number}" for number in range(outputs)]
     for blob, array in zip(given, inputs):
         workspace.FeedBlob(blob, np.ascontiguousarray(array))
     workspace.RunOperatorOnce(core.CreateOperator(name, given, made, **arguments))

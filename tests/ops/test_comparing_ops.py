@@ -127,9 +127,7 @@ def test_a_pool_works_in_all_threads() -> None:
 def largest(x: np.ndarray, kernels: list[int], strides: list[int], pads: list[int]) -> np.ndarray:
     """The definition. x: (clips, channels, *sides)."""
     axes = len(kernels)
-    sides = [
-        (side + pads[i] + pads[i + axes] - kernels[i]) // strides[i] + 1 for i, side in enumerate(x.shape[2:])
-    ]
+    sides = [(side + pads[i] + pads[i + axes] - kernels[i]) // strides[i] + 1 for i, side in enumerate(x.shape[2:])]
     found = np.empty((*x.shape[:2], *sides), x.dtype)
     for at in np.ndindex(*sides):
         begin = [position * stride - pad for position, stride, pad in zip(at, strides, pads)]

@@ -99,6 +99,25 @@ def test_features_of_videos_are_not_written_over_what_is_read(engine: str, folde
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ["r3d", "r2plus1d"])
+def test_a_pool_before_the_scores_hides_nothing(engine: str, name: str, folder: Path, tmp_path: Path) -> None:
+    model = build(
+        ModelConfig(name, 10, 3, crop_size=224, clip_length=4, channel_multiplier=0.1, use_pool1=True), is_test=True
+    )
+    weights = seeded_weights([*model.params, *model.computed_params], 1)
+    stem = next(blob for blob in weights if blob.startswith("conv1") and blob.endswith("_w"))
+    weights[stem] *= np.float32(1e38 / np.abs(weights[stem]).max())
+    save(tmp_path / "huge.pkl", weights)
+    given = [
+        f"--model_name={name}", *NETWORK[1:], *CLIPS[1:], "--crop_size=224", "--scale_h=224", "--scale_w=240",
+        "--use_pool1=1", f"--load_model_path={tmp_path / 'huge.pkl'}", f"--engine={engine}",
+        f"--test_data={folder / 'db'}", "--clip_per_video=2", "--check_data=0",
+    ]  # fmt: skip
+    with pytest.raises(VmzError, match=r"scores of record 0 of .*db are not finite \(clip 1 of 2\)"):
+        tool("test_net.py")(given)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_outputs_that_are_links_devices_and_folders(engine: str, folder: Path, tmp_path: Path) -> None:
     runs = commands(folder, tmp_path, "good.pkl", engine)
     (tmp_path / "results").symlink_to("elsewhere.json")
