@@ -103,7 +103,7 @@ def _refuse_inputs(output: Output, options: Any) -> None:
             if inside or within or (is_database and target == read) or _are_one_file(target, read):
                 what = "lies in the database" if inside else "is the database" if is_database else "is the file"
                 if within:
-                    what = f"is the folder of {printable(path)}, the file"
+                    what = f"is the folder of {printable(str(path))}, the file"
                 raise UsageError(f"{output} {what} that --{flag} reads; choose another output")
 
 

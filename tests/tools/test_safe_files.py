@@ -106,7 +106,7 @@ def test_a_pool_before_the_scores_hides_nothing(engine: str, name: str, folder: 
     )
     weights = seeded_weights([*model.params, *model.computed_params], 1)
     stem = next(blob for blob in weights if blob.startswith("conv1") and blob.endswith("_w"))
-    weights[stem] *= np.float32(1e38 / np.abs(weights[stem]).max())
+    weights[stem] = weights[stem] / np.abs(weights[stem]).max() * np.float32(1e38)
     save(tmp_path / "huge.pkl", weights)
     given = [
         f"--model_name={name}", *NETWORK[1:], *CLIPS[1:], "--crop_size=224", "--scale_h=224", "--scale_w=240",
