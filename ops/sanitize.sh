@@ -30,14 +30,19 @@ for kind in address,undefined thread; do
     { cat "$build.log" >&2; exit 1; }
   "$build/core_test"
   for surface in "$folder"/inputs/*; do
-    tool=read_clips_tool
-    [ "${surface##*/}" = lmdb ] && tool=read_lmdb_tool
-    if ! find "$surface" -type f -print0 | sort -z | xargs -0 "$build/$tool" >"$surface.$kind.txt" 2>&1; then
-      tail -n 60 "$surface.$kind.txt" >&2
+    name=${surface##*/}
+    said=$folder/${kind%%,*}.$name.txt
+    case $name in
+    lmdb) tool=read_lmdb_tool ;;
+    records) tool=read_record_tool ;;
+    *) tool=read_clips_tool ;;
+    esac
+    if ! find "$surface" -type f -print0 | sort -z | xargs -0 "$build/$tool" >"$said" 2>&1; then
+      tail -n 60 "$said" >&2
       echo "error: $kind: $tool did not end well on $surface (above)" >&2
       exit 1
     fi
-    echo "$kind: ${surface##*/}: $(tail -n 1 "$surface.$kind.txt")"
+    echo "$kind: $name: $(tail -n 1 "$said")"
   done
 done
 echo "clean"

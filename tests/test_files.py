@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vmz import files
 from vmz.checkpoints.loading import load
 from vmz.datasets.class_names import read_names
 from vmz.datasets.inventory import file_content
@@ -75,6 +76,19 @@ def test_pipes_and_devices_are_refused_and_not_waited_for(what: str, tmp_path: P
     for path in (pipe, "/dev/zero"):
         with pytest.raises((UsageError, VmzError, OSError), match=NOT_REGULAR):
             READERS[what](str(path))
+
+
+def test_a_signal_while_a_file_is_opened_is_that_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its descriptor is closed once: a second close would be an error of its own, or close another thread's file."""
+    (tmp_path / "file").write_bytes(b"content")
+
+    def interrupted(*arguments: Any, **keywords: Any) -> None:
+        open(*arguments, **keywords).close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "open", interrupted, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        open_regular(tmp_path / "file")
 
 
 def test_what_open_regular_refuses(tmp_path: Path) -> None:

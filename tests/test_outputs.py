@@ -226,6 +226,17 @@ def test_an_output_must_not_be_what_the_run_reads(tmp_path: Path) -> None:
             in_progress(Output("--output", path), options=options),
         ):
             pass
+    for output, says in (
+        (Output("--output", database, folder=True), "is the database that --test_data reads"),
+        (
+            Output("--output", tmp_path, folder=True, files=frozenset(["a.pkl"])),
+            f"is the folder of {weights}, the file that --load_model_path reads",
+        ),
+    ):
+        with pytest.raises(UsageError, match=f"{says}; choose another"), in_progress(output, options=options):
+            pass
+    with in_progress(Output("--output", tmp_path, folder=True, files=frozenset(["b.pkl"])), options=options):
+        pass  # a folder that videos are read from takes files of other names
     with in_progress(Output("--output", tmp_path / "new"), Output("--report", "/dev/null"), options=options):
         pass
     assert weights.read_bytes() == b"weights" and listed.read_text() == "a.mp4"

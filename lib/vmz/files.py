@@ -33,17 +33,23 @@ def open_regular(path: Union[str, Path], pipes: bool = False) -> IO[bytes]:
 
     Those have no end, or keep whoever reads them waiting. ValueError for a path with a null byte.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _CLOSED_IN_CHILDREN)  # waits for no writer
-    try:
-        kind = os.fstat(descriptor).st_mode
-        if pipes and stat.S_ISFIFO(kind):
-            os.set_blocking(descriptor, True)
-        elif not stat.S_ISREG(kind):
-            raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
-        return open(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
+
+    def opened(name: str, _: int) -> int:
+        descriptor = os.open(
+            name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _CLOSED_IN_CHILDREN
+        )  # waits for no writer
+        try:
+            kind = os.fstat(descriptor).st_mode
+            if pipes and stat.S_ISFIFO(kind):
+                os.set_blocking(descriptor, True)
+            elif not stat.S_ISREG(kind):
+                raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    return open(path, "rb", opener=opened)  # the stream owns the descriptor: a signal finds no moment without an owner
 
 
 def open_input(path: Union[str, Path], name: str, pipes: bool = False) -> IO[bytes]:

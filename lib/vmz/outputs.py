@@ -43,7 +43,8 @@ class Output:
 
     flag: what a message calls it, as --output. beside: endings of files that belong to it, as .json. folder: it is a
     folder that files are put into, made if need be. name: with `folder`, the beginning of the run's files in it, where
-    other runs may put theirs beside them; "" for all of the folder. new: it is a folder that must not be there yet.
+    other runs may put theirs beside them; "" for all of the folder. files: with `folder`, those written in it whose
+    names are known. new: it is a folder that must not be there yet.
     """
 
     flag: str
@@ -51,6 +52,7 @@ class Output:
     beside: tuple[str, ...] = ()
     folder: bool = False
     name: str = ""
+    files: frozenset[str] = frozenset()
     new: bool = False
 
     def __str__(self) -> str:
@@ -95,9 +97,13 @@ def _refuse_inputs(output: Output, options: Any) -> None:
             if not isinstance(path, (str, Path)) or not str(path) or not os.path.exists(path):
                 continue
             read = os.path.realpath(path)
-            inside = os.path.isfile(os.path.join(read, "data.mdb")) and target.startswith(read + os.sep)
-            if inside or (target == read and os.path.isdir(read)) or _are_one_file(target, read):
-                what = "lies in the database" if inside else "is the database" if os.path.isdir(read) else "is the file"
+            is_database = os.path.isfile(os.path.join(read, "data.mdb"))
+            inside = is_database and target.startswith(read + os.sep)
+            within = os.path.dirname(read) == target and os.path.basename(read) in output.files
+            if inside or within or (is_database and target == read) or _are_one_file(target, read):
+                what = "lies in the database" if inside else "is the database" if is_database else "is the file"
+                if within:
+                    what = f"is the folder of {printable(str(path))}, the file"
                 raise UsageError(f"{output} {what} that --{flag} reads; choose another output")
 
 

@@ -1,8 +1,8 @@
-"""The campaign's damaged videos, images and LMDBs as files, for tools that read files: those of ops/tests.
+"""The campaign's damaged videos, images, LMDBs and records as files, for tools that read files: those of ops/tests.
 
     python -m tests.campaign.inputs FOLDER [--count 200] [--seed 1]
 
-makes FOLDER/containers, FOLDER/images and FOLDER/lmdb, the same files for the same seed.
+makes FOLDER/containers, FOLDER/images, FOLDER/lmdb and FOLDER/records, the same files for the same seed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.campaign.mutations import mutated_bytes
+from tests.campaign.record_mutations import records
 from tests.support.damaged_databases import deep_and_wide, flipped, truncated
 from tests.support.hostile_videos import PLAYLISTS, of_format, playlist, png, slow_jpeg
 from tests.support.odd_videos import KINDS, film, made
@@ -52,7 +53,18 @@ def lmdbs(seed: int, count: int) -> Iterator[bytes]:
         yield from flipped(content, count // 4, seed)
 
 
-MAKERS: dict[str, Callable[[int, int], Iterator[bytes]]] = {"containers": containers, "images": images, "lmdb": lmdbs}
+def values(seed: int, count: int) -> Iterator[bytes]:
+    """Values of records, as a database holds them."""
+    for number in range(5 * count):
+        yield records(seed, number)
+
+
+MAKERS: dict[str, Callable[[int, int], Iterator[bytes]]] = {
+    "containers": containers,
+    "images": images,
+    "lmdb": lmdbs,
+    "records": values,
+}
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,3 +84,13 @@ def opened(database: Any, args: dict[str, Any], **how: str) -> Iterator[Operator
         yield Operator(database, args, **how)
     finally:
         workspace.ResetWorkspace()
+
+
+def operator_results(name: str, inputs: Sequence[np.ndarray], outputs: int = 1, **arguments: Any) -> list[np.ndarray]:
+    """What an operator of Caffe2 gives for these inputs."""
+    given = [f"in{number}" for number in range(len(inputs))]
+    made = [f"out{number}" for number in range(outputs)]
+    for blob, array in zip(given, inputs):
+        workspace.FeedBlob(blob, np.ascontiguousarray(array))
+    workspace.RunOperatorOnce(core.CreateOperator(name, given, made, **arguments))
+    return [workspace.FetchBlob(blob) for blob in made]

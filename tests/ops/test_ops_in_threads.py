@@ -1,30 +1,13 @@
-"""What our library computes in place of the wheel, beside it. In processes of their own, for a library stays loaded."""
+"""Conv and Relu of our library are the wheel's, in threads."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 
-from tests.ops.operator import LIBRARY, needs_library
-from vmz.cores import MKL, OMP
-
-START = f"""
-import os
-import numpy as np
-from caffe2.python import core, dyndep, workspace
-
-workspace.GlobalInit(["x", "--caffe2_log_level=3", "--caffe2_omp_num_threads=3", "--caffe2_mkl_num_threads=1"])
-
-def load():
-    dyndep.InitOpsLibrary({str(LIBRARY)!r})
-
-def run(type, inputs, outputs, **arguments):
-    workspace.RunOperatorOnce(core.CreateOperator(type, inputs, outputs, **arguments))
-    return [workspace.FetchBlob(name) for name in outputs]
-"""
+from tests.ops.beside_the_wheel import compared, printed
+from tests.ops.operator import needs_library
 
 # Any kernel, stride, dilation, padding, group and order, of 1 to 3 axes. A size of padding alone is among them.
 EQUAL = """
@@ -54,12 +37,6 @@ def results():
         workspace.FeedBlob("x", np.resize(random.permutation(special), shape).astype("f"))
         found += run("Relu", ["x"], ["y"]) + run("Relu", ["x"], ["x"])
     return found
-
-wheel = results()
-load()
-ours = results()
-same = [a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in zip(wheel, ours)]
-print(len(wheel), len(ours), sum(same))
 """
 
 # MKL has one thread here, so that those which come with a convolution are its own.
@@ -77,17 +54,9 @@ print(threads_of_a_convolution())
 """
 
 
-def printed(code: str) -> list[int]:
-    environment = {**os.environ, OMP: "3", MKL: "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", START + code], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return [int(word) for word in done.stdout.split()]
-
-
 @needs_library
 def test_results_are_the_wheels_to_the_bit() -> None:
-    wheel, ours, same = printed(EQUAL)
-    assert wheel == ours == same > 300
+    assert compared(EQUAL) > 300
 
 
 @needs_library

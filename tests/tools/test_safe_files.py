@@ -86,6 +86,38 @@ def test_values_that_are_not_finite_name_their_clip(engine: str, folder: Path, t
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_features_of_videos_are_not_written_over_what_is_read(engine: str, folder: Path, tmp_path: Path) -> None:
+    """The weights lie in the output folder, under the name that the features of a video get."""
+    (tmp_path / "v").mkdir()
+    weights = tmp_path / "v" / "0.mp4.pkl"
+    weights.write_bytes((folder / "good.pkl").read_bytes())
+    given = [*commands(folder, tmp_path, str(weights), engine)["extract_features.py "], "--video_format=pickle"]
+    with pytest.raises(UsageError, match=rf"is the folder of {weights}, the file that --load_model_path reads; choose"):
+        tool("extract_features.py")(given)
+    assert weights.read_bytes() == (folder / "good.pkl").read_bytes()
+    assert os.listdir(tmp_path / "v") == ["0.mp4.pkl"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ["r3d", "r2plus1d"])
+def test_a_pool_before_the_scores_hides_nothing(engine: str, name: str, folder: Path, tmp_path: Path) -> None:
+    model = build(
+        ModelConfig(name, 10, 3, crop_size=224, clip_length=4, channel_multiplier=0.1, use_pool1=True), is_test=True
+    )
+    weights = seeded_weights([*model.params, *model.computed_params], 1)
+    stem = next(blob for blob in weights if blob.startswith("conv1") and blob.endswith("_w"))
+    weights[stem] = weights[stem] / np.abs(weights[stem]).max() * np.float32(1e38)
+    save(tmp_path / "huge.pkl", weights)
+    given = [
+        f"--model_name={name}", *NETWORK[1:], *CLIPS[1:], "--crop_size=224", "--scale_h=224", "--scale_w=240",
+        "--use_pool1=1", f"--load_model_path={tmp_path / 'huge.pkl'}", f"--engine={engine}",
+        f"--test_data={folder / 'db'}", "--clip_per_video=2", "--check_data=0",
+    ]  # fmt: skip
+    with pytest.raises(VmzError, match=r"scores of record 0 of .*db are not finite \(clip 1 of 2\)"):
+        tool("test_net.py")(given)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_outputs_that_are_links_devices_and_folders(engine: str, folder: Path, tmp_path: Path) -> None:
     runs = commands(folder, tmp_path, "good.pkl", engine)
     (tmp_path / "results").symlink_to("elsewhere.json")

@@ -90,7 +90,8 @@ def extract_videos(config: ExtractionConfig) -> Optional[VideoExtraction]:
     folder = _output_folder(config, form)
     args = VideoInputArgs.from_mapping({**config.reader_arguments(), "clip_per_video": 1, "decode_type": 0})
     args.check()
-    with group.joined(), in_progress(Output("--output_path", folder, folder=True)):
+    output = Output("--output_path", folder, folder=True, files=frozenset([INDEX, *_files(paths, form)]))
+    with group.joined(), in_progress(output, options=config):
         model = build(model_config(config, batch_size=-1), is_test=True, use_cudnn=bool(config.use_cudnn))
         check_features(model, names)
         check_fits(model)
@@ -213,11 +214,11 @@ class _Run:
 
     def _save(self, name: str, table: Table) -> dict[str, str]:
         """Write the features of a video; its files' names. A .npy has no room for the times: they go beside it."""
-        file = name + ENDINGS[self._form]
+        file, *beside = _files([name], self._form)
         if self._form != NPY:
             save_features(self._folder / file, table, self._form)
             return {"file": file}
-        times = f"{name}.times.npz"
+        times = beside[0]
         save_features(self._folder / times, Columns(table, TIMES), NPZ)
         save_features(self._folder / file, Columns(table, self._names), NPY)
         return {"file": file, "times": times}
@@ -275,6 +276,12 @@ def _ahead(reader: WindowReader, size: int) -> Iterator[list[Window]]:
         raise ClipError(str(error)) from error
     finally:
         thread.close()
+
+
+def _files(paths: Sequence[str], form: str) -> list[str]:
+    """The files of these videos' features."""
+    endings = [ENDINGS[form], ".times.npz"] if form == NPY else [ENDINGS[form]]
+    return [os.path.basename(path) + ending for path in paths for ending in endings]
 
 
 def _stated_seconds(path: str, watch: Watch) -> float:

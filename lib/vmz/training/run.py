@@ -114,7 +114,7 @@ def train(config: TrainConfig) -> Trained:
         print(one_pass(plan, videos), flush=True)
     describe(plan, forward_net(config), config, 0)  # refuses clips that the layers do not fit
     store = Output("--file_store_path", config.file_store_path, folder=True, name=config.save_model_name)
-    with group.joined(), in_progress(store), open_trainer(config.engine, devices) as trainer:
+    with group.joined(), in_progress(store, options=config), open_trainer(config.engine, devices) as trainer:
         trainer.check(training(config, plan))
         return _Run(config, plan, trainer).complete()
 

@@ -57,6 +57,38 @@ def test_a_clip_that_overflows_is_not_a_number_and_the_others_are_themselves(
     np.testing.assert_allclose(found[[0, 2]], alone[:2], atol=1e-5)
 
 
+POOLED = {
+    "c3d": ModelConfig("c3d", 10, 3, clip_length=16),
+    "r3d with pool1": ModelConfig("r3d", 10, 3, crop_size=224, clip_length=4, channel_multiplier=0.1, use_pool1=True),
+    "r2plus1d with pool1": ModelConfig(
+        "r2plus1d", 10, 3, crop_size=224, clip_length=4, channel_multiplier=0.1, use_pool1=True
+    ),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("config", POOLED.values(), ids=POOLED)
+def test_no_pool_hides_what_overflows_before_it(engine: str, config: ModelConfig) -> None:
+    """One channel, in the second clip alone. With the wheel's own MaxPool that clip of C3D scores 1, 0, 0."""
+    model = build(config, is_test=True)
+    given = weights(model)
+    convolution = next(name for name in given if name.startswith("conv1") and name.endswith("_w"))
+    scale = next(name for name in given if name.startswith("conv1") and name.endswith("_s"))
+    given[convolution][0] = 1e38
+    if engine == "caffe2":  # inf * 0 is NaN; the PyTorch engine scales the weights instead: nothing would overflow
+        given[scale][0] = 0
+    side = config.crop_size
+    clips = np.random.RandomState(0).uniform(-1, 1, (2, 3, config.clip_length, side, side)).astype(np.float32)
+    clips[0] = 0
+    with open_engine(engine, "cpu") as runs:
+        runs.load(model.param_init_net, model.net, given, keep=[model.prediction])
+        runs.feed("data", clips)
+        runs.feed("label", np.zeros(2, np.int32))
+        runs.run()
+        found = runs.fetch(model.prediction)
+    assert np.isfinite(found[0]).all() and np.isnan(found[1]).any(), found
+
+
 @pytest.mark.skipif(not has_fused_convolutions(), reason="needs oneDNN's fused convolutions")
 def test_measuring_changes_no_result_and_little_is_measured(model: Model) -> None:
     results = []
