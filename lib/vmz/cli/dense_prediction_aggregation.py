@@ -25,11 +25,11 @@ from vmz.files import write_json
 from vmz.outputs import Output, in_progress
 from vmz.settings.kinds import not_negative, switch
 
-EXAMPLE = "example: python tools/dense_prediction_aggregation.py --input_dir=features"
+EXAMPLE = "tools/dense_prediction_aggregation.py --input_dir=features"
 
 
 def work(argv: Sequence[str]) -> int:
-    parser = Parser(__doc__, epilog=EXAMPLE)
+    parser = Parser(str(__doc__), EXAMPLE)
     parser.add_argument("--input_dir", metavar="FOLDER", help="feature files with softmax, label and video_id")
     parser.add_argument(
         "--output_clip_accuracy",

@@ -17,7 +17,7 @@ from vmz.settings.kinds import Number, positive, switch
 
 
 def work(argv: Sequence[str]) -> int:
-    parser = Parser(__doc__)
+    parser = Parser(str(__doc__), "tools/dense_prediction_fusion.py --input_dir1=rgb --input_dir2=flow --alpha=0.6")
     parser.add_argument("--input_dir1", metavar="FOLDER", help="feature files of the first stream")
     parser.add_argument("--input_dir2", metavar="FOLDER", help="feature files of the second stream")
     parser.add_argument(
