@@ -25,6 +25,8 @@ from typing import Optional
 PROGRAMS = ("buildah", "unshare", "chroot", "mount", "ip", "hostname")
 NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child")
 TMPFS = "mount -t tmpfs -o nosuid,nodev"
+HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"  # as Docker writes it without a network
+TIME = 300.0  # seconds, after which a run hangs
 # As root in the new namespaces, $VIEW an empty folder. Docker too gives /proc, /sys, /dev/shm, and a name of the
 # machine that nothing resolves. {folders} makes mount points, {mounts} mounts there.
 SCRIPT = f"""
@@ -117,6 +119,7 @@ class Image:
                 capture_output=True,
                 text=True,
                 check=False,
+                timeout=TIME,
             )
             if not counted.exists():
                 raise RuntimeError(f"{self.name} was not run: {done.stderr}")
@@ -163,6 +166,7 @@ def mounted(image: str) -> Iterator[Image]:
     try:
         root = Path((_buildah("mount", container) or "").strip())
         config = json.loads(_buildah("inspect", "--type", "image", image) or "")["OCIv1"]["config"]
+        (root / "etc" / "hosts").write_text(HOSTS)
         environment = dict(variable.split("=", 1) for variable in config["Env"])
         yield Image(image, root, environment, config["Entrypoint"], config["WorkingDir"])
     finally:

@@ -47,12 +47,12 @@ def image(images: dict[str, Image], name: str) -> Image:
 
 
 def differing(built: Path) -> str:
-    """A file of ours that an image has otherwise."""
-    for folder in ("lib", "tools", "data"):
-        for path in (ROOT / folder).rglob("*.py"):
-            name = path.relative_to(ROOT)
-            if not (built / name).is_file() or not filecmp.cmp(path, built / name, shallow=False):
-                return str(name)
+    """A file of ours that an image has otherwise, or not."""
+    ours = [path for folder in ("lib", "tools", "data") for path in (ROOT / folder).rglob("*.py")]
+    for path in (*ours, *(ROOT / "docker").glob("*.py")):
+        name = path.relative_to(ROOT)
+        if not (built / name).is_file() or not filecmp.cmp(path, built / name, shallow=False):
+            return str(name)
     return ""
 
 
@@ -173,7 +173,9 @@ def test_two_processes_need_the_loopback_alone(image: Image, writer: Writer, inp
             continue  # trains on several devices in one process, and only on GPUs
         (out / engine).mkdir()
         os.chown(out / engine, USER, USER)
-        torchrun = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1"]
+        # Without both, today's torchrun waits for an address of the machine's name, which nothing resolves here.
+        place = ["--master_addr=127.0.0.1", "--master_port=29500"]
+        torchrun = ["-m", "torch.distributed.run", "--nproc_per_node=2", *place]
         arguments = [*torchrun, *command(writer, engine, inputs, out / engine)]
         done = image.run(arguments, Mount(inputs.folder), Mount(out, writable=True), loopback=True)
         assert done.status == 0, done.errors
