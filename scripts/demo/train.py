@@ -32,6 +32,7 @@ from vmz.engines.torch_engine.graph.importer import import_net
 from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build
 from vmz.netdef.builder import get_arguments
+from vmz.netdef.net_parts import copy_net
 from vmz.progress import Progress
 from vmz.video.frames.decoding import Video
 from vmz.video.frames.scaling import Scaler, normalise
@@ -116,7 +117,7 @@ def draw_batch(videos: np.ndarray, labels: np.ndarray, phase: Phase, rng: np.ran
 
 def training_module(model: Model, shrink: int, values: Any = None) -> GraphModule:
     """The net with its loss. For smaller clips final_avg is told to average over the smaller map that is left."""
-    net = type(model.net).FromString(model.net.SerializeToString())
+    net = copy_net(model.net)
     for op in net.op:
         if op.type == "AveragePool":
             side = -(-CROP // shrink // 16)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Optional
 
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
+from vmz.netdef.builder import unscoped
 from vmz.text import cut, printable
 
 Shape = tuple[int, ...]
@@ -96,18 +97,23 @@ def is_training_state(name: str) -> bool:
     return TRAINING_STATE.fullmatch(name) is not None
 
 
+def is_classifier(name: str) -> bool:
+    """Whether a blob, named without scope, has a name that our networks give to a classifier's."""
+    return HEAD.fullmatch(name) is not None
+
+
 def check(
     report: Report,
     source: str,
     new_head: bool = False,
     allow_partial: bool = False,
-    classifier: Optional[str] = None,
+    classifier: Optional[Collection[str]] = None,
 ) -> None:
     """Refuse a checkpoint that would leave random weights where trained ones are meant.
 
-    source: the file, for the message. new_head: the classifier (last_out_L*, pred_logit) may stay new, for
-    fine-tuning. classifier: its name where it has another one (--pred_layer_name). allow_partial: everything may,
-    because the user said so (--allow_partial_load). VmzError otherwise.
+    source: the file, for the message. new_head: the classifier may stay new, for fine-tuning. classifier: its blobs
+    (see net_parts.classifier_parameters); without them the names that our networks give it tell. allow_partial:
+    everything may, because the user said so (--allow_partial_load). VmzError otherwise.
     """
     if allow_partial:
         return
@@ -118,8 +124,8 @@ def check(
         raise VmzError(
             f"{source} fills none of the network's {len(left)} blobs; it holds {_some(report.unused)}; {advice}"
         )
-    own = {f"{classifier}_w", f"{classifier}_b"}
-    trunk = [name for name in left if not HEAD.fullmatch(name) and name not in own]
+    head = set(filter(is_classifier, left)) if classifier is None else {unscoped(blob) for blob in classifier}
+    trunk = [name for name in left if name not in head]
     if trunk:
         shapes = "".join(
             f"; {name} is {have} there and {want} here" for name, (have, want) in list(report.mismatched.items())[:1]

@@ -63,5 +63,5 @@ def load_weights(
         center_init=bool(checkpoint.center_init),
         bgr2rgb=bool(checkpoint.bgr2rgb),
     )
-    matching.check(report, path, allow_partial=bool(checkpoint.allow_partial_load), classifier=model.config.last_layer)
+    matching.check(report, path, allow_partial=bool(checkpoint.allow_partial_load), classifier=model.classifier)
     return weights, report

@@ -17,6 +17,7 @@ import numpy as np
 from vmz.engines.engine import Engine
 from vmz.engines.net_reader import open_reader
 from vmz.models.registry import Model
+from vmz.netdef.net_parts import video_inputs
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.faults import BadVideo, EndedEarly
 
@@ -82,7 +83,7 @@ class WholeBatches(Batches):
     @staticmethod
     def blobs(model: Model) -> list[str]:
         """What is fetched after each run."""
-        ids = [blob for op in model.net.op if op.type == "VideoInput" for blob in op.output if blob.endswith(VIDEO_ID)]
+        ids = [blob for op in video_inputs(model.net) for blob in op.output if blob.endswith(VIDEO_ID)]
         return [model.prediction, model.blob("label"), model.blob(RECORD_INDEX), *ids]
 
     def next_batch(self) -> ScoredBatch:

@@ -31,6 +31,8 @@ from vmz.features.rows import Parts, PartWriter
 from vmz.features.sanity_check import SANITY, sanity_figures
 from vmz.files import OutputKind
 from vmz.models.registry import Model
+from vmz.netdef.builder import set_arguments
+from vmz.netdef.net_parts import video_inputs
 from vmz.outputs import Output, in_progress
 from vmz.processes import group
 from vmz.progress import Progress
@@ -311,9 +313,8 @@ def position_after(record: int, batch_size: int) -> int:
 
 
 def _set_first_position(net: Any, position: int) -> None:
-    for op in net.op:
-        if op.type == "VideoInput":
-            op.arg.add(name="first_position", i=position)
+    for op in video_inputs(net):
+        set_arguments(op, first_position=position)
 
 
 def _table(folders: Sequence[Path], names: Sequence[str], rows: int, config: ExtractionConfig) -> _WithRecords:

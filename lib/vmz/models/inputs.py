@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vmz.netdef.builder import NetBuilder, make_argument
+from vmz.netdef.net_parts import CREATE_DB, VIDEO_INPUT
 from vmz.netdef.protos import OperatorDef
 
 
@@ -29,9 +30,9 @@ class VideoSource:
 def add_video_input(net: NetBuilder, source: VideoSource) -> None:
     """CreateDB in the init net (without device, as the original), VideoInput and StopGradient on the clips."""
     reader = f"{net.name}_init/CreateDB"
-    create = OperatorDef(type="CreateDB", name=source.reader_name, output=[reader])
+    create = OperatorDef(type=CREATE_DB, name=source.reader_name, output=[reader])
     create.arg.extend([make_argument("db", source.database), make_argument("db_type", source.db_type)])
     net.init_net.op.append(create)
-    net.op("VideoInput", [reader], list(source.outputs), op_name=source.op_name, **source.arguments)
+    net.op(VIDEO_INPUT, [reader], list(source.outputs), op_name=source.op_name, **source.arguments)
     if source.stop_gradient:
         net.op("StopGradient", [source.outputs[0]], [source.outputs[0]])

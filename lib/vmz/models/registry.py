@@ -12,6 +12,7 @@ from vmz.models.heads import Head, build_head, check_head
 from vmz.models.inputs import VideoSource, add_video_input
 from vmz.netdef.analysis import OpCost, analyse
 from vmz.netdef.builder import NetBuilder, device_option
+from vmz.netdef.net_parts import classifier_parameters
 
 MODEL_NAMES = tuple(sorted([*FAMILIES, C3D]))
 TEST_NET_NAME = "video_model_test"
@@ -39,6 +40,11 @@ class Model:
     @property
     def all_params(self) -> list[str]:
         return [blob for blob, _ in [*self.params, *self.computed_params]]
+
+    @property
+    def classifier(self) -> set[str]:
+        """The parameters on top of the trunk, which fine-tuning makes anew for other labels."""
+        return classifier_parameters(self.net, self.prediction, self.all_params)
 
     def blob(self, name: str) -> str:
         """The full name of a blob given by its short one."""

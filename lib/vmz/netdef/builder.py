@@ -40,6 +40,13 @@ def get_arguments(message: Any) -> dict[str, Any]:
     return {argument.name: _value(argument) for argument in message.arg}
 
 
+def set_arguments(op: Any, **values: Value) -> None:
+    """Give an OperatorDef arguments, each in place of one of its name."""
+    kept = [argument for argument in op.arg if argument.name not in values]
+    del op.arg[:]
+    op.arg.extend([*kept, *(make_argument(name, value) for name, value in values.items())])
+
+
 def _value(argument: Any) -> Any:
     for field in ("f", "i", "s"):
         if argument.HasField(field):

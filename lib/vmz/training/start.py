@@ -39,7 +39,7 @@ def initial_weights(config: TrainConfig, say: bool) -> Optional[dict[str, np.nda
         config.load_model_path,
         new_head=True,
         allow_partial=bool(config.allow_partial_load),
-        classifier=model.config.last_layer,
+        classifier=model.classifier,
     )
     if say:
         print(f"{config.load_model_path}: {report.summary()}", flush=True)

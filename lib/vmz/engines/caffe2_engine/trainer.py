@@ -27,7 +27,8 @@ from vmz.engines.trainer import (
 )
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.builder import device_option, unscoped
-from vmz.netdef.protos import CPU, CUDA, NetDef
+from vmz.netdef.net_parts import copy_net
+from vmz.netdef.protos import CPU, CUDA
 from vmz.video.faults import BadVideo, EndedEarly
 
 
@@ -67,7 +68,7 @@ class Caffe2Trainer(Trainer):
         self.close()
         ids = [device.device_id for device in self._devices]
         nets = training_net.emit(build, ids, self._devices[0].device_type, training)
-        init_net = NetDef.FromString(nets.init_net.SerializeToString())
+        init_net = copy_net(nets.init_net)
         seed_ops(init_net, seed)
         self._nets, self._training, self._seed = nets, training, seed
         self._readers = Readers(nets, seed)

@@ -21,7 +21,8 @@ from vmz.engines.caffe2_engine.here import NoCaffe2Error
 from vmz.engines.caffe2_engine.surroundings import choose_mkl_path, operator_library
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.builder import device_option
-from vmz.netdef.protos import CPU, CUDA, NetDef
+from vmz.netdef.net_parts import copy_net, databases, video_inputs
+from vmz.netdef.protos import CPU, CUDA
 from vmz.stopping import held_back
 from vmz.text import printable
 from vmz.video.faults import BadVideo, EndedEarly
@@ -149,7 +150,7 @@ class Workspace:
 
 
 def _load_operators_of(net: Any) -> None:
-    if any(op.type in ("VideoInput", "CreateDB") for op in net.op):
+    if video_inputs(net) or databases(net):
         load_operators()
 
 
@@ -171,7 +172,7 @@ def parse_device(device: str) -> Any:
 
 def placed(net: Any, device: Any) -> Any:
     """A copy of the net, every op that names a device on this one."""
-    copy = NetDef.FromString(net.SerializeToString())
+    copy = copy_net(net)
     for op in copy.op:
         if op.HasField("device_option"):
             op.device_option.CopyFrom(device)

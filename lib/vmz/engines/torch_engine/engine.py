@@ -21,6 +21,7 @@ from vmz.engines.torch_engine.graph.op import Op, lookup, read_ops
 from vmz.engines.torch_engine.graph.passes import has_fused_convolutions, optimize
 from vmz.engines.torch_engine.video_input import InputOp, open_readers
 from vmz.errors import UsageError, VmzError
+from vmz.netdef.net_parts import VIDEO_INPUT
 
 
 class TorchEngine(Engine):
@@ -66,7 +67,7 @@ class TorchEngine(Engine):
         self.close()
         self._net, self._ops = net, read_ops(net)
         for op in self._ops:
-            if op.type != "VideoInput":
+            if op.type != VIDEO_INPUT:
                 lookup(op)
         for op in [*read_ops(init_net), *self._ops]:
             self._blobs.update(dict.fromkeys([*op.inputs, *op.outputs]))

@@ -8,6 +8,7 @@ import numpy as np
 
 from vmz.engines.torch_engine.graph.op import Op, read_ops
 from vmz.errors import VmzError
+from vmz.netdef.net_parts import CREATE_DB, VIDEO_INPUT
 
 # Outputs in the operator's order: (the argument that asks for one, its default, the field of the reader's Batch).
 # None: always there.
@@ -61,13 +62,13 @@ def open_readers(init_net: Any, net: Any) -> list[InputOp]:
     """A reader for each VideoInput of the net, over the database that the CreateDB of its input blob names."""
     databases = {}
     for op in read_ops(init_net):
-        if op.type == "CreateDB":
+        if op.type == CREATE_DB:
             if op.arg("db_type", "lmdb") != "lmdb":
                 raise op.unsupported("db_type", "databases are read from lmdb")
             databases[op.outputs[0]] = op.arg("db", "")
     readers: list[InputOp] = []
     for op in read_ops(net):
-        if op.type != "VideoInput":
+        if op.type != VIDEO_INPUT:
             continue
         if op.inputs[0] not in databases:
             raise VmzError(f"{op} reads {op.inputs[0]}, which no CreateDB of the param_init_net makes")

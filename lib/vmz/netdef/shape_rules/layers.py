@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from vmz.netdef.net_parts import VIDEO_INPUT
 from vmz.netdef.shape_rules.elementwise import broadcast
 from vmz.netdef.shape_rules.registry import Shape, axis_of, channels, fail, rule
 from vmz.netdef.window_arguments import read_window
@@ -163,7 +164,7 @@ def two_classes(op: Any, arguments: dict[str, Any], inputs: list[Shape]) -> list
     return [(*inputs[0], 2)]
 
 
-@rule("VideoInput")
+@rule(VIDEO_INPUT)
 def video_input(op: Any, arguments: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
     clips = len(arguments.get("clip_start_positions") or []) or arguments.get("clip_per_video", 1)
     rows = arguments["batch_size"] * clips * arguments.get("crop_per_clip", 1)

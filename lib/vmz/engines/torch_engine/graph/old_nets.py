@@ -17,7 +17,7 @@ from vmz.engines.torch_engine.graph import importer
 from vmz.engines.torch_engine.graph.fills import run_fills
 from vmz.engines.torch_engine.graph.op import read_ops
 from vmz.errors import UsageError, VmzError
-from vmz.netdef.protos import NetDef
+from vmz.netdef.net_parts import copy_net
 from vmz.netdef.pruning import prune
 from vmz.netdef.training_part import forward_part
 
@@ -123,7 +123,7 @@ def _is_parameter(op: Any, place: int) -> bool:
 def _values(old: OldNet, wanted: Sequence[str], seed: int) -> dict[str, Tensor]:
     """{blob: value}: what the weights hold, and for the others what the init net fills."""
     held = named_as(wanted, old.blobs)
-    init = NetDef.FromString(old.init_net.SerializeToString())
+    init = copy_net(old.init_net)
     filled = {blob for op in init.op for blob in op.output}
     rest = [blob for blob in wanted if blob in filled]
     shapes = {}

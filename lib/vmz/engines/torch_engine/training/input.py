@@ -18,8 +18,8 @@ from vmz.engines.torch_engine.training.ranks import Ranks
 from vmz.engines.torch_engine.video_input import InputOp, open_readers
 from vmz.engines.trainer import classes_of
 from vmz.errors import UsageError, VmzError
-from vmz.netdef.builder import get_arguments, make_argument
-from vmz.netdef.protos import NetDef
+from vmz.netdef.builder import get_arguments, set_arguments
+from vmz.netdef.net_parts import VIDEO_INPUT, copy_net, video_inputs
 
 
 class _Read(NamedTuple):
@@ -49,7 +49,7 @@ class Batches:
         self._taken = 0
         self._copies = torch.cuda.Stream(ranks.device) if ranks.device.type == "cuda" else None
         self._pace = Pace(self._mark) if self._copies is not None else None
-        readers = [op for op in read_ops(model.net) if op.type == "VideoInput"]
+        readers = [op for op in read_ops(model.net) if op.type == VIDEO_INPUT]
         if len(readers) > 1:
             raise VmzError(f"a net is trained from one VideoInput, and this one has {len(readers)}")
         self.is_read = bool(readers)
@@ -133,18 +133,15 @@ class Batches:
 
     def _placed(self, position: int) -> Any:
         """The net with the VideoInput that reads this rank's share from `position` on."""
-        net = NetDef.FromString(self._model.net.SerializeToString())
-        op = next(op for op in net.op if op.type == "VideoInput")
+        net = copy_net(self._model.net)
+        [op] = video_inputs(net)
         own = {"first_position": position, "shard_index": self._ranks.rank, "seed": self.seed}
         own = {name: value for name, value in own.items() if value}
         if self._ranks.world > 1:
             own["shard_count"] = self._ranks.world
-        given = get_arguments(op)
-        if given.get("seed"):
+        if get_arguments(op).get("seed"):
             own.pop("seed", None)
-        kept = [argument for argument in op.arg if argument.name not in own]
-        del op.arg[:]
-        op.arg.extend([*kept, *(make_argument(name, value) for name, value in own.items())])
+        set_arguments(op, **own)
         return net
 
     def _fetch(self) -> _Read:

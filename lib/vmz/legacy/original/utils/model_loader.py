@@ -158,7 +158,7 @@ def _device(use_gpu: Any, number: int) -> Any:
 
 def _check(report: matching.Report, source: str, center_init: bool, shapes: dict[str, tuple[int, ...]]) -> None:
     """Raise for a file that fills nothing, or whose trunk is of another network."""
-    others = [name for name in report.mismatched if not matching.HEAD.fullmatch(name)]
+    others = [name for name in report.mismatched if not matching.is_classifier(name)]
     if others:
         have, want = report.mismatched[others[0]]
         raise VmzError(f"{source} is the checkpoint of another network: {others[0]} is {have} there and {want} here")
