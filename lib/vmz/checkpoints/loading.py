@@ -9,11 +9,11 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from vmz.checkpoints.foreign import content_type, refuse_foreign
-from vmz.checkpoints.matching import is_training_state
 from vmz.checkpoints.mdl import load_mdl, load_mdl_about, save_mdl
 from vmz.checkpoints.pickles import load_pickle, load_pickle_about, save_pickle
 from vmz.checkpoints.values import check_values
 from vmz.errors import UsageError
+from vmz.netdef.training_state import is_training_state
 
 DB_TYPES = ("pickle", "minidb")
 _ENDINGS = {".pkl": "pickle", ".pickle": "pickle", ".mdl": "minidb", ".minidb": "minidb"}

@@ -10,12 +10,12 @@ from typing import Optional
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
-from vmz.netdef.builder import unscoped
+from vmz.netdef.blob_names import first_of_each, unscoped
+from vmz.netdef.training_state import is_training_state
 from vmz.text import cut, printable
 
 Shape = tuple[int, ...]
 HEAD = re.compile(r"(a_|v_)?(last_out_L(?P<labels>\d+)|pred_logit)_[wb]")
-TRAINING_STATE = re.compile(r".*_momentum|optimizer_iteration|vmz_.*")  # what only a training that goes on needs
 FIRST_CONVOLUTIONS = ("conv1_middle_w", "conv1_w", "conv1a_w")  # the first of these in a net looks at the pixels
 
 
@@ -61,7 +61,7 @@ def match(
     `center_init`); T = 1 into 4-D; the weights of an FC into a 1x1x1 convolution. bgr2rgb turns round the input
     channels of the first convolution. Nothing is refused here but a wrong request (UsageError): see `check`.
     """
-    by_name = {name.rpartition("/")[2]: np.asarray(array) for name, array in blobs.items()}
+    by_name = {name: np.asarray(array) for name, array in first_of_each(blobs).items()}
     wanted = [(blob, tuple(shape)) for blob, shape in wanted]
     first = _first_convolution([blob for blob, _ in wanted]) if bgr2rgb else None
     fitted: dict[str, np.ndarray] = {}
@@ -69,7 +69,7 @@ def match(
     adapted: dict[str, str] = {}
     mismatched: dict[str, tuple[Shape, Shape]] = {}
     for blob, shape in wanted:
-        name = blob.rpartition("/")[2]
+        name = unscoped(blob)
         if name not in by_name:
             missing.append(name)
             continue
@@ -86,15 +86,10 @@ def match(
             adapted[name] = how
         else:
             copied.append(name)
-    names = {blob.rpartition("/")[2] for blob, _ in wanted}
+    names = {unscoped(blob) for blob, _ in wanted}
     rest = [name for name in by_name if name not in names]
     unused = tuple(name for name in rest if not is_training_state(name))
     return fitted, Report(tuple(copied), adapted, tuple(missing), unused, mismatched, len(rest) - len(unused))
-
-
-def is_training_state(name: str) -> bool:
-    """Whether a blob, named without scope, is no weight: a momentum, the iteration, a random state, ..."""
-    return TRAINING_STATE.fullmatch(name) is not None
 
 
 def is_classifier(name: str) -> bool:
@@ -188,7 +183,7 @@ def adapt(array: np.ndarray, shape: Shape, center_init: bool = False) -> tuple[O
 def _first_convolution(blobs: list[str]) -> Optional[str]:
     for name in FIRST_CONVOLUTIONS:
         for blob in blobs:
-            if blob.rpartition("/")[2] in (name, f"v_{name}"):
+            if unscoped(blob) in (name, f"v_{name}"):
                 return blob
     raise UsageError(f"bgr2rgb needs a first convolution to flip, one of {', '.join(FIRST_CONVOLUTIONS)}")
 

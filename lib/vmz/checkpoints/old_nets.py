@@ -23,6 +23,7 @@ from vmz.checkpoints.values import check_values
 from vmz.errors import UsageError, VmzError
 from vmz.files import open_input
 from vmz.json_files import parse_json
+from vmz.netdef.blob_names import first_of_each, unscoped
 from vmz.netdef.json_form import net_from_json
 from vmz.netdef.net_parts import copy_net
 from vmz.netdef.protos import NetDef
@@ -106,15 +107,13 @@ def named_as(wanted: Iterable[str], blobs: Mapping[str, np.ndarray]) -> dict[str
 
     Of several devices' copies in a file the first counts.
     """
-    short: dict[str, np.ndarray] = {}
-    for name, array in blobs.items():
-        short.setdefault(name.rpartition("/")[2], array)
+    short = first_of_each(blobs)
     found = {}
     for name in wanted:
         if name in blobs:
             found[name] = np.asarray(blobs[name])
-        elif name.rpartition("/")[2] in short:
-            found[name] = np.asarray(short[name.rpartition("/")[2]])
+        elif unscoped(name) in short:
+            found[name] = np.asarray(short[unscoped(name)])
     return found
 
 

@@ -21,6 +21,7 @@ from vmz.checkpoints.foreign import CONVERT
 from vmz.checkpoints.pickle_scan import refuse_bombs
 from vmz.errors import VmzError
 from vmz.files import atomic_write, open_input
+from vmz.netdef.blob_names import first_of_each
 from vmz.text import cut, printable, quoted
 
 ABOUT = "about"
@@ -147,8 +148,8 @@ def _named_arrays(path: Path, blobs: Mapping[Any, Any], in_full: bool = False) -
             )
         if array is None:
             raise VmzError(f"{path}: blob {cut(printable(name))} is an array without content; the file is damaged")
-        found.setdefault(name if in_full else name.rpartition("/")[2], array)
-    return found
+        found.setdefault(name, array)
+    return found if in_full else first_of_each(found)
 
 
 class _Name:

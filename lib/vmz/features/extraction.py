@@ -31,6 +31,7 @@ from vmz.features.rows import Parts, PartWriter
 from vmz.features.sanity_check import SANITY, sanity_figures
 from vmz.files import OutputKind
 from vmz.models.registry import Model
+from vmz.netdef.blob_names import unscoped
 from vmz.netdef.builder import set_arguments
 from vmz.netdef.net_parts import video_inputs
 from vmz.outputs import Output, in_progress
@@ -206,9 +207,9 @@ def output_format(config: ExtractionConfig, names: Sequence[str]) -> str:
 
 def check_features(model: Model, names: Sequence[str]) -> None:
     """Raise UsageError for a blob that the net has not, or that no batch changes."""
-    blobs = dict.fromkeys(blob.rpartition("/")[2] for op in model.net.op for blob in op.output)
+    blobs = dict.fromkeys(unscoped(blob) for op in model.net.op for blob in op.output)
     blobs.update(dict.fromkeys(("data", "label")))
-    constant = {blob.rpartition("/")[2] for blob in model.all_params}
+    constant = {unscoped(blob) for blob in model.all_params}
     for name in names:
         if name in constant:
             raise UsageError(f"--features has {name}, a parameter of the network; it is in the file of the weights")

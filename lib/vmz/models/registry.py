@@ -11,6 +11,7 @@ from vmz.models.families import C3D, FAMILIES
 from vmz.models.heads import Head, build_head, check_head
 from vmz.models.inputs import VideoSource, add_video_input
 from vmz.netdef.analysis import OpCost, analyse
+from vmz.netdef.blob_names import SCOPE, scoped
 from vmz.netdef.builder import NetBuilder, device_option
 from vmz.netdef.net_parts import classifier_parameters
 
@@ -48,7 +49,7 @@ class Model:
 
     def blob(self, name: str) -> str:
         """The full name of a blob given by its short one."""
-        return f"{self.scope}/{name}" if self.scope else name
+        return scoped(name, self.scope)
 
     @property
     def clip_shape(self) -> tuple[int, int, int, int]:
@@ -73,7 +74,7 @@ def build(
     config: ModelConfig,
     is_test: bool = True,
     net_name: str = TEST_NET_NAME,
-    scope: str = "gpu_0",
+    scope: str = SCOPE,
     source: Optional[VideoSource] = None,
     use_cudnn: bool = True,
     device: Any = None,

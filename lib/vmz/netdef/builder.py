@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Optional, Union
 
+from vmz.netdef.blob_names import is_scoped, scoped
+from vmz.netdef.blob_names import unscoped as unscoped
 from vmz.netdef.protos import CPU, Argument, DeviceOption, NetDef, OperatorDef
 
 Value = Union[int, float, str, bytes, Sequence[int], Sequence[float], Sequence[str]]
@@ -64,11 +66,6 @@ def device_option(device_type: int = CPU, device_id: int = 0) -> Any:
     return DeviceOption(device_type=device_type, device_id=device_id)
 
 
-def unscoped(blob: str) -> str:
-    """The name of a blob without its device scope, as in checkpoints: "conv1_w" for "gpu_0/conv1_w"."""
-    return blob.rpartition("/")[2]
-
-
 def both_sides(pads: Sequence[int]) -> list[int]:
     """Padding before and after each of three axes: of three numbers, which hold for both, or of all six."""
     return [*pads, *pads] if len(pads) == 3 else list(pads)
@@ -108,11 +105,11 @@ class NetBuilder:
 
     def scoped(self, blob: str) -> str:
         """The full name of a blob: inside the scope, unless it already is a full name."""
-        return f"{self.scope}/{blob}" if self.scope and "/" not in blob else blob
+        return blob if is_scoped(blob) else scoped(blob, self.scope)
 
     def automatic_name(self, suffix: str) -> str:
         """The name Caffe2 gives to an output nobody named: scope / net name / op type."""
-        return f"{self.scope}/{self.name}/{suffix}" if self.scope else f"{self.name}/{suffix}"
+        return scoped(f"{self.name}/{suffix}", self.scope)
 
     def op(
         self,

@@ -19,9 +19,9 @@ import numpy as np
 from vmz.checkpoints.loading import load, load_about
 from vmz.checkpoints.mdl import save_mdl
 from vmz.checkpoints.pickles import save_pickle
-from vmz.engines.trainer import ITERATION, MOMENTUM_SUFFIX, POSITION
 from vmz.errors import UsageError, VmzError
 from vmz.models.registry import Model
+from vmz.netdef.training_state import ITERATION, MOMENTUM_SUFFIX, POSITION
 from vmz.text import quoted
 
 LATEST, BEST = "latest", "best"

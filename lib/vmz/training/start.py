@@ -8,8 +8,8 @@ import numpy as np
 
 from vmz.checkpoints import matching
 from vmz.checkpoints.loading import load
-from vmz.engines.trainer import without_scopes
 from vmz.models.registry import Model, build
+from vmz.netdef.blob_names import without_scopes
 from vmz.settings.network import model_config
 from vmz.training.config import TrainConfig
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from vmz.engines.caffe2_engine.faults import Faults
 from vmz.engines.caffe2_engine.workspace import Workspace, parse_device, placed, seed_ops
-from vmz.engines.engine import Engine, full_name
+from vmz.engines.engine import Engine
 from vmz.engines.labels import check_labels, label_classes
 from vmz.errors import UsageError
+from vmz.netdef.blob_names import full_name
 from vmz.netdef.net_parts import split_readers, video_inputs
 from vmz.netdef.pruning import split
 from vmz.video.faults import BadVideo, EndedEarly

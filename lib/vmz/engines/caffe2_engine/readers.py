@@ -13,6 +13,7 @@ from vmz.engines.trainer import classes_of, divided
 from vmz.netdef.builder import device_option, get_arguments, set_arguments
 from vmz.netdef.net_parts import databases, split_readers, video_inputs
 from vmz.netdef.protos import CPU, NetDef
+from vmz.netdef.training_state import POSITION
 
 
 class Readers:
@@ -26,7 +27,7 @@ class Readers:
         ops = video_inputs(nets.net) if nets else []
         self._seed = seed
         self.classes = min((classes_of(get_arguments(op)) for op in ops), default=0)  # of single labels; 0: any
-        self._positions = [f"vmz_position_{number}" for number in range(len(ops))]
+        self._positions = [f"{POSITION}_{number}" for number in range(len(ops))]
         self._first = np.array([get_arguments(op).get("first_position", 0) for op in ops], np.int64)
         self._opening = NetDef(name="vmz_readers")
         if nets:

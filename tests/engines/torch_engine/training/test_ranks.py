@@ -16,7 +16,8 @@ import torch
 from tests.engines.small_training import write_videos
 from tests.support.processes import ONE_THREAD, python
 from vmz.engines.torch_engine.training.ranks import Ranks, _buckets
-from vmz.engines.trainer import ITERATION, POSITION, divided
+from vmz.engines.trainer import divided
+from vmz.netdef.training_state import ITERATION, POSITION
 
 ROOT = Path(__file__).resolve().parents[4]
 WORLDS = (1, 2, 4)

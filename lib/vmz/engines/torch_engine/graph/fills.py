@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from vmz.engines.torch_engine.graph.op import MOST_FILLED, REGISTRY, Op, check_filled, fitting, lookup, read_ops
 from vmz.engines.torch_engine.graph.operators.constants import GIVEN, constant_type, given_tensor
 from vmz.errors import VmzError
+from vmz.netdef.blob_names import unscoped
 from vmz.netdef.net_parts import CREATE_DB
 
 Fill = Callable[[Op, list[int], Generator], Tensor]
@@ -71,7 +72,7 @@ def run_fills(init_net: Any, seed: int = 0) -> dict[str, Tensor]:
 
 
 def _generator(seed: int, blob: str) -> Generator:
-    digest = hashlib.sha256(f"{seed}/{blob.rpartition('/')[2]}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{unscoped(blob)}".encode()).digest()
     return Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vmz.engines.engine import full_name
 from vmz.engines.labels import check_labels, label_classes
 from vmz.engines.torch_engine.graph.op import read_ops
 from vmz.engines.torch_engine.training.ranks import Ranks
 from vmz.engines.torch_engine.video_input import InputOp, open_readers
 from vmz.engines.trainer import classes_of
 from vmz.errors import UsageError, VmzError
+from vmz.netdef.blob_names import full_name, unscoped
 from vmz.netdef.builder import get_arguments, set_arguments
 from vmz.netdef.net_parts import VIDEO_INPUT, copy_net, video_inputs
 
@@ -149,7 +149,7 @@ class Batches:
             raise VmzError("the reader is closed; load the network again")
         arrays = self._reader.next_batch()
         for blob in self.inputs:
-            if blob.rpartition("/")[2] == "label":
+            if unscoped(blob) == "label":
                 check_labels(arrays[blob], self._label_classes.get(blob, self._classes))
         position = self._reader.reader.position
         if self._copies is None:

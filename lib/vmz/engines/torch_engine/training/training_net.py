@@ -16,6 +16,7 @@ from vmz.engines.torch_engine.graph.importer import import_net, input_blobs
 from vmz.engines.torch_engine.graph.op import read_ops
 from vmz.engines.trainer import Trainable, Training
 from vmz.errors import VmzError
+from vmz.netdef.blob_names import scoped
 from vmz.netdef.net_parts import classifier_parameters
 
 MASKS = "vmz_masks"
@@ -84,8 +85,7 @@ def import_training_net(
     if model.loss is None:
         raise VmzError("the network has no loss to train by: a fully convolutional head is for testing only")
     written = {blob for op in read_ops(model.net) for blob in op.outputs}
-    prefix = f"{model.scope}/" if model.scope else ""
-    loss, accuracy = f"{prefix}loss", f"{prefix}accuracy"
+    loss, accuracy = scoped("loss", model.scope), scoped("accuracy", model.scope)
     outputs = [loss, model.loss, model.prediction, *([accuracy] if accuracy in written else [])]
     module = import_net(model.net, outputs=list(dict.fromkeys(outputs)), values=values)
     module.add_module(MASKS, masks := Masks(seed))

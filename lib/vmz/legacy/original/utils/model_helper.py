@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from vmz.netdef.analysis import costs, totals
 from vmz.netdef.protos import NetDef
 from vmz.video.arguments import VideoInputArgs
 
-from .device_scopes import on_device
+from .device_scopes import on_device, placed
 
 log = program_logger("model_helper")
 
@@ -79,7 +78,7 @@ def getTrainingGPUs(path: str, dbtype: str) -> set[str]:
     """The numbers, as text, of the devices whose blobs a predictor export names. Raises as LoadModel does."""
     meta = _export(path, dbtype)
     names = [name for net in meta.nets for op in net.value.op for name in [*op.input, *op.output]]
-    return {found[1] for found in (re.match(r"[gc]pu_(\d+)/", name) for name in names) if found}
+    return {found.number for found in map(placed, names) if found}
 
 
 def AddVideoInput(model: Any, reader: Any, **kwargs: Any) -> None:
