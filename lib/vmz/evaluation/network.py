@@ -10,7 +10,6 @@ import numpy as np
 from vmz.checkpoints import matching
 from vmz.checkpoints.loading import load
 from vmz.errors import UsageError
-from vmz.evaluation.scored_batches import OPTIONAL_OUTPUTS
 from vmz.models.inputs import VideoSource
 from vmz.models.registry import Model, build
 from vmz.netdef.analysis import ShapeError, Totals, totals
@@ -26,8 +25,7 @@ def test_model(clips: ClipSettings, sliced: bool = False, **reader: Any) -> Mode
 
     `reader`: VideoInput arguments of ours on top of the original's.
     """
-    outputs = ("data", "label", *(name for name in OPTIONAL_OUTPUTS if reader.get(f"get_{name}")))
-    source = VideoSource(clips.database, {**clips.reader_arguments(), **reader}, outputs)
+    source = VideoSource(clips.database, {**clips.reader_arguments(), **reader})
     config = model_config(clips, batch_size=-1)  # open: a slice or a batch may be short
     return build(config, is_test=True, source=None if sliced else source, use_cudnn=bool(clips.use_cudnn))
 

@@ -29,6 +29,7 @@ from vmz.evaluation.scores import Scores, figures_line, intervals, merge, named_
 from vmz.intervals import Interval
 from vmz.models.registry import Model
 from vmz.netdef.analysis import Totals
+from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, VIDEO_ID
 from vmz.processes import group
 from vmz.progress import Progress
 from vmz.settings.engine import device_name, environment
@@ -137,8 +138,8 @@ def _evaluate(
     path = config.database
     names = _label_names(config)
     with group.joined():
-        ids = {"get_video_id": 1} if config.get_video_id else {}
-        reader = {"get_record_index": 1, **ids, "on_bad_video": config.on_bad_video, **share_of_one_pass()}
+        ids = {ARGUMENT_OF[VIDEO_ID]: 1} if config.get_video_id else {}
+        reader = {ARGUMENT_OF[RECORD_INDEX]: 1, **ids, "on_bad_video": config.on_bad_video, **share_of_one_pass()}
         model = test_model(config, bool(config.crop_per_inference), **reader)
         cost = check_fits(model)
         found = "" if group.rank() else fingerprint(path)

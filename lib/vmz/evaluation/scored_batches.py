@@ -18,11 +18,9 @@ from vmz.engines.engine import Engine
 from vmz.engines.net_reader import open_reader
 from vmz.models.registry import Model
 from vmz.netdef.net_parts import video_inputs
+from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, VIDEO_ID
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.faults import BadVideo, EndedEarly
-
-RECORD_INDEX, VIDEO_ID = "record_index", "video_id"
-OPTIONAL_OUTPUTS = (VIDEO_ID, "start_frame", RECORD_INDEX)  # of VideoInput, in its order: get_<name> asks for each
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ class SlicedBatches(Batches):
         self, engine: Engine, model: Model, size: int, database: str, arguments: Mapping[str, Any], engine_name: str
     ) -> None:
         self._engine, self._model, self._size = engine, model, size
-        args = VideoInputArgs.from_mapping({**arguments, f"get_{RECORD_INDEX}": 1})
+        args = VideoInputArgs.from_mapping({**arguments, ARGUMENT_OF[RECORD_INDEX]: 1})
         self._reader = open_reader(database, args, engine_name)
         label = model.blob("label")  # the multi-label head over positions has no use for it
         self._takes_label = any(label in op.input for op in model.net.op)

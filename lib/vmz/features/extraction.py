@@ -21,7 +21,6 @@ from vmz.errors import UsageError, VmzError
 from vmz.evaluation.network import Weights, check_fits, load_weights, test_model
 from vmz.evaluation.recorded_settings import claim, discard_empty, finished_account, settings, write_account
 from vmz.evaluation.records import described, in_order, share_of_one_pass
-from vmz.evaluation.scored_batches import RECORD_INDEX
 from vmz.evaluation.scores import first_not_finite
 from vmz.features.config import ExtractionConfig
 from vmz.features.formats.feature_files import HDF5, check_writable, format_of, load_features, save_features
@@ -34,6 +33,7 @@ from vmz.models.registry import Model
 from vmz.netdef.blob_names import unscoped
 from vmz.netdef.builder import set_arguments
 from vmz.netdef.net_parts import video_inputs
+from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, START_FRAME, VIDEO_ID
 from vmz.outputs import Output, in_progress
 from vmz.processes import group
 from vmz.progress import Progress
@@ -188,9 +188,9 @@ def feature_names(config: ExtractionConfig) -> list[str]:
     names = [name.strip() for name in config.features.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
         raise UsageError(f"--features={config.features} must name blobs, each once, as final_avg,softmax,label")
-    for name in ("video_id", "start_frame"):
-        if name in names and not getattr(config, f"get_{name}"):
-            raise UsageError(f"--features has {name}, which needs --get_{name}=1")
+    for name in (VIDEO_ID, START_FRAME):
+        if name in names and not getattr(config, ARGUMENT_OF[name]):
+            raise UsageError(f"--features has {name}, which needs --{ARGUMENT_OF[name]}=1")
     if config.sanity_check == 1 and (not {"softmax", "label"} <= set(names) or config.multi_label):
         raise UsageError("--sanity_check=1 needs softmax and label among --features, and one label a video")
     if config.sanity_check == 2 and (not {"prob", "label"} <= set(names) or not config.multi_label):
@@ -242,7 +242,7 @@ def _reader_arguments(config: ExtractionConfig, names: Sequence[str]) -> dict[st
         "decode_type": config.decode_type,
         "get_video_id": config.get_video_id,
         "get_start_frame": config.get_start_frame,
-        "get_record_index": 1,
+        ARGUMENT_OF[RECORD_INDEX]: 1,
         "on_bad_video": config.on_bad_video,
         **share_of_one_pass(),
         **({} if config.decode_type else {"seed": config.seed + 1}),  # 0 would draw other clips in each process

@@ -9,17 +9,8 @@ import numpy as np
 from vmz.engines.torch_engine.graph.op import Op, read_ops
 from vmz.errors import VmzError
 from vmz.netdef.net_parts import CREATE_DB, VIDEO_INPUT
+from vmz.netdef.video_outputs import asked_outputs
 
-# Outputs in the operator's order: (the argument that asks for one, its default, the field of the reader's Batch).
-# None: always there.
-OUTPUTS = (
-    ("get_rgb", 1, "data"),
-    ("get_optical_flow", 0, "flow"),
-    (None, 1, "label"),
-    ("get_video_id", 0, "video_id"),
-    ("get_start_frame", 0, "start_frame"),
-    ("get_record_index", 0, "record_index"),
-)
 # Caffe2's own, of no effect on what is read
 WITHOUT_EFFECT = ("cudnn_exhaustive_search", "use_cudnn", "order", "ws_nbytes_limit", "exhaustive_search")
 
@@ -47,7 +38,7 @@ class InputOp:
 
         arguments = {name: value for name, value in op.arguments.items() if name not in WITHOUT_EFFECT}
         self.op = op
-        self.fields = [field for name, default, field in OUTPUTS if name is None or op.arg(name, default)]
+        self.fields = asked_outputs(op.arguments)
         if len(self.fields) != len(op.outputs):
             raise VmzError(f"{op} has {len(op.outputs)} outputs, but its arguments ask for {', '.join(self.fields)}")
         self.reader: Reader = ClipReader(database, VideoInputArgs.from_mapping(arguments))

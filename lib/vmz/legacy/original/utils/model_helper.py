@@ -13,6 +13,7 @@ from vmz.engines.caffe2_engine.programs import has_gpu, need_operators, program_
 from vmz.errors import UsageError
 from vmz.netdef.analysis import costs, totals
 from vmz.netdef.protos import NetDef
+from vmz.netdef.video_outputs import network_inputs
 from vmz.video.arguments import VideoInputArgs
 
 from .device_scopes import on_device, placed
@@ -96,9 +97,7 @@ def AddVideoInput(model: Any, reader: Any, **kwargs: Any) -> None:
     if args.get_rgb and args.get_optical_flow:
         raise UsageError("get_rgb and get_optical_flow are both set, but there is one blob for clips, data; set one")
     log.info("outputing %s data", _INPUTS[kind])
-    asked = [("video_id", args.get_video_id), ("start_frame", args.get_start_frame)]
-    outputs = ["data", "label", *(name for name, is_asked in asked if is_asked)]
-    made = model.net.VideoInput(reader, outputs, name="data", **arguments)
+    made = model.net.VideoInput(reader, list(network_inputs(arguments)), name="data", **arguments)
     model.net.StopGradient(made[0], made[0])
 
 
