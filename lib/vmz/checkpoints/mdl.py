@@ -78,8 +78,17 @@ def load_saved_blobs(path: Union[str, Path]) -> dict[str, np.ndarray]:
 
 def load_mdl_about(path: Union[str, Path]) -> dict[str, Any]:
     """What `save_mdl` was given as `about`, {} in a file without. Raises as `load_mdl` does, of its first record."""
-    head, _ = _open(Path(path))
-    return {} if head.about is None else read_about(Path(path), head.about)
+    return _about(Path(path), _open(Path(path))[0])
+
+
+def read_mdl(path: Union[str, Path]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What `load_mdl` and `load_mdl_about` give, of a file that is read once."""
+    head, arrays = load_export(path)
+    return first_of_each(arrays), _about(Path(path), head)
+
+
+def _about(path: Path, head: Head) -> dict[str, Any]:
+    return {} if head.about is None else read_about(path, head.about)
 
 
 def save_mdl(

@@ -7,8 +7,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.checkpoints import matching
-from vmz.checkpoints.loading import load
+from vmz.checkpoints.matching import Report
 from vmz.errors import UsageError
 from vmz.models.inputs import VideoSource
 from vmz.models.registry import Model, build
@@ -44,22 +43,13 @@ def check_fits(model: Model) -> Totals:
 
 def load_weights(
     model: Model, checkpoint: CheckpointSettings, random: bool = False
-) -> tuple[Weights, Optional[matching.Report]]:
+) -> tuple[Weights, Optional[Report]]:
     """The checkpoint's blobs, fitted to the network, and the account of them.
 
     Raises VmzError for a file that leaves part of the network at its initial values, unless --allow_partial_load.
     """
-    path = checkpoint.load_model_path
-    if not path:
-        if random:
-            return None, None
-        raise UsageError("--load_model_path is not given; --random_weights=1 scores an untrained network on purpose")
-    wanted = [*model.params, *model.computed_params]
-    weights, report = matching.match(
-        load(path, checkpoint.db_type),
-        wanted,
-        center_init=bool(checkpoint.center_init),
-        bgr2rgb=bool(checkpoint.bgr2rgb),
-    )
-    matching.check(report, path, allow_partial=bool(checkpoint.allow_partial_load), classifier=model.classifier)
-    return weights, report
+    if checkpoint.load_model_path:
+        return checkpoint.fitted_weights(model)
+    if random:
+        return None, None
+    raise UsageError("--load_model_path is not given; --random_weights=1 scores an untrained network on purpose")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from vmz.checkpoints.loading import file_type, load_about
+from vmz.checkpoints.loading import file_type, load
 from vmz.datasets.class_names import read_label_names
 from vmz.engines.registry import open_trainer
 from vmz.engines.trainer import Step, Trainer, Training
@@ -28,7 +28,7 @@ from vmz.processes.signals import StopRequest
 from vmz.progress import Progress
 from vmz.settings.engine import device_names, environment, gpu_numbers
 from vmz.settings.network import model_config
-from vmz.settings.own_checkpoints import evaluation_protocol
+from vmz.settings.self_description import evaluation_protocol
 from vmz.settings.setting import settings_of
 from vmz.training.checkpoints import BEST, LATEST, Checkpoints, Saved, placed, read
 from vmz.training.config import TrainConfig
@@ -310,7 +310,7 @@ class _Run:
         done = self.checkpoints.path(epoch, "pkl")
         if group.any_rank(self.is_first and done.exists()):  # written after the evaluation of an earlier run
             if self.is_first:
-                about = load_about(done)
+                about = load(done).about
                 entry.update(about.get("metrics", {}))
                 self.history.take_over_tested(about.get("tested", {}))
         elif config.test_data and (epoch % config.test_every == 0 or epoch == self.plan.epochs):
