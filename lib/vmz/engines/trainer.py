@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Callable, Optional, Protocol
@@ -18,6 +18,7 @@ from vmz.netdef.training_state import ITERATION as ITERATION
 from vmz.netdef.training_state import MOMENTUM_SUFFIX as MOMENTUM_SUFFIX
 from vmz.netdef.training_state import POSITION as POSITION
 from vmz.netdef.training_state import RANDOM_STATE as RANDOM_STATE
+from vmz.processes.shares import divided as divided
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 FREEZES = ("none", "trunk")
@@ -94,16 +95,6 @@ class Step:
 def classes_of(arguments: Mapping[str, Any]) -> int:
     """Classes that a VideoInput's single labels may be of, by its arguments; 0 where they do not say."""
     return 0 if arguments.get("do_multi_label", 0) else int(arguments.get("num_of_class", 0))
-
-
-def divided(positions: Sequence[int], readers: int) -> list[int]:
-    """Where each of `readers` readers continues when `positions` are those of the readers that there were before.
-
-    The same number of readers: where they were. Another: the videos given so far, in equal shares.
-    """
-    if len(positions) == readers:
-        return list(positions)
-    return [sum(positions) // readers] * readers
 
 
 class Trainer(ABC):

@@ -1,4 +1,4 @@
-"""The records of a database in a pass: this process's share of them, and what is said of single ones."""
+"""What is said of the records of a database: their names, their labels, reports of them in order."""
 
 from __future__ import annotations
 
@@ -8,19 +8,11 @@ from typing import Optional
 import numpy as np
 
 from vmz.errors import VmzError
-from vmz.processes import group
 from vmz.settings.clips import ClipSettings
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import Fault
-
-
-def share_of_one_pass() -> dict[str, int]:
-    """VideoInput arguments of this process's share of the database. Nothing is drawn, but shares want a seed."""
-    world = group.world_size()
-    share = {"shard_index": group.rank(), "shard_count": world, "seed": 1} if world > 1 else {}
-    return {"wrap_around": 0, **share}
 
 
 def in_order(reports: Sequence[Sequence[Fault]], keys: Sequence[str]) -> list[Fault]:

@@ -20,7 +20,7 @@ from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.network import Weights, check_fits, load_weights, test_model
 from vmz.evaluation.recorded_settings import claim, discard_empty, finished_account, settings, write_account
-from vmz.evaluation.records import described, in_order, share_of_one_pass
+from vmz.evaluation.records import described, in_order
 from vmz.evaluation.scores import first_not_finite
 from vmz.features.config import ExtractionConfig
 from vmz.features.formats.feature_files import HDF5, check_writable, format_of, load_features, save_features
@@ -36,6 +36,7 @@ from vmz.netdef.net_parts import video_inputs
 from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, START_FRAME, VIDEO_ID
 from vmz.outputs import Output, in_progress
 from vmz.processes import group
+from vmz.processes.shares import own_share, share_of_one_pass
 from vmz.progress import Progress
 from vmz.settings.engine import device_name
 from vmz.video.arguments import VideoInputArgs
@@ -256,7 +257,7 @@ def _fill(
 
     Returns how many videos an earlier run had done, all that are left out, and all that ended early.
     """
-    rows = config.rows
+    rows, share = config.rows, own_share()
     stored = [name for name in names if name != RECORD_INDEX]
     with PartWriter(folder, stored, rows) as writer, open_engine(config.engine, device_name(config)) as engine:
         resumed = writer.records
@@ -269,14 +270,15 @@ def _fill(
         ended: Kept[EndedEarly] = Kept(folder / ENDED_EARLY, EndedEarly)
         batches = -(-resumed // config.batch_size)
         if writer.last is not None:
-            _set_first_position(model.net, position_after(writer.last, config.batch_size))
+            _set_first_position(model.net, share.position_after(writer.last, config.batch_size))
         blobs = [model.blob(name) for name in stored]
         engine.load(model.param_init_net, model.net, weights, seed=config.seed, keep=[*blobs, model.blob(RECORD_INDEX)])
-        rank, world = group.rank(), group.world_size()
-        mine = sum(place // config.batch_size % world == rank for place in range(len(keys)))
-        title = f"extract_features, process 1 of {world}" if world > 1 else "extract_features"
-        with Progress(mine, "videos", title, every=config.display_iter, done=resumed, quiet=rank > 0) as progress:
-            while config.num_iterations <= 0 or batches * world + rank < config.num_iterations:
+        mine, alone = share.videos(len(keys), config.batch_size), share.count == 1
+        title = "extract_features" if alone else f"extract_features, process 1 of {share.count}"
+        with Progress(
+            mine, "videos", title, every=config.display_iter, done=resumed, quiet=share.index > 0
+        ) as progress:
+            while config.num_iterations <= 0 or share.batch(batches) < config.num_iterations:
                 group.check()
                 try:
                     engine.run()
@@ -306,11 +308,6 @@ def _check_finite(arrays: Mapping[str, np.ndarray], keys: Sequence[str], rows: i
                 f"blob {name} of {record} has values that are not finite (clip {bad[1] + 1} of {rows}); are the "
                 "weights those of this network?"
             )
-
-
-def position_after(record: int, batch_size: int) -> int:
-    """Where a reader's own stream goes on after a record (see video.reading_order): those before it, and itself."""
-    return record // (batch_size * group.world_size()) * batch_size + record % batch_size + 1
 
 
 def _set_first_position(net: Any, position: int) -> None:

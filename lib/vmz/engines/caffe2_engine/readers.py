@@ -9,11 +9,12 @@ import numpy as np
 from vmz.engines.caffe2_engine.faults import Faults
 from vmz.engines.caffe2_engine.training_net import ParallelNet
 from vmz.engines.caffe2_engine.workspace import Workspace
-from vmz.engines.trainer import classes_of, divided
+from vmz.engines.trainer import classes_of
 from vmz.netdef.builder import device_option, get_arguments, set_arguments
 from vmz.netdef.net_parts import databases, split_readers, video_inputs
 from vmz.netdef.protos import CPU, NetDef
 from vmz.netdef.training_state import POSITION
+from vmz.processes.shares import Share, divided
 
 
 class Readers:
@@ -47,7 +48,7 @@ class Readers:
             arguments = get_arguments(op)
             if len(self) > 1:
                 seed = arguments.get("seed", 0) or self._seed + 1  # all shards must draw the same
-                set_arguments(op, shard_index=number, shard_count=len(self), seed=seed)
+                set_arguments(op, **Share(number, len(self)).arguments(), seed=seed)
             if self._first[number]:
                 set_arguments(op, first_position=int(self._first[number]))
             set_arguments(op, get_position=1)

@@ -20,6 +20,7 @@ from vmz.errors import UsageError, VmzError
 from vmz.netdef.blob_names import full_name, unscoped
 from vmz.netdef.builder import get_arguments, set_arguments
 from vmz.netdef.net_parts import VIDEO_INPUT, copy_net, video_inputs
+from vmz.processes.shares import Share
 
 
 class _Read(NamedTuple):
@@ -135,13 +136,11 @@ class Batches:
         """The net with the VideoInput that reads this rank's share from `position` on."""
         net = copy_net(self._model.net)
         [op] = video_inputs(net)
-        own = {"first_position": position, "shard_index": self._ranks.rank, "seed": self.seed}
-        own = {name: value for name, value in own.items() if value}
-        if self._ranks.world > 1:
-            own["shard_count"] = self._ranks.world
-        if get_arguments(op).get("seed"):
-            own.pop("seed", None)
-        set_arguments(op, **own)
+        set_arguments(op, **Share(self._ranks.rank, self._ranks.world).arguments())
+        if position:
+            set_arguments(op, first_position=position)
+        if self.seed and not get_arguments(op).get("seed"):
+            set_arguments(op, seed=self.seed)
         return net
 
     def _fetch(self) -> _Read:
