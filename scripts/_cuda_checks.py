@@ -27,6 +27,7 @@ from vmz.engines.trainer import Build
 from vmz.errors import VmzError
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
+from vmz.netdef.training_state import MOMENTUM_SUFFIX
 
 ROOT = Path(__file__).resolve().parents[1]
 Figures = dict[str, Any]
@@ -83,7 +84,7 @@ def momenta(device: str, settings: ModelConfig, seen: Optional[list[bool]] = Non
         for parameter in trainer._net.learning.values() if seen is not None else ():
             parameter.register_hook(lambda _: seen.append(tf32_is_off()))
         step(trainer, clips())
-        return {blob: array for blob, array in trainer.state().items() if blob.endswith("_momentum")}
+        return {blob: array for blob, array in trainer.state().items() if blob.endswith(MOMENTUM_SUFFIX)}
 
 
 def tf32_is_off() -> bool:

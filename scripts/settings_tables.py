@@ -160,8 +160,7 @@ def write_checkpoints(folder: Path) -> None:
 
 def weights_of(**config: Any) -> dict[str, Any]:
     model = build(ModelConfig(**config))
-    found = seeded_weights([*model.params, *model.computed_params], 1)
-    return {name.rpartition("/")[2]: array for name, array in found.items()}
+    return seeded_weights([*model.params, *model.computed_params], 1)
 
 
 def settings_page(current: str) -> str:

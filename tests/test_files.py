@@ -25,7 +25,16 @@ from vmz.datasets.inventory import file_content
 from vmz.datasets.named_videos import find_videos
 from vmz.datasets.video_lists import read_paths
 from vmz.errors import UsageError, VmzError
-from vmz.files import NOT_REGULAR, atomic_write, check_output, open_input, open_regular, read_text, write_json
+from vmz.files import (
+    NOT_REGULAR,
+    NotRegularError,
+    atomic_write,
+    check_output,
+    open_input,
+    open_regular,
+    read_text,
+    write_json,
+)
 from vmz.video.database import DatabaseWriter, VideoDatabase
 from vmz.video.records import Record
 
@@ -95,8 +104,9 @@ def test_what_open_regular_refuses(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
         for path in (tmp_path, tmp_path / "socket", "/dev/null", tmp_path / "none"):
-            with pytest.raises(OSError, match=f"{NOT_REGULAR}|No such"):
+            with pytest.raises(OSError, match=f"{NOT_REGULAR}|No such") as caught:
                 open_regular(path)
+            assert isinstance(caught.value, NotRegularError) == (NOT_REGULAR in str(caught.value))
     (tmp_path / "link").symlink_to(tmp_path / "file")
     (tmp_path / "file").write_bytes(b"content")
     with open_regular(tmp_path / "link") as stream:

@@ -21,3 +21,7 @@ class UsageError(VmzError):
 
 class PeerError(VmzError):
     """This process fails because another one of the run has: the cause is there, and printed there."""
+
+
+class LabelError(VmzError):
+    """A record has a label that the network lacks."""

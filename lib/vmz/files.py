@@ -28,8 +28,12 @@ REFUSED = (*DISK_TROUBLE, errno.EROFS, errno.EACCES, errno.EPERM, errno.ESTALE, 
 _CLOSED_IN_CHILDREN = getattr(os, "O_CLOEXEC", 0)
 
 
+class NotRegularError(OSError):
+    """A folder, a pipe, a socket or a device, where a file is read."""
+
+
 def open_regular(path: Union[str, Path], pipes: bool = False) -> IO[bytes]:
-    """Open a file to read its bytes. OSError where it cannot be, or is a folder, a pipe, a socket or a device.
+    """Open a file to read its bytes. OSError where it cannot be, NotRegularError where it is no file.
 
     Those have no end, or keep whoever reads them waiting. ValueError for a path with a null byte.
     """
@@ -43,7 +47,7 @@ def open_regular(path: Union[str, Path], pipes: bool = False) -> IO[bytes]:
             if pipes and stat.S_ISFIFO(kind):
                 os.set_blocking(descriptor, True)
             elif not stat.S_ISREG(kind):
-                raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
+                raise NotRegularError(errno.EINVAL, NOT_REGULAR, str(path))
         except BaseException:
             os.close(descriptor)
             raise

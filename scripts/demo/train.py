@@ -31,7 +31,9 @@ from vmz.cli.shared.running import run_tool
 from vmz.engines.torch_engine.graph.importer import import_net
 from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build
+from vmz.netdef.blob_names import unscoped
 from vmz.netdef.builder import get_arguments
+from vmz.netdef.net_parts import copy_net
 from vmz.progress import Progress
 from vmz.video.frames.decoding import Video
 from vmz.video.frames.scaling import Scaler, normalise
@@ -116,7 +118,7 @@ def draw_batch(videos: np.ndarray, labels: np.ndarray, phase: Phase, rng: np.ran
 
 def training_module(model: Model, shrink: int, values: Any = None) -> GraphModule:
     """The net with its loss. For smaller clips final_avg is told to average over the smaller map that is left."""
-    net = type(model.net).FromString(model.net.SerializeToString())
+    net = copy_net(model.net)
     for op in net.op:
         if op.type == "AveragePool":
             side = -(-CROP // shrink // 16)
@@ -212,7 +214,7 @@ def main(argv: Sequence[str]) -> int:
     weights = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
     clip, video = accuracy(weights, *make_set(8, VALIDATION_SEED, options.threads))
     print(f"validation: clip@1 {clip:.3f}, video@1 {video:.3f}")
-    save_pickle(options.output, {name.rpartition("/")[2]: tensor.numpy() for name, tensor in weights.items()})
+    save_pickle(options.output, {unscoped(name): tensor.numpy() for name, tensor in weights.items()})
     print(f"{options.output}: {sum(tensor.numel() for tensor in weights.values())} values")
     return 0
 

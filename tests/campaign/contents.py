@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vmz.checkpoints.loading import load, load_about
+from vmz.checkpoints.loading import load
 from vmz.video.database import VideoDatabase
 
 PARTIAL = re.compile(r"\.parts$")  # rows that a later run goes on with
@@ -50,7 +50,8 @@ def _value(path: Path) -> Any:
         with VideoDatabase(path) as database:
             return [vars(record) for record in database], (path / "names.csv").read_bytes()
     if path.suffix in (".mdl", ".pkl") and path.name != "out.pkl":
-        return _arrays(load(path)), plain(load_about(path))
+        found = load(path)
+        return _arrays(found.blobs), plain(found.about)
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as archive:
             return _arrays({name: archive[name] for name in archive.files})

@@ -40,7 +40,7 @@ LACKS = ("MemoryError", "out of memory", "enough memory", "bad_alloc")
 UNCLEAN = re.compile(r"Traceback|internal error|This is a bug in VMZ")
 ROOMS = (
     "evaluation.aggregation datasets.official_lists features.dense_prediction features.extraction "
-    "settings.own_checkpoints training.checkpoints training.history datasets.video_lists"
+    "settings.self_description training.checkpoints training.history datasets.video_lists"
 )
 BASE_MODULES = (
     "h5py",

@@ -35,12 +35,12 @@ class Surface:
 
 def _convert(db_type: str) -> Callable[[Path], object]:
     def read(path: Path) -> object:
-        from vmz.settings.own_checkpoints import read_checkpoint
+        from vmz.settings.self_description import read_description
 
         other = "mdl" if db_type == "pickle" else "pkl"
         given = [f"--load_model_path={path}", f"--db_type={db_type}", f"--save_model_path={path.parent}/out.{other}"]
         tool("minidb_to_pickle.py")(given)
-        return read_checkpoint(str(path), db_type)
+        return read_description(str(path), db_type)
 
     return read
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from vmz.checkpoints.loading import DB_TYPES, file_type, load, load_about, save
+from vmz.checkpoints.loading import DB_TYPES, file_type, load, save
 from vmz.errors import UsageError, VmzError
 
 STATE = {"layer.weight": torch.ones(2, 3), "layer.bias": torch.zeros(2)}
@@ -113,12 +113,11 @@ def test_what_the_file_is_and_what_to_do(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content())
     for db_type in (None, *DB_TYPES):
-        for read in (load, load_about):
-            with pytest.raises(VmzError) as caught:
-                read(path, db_type)
-            assert caught.value.exit_status == (1 if "download or copy it again" in str(caught.value) else 2)
-            assert message in str(caught.value) and "\n" not in str(caught.value)
-            assert str(caught.value).startswith(f"{path} is ")
+        with pytest.raises(VmzError) as caught:
+            load(path, db_type)
+        assert caught.value.exit_status == (1 if "download or copy it again" in str(caught.value) else 2)
+        assert message in str(caught.value) and "\n" not in str(caught.value)
+        assert str(caught.value).startswith(f"{path} is ")
 
 
 def test_addresses() -> None:
@@ -147,11 +146,11 @@ def test_a_checkpoint_under_another_name(kind: str, ending: str, tmp_path: Path)
     for name in ("w.pkl?dl=1", "weights", "w.bin"):  # as a browser or curl leaves it
         save(tmp_path / name, weights, kind)
         assert file_type(tmp_path / name) == kind
-        assert list(load(tmp_path / name)) == ["conv1_w"]
+        assert list(load(tmp_path / name).blobs) == ["conv1_w"]
     (tmp_path / "weights").rename(tmp_path / f"w{other}")
     with pytest.raises(UsageError, match=f"as its extension, {other}, says, but a {kind}; give --db_type={kind}"):
         load(tmp_path / f"w{other}")
-    assert list(load(tmp_path / f"w{other}", kind)) == ["conv1_w"]
+    assert list(load(tmp_path / f"w{other}", kind).blobs) == ["conv1_w"]
     wrong = "minidb" if kind == "pickle" else "pickle"
     with pytest.raises(UsageError, match=f"of type {wrong}, as --db_type={wrong} says, but a {kind}; give --db_type"):
         load(tmp_path / f"w{other}", wrong)
@@ -159,4 +158,4 @@ def test_a_checkpoint_under_another_name(kind: str, ending: str, tmp_path: Path)
 
 def test_a_pickle_of_protocol_0_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"blobs": {"w": np.ones(3, np.float32)}}, protocol=0))
-    np.testing.assert_array_equal(load(tmp_path / "a.pkl")["w"], np.ones(3, np.float32))
+    np.testing.assert_array_equal(load(tmp_path / "a.pkl").blobs["w"], np.ones(3, np.float32))

@@ -11,7 +11,7 @@ import pytest
 from vmz.checkpoints.loading import convert, load, save
 from vmz.checkpoints.values import check_values
 from vmz.errors import VmzError
-from vmz.settings.own_checkpoints import read_checkpoint
+from vmz.settings.self_description import read_description
 from vmz.training.checkpoints import read
 
 GOOD = {
@@ -23,7 +23,7 @@ GOOD = {
 }
 LOADERS: list[Callable[[Path], object]] = [
     load,
-    lambda path: read_checkpoint(str(path)),
+    lambda path: read_description(str(path)),
     lambda path: convert(path, path.with_suffix(".out"), "pickle" if path.suffix == ".pkl" else "minidb"),
 ]
 

@@ -12,7 +12,7 @@ from tests.engines.small_training import LABELS, small_batch, small_build, small
 from vmz.engines.labels import label_classes
 from vmz.engines.registry import open_engine, open_trainer
 from vmz.engines.torch_engine import engine as torch_engine
-from vmz.errors import VmzError
+from vmz.errors import LabelError
 from vmz.netdef.builder import device_option
 
 ENGINES = ["pytorch", pytest.param("caffe2", marks=needs_caffe2)]
@@ -40,7 +40,7 @@ def test_a_trainer_refuses_them(engine: str, wrong: int) -> None:
         trainer.feed("data", batch["data"])
         labels = batch["label"].copy()
         labels[2] = wrong
-        with pytest.raises(VmzError, match=f"label {wrong} is none of the {LABELS} classes"):
+        with pytest.raises(LabelError, match=f"label {wrong} is none of the {LABELS} classes"):
             trainer.feed("label", labels)
         trainer.feed("label", batch["label"])
         assert trainer.step().iteration == 1
@@ -58,7 +58,7 @@ def test_an_engine_refuses_them_only_where_the_loss_is_wanted(engine: str) -> No
             if not refuses and engine == "caffe2":
                 continue  # a net with is_test=0 computes all its blobs there
             if refuses:
-                with pytest.raises(VmzError, match=SENTENCE):
+                with pytest.raises(LabelError, match=SENTENCE):
                     opened.run()
 
 
@@ -71,6 +71,6 @@ def test_the_device_never_sees_them(monkeypatch: pytest.MonkeyPatch) -> None:
         opened.load(model.param_init_net, model.net, keep=["loss"])
         opened.feed("data", batch["data"])
         opened.feed("label", np.full_like(batch["label"], LABELS))
-        with pytest.raises(VmzError, match=SENTENCE):
+        with pytest.raises(LabelError, match=SENTENCE):
             opened.run()
     assert not computed

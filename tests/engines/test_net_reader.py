@@ -17,12 +17,12 @@ from tests.engines.real_caffe2 import ENGINES, HAS_OPERATORS
 from tests.goldens.recordings import SHARED
 from tests.support.small_videos import BAD, SMALL_READER, broken_in_the_middle, cut_off, encoded, silent_sound, video
 from vmz.engines.net_reader import open_reader
-from vmz.errors import UsageError, VmzError
+from vmz.errors import LabelError, UsageError, VmzError
 from vmz.netdef.protos import DATA_TYPES, TensorProtos
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import DatabaseWriter
 from vmz.video.faults import Origin
-from vmz.video.reader import EndOfData
+from vmz.video.reader import BadVideoError, EndOfData
 from vmz.video.records import Record, encode_record
 
 
@@ -228,6 +228,22 @@ def test_nothing_but_bad_records(engine, tmp_path):
             reader.next_batch()
         assert str(caught.value).startswith(f"no video of {path} can be read; the last one is record ")
         assert "not a video that can be opened" in str(caught.value)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("value", "arguments", "kind"),
+    [
+        (lambda folder: good(folder, 3, 50), {"do_multi_label": 1, "num_of_class": 10}, LabelError),
+        (good, {"get_video_id": 1}, VmzError),
+        (lambda folder: tensors(STRING=[BAD], INT32=[1]), {}, BadVideoError),
+    ],
+)
+def test_what_is_wrong_has_a_type_of_its_own(value, arguments, kind, engine, tmp_path):
+    path = raw(tmp_path / "db", [value(tmp_path)])
+    with open_reader(str(path), small(**arguments), engine) as reader, pytest.raises(VmzError) as caught:
+        reader.next_batch()
+    assert type(caught.value) is kind
 
 
 def small(**changes: Any) -> VideoInputArgs:

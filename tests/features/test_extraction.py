@@ -15,14 +15,12 @@ from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.errors import UsageError, VmzError
 from vmz.features.config import ExtractionConfig
-from vmz.features.extraction import check_features, position_after
+from vmz.features.extraction import check_features
 from vmz.features.formats.feature_files import load_features
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.settings.setting import settings_of
-from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import DatabaseWriter
-from vmz.video.reading_order import ReadingOrder
 from vmz.video.records import Record
 
 # Where our default is not the original's, and why.
@@ -44,19 +42,6 @@ def test_every_flag_of_the_original_is_here_with_its_default() -> None:
         assert name in table, name
         if name not in TRAPS:
             assert table[name].default == flag["default"], name
-
-
-@pytest.mark.parametrize("world", [1, 3])
-def test_a_reader_goes_on_behind_a_record(world: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", str(world))
-    for rank in range(world):
-        sizes = {"batch_size": 4, "shard_index": rank, "shard_count": world, "wrap_around": 0}
-        order = ReadingOrder(29, VideoInputArgs(**sizes))
-        for position in range(29):
-            place = order.at(position)
-            if place is not None:
-                assert position_after(place[1], 4) == position + 1
 
 
 SMALL = [

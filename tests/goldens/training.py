@@ -19,10 +19,11 @@ from tests.goldens.recordings import golden_names, golden_path
 from tests.support.generated_weights import generated_weights, weights_sha256
 from vmz.engines.registry import open_trainer
 from vmz.engines.schedule import Schedule
-from vmz.engines.trainer import MOMENTUM_SUFFIX, Step, Trainer, Training
+from vmz.engines.trainer import Step, Trainer, Training
 from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build
 from vmz.netdef.builder import make_argument
+from vmz.netdef.training_state import MOMENTUM_SUFFIX
 
 BOUNDS = Path(__file__).with_name("training_bounds.json")
 ITERATIONS = 5

@@ -75,7 +75,7 @@ def our_training(folder: Path, name: str, data: str, output: Path) -> dict[str, 
         "--save_model_name=ours",
     )
     ended(ran)
-    return load(output / "ours_1.mdl")
+    return load(output / "ours_1.mdl").blobs
 
 
 def same_weights(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray], least: int) -> None:
@@ -116,7 +116,7 @@ def test_python_2_trains_on_one_device(folder: Path, tmp_path: Path) -> None:
     text = ended(ran)
     assert len(re.findall(r"iteration \d loss", text)) == 2
     found = pickle.loads((tmp_path / "small_1.pkl").read_bytes())["blobs"]
-    assert not np.array_equal(found["conv1_w"], load(folder / "r3d.pkl")["conv1_w"])  # it has learned
+    assert not np.array_equal(found["conv1_w"], load(folder / "r3d.pkl").blobs["conv1_w"])  # it has learned
     same_weights(found, our_training(folder, "r3d", "train_db", tmp_path), 67)
     assert "global-init" in reports(ran)
 
@@ -166,7 +166,7 @@ def test_a_program_for_gpus_trains_on_the_cpu_with_our_lib(folder: Path, tmp_pat
     ran = train_for_gpus(folder, "train_db", tmp_path, "--gpus=0")
     ended(ran)
     wanted = our_training(folder, "r2plus1d", "train_db", tmp_path)
-    same_weights(load(tmp_path / "simple_1.mdl"), wanted, 100)
+    same_weights(load(tmp_path / "simple_1.mdl").blobs, wanted, 100)
     assert {"imports", "gpu", "builtins"} <= set(reports(ran))
     trained = str(tmp_path / "simple_1.mdl")  # what it saved is tested by another old program, and by ours
     tested = evaluate(folder, tmp_path, f"--load_model_path={trained}", "--db_type=minidb", "--num_gpus=1")
@@ -178,7 +178,7 @@ def test_a_program_for_gpus_trains_on_the_cpu_with_our_lib(folder: Path, tmp_pat
 
 def test_two_gpus_become_two_devices_of_the_cpu(folder: Path, tmp_path: Path) -> None:
     ended(train_for_gpus(folder, "twin_db", tmp_path, "--num_gpus=2", "--epoch_size=8"))
-    same_weights(load(tmp_path / "simple_1.mdl"), two_devices(folder, "r2plus1d"), 100)
+    same_weights(load(tmp_path / "simple_1.mdl").blobs, two_devices(folder, "r2plus1d"), 100)
 
 
 def evaluate(folder: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

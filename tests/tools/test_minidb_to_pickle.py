@@ -36,8 +36,8 @@ def convert(source: Path, target: Path, *flags: str) -> tuple[int, str, str]:
 
 def test_there_and_back(checkpoint: Path, tmp_path: Path) -> None:
     pickled, again = tmp_path / "r2d.pkl", tmp_path / "again.mdl"
-    count = sum(not name.endswith("_momentum") for name in load(checkpoint)) - 1
-    left_out = len(load(checkpoint)) - count
+    count = sum(not name.endswith("_momentum") for name in load(checkpoint).blobs) - 1
+    left_out = len(load(checkpoint).blobs) - count
     assert convert(checkpoint, pickled) == (
         0,
         f"{pickled}: {count} blobs; {left_out} blobs of training state left out",
@@ -45,8 +45,8 @@ def test_there_and_back(checkpoint: Path, tmp_path: Path) -> None:
     )
     assert convert(pickled, again, "--db_type=pickle") == (0, f"{again}: {count} blobs", "")
     for path in (pickled, again):
-        for name, array in load(path).items():
-            np.testing.assert_array_equal(array, load(checkpoint)[name])
+        for name, array in load(path).blobs.items():
+            np.testing.assert_array_equal(array, load(checkpoint).blobs[name])
 
 
 def test_test_net_takes_either(checkpoint: Path, tmp_path: Path) -> None:

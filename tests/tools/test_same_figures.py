@@ -12,7 +12,7 @@ from scripts.settings_tables import write_checkpoints
 from tests.engines.real_caffe2 import ENGINES
 from tests.goldens.e2e import run_tool
 from tests.support.motion import CLASSES, write_motion_database
-from vmz.checkpoints.loading import load_about
+from vmz.checkpoints.loading import load
 from vmz.cli import test_net, train_net
 from vmz.evaluation.run import evaluate
 from vmz.training.run import train
@@ -117,7 +117,7 @@ def test_fine_tuning_takes_the_network_from_the_checkpoint(engine: str, database
     assert "settings from the training of run_best.pkl: model_name=r3d model_depth=10" in tuned.stdout
     options: dict[str, Any] = json.loads(output.read_text())["options"]
     assert (options["conv1_temporal_kernel"], options["clip_length_rgb"], options["num_labels"]) == (5, 4, 9)
-    about = load_about(tmp_path / "tuned_1.pkl")
+    about = load(tmp_path / "tuned_1.pkl").about
     assert about["protocol"]["channel_multiplier"] == 0.05 and about["labels"] is None  # the old names are not the new
 
 

@@ -20,7 +20,7 @@ from tests.goldens.e2e import TOOLS, run_tool
 from tests.report.test_training import rows_of_epochs
 from tests.support.motion import TINY_NETWORK, write_motion_database
 from tests.support.processes import run_processes
-from vmz.checkpoints.loading import load_about
+from vmz.checkpoints.loading import load
 from vmz.checkpoints.mdl import load_mdl, load_mdl_about
 from vmz.checkpoints.pickles import load_pickle, save_pickle
 from vmz.checkpoints.seeded import seeded_weights
@@ -68,7 +68,7 @@ def test_two_epochs_and_what_they_leave(engine: str, database: Path, tmp_path: P
     assert int(state["optimizer_iteration"][0]) == 10
     assert np.array_equal(state["conv1_w"], weights["conv1_w"])
     assert state["conv1_w_momentum"].shape == weights["conv1_w"].shape
-    about = load_about(tmp_path / "run_2.pkl")
+    about = load(tmp_path / "run_2.pkl").about
     assert about["metrics"]["figures"] == result["epochs"][-1]["figures"]
     assert about["protocol"]["base_learning_rate"] == 0.01
 

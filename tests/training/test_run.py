@@ -12,7 +12,7 @@ import pytest
 from tests.engines.real_caffe2 import ENGINES
 from tests.support.disks import disk
 from tests.support.motion import TINY_NETWORK, write_motion_database
-from vmz.checkpoints.loading import load_about
+from vmz.checkpoints.loading import load
 from vmz.cli.train_net import configuration
 from vmz.training import run as training
 from vmz.training.side_outputs import SideOutputs
@@ -51,7 +51,7 @@ def test_of_equal_epochs_the_better_clips_then_the_lower_loss_are_kept(
     losses = {entry["epoch"]: entry["loss"] for entry in found.history.epochs if entry["epoch"] > 1}
     lowest = min(losses, key=lambda epoch: losses[epoch])
     assert f"best: epoch {lowest}," in found.text()
-    about = load_about(tmp_path / "run_best.pkl")["metrics"]
+    about = load(tmp_path / "run_best.pkl").about["metrics"]
     assert about["epoch"] == lowest and about["figures"] == equal[1]
 
 

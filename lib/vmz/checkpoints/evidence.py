@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
-from vmz.checkpoints.matching import FIRST_CONVOLUTIONS, Shape, is_training_state
+from vmz.checkpoints.matching import FIRST_CONVOLUTIONS, Shape
 from vmz.models.blocks import Convolution, depthwise, factorised, full, pointwise_then_depthwise
 from vmz.models.families import (
     BLOCKS_PER_STAGE,
@@ -25,6 +25,7 @@ from vmz.models.families import (
     WHOLE_CLIP,
     Family,
 )
+from vmz.netdef.training_state import is_training_state
 
 _CONVOLUTION = re.compile(r"comp_(\d+)_conv_(\d+)(_middle)?_w")
 _TRUNK = re.compile(r"(conv|comp_|shortcut_|fc[67]_|pred_logit).*")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Optional, Union
 
 from vmz.errors import UsageError, VmzError
-from vmz.files import NOT_REGULAR, open_regular
+from vmz.files import NOT_REGULAR, NotRegularError, open_regular
 from vmz.text import cut, printable, quoted
 
 HEAD_BYTES = 1 << 16
@@ -189,9 +189,9 @@ def refuse_foreign(path: Union[str, Path]) -> None:
         with open_regular(path) as stream:
             head = stream.read(HEAD_BYTES)
         found = _kind(path, head)
-    except (OSError, ValueError) as error:
-        if getattr(error, "strerror", None) == NOT_REGULAR:
-            raise UsageError(f"cannot read the checkpoint {path}: {NOT_REGULAR}") from error
+    except NotRegularError as error:
+        raise UsageError(f"cannot read the checkpoint {path}: {NOT_REGULAR}") from error
+    except (OSError, ValueError):
         return  # whoever reads it says so
     if found is not None:
         damaged = found[1] == AGAIN  # the right name was given, and the file is broken

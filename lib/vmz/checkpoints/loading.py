@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
 
 import numpy as np
 
 from vmz.checkpoints.foreign import content_type, refuse_foreign
-from vmz.checkpoints.matching import is_training_state
-from vmz.checkpoints.mdl import load_mdl, load_mdl_about, save_mdl
-from vmz.checkpoints.pickles import load_pickle, load_pickle_about, save_pickle
+from vmz.checkpoints.matching import Report, check, match
+from vmz.checkpoints.mdl import read_mdl, save_mdl
+from vmz.checkpoints.pickles import read_pickle, save_pickle
 from vmz.checkpoints.values import check_values
 from vmz.errors import UsageError
+from vmz.models.registry import Model
+from vmz.netdef.training_state import is_training_state
 
 DB_TYPES = ("pickle", "minidb")
 _ENDINGS = {".pkl": "pickle", ".pickle": "pickle", ".mdl": "minidb", ".minidb": "minidb"}
@@ -34,20 +37,45 @@ def file_type(path: Union[str, Path], db_type: Optional[str] = None) -> str:
     return kind
 
 
-def load(path: Union[str, Path], db_type: Optional[str] = None) -> dict[str, np.ndarray]:
-    """The blobs of a checkpoint: {name without scope: array as stored}.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file of weights as it was read.
+
+    blobs: {name without scope: array as stored}. about: what it says about itself (labels, protocol, metrics), {} where
+    it says nothing.
+    """
+
+    path: str
+    blobs: dict[str, np.ndarray]
+    about: dict[str, Any]
+
+    def fit(
+        self,
+        model: Model,
+        *,
+        center_init: bool = False,
+        bgr2rgb: bool = False,
+        new_head: bool = False,
+        allow_partial: bool = False,
+    ) -> tuple[dict[str, np.ndarray], Report]:
+        """The blobs fitted to a network, {its full name: float32 array}, and the account of them (see `match`).
+
+        Raises VmzError for a file that would leave random weights where trained ones are meant (see `check`).
+        """
+        fitted, report = match(self.blobs, [*model.params, *model.computed_params], center_init, bgr2rgb)
+        check(report, self.path, new_head, allow_partial, model.classifier)
+        return fitted, report
+
+
+def load(path: Union[str, Path], db_type: Optional[str] = None) -> Checkpoint:
+    """Read a checkpoint.
 
     Raises UsageError for a file of another program or of the other format, what load_pickle and load_mdl raise, and
     VmzError for values that no network works with (see `values`).
     """
-    blobs = (load_pickle if _readable_type(path, db_type) == "pickle" else load_mdl)(path)
+    blobs, about = (read_pickle if _readable_type(path, db_type) == "pickle" else read_mdl)(path)
     check_values(path, blobs)
-    return blobs
-
-
-def load_about(path: Union[str, Path], db_type: Optional[str] = None) -> dict[str, Any]:
-    """What a checkpoint says about itself (labels, protocol, metrics), {} where it says nothing."""
-    return (load_pickle_about if _readable_type(path, db_type) == "pickle" else load_mdl_about)(path)
+    return Checkpoint(str(path), blobs, about)
 
 
 def _readable_type(path: Union[str, Path], db_type: Optional[str]) -> str:
@@ -86,10 +114,10 @@ def convert(source: Union[str, Path], target: Union[str, Path], db_type: str = "
         raise UsageError(f"{source} is a {db_type}, so {target} would be a {other}; name it {_ending(other)}")
     if Path(target).exists() and Path(target).samefile(source):
         raise UsageError(f"{target} is the file to convert; choose another name for the {other}")
-    blobs = load(source, db_type)
-    kept = {name: array for name, array in blobs.items() if other == "minidb" or not is_training_state(name)}
-    save(target, kept, other, load_about(source, db_type) or None)
-    return len(kept), len(blobs) - len(kept)
+    found = load(source, db_type)
+    kept = {name: array for name, array in found.blobs.items() if other == "minidb" or not is_training_state(name)}
+    save(target, kept, other, found.about or None)
+    return len(kept), len(found.blobs) - len(kept)
 
 
 def _ending(kind: str) -> str:

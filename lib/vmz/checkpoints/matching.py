@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Optional
 
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
+from vmz.netdef.blob_names import first_of_each, unscoped
+from vmz.netdef.training_state import is_training_state
 from vmz.text import cut, printable
 
 Shape = tuple[int, ...]
 HEAD = re.compile(r"(a_|v_)?(last_out_L(?P<labels>\d+)|pred_logit)_[wb]")
-TRAINING_STATE = re.compile(r".*_momentum|optimizer_iteration|vmz_.*")  # what only a training that goes on needs
 FIRST_CONVOLUTIONS = ("conv1_middle_w", "conv1_w", "conv1a_w")  # the first of these in a net looks at the pixels
 
 
@@ -60,7 +61,7 @@ def match(
     `center_init`); T = 1 into 4-D; the weights of an FC into a 1x1x1 convolution. bgr2rgb turns round the input
     channels of the first convolution. Nothing is refused here but a wrong request (UsageError): see `check`.
     """
-    by_name = {name.rpartition("/")[2]: np.asarray(array) for name, array in blobs.items()}
+    by_name = {name: np.asarray(array) for name, array in first_of_each(blobs).items()}
     wanted = [(blob, tuple(shape)) for blob, shape in wanted]
     first = _first_convolution([blob for blob, _ in wanted]) if bgr2rgb else None
     fitted: dict[str, np.ndarray] = {}
@@ -68,7 +69,7 @@ def match(
     adapted: dict[str, str] = {}
     mismatched: dict[str, tuple[Shape, Shape]] = {}
     for blob, shape in wanted:
-        name = blob.rpartition("/")[2]
+        name = unscoped(blob)
         if name not in by_name:
             missing.append(name)
             continue
@@ -85,15 +86,15 @@ def match(
             adapted[name] = how
         else:
             copied.append(name)
-    names = {blob.rpartition("/")[2] for blob, _ in wanted}
+    names = {unscoped(blob) for blob, _ in wanted}
     rest = [name for name in by_name if name not in names]
     unused = tuple(name for name in rest if not is_training_state(name))
     return fitted, Report(tuple(copied), adapted, tuple(missing), unused, mismatched, len(rest) - len(unused))
 
 
-def is_training_state(name: str) -> bool:
-    """Whether a blob, named without scope, is no weight: a momentum, the iteration, a random state, ..."""
-    return TRAINING_STATE.fullmatch(name) is not None
+def is_classifier(name: str) -> bool:
+    """Whether a blob, named without scope, has a name that our networks give to a classifier's."""
+    return HEAD.fullmatch(name) is not None
 
 
 def check(
@@ -101,13 +102,13 @@ def check(
     source: str,
     new_head: bool = False,
     allow_partial: bool = False,
-    classifier: Optional[str] = None,
+    classifier: Optional[Collection[str]] = None,
 ) -> None:
     """Refuse a checkpoint that would leave random weights where trained ones are meant.
 
-    source: the file, for the message. new_head: the classifier (last_out_L*, pred_logit) may stay new, for
-    fine-tuning. classifier: its name where it has another one (--pred_layer_name). allow_partial: everything may,
-    because the user said so (--allow_partial_load). VmzError otherwise.
+    source: the file, for the message. new_head: the classifier may stay new, for fine-tuning. classifier: its blobs
+    (see net_parts.classifier_parameters); without them the names that our networks give it tell. allow_partial:
+    everything may, because the user said so (--allow_partial_load). VmzError otherwise.
     """
     if allow_partial:
         return
@@ -118,8 +119,8 @@ def check(
         raise VmzError(
             f"{source} fills none of the network's {len(left)} blobs; it holds {_some(report.unused)}; {advice}"
         )
-    own = {f"{classifier}_w", f"{classifier}_b"}
-    trunk = [name for name in left if not HEAD.fullmatch(name) and name not in own]
+    head = set(filter(is_classifier, left)) if classifier is None else {unscoped(blob) for blob in classifier}
+    trunk = [name for name in left if name not in head]
     if trunk:
         shapes = "".join(
             f"; {name} is {have} there and {want} here" for name, (have, want) in list(report.mismatched.items())[:1]
@@ -182,7 +183,7 @@ def adapt(array: np.ndarray, shape: Shape, center_init: bool = False) -> tuple[O
 def _first_convolution(blobs: list[str]) -> Optional[str]:
     for name in FIRST_CONVOLUTIONS:
         for blob in blobs:
-            if blob.rpartition("/")[2] in (name, f"v_{name}"):
+            if unscoped(blob) in (name, f"v_{name}"):
                 return blob
     raise UsageError(f"bgr2rgb needs a first convolution to flip, one of {', '.join(FIRST_CONVOLUTIONS)}")
 

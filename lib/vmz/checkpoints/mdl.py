@@ -19,6 +19,7 @@ from vmz.checkpoints.about import read_about
 from vmz.checkpoints.minidb import records, write_minidb
 from vmz.checkpoints.tensors import SEPARATOR, TENSOR, Assembly, serialise
 from vmz.errors import VmzError
+from vmz.netdef.blob_names import SCOPE, first_of_each, is_scoped, scoped
 from vmz.netdef.builder import make_argument
 from vmz.netdef.protos import BlobChunk, MetaNetDef, NetDef, OperatorDef
 from vmz.netdef.pruning import prune
@@ -42,10 +43,7 @@ def load_mdl(path: Union[str, Path]) -> dict[str, np.ndarray]:
     VmzError when it is no such file, or any part of it is missing or damaged.
     """
     _, arrays = load_export(path)
-    found: dict[str, np.ndarray] = {}
-    for name, array in arrays.items():
-        found.setdefault(name.rpartition("/")[2], array)
-    return found
+    return first_of_each(arrays)
 
 
 def load_export(path: Union[str, Path]) -> tuple[Head, dict[str, np.ndarray]]:
@@ -80,15 +78,24 @@ def load_saved_blobs(path: Union[str, Path]) -> dict[str, np.ndarray]:
 
 def load_mdl_about(path: Union[str, Path]) -> dict[str, Any]:
     """What `save_mdl` was given as `about`, {} in a file without. Raises as `load_mdl` does, of its first record."""
-    head, _ = _open(Path(path))
-    return {} if head.about is None else read_about(Path(path), head.about)
+    return _about(Path(path), _open(Path(path))[0])
+
+
+def read_mdl(path: Union[str, Path]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What `load_mdl` and `load_mdl_about` give, of a file that is read once."""
+    head, arrays = load_export(path)
+    return first_of_each(arrays), _about(Path(path), head)
+
+
+def _about(path: Path, head: Head) -> dict[str, Any]:
+    return {} if head.about is None else read_about(path, head.about)
 
 
 def save_mdl(
     path: Union[str, Path],
     blobs: Mapping[str, np.ndarray],
     net: Any = None,
-    scope: str = "gpu_0",
+    scope: str = SCOPE,
     inputs: Names = (),
     outputs: Sequence[str] = (),
     about: Optional[Mapping[str, Any]] = None,
@@ -100,24 +107,24 @@ def save_mdl(
     names, or {full name: shape} where Caffe2's loader shall set the shapes of the zeros that it puts there. about:
     anything JSON can hold. ValueError for a net that needs a blob which is neither given nor an input.
     """
-    scoped = {f"{scope}/{name}" if scope and "/" not in name else name: array for name, array in blobs.items()}
+    held = {name if is_scoped(name) else scoped(name, scope): array for name, array in blobs.items()}
     predict = NetDef(name="predict") if net is None else prune(net, inputs, outputs)
     used = [name for name in inputs if net is None or name in predict.external_input]
-    unknown = [name for name in predict.external_input if name not in scoped and name not in used]
+    unknown = [name for name in predict.external_input if name not in held and name not in used]
     if unknown:
         raise ValueError(f"the net of {path} reads {unknown[0]}, which is neither among the blobs nor an input")
     del predict.external_input[:]
-    predict.external_input.extend([*used, *scoped])
+    predict.external_input.extend([*used, *held])
     meta = MetaNetDef()
-    for key, names in ((PARAMETERS, list(scoped)), (INPUTS, used), (OUTPUTS, list(outputs))):
+    for key, names in ((PARAMETERS, list(held)), (INPUTS, used), (OUTPUTS, list(outputs))):
         meta.blobs.add(key=key).value.extend(names)
     shapes = inputs if isinstance(inputs, Mapping) else {}
     meta.nets.add(key=PREDICT_INIT_NET).value.CopyFrom(_zeros(used, shapes))
-    meta.nets.add(key=GLOBAL_INIT_NET).value.CopyFrom(_loader(list(scoped)))
+    meta.nets.add(key=GLOBAL_INIT_NET).value.CopyFrom(_loader(list(held)))
     meta.nets.add(key=PREDICT_NET).value.CopyFrom(predict)
     if about is not None:
         meta.applicationSpecificInfo.add(key=ABOUT, value=json.dumps(about))
-    write_minidb(path, _records(meta, scoped))
+    write_minidb(path, _records(meta, held))
 
 
 def _records(meta: Any, blobs: Mapping[str, np.ndarray]) -> Iterator[tuple[str, bytes]]:

@@ -14,6 +14,7 @@ from vmz.errors import UsageError, VmzError
 from vmz.files import atomic_write
 from vmz.netdef.builder import make_argument
 from vmz.netdef.json_form import net_to_json
+from vmz.netdef.net_parts import copy_net
 from vmz.netdef.protos import NetDef, OperatorDef
 
 FILLS = {
@@ -52,7 +53,7 @@ def given_net(blobs: Mapping[str, np.ndarray], inputs: Sequence[str] = ()) -> An
 
 def predict_net(net: Any, inputs: Sequence[str], blobs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> Any:
     """A copy of a net with `inputs`, then `blobs`, as its external inputs, and `outputs`."""
-    copy = NetDef.FromString(net.SerializeToString())
+    copy = copy_net(net)
     for field, names in (("external_input", [*inputs, *blobs]), ("external_output", outputs)):
         copy.ClearField(field)
         getattr(copy, field).extend(names)

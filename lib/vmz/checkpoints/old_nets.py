@@ -23,7 +23,9 @@ from vmz.checkpoints.values import check_values
 from vmz.errors import UsageError, VmzError
 from vmz.files import open_input
 from vmz.json_files import parse_json
+from vmz.netdef.blob_names import first_of_each, unscoped
 from vmz.netdef.json_form import net_from_json
+from vmz.netdef.net_parts import copy_net
 from vmz.netdef.protos import NetDef
 from vmz.netdef.wire import parse
 from vmz.text import quoted
@@ -105,15 +107,13 @@ def named_as(wanted: Iterable[str], blobs: Mapping[str, np.ndarray]) -> dict[str
 
     Of several devices' copies in a file the first counts.
     """
-    short: dict[str, np.ndarray] = {}
-    for name, array in blobs.items():
-        short.setdefault(name.rpartition("/")[2], array)
+    short = first_of_each(blobs)
     found = {}
     for name in wanted:
         if name in blobs:
             found[name] = np.asarray(blobs[name])
-        elif name.rpartition("/")[2] in short:
-            found[name] = np.asarray(short[name.rpartition("/")[2]])
+        elif unscoped(name) in short:
+            found[name] = np.asarray(short[unscoped(name)])
     return found
 
 
@@ -156,7 +156,7 @@ def _proto(source: Any) -> Any:
     message = source.Proto() if hasattr(source, "Proto") else source
     if not hasattr(message, "SerializeToString") or not hasattr(message, "external_input"):
         raise UsageError(f"a {type(source).__name__} is no net; give a NetDef, or a file: {FORMS}")
-    return NetDef.FromString(message.SerializeToString())
+    return copy_net(message)
 
 
 def _in_folder(folder: Path, names: Iterable[str]) -> Optional[Path]:
@@ -168,7 +168,7 @@ def _export(path: Path) -> OldNet:
     if PREDICT_NET not in head.nets or not head.nets[PREDICT_NET].op:
         raise UsageError(f"{path} holds weights alone, no net; give it as the weights, and a net beside it: {FORMS}")
     inputs, outputs = (tuple(head.names.get(key, ())) for key in (INPUTS, OUTPUTS))
-    net = NetDef.FromString(head.nets[PREDICT_NET].SerializeToString())
+    net = copy_net(head.nets[PREDICT_NET])
     return OldNet(net, NetDef(), dict(blobs), inputs, outputs, "predictor export")
 
 

@@ -21,6 +21,7 @@ from vmz.checkpoints.foreign import CONVERT
 from vmz.checkpoints.pickle_scan import refuse_bombs
 from vmz.errors import VmzError
 from vmz.files import atomic_write, open_input
+from vmz.netdef.blob_names import first_of_each
 from vmz.text import cut, printable, quoted
 
 ABOUT = "about"
@@ -35,11 +36,16 @@ def load_pickle(path: Union[str, Path]) -> dict[str, np.ndarray]:
     copies of a blob the first in the file counts. Raises UsageError when the file is not there, VmzError when it is no
     such pickle, is cut short, or asks for any Python object but arrays and dicts.
     """
-    return _named_arrays(Path(path), _blobs(Path(path)))
+    return _named_arrays(Path(path), _blobs(Path(path), _content(Path(path))))
 
 
-def _blobs(path: Path) -> Mapping[Any, Any]:
-    content = _content(path)
+def read_pickle(path: Union[str, Path]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What `load_pickle` and `load_pickle_about` give, of a file that is read once."""
+    content = _content(Path(path))
+    return _named_arrays(Path(path), _blobs(Path(path), content)), _about(Path(path), content)
+
+
+def _blobs(path: Path, content: Any) -> Mapping[Any, Any]:
     blobs = content
     for key in ("blobs", b"blobs"):
         if isinstance(content, dict) and key in content:
@@ -51,16 +57,17 @@ def _blobs(path: Path) -> Mapping[Any, Any]:
 
 def load_workspace(path: Union[str, Path]) -> dict[str, np.ndarray]:
     """As `load_pickle`, with the names as they are in the file: {"gpu_0/conv1_w": array}."""
-    return _named_arrays(Path(path), _blobs(Path(path)), in_full=True)
+    return _named_arrays(Path(path), _blobs(Path(path), _content(Path(path))), in_full=True)
 
 
 def load_pickle_about(path: Union[str, Path]) -> dict[str, Any]:
     """What `save_pickle` was given as `about`, {} in a file without. Raises as `load_pickle` does."""
-    content = _content(Path(path))
+    return _about(Path(path), _content(Path(path)))
+
+
+def _about(path: Path, content: Any) -> dict[str, Any]:
     text = content.get(ABOUT) if isinstance(content, dict) else None
-    if not isinstance(text, str):
-        return {}
-    return read_about(Path(path), text)
+    return read_about(path, text) if isinstance(text, str) else {}
 
 
 def load_array_lists(path: Union[str, Path]) -> dict[str, np.ndarray]:
@@ -147,8 +154,8 @@ def _named_arrays(path: Path, blobs: Mapping[Any, Any], in_full: bool = False) -
             )
         if array is None:
             raise VmzError(f"{path}: blob {cut(printable(name))} is an array without content; the file is damaged")
-        found.setdefault(name if in_full else name.rpartition("/")[2], array)
-    return found
+        found.setdefault(name, array)
+    return found if in_full else first_of_each(found)
 
 
 class _Name:

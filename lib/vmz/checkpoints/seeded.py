@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from vmz.netdef.blob_names import unscoped
+
 
 def seeded_weights(shapes: Iterable[tuple[str, tuple[int, ...]]], seed: int = 0) -> dict[str, np.ndarray]:
     """{name without scope: float32 array} for [(blob, shape)], of a scale that keeps activations in range.
@@ -14,7 +16,7 @@ def seeded_weights(shapes: Iterable[tuple[str, tuple[int, ...]]], seed: int = 0)
     Convolutions are normal with variance 2 / fan-in, batch norms have statistics away from 0 and 1, so that every term
     of them counts. Seed 0 is the rule that the golden scores were recorded with.
     """
-    named = {blob.rpartition("/")[2]: tuple(shape) for blob, shape in shapes}
+    named = {unscoped(blob): tuple(shape) for blob, shape in shapes}
     return {name: _array(name, shape, f"{name[:-2]}_s" in named, seed) for name, shape in named.items()}
 
 

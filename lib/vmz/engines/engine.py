@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Optional
 
 import numpy as np
 
-from vmz.errors import VmzError
+from vmz.netdef.blob_names import full_name as full_name
 
 
 class Engine(ABC):
@@ -82,16 +82,3 @@ class Engine(ABC):
         self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         self.close()
-
-
-def full_name(name: str, blobs: Iterable[str]) -> str:
-    """The blob that `name` means: itself, or the only one whose part after the last "/" it is. VmzError otherwise."""
-    known = dict.fromkeys(blobs)
-    if name in known:
-        return name
-    found = [blob for blob in known if blob.rpartition("/")[2] == name]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise VmzError(f"blob {name} is ambiguous: it may be {', '.join(found)}; give the full name")
-    raise VmzError(f"no blob {name} in the net; among its {len(known)} blobs are {', '.join(list(known)[-5:])}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vmz.errors import VmzError
+from vmz.errors import LabelError
 
 
 def label_classes(net: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
@@ -41,10 +41,10 @@ def losses(net: Any) -> set[str]:
 
 
 def check_labels(labels: np.ndarray, classes: int) -> None:
-    """Raise VmzError for a label that is none of the classes. classes: 0 for any."""
+    """Raise LabelError for a label that is none of the classes. classes: 0 for any."""
     numbers = np.asarray(labels)
     wrong = numbers[(numbers < 0) | (numbers >= classes)] if classes else numbers[:0]
     if wrong.size:
-        raise VmzError(
+        raise LabelError(
             f"label {int(wrong.flat[0])} is none of the {classes} classes, 0 to {classes - 1}; of another data set?"
         )

@@ -11,21 +11,12 @@ import numpy as np
 from vmz.engines.registry import open_engine
 from vmz.models.inputs import VideoSource, add_video_input
 from vmz.netdef.builder import NetBuilder, device_option
+from vmz.netdef.video_outputs import RECORD_INDEX, VIDEO_OUTPUTS, asked_outputs
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly
 from vmz.video.reader import Batch, ClipReader
 from vmz.video.records import key_text
-
-# In the operator's order, each with the argument that asks for it
-OUTPUTS = {
-    "data": "get_rgb",
-    "flow": "get_optical_flow",
-    "label": None,
-    "video_id": "get_video_id",
-    "start_frame": "get_start_frame",
-    "record_index": "get_record_index",
-}
 
 
 class NetReader:
@@ -36,7 +27,7 @@ class NetReader:
         with VideoDatabase(database) as records:
             self._keys = [key_text(key) for key in records.keys]
         args = dataclasses.replace(args, get_record_index=1)
-        self._outputs = tuple(name for name, asked in OUTPUTS.items() if asked is None or getattr(args, asked))
+        self._outputs = asked_outputs(vars(args))
         net = NetBuilder("clips", is_test=True, device=device_option())
         add_video_input(net, VideoSource(database, _operator_arguments(args), self._outputs, stop_gradient=False))
         self._engine.load(net.init_net, net.net, keep=self._outputs)
@@ -45,16 +36,8 @@ class NetReader:
         """The next batch. Raises EndOfData after one pass, VmzError for a bad record."""
         self._engine.run()
         found: dict[str, np.ndarray] = {name: self._engine.fetch(name) for name in self._outputs}
-        keys = [self._keys[record] for record in found["record_index"]]
-        return Batch(
-            data=found.get("data"),
-            label=found["label"],
-            video_id=found.get("video_id"),
-            start_frame=found.get("start_frame"),
-            record_index=found["record_index"],
-            keys=keys,
-            flow=found.get("flow"),
-        )
+        keys = [self._keys[record] for record in found[RECORD_INDEX]]
+        return Batch(keys=keys, **{output.name: found.get(output.name) for output in VIDEO_OUTPUTS})  # type: ignore[arg-type]
 
     @property
     def skipped(self) -> list[BadVideo]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Callable, Optional, Protocol
@@ -11,14 +11,15 @@ from typing import Any, Callable, Optional, Protocol
 import numpy as np
 
 from vmz.engines.schedule import Schedule
-from vmz.errors import UsageError, VmzError
-from vmz.netdef.builder import unscoped
+from vmz.errors import UsageError
+from vmz.netdef.blob_names import without_scopes as without_scopes
+from vmz.netdef.training_state import FOREIGN as FOREIGN
+from vmz.netdef.training_state import ITERATION as ITERATION
+from vmz.netdef.training_state import MOMENTUM_SUFFIX as MOMENTUM_SUFFIX
+from vmz.netdef.training_state import POSITION as POSITION
+from vmz.netdef.training_state import RANDOM_STATE as RANDOM_STATE
+from vmz.processes.shares import divided as divided
 
-MOMENTUM_SUFFIX = "_momentum"
-ITERATION = "optimizer_iteration"  # int64 (1,): Caffe2's own name of the iteration count
-POSITION = "vmz_position"  # int64 (ranks,): videos that each rank's reader has given, where there is a reader
-RANDOM_STATE = "vmz_random_state"  # uint8: the engine's random state, in a form of its own
-FOREIGN = "vmz_"  # what begins so belongs to an engine or a workflow, not to the network
 PRECISIONS = ("fp32", "bf16", "fp16")
 FREEZES = ("none", "trunk")
 
@@ -94,26 +95,6 @@ class Step:
 def classes_of(arguments: Mapping[str, Any]) -> int:
     """Classes that a VideoInput's single labels may be of, by its arguments; 0 where they do not say."""
     return 0 if arguments.get("do_multi_label", 0) else int(arguments.get("num_of_class", 0))
-
-
-def without_scopes(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same arrays, named as in checkpoints. VmzError for two of one name, as of two devices: which one counts?"""
-    found: dict[str, np.ndarray] = {}
-    for name, array in arrays.items():
-        if unscoped(name) in found:
-            raise VmzError(f"blob {unscoped(name)} is there twice, once as {name}; give one device's blobs")
-        found[unscoped(name)] = array
-    return found
-
-
-def divided(positions: Sequence[int], readers: int) -> list[int]:
-    """Where each of `readers` readers continues when `positions` are those of the readers that there were before.
-
-    The same number of readers: where they were. Another: the videos given so far, in equal shares.
-    """
-    if len(positions) == readers:
-        return list(positions)
-    return [sum(positions) // readers] * readers
 
 
 class Trainer(ABC):

@@ -7,10 +7,8 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.checkpoints import matching
-from vmz.checkpoints.loading import load
+from vmz.checkpoints.matching import Report
 from vmz.errors import UsageError
-from vmz.evaluation.scored_batches import OPTIONAL_OUTPUTS
 from vmz.models.inputs import VideoSource
 from vmz.models.registry import Model, build
 from vmz.netdef.analysis import ShapeError, Totals, totals
@@ -26,8 +24,7 @@ def test_model(clips: ClipSettings, sliced: bool = False, **reader: Any) -> Mode
 
     `reader`: VideoInput arguments of ours on top of the original's.
     """
-    outputs = ("data", "label", *(name for name in OPTIONAL_OUTPUTS if reader.get(f"get_{name}")))
-    source = VideoSource(clips.database, {**clips.reader_arguments(), **reader}, outputs)
+    source = VideoSource(clips.database, {**clips.reader_arguments(), **reader})
     config = model_config(clips, batch_size=-1)  # open: a slice or a batch may be short
     return build(config, is_test=True, source=None if sliced else source, use_cudnn=bool(clips.use_cudnn))
 
@@ -46,22 +43,13 @@ def check_fits(model: Model) -> Totals:
 
 def load_weights(
     model: Model, checkpoint: CheckpointSettings, random: bool = False
-) -> tuple[Weights, Optional[matching.Report]]:
+) -> tuple[Weights, Optional[Report]]:
     """The checkpoint's blobs, fitted to the network, and the account of them.
 
     Raises VmzError for a file that leaves part of the network at its initial values, unless --allow_partial_load.
     """
-    path = checkpoint.load_model_path
-    if not path:
-        if random:
-            return None, None
-        raise UsageError("--load_model_path is not given; --random_weights=1 scores an untrained network on purpose")
-    wanted = [*model.params, *model.computed_params]
-    weights, report = matching.match(
-        load(path, checkpoint.db_type),
-        wanted,
-        center_init=bool(checkpoint.center_init),
-        bgr2rgb=bool(checkpoint.bgr2rgb),
-    )
-    matching.check(report, path, allow_partial=bool(checkpoint.allow_partial_load), classifier=model.config.last_layer)
-    return weights, report
+    if checkpoint.load_model_path:
+        return checkpoint.fitted_weights(model)
+    if random:
+        return None, None
+    raise UsageError("--load_model_path is not given; --random_weights=1 scores an untrained network on purpose")

@@ -1,26 +1,20 @@
-"""The records of a database in a pass: this process's share of them, and what is said of single ones."""
+"""What is said of the records of a database: their names, their labels, reports of them in order."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Optional
 
 import numpy as np
 
-from vmz.errors import VmzError
-from vmz.processes import group
+from vmz.errors import LabelError
 from vmz.settings.clips import ClipSettings
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import Fault
-
-
-def share_of_one_pass() -> dict[str, int]:
-    """VideoInput arguments of this process's share of the database. Nothing is drawn, but shares want a seed."""
-    world = group.world_size()
-    share = {"shard_index": group.rank(), "shard_count": world, "seed": 1} if world > 1 else {}
-    return {"wrap_around": 0, **share}
+from vmz.video.records import key_text
 
 
 def in_order(reports: Sequence[Sequence[Fault]], keys: Sequence[str]) -> list[Fault]:
@@ -30,7 +24,7 @@ def in_order(reports: Sequence[Sequence[Fault]], keys: Sequence[str]) -> list[Fa
 
 
 def check_labels(labels: np.ndarray, keys: Sequence[str], clips: ClipSettings) -> None:
-    """Raise VmzError, naming the record, for a label that the network lacks. labels: int (videos,) of --test_data."""
+    """Raise LabelError, naming the record, for a label that the network lacks. labels: int (videos,) of --test_data."""
     for label, key in zip(labels, keys):
         if not 0 <= label < clips.num_labels:
             raise foreign_label(key, int(label), clips, clips)
@@ -45,10 +39,25 @@ def described(path: str, key: str, use_local_file: bool) -> str:
 
 def foreign_label(
     key: str, label: int, network: NetworkSettings, reader: ReaderSettings, path: Optional[str] = None
-) -> VmzError:
+) -> LabelError:
     """The error of a record whose label the network lacks. path: of its database, by default the reader's."""
     name = described(path or reader.database, key, bool(reader.use_local_file))
-    return VmzError(
+    return LabelError(
         f"{name} has label {label}, but --num_labels={network.num_labels} allows 0 to {network.num_labels - 1}; is "
         "this the database of another data set?"
     )
+
+
+@contextmanager
+def naming_foreign_labels(path: str, network: NetworkSettings, reader: ReaderSettings) -> Iterator[None]:
+    """Where an engine meets a label that the network lacks in the database at `path`, which it reads: raise LabelError
+    that names the first record with such a one."""
+    try:
+        yield
+    except LabelError as error:
+        with VideoDatabase(path) as database:
+            for record in database:
+                for label in record.labels:
+                    if not 0 <= label < network.num_labels:
+                        raise foreign_label(key_text(record.key), label, network, reader, path) from error
+        raise

@@ -23,13 +23,15 @@ from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.network import Weights, check_fits, load_weights, test_model
 from vmz.evaluation.published import published_account
 from vmz.evaluation.recorded_settings import settings as made_by_settings
-from vmz.evaluation.records import check_labels, described, in_order, share_of_one_pass
+from vmz.evaluation.records import check_labels, described, in_order
 from vmz.evaluation.scored_batches import Batches, SlicedBatches, WholeBatches
 from vmz.evaluation.scores import Scores, figures_line, intervals, merge, named_lines, summarise
 from vmz.intervals import Interval
 from vmz.models.registry import Model
 from vmz.netdef.analysis import Totals
+from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, VIDEO_ID
 from vmz.processes import group
+from vmz.processes.shares import own_share, share_of_one_pass
 from vmz.progress import Progress
 from vmz.settings.engine import device_name, environment
 from vmz.video.database import VideoDatabase
@@ -137,8 +139,8 @@ def _evaluate(
     path = config.database
     names = _label_names(config)
     with group.joined():
-        ids = {"get_video_id": 1} if config.get_video_id else {}
-        reader = {"get_record_index": 1, **ids, "on_bad_video": config.on_bad_video, **share_of_one_pass()}
+        ids = {ARGUMENT_OF[VIDEO_ID]: 1} if config.get_video_id else {}
+        reader = {ARGUMENT_OF[RECORD_INDEX]: 1, **ids, "on_bad_video": config.on_bad_video, **share_of_one_pass()}
         model = test_model(config, bool(config.crop_per_inference), **reader)
         cost = check_fits(model)
         found = "" if group.rank() else fingerprint(path)
@@ -235,12 +237,12 @@ def score_videos(batches: Batches, keys: list[str], config: EvaluationConfig) ->
         return described(config.database, key, bool(config.use_local_file))
 
     rows = config.rows
-    rank, world = group.rank(), group.world_size()
-    mine = sum(place // config.batch_size % world == rank for place in range(len(keys)))
-    title = f"test_net, process 1 of {world}" if world > 1 else "test_net"
+    share = own_share()
+    mine = share.videos(len(keys), config.batch_size)
+    title = f"test_net, process 1 of {share.count}" if share.count > 1 else "test_net"
     runs = 0
-    with Progress(mine, "videos", title, every=config.display_iter, quiet=rank > 0) as progress:
-        while not (config.num_iter and runs * world + rank >= config.num_iter):
+    with Progress(mine, "videos", title, every=config.display_iter, quiet=share.index > 0) as progress:
+        while not (config.num_iter and share.batch(runs) >= config.num_iter):
             group.check()
             try:
                 batch = batches.next_batch()

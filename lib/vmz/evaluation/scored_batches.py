@@ -17,11 +17,10 @@ import numpy as np
 from vmz.engines.engine import Engine
 from vmz.engines.net_reader import open_reader
 from vmz.models.registry import Model
+from vmz.netdef.net_parts import video_inputs
+from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, VIDEO_ID
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.faults import BadVideo, EndedEarly
-
-RECORD_INDEX, VIDEO_ID = "record_index", "video_id"
-OPTIONAL_OUTPUTS = (VIDEO_ID, "start_frame", RECORD_INDEX)  # of VideoInput, in its order: get_<name> asks for each
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class WholeBatches(Batches):
     @staticmethod
     def blobs(model: Model) -> list[str]:
         """What is fetched after each run."""
-        ids = [blob for op in model.net.op if op.type == "VideoInput" for blob in op.output if blob.endswith(VIDEO_ID)]
+        ids = [blob for op in video_inputs(model.net) for blob in op.output if blob.endswith(VIDEO_ID)]
         return [model.prediction, model.blob("label"), model.blob(RECORD_INDEX), *ids]
 
     def next_batch(self) -> ScoredBatch:
@@ -113,7 +112,7 @@ class SlicedBatches(Batches):
         self, engine: Engine, model: Model, size: int, database: str, arguments: Mapping[str, Any], engine_name: str
     ) -> None:
         self._engine, self._model, self._size = engine, model, size
-        args = VideoInputArgs.from_mapping({**arguments, f"get_{RECORD_INDEX}": 1})
+        args = VideoInputArgs.from_mapping({**arguments, ARGUMENT_OF[RECORD_INDEX]: 1})
         self._reader = open_reader(database, args, engine_name)
         label = model.blob("label")  # the multi-label head over positions has no use for it
         self._takes_label = any(label in op.input for op in model.net.op)

@@ -20,8 +20,7 @@ from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.network import Weights, check_fits, load_weights, test_model
 from vmz.evaluation.recorded_settings import claim, discard_empty, finished_account, settings, write_account
-from vmz.evaluation.records import described, in_order, share_of_one_pass
-from vmz.evaluation.scored_batches import RECORD_INDEX
+from vmz.evaluation.records import described, in_order
 from vmz.evaluation.scores import first_not_finite
 from vmz.features.config import ExtractionConfig
 from vmz.features.formats.feature_files import HDF5, check_writable, format_of, load_features, save_features
@@ -31,8 +30,13 @@ from vmz.features.rows import Parts, PartWriter
 from vmz.features.sanity_check import SANITY, sanity_figures
 from vmz.files import OutputKind
 from vmz.models.registry import Model
+from vmz.netdef.blob_names import unscoped
+from vmz.netdef.builder import set_arguments
+from vmz.netdef.net_parts import video_inputs
+from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, START_FRAME, VIDEO_ID
 from vmz.outputs import Output, in_progress
 from vmz.processes import group
+from vmz.processes.shares import own_share, share_of_one_pass
 from vmz.progress import Progress
 from vmz.settings.engine import device_name
 from vmz.video.arguments import VideoInputArgs
@@ -185,9 +189,9 @@ def feature_names(config: ExtractionConfig) -> list[str]:
     names = [name.strip() for name in config.features.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
         raise UsageError(f"--features={config.features} must name blobs, each once, as final_avg,softmax,label")
-    for name in ("video_id", "start_frame"):
-        if name in names and not getattr(config, f"get_{name}"):
-            raise UsageError(f"--features has {name}, which needs --get_{name}=1")
+    for name in (VIDEO_ID, START_FRAME):
+        if name in names and not getattr(config, ARGUMENT_OF[name]):
+            raise UsageError(f"--features has {name}, which needs --{ARGUMENT_OF[name]}=1")
     if config.sanity_check == 1 and (not {"softmax", "label"} <= set(names) or config.multi_label):
         raise UsageError("--sanity_check=1 needs softmax and label among --features, and one label a video")
     if config.sanity_check == 2 and (not {"prob", "label"} <= set(names) or not config.multi_label):
@@ -204,9 +208,9 @@ def output_format(config: ExtractionConfig, names: Sequence[str]) -> str:
 
 def check_features(model: Model, names: Sequence[str]) -> None:
     """Raise UsageError for a blob that the net has not, or that no batch changes."""
-    blobs = dict.fromkeys(blob.rpartition("/")[2] for op in model.net.op for blob in op.output)
+    blobs = dict.fromkeys(unscoped(blob) for op in model.net.op for blob in op.output)
     blobs.update(dict.fromkeys(("data", "label")))
-    constant = {blob.rpartition("/")[2] for blob in model.all_params}
+    constant = {unscoped(blob) for blob in model.all_params}
     for name in names:
         if name in constant:
             raise UsageError(f"--features has {name}, a parameter of the network; it is in the file of the weights")
@@ -239,7 +243,7 @@ def _reader_arguments(config: ExtractionConfig, names: Sequence[str]) -> dict[st
         "decode_type": config.decode_type,
         "get_video_id": config.get_video_id,
         "get_start_frame": config.get_start_frame,
-        "get_record_index": 1,
+        ARGUMENT_OF[RECORD_INDEX]: 1,
         "on_bad_video": config.on_bad_video,
         **share_of_one_pass(),
         **({} if config.decode_type else {"seed": config.seed + 1}),  # 0 would draw other clips in each process
@@ -253,7 +257,7 @@ def _fill(
 
     Returns how many videos an earlier run had done, all that are left out, and all that ended early.
     """
-    rows = config.rows
+    rows, share = config.rows, own_share()
     stored = [name for name in names if name != RECORD_INDEX]
     with PartWriter(folder, stored, rows) as writer, open_engine(config.engine, device_name(config)) as engine:
         resumed = writer.records
@@ -266,14 +270,15 @@ def _fill(
         ended: Kept[EndedEarly] = Kept(folder / ENDED_EARLY, EndedEarly)
         batches = -(-resumed // config.batch_size)
         if writer.last is not None:
-            _set_first_position(model.net, position_after(writer.last, config.batch_size))
+            _set_first_position(model.net, share.position_after(writer.last, config.batch_size))
         blobs = [model.blob(name) for name in stored]
         engine.load(model.param_init_net, model.net, weights, seed=config.seed, keep=[*blobs, model.blob(RECORD_INDEX)])
-        rank, world = group.rank(), group.world_size()
-        mine = sum(place // config.batch_size % world == rank for place in range(len(keys)))
-        title = f"extract_features, process 1 of {world}" if world > 1 else "extract_features"
-        with Progress(mine, "videos", title, every=config.display_iter, done=resumed, quiet=rank > 0) as progress:
-            while config.num_iterations <= 0 or batches * world + rank < config.num_iterations:
+        mine, alone = share.videos(len(keys), config.batch_size), share.count == 1
+        title = "extract_features" if alone else f"extract_features, process 1 of {share.count}"
+        with Progress(
+            mine, "videos", title, every=config.display_iter, done=resumed, quiet=share.index > 0
+        ) as progress:
+            while config.num_iterations <= 0 or share.batch(batches) < config.num_iterations:
                 group.check()
                 try:
                     engine.run()
@@ -305,15 +310,9 @@ def _check_finite(arrays: Mapping[str, np.ndarray], keys: Sequence[str], rows: i
             )
 
 
-def position_after(record: int, batch_size: int) -> int:
-    """Where a reader's own stream goes on after a record (see video.reading_order): those before it, and itself."""
-    return record // (batch_size * group.world_size()) * batch_size + record % batch_size + 1
-
-
 def _set_first_position(net: Any, position: int) -> None:
-    for op in net.op:
-        if op.type == "VideoInput":
-            op.arg.add(name="first_position", i=position)
+    for op in video_inputs(net):
+        set_arguments(op, first_position=position)
 
 
 def _table(folders: Sequence[Path], names: Sequence[str], rows: int, config: ExtractionConfig) -> _WithRecords:

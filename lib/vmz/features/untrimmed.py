@@ -37,6 +37,7 @@ from vmz.files import write_json
 from vmz.models.registry import Model, build
 from vmz.outputs import Output, in_progress
 from vmz.processes import group
+from vmz.processes.shares import own_share
 from vmz.progress import Progress
 from vmz.settings.engine import device_name
 from vmz.settings.network import model_config
@@ -98,7 +99,7 @@ def extract_videos(config: ExtractionConfig) -> Optional[VideoExtraction]:
         weights, report = load_weights(model, config, bool(config.random_weights))
         wanted = {**settings(config, weights, form, UNUSED), "keep_axes": int(bool(config.keep_axes))}
         earlier, done = group.share(None if group.rank() else _begin(folder, wanted, paths, config))
-        mine = [path for path in paths if path not in done][group.rank() :: group.world_size()]
+        mine = own_share().of([path for path in paths if path not in done])
         entries: list[dict[str, Any]] = []
         if len(done) < len(paths):
             with open_engine(config.engine, device_name(config)) as engine:
@@ -165,9 +166,9 @@ class _Run:
     def all(self, paths: Sequence[str]) -> list[dict[str, Any]]:
         """The index entries of these videos."""
         clips = {path: int(self._seconds(path) / self._stride) + 1 for path in paths}
-        rank, world = group.rank(), group.world_size()
-        title = f"extract_features, process 1 of {world}" if world > 1 else "extract_features"
-        with Progress(sum(clips.values()), "clips", title, sys.stderr, quiet=rank > 0) as shown:
+        share = own_share()
+        title = f"extract_features, process 1 of {share.count}" if share.count > 1 else "extract_features"
+        with Progress(sum(clips.values()), "clips", title, sys.stderr, quiet=share.index > 0) as shown:
             left = _TimeLeft(sum(clips.values()))
             return [self._video(path, shown, left) for path in paths]
 

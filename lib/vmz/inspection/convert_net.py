@@ -17,6 +17,7 @@ from vmz.checkpoints.net_writing import given_net, init_path, predict_net, write
 from vmz.engines.torch_engine.graph.old_nets import Imported
 from vmz.errors import UsageError, VmzError
 from vmz.files import atomic_write
+from vmz.netdef.blob_names import is_scoped, meant, unscoped
 from vmz.netdef.pruning import prune
 from vmz.outputs import Output
 
@@ -59,7 +60,7 @@ def parse_shapes(texts: Sequence[str], inputs: Sequence[str]) -> dict[str, tuple
     found = {}
     for text in texts:
         name, _, sides = text.partition("=")
-        names = [blob for blob in inputs if name in (blob, blob.rpartition("/")[2])]
+        names = meant(name, inputs)
         if len(names) != 1:
             raise UsageError(f"--input_shape={text}: the net has no input {name}; its inputs are {', '.join(inputs)}")
         try:
@@ -101,8 +102,8 @@ def _plain(net: Imported) -> list[str]:
     for name in net.outputs:
         if "@" in name:
             raise UsageError(f"output {name} is overwritten by a later operator; only .pt2 can give it")
-    names = {blob.rpartition("/")[2]: blob for op in net.net.op for blob in op.output}
-    return [name if "/" in name else names.get(name, name) for name in net.outputs]
+    names = {unscoped(blob): blob for op in net.net.op for blob in op.output}
+    return [name if is_scoped(name) else names.get(name, name) for name in net.outputs]
 
 
 def write_exported(net: Imported, path: Path, shapes: Mapping[str, Sequence[int]]) -> str:

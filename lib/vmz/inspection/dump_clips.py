@@ -14,6 +14,7 @@ from vmz.engines.net_reader import NetReader, open_reader
 from vmz.errors import UsageError
 from vmz.files import atomic_write
 from vmz.json_files import parse_json
+from vmz.netdef.video_outputs import VIDEO_OUTPUTS
 from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
@@ -64,7 +65,7 @@ def read_clips(
             batches.append(batch)
             shown.update(len(batch.keys))
         dump.skipped, dump.ended_early = reader.skipped, reader.ended_early
-    for name in ("data", "flow", "label", "video_id", "start_frame"):
+    for name in (output.name for output in VIDEO_OUTPUTS if not output.each_video):
         parts = [part for part in (getattr(batch, name) for batch in batches) if part is not None]
         if parts:
             dump.arrays[name] = np.concatenate(parts)

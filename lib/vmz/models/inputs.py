@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Optional
 
 from vmz.netdef.builder import NetBuilder, make_argument
+from vmz.netdef.net_parts import CREATE_DB, VIDEO_INPUT
 from vmz.netdef.protos import OperatorDef
+from vmz.netdef.video_outputs import network_inputs
 
 
 @dataclass(frozen=True)
 class VideoSource:
     """Where clips come from: an LMDB and the VideoInput operator's arguments by their operator names.
 
-    `outputs` are the operator's outputs in its own order (see VideoInput in docs/networks.md), short blob names.
+    `outputs` are the operator's outputs in its own order (see netdef/video_outputs), short blob names; by default those
+    that the arguments ask for.
     """
 
     database: str
     arguments: Mapping[str, Any]
-    outputs: tuple[str, ...] = ("data", "label")
+    outputs: Optional[tuple[str, ...]] = None
     db_type: str = "lmdb"
     reader_name: str = "test_reader"
     op_name: str = "data"
@@ -29,9 +32,10 @@ class VideoSource:
 def add_video_input(net: NetBuilder, source: VideoSource) -> None:
     """CreateDB in the init net (without device, as the original), VideoInput and StopGradient on the clips."""
     reader = f"{net.name}_init/CreateDB"
-    create = OperatorDef(type="CreateDB", name=source.reader_name, output=[reader])
+    create = OperatorDef(type=CREATE_DB, name=source.reader_name, output=[reader])
     create.arg.extend([make_argument("db", source.database), make_argument("db_type", source.db_type)])
     net.init_net.op.append(create)
-    net.op("VideoInput", [reader], list(source.outputs), op_name=source.op_name, **source.arguments)
+    outputs = source.outputs or network_inputs(source.arguments)
+    net.op(VIDEO_INPUT, [reader], list(outputs), op_name=source.op_name, **source.arguments)
     if source.stop_gradient:
-        net.op("StopGradient", [source.outputs[0]], [source.outputs[0]])
+        net.op("StopGradient", [outputs[0]], [outputs[0]])

@@ -11,7 +11,9 @@ from vmz.models.families import C3D, FAMILIES
 from vmz.models.heads import Head, build_head, check_head
 from vmz.models.inputs import VideoSource, add_video_input
 from vmz.netdef.analysis import OpCost, analyse
+from vmz.netdef.blob_names import SCOPE, scoped
 from vmz.netdef.builder import NetBuilder, device_option
+from vmz.netdef.net_parts import classifier_parameters
 
 MODEL_NAMES = tuple(sorted([*FAMILIES, C3D]))
 TEST_NET_NAME = "video_model_test"
@@ -40,9 +42,14 @@ class Model:
     def all_params(self) -> list[str]:
         return [blob for blob, _ in [*self.params, *self.computed_params]]
 
+    @property
+    def classifier(self) -> set[str]:
+        """The parameters on top of the trunk, which fine-tuning makes anew for other labels."""
+        return classifier_parameters(self.net, self.prediction, self.all_params)
+
     def blob(self, name: str) -> str:
         """The full name of a blob given by its short one."""
-        return f"{self.scope}/{name}" if self.scope else name
+        return scoped(name, self.scope)
 
     @property
     def clip_shape(self) -> tuple[int, int, int, int]:
@@ -67,7 +74,7 @@ def build(
     config: ModelConfig,
     is_test: bool = True,
     net_name: str = TEST_NET_NAME,
-    scope: str = "gpu_0",
+    scope: str = SCOPE,
     source: Optional[VideoSource] = None,
     use_cudnn: bool = True,
     device: Any = None,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Optional, Union
 
+from vmz.netdef.blob_names import is_scoped, scoped
+from vmz.netdef.blob_names import unscoped as unscoped
 from vmz.netdef.protos import CPU, Argument, DeviceOption, NetDef, OperatorDef
 
 Value = Union[int, float, str, bytes, Sequence[int], Sequence[float], Sequence[str]]
@@ -40,6 +42,13 @@ def get_arguments(message: Any) -> dict[str, Any]:
     return {argument.name: _value(argument) for argument in message.arg}
 
 
+def set_arguments(op: Any, **values: Value) -> None:
+    """Give an OperatorDef arguments, each in place of one of its name."""
+    kept = [argument for argument in op.arg if argument.name not in values]
+    del op.arg[:]
+    op.arg.extend([*kept, *(make_argument(name, value) for name, value in values.items())])
+
+
 def _value(argument: Any) -> Any:
     for field in ("f", "i", "s"):
         if argument.HasField(field):
@@ -55,11 +64,6 @@ def _value(argument: Any) -> Any:
 def device_option(device_type: int = CPU, device_id: int = 0) -> Any:
     """Where an op runs: `device_type` protos.CPU or protos.CUDA; both fields are written, zero or not."""
     return DeviceOption(device_type=device_type, device_id=device_id)
-
-
-def unscoped(blob: str) -> str:
-    """The name of a blob without its device scope, as in checkpoints: "conv1_w" for "gpu_0/conv1_w"."""
-    return blob.rpartition("/")[2]
 
 
 def both_sides(pads: Sequence[int]) -> list[int]:
@@ -101,11 +105,11 @@ class NetBuilder:
 
     def scoped(self, blob: str) -> str:
         """The full name of a blob: inside the scope, unless it already is a full name."""
-        return f"{self.scope}/{blob}" if self.scope and "/" not in blob else blob
+        return blob if is_scoped(blob) else scoped(blob, self.scope)
 
     def automatic_name(self, suffix: str) -> str:
         """The name Caffe2 gives to an output nobody named: scope / net name / op type."""
-        return f"{self.scope}/{self.name}/{suffix}" if self.scope else f"{self.name}/{suffix}"
+        return scoped(f"{self.name}/{suffix}", self.scope)
 
     def op(
         self,

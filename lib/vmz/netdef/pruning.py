@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from vmz.netdef.builder import make_argument
-from vmz.netdef.protos import DATA_TYPES, NetDef, OperatorDef
+from vmz.netdef.net_parts import copy_net, copy_op
+from vmz.netdef.protos import DATA_TYPES, OperatorDef
 
 NO_LABEL = "vmz_no_label"
 
@@ -27,11 +28,9 @@ def prune(net: Any, inputs: Iterable[str], outputs: Iterable[str]) -> Any:
         needed.difference_update(op.output)
         needed.update(op.input)
         kept.append(op)
-    pruned = NetDef()
-    pruned.CopyFrom(net)
-    for field in ("op", "external_input", "external_output"):
+    pruned = copy_net(net, reversed(kept))
+    for field in ("external_input", "external_output"):
         pruned.ClearField(field)
-    pruned.op.extend(reversed(kept))
     order = [blob for op in pruned.op for blob in op.input]
     pruned.external_input.extend(blob for blob in dict.fromkeys(order) if blob in needed)
     pruned.external_output.extend(wanted)
@@ -64,7 +63,7 @@ def split(net: Any, outputs: Iterable[str]) -> tuple[Any, Any]:
 
 
 def _with_label_0(op: Any) -> tuple[Any, Any]:
-    copy = OperatorDef.FromString(op.SerializeToString())
+    copy = copy_op(op)
     copy.input[1] = NO_LABEL
     fill = OperatorDef(type="ConstantFill", input=[op.input[1]], output=[NO_LABEL])
     fill.arg.extend([make_argument("value", 0), make_argument("dtype", DATA_TYPES["INT32"])])
@@ -74,10 +73,9 @@ def _with_label_0(op: Any) -> tuple[Any, Any]:
 
 
 def _of_ops(net: Any, ops: Iterable[Any]) -> Any:
-    copy = NetDef.FromString(net.SerializeToString())
-    for field in ("op", "external_input", "external_output"):
+    copy = copy_net(net, ops)
+    for field in ("external_input", "external_output"):
         copy.ClearField(field)
-    copy.op.extend(ops)
     made: set[str] = set()
     for op in copy.op:
         copy.external_input.extend(blob for blob in op.input if blob not in made and blob not in copy.external_input)

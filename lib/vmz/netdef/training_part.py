@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vmz.netdef.protos import NetDef
+from vmz.netdef.net_parts import copy_net
 
 UPDATES = (
     *("Iter", "AtomicIter", "LearningRate", "MomentumSGD", "MomentumSGDUpdate", "Adagrad", "Adam", "Adadelta"),
@@ -33,9 +33,7 @@ def forward_part(net: Any) -> tuple[Any, list[Any]]:
             training[number] = is_read and all(last_used.get(blob, -1) <= number for blob in op.output)
     if not any(training):
         return net, []
-    copy = NetDef.FromString(net.SerializeToString())
-    del copy.op[:]
-    copy.op.extend(op for op, is_training in zip(net.op, training) if not is_training)
+    copy = copy_net(net, (op for op, is_training in zip(net.op, training) if not is_training))
     kept = {blob for op in copy.op for blob in (*op.output, *op.input)}
     outputs = [blob for blob in net.external_output if blob in kept]
     del copy.external_output[:]

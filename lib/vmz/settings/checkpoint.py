@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from vmz.checkpoints.loading import DB_TYPES
+import numpy as np
+
+from vmz.checkpoints.loading import DB_TYPES, load
+from vmz.checkpoints.matching import Report
+from vmz.models.registry import Model
 from vmz.settings.kinds import switch
 from vmz.settings.setting import Settings, setting
 
@@ -27,3 +31,16 @@ class CheckpointSettings(Settings):
     allow_partial_load: int = setting(
         0, "1: continue although the file lacks blobs of the network, which keep their initial values", switch
     )
+
+    def fitted_weights(self, model: Model, new_head: bool = False) -> tuple[dict[str, np.ndarray], Report]:
+        """What --load_model_path, which must be given, holds for a network: as Checkpoint.fit gives it.
+
+        new_head: the classifier may stay new, for fine-tuning. Raises what `load` and Checkpoint.fit raise.
+        """
+        return load(str(self.load_model_path), self.db_type).fit(
+            model,
+            center_init=bool(self.center_init),
+            bgr2rgb=bool(self.bgr2rgb),
+            new_head=new_head,
+            allow_partial=bool(self.allow_partial_load),
+        )

@@ -8,10 +8,10 @@ from typing import Any, Optional
 from vmz.errors import UsageError
 from vmz.models.config import LARGEST as MODEL_LARGEST
 from vmz.models.config import WIDEST, ModelConfig
+from vmz.netdef.video_outputs import FLOW_CHANNELS
 from vmz.settings.kinds import Integer, Number, switch
 from vmz.settings.reader import BEYOND_THE_ORIGINAL, FlowSettings, ReaderSettings, ViewSettings
 from vmz.settings.setting import Settings, setting, settings_of
-from vmz.video.arguments import FLOW_CHANNELS
 from vmz.video.arguments import MOST as READER_MOST
 
 

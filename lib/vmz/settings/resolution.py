@@ -16,8 +16,8 @@ from vmz.checkpoints.evidence import Fact
 from vmz.errors import UsageError, VmzError
 from vmz.models.config import CROPS
 from vmz.settings.network import NetworkSettings
-from vmz.settings.own_checkpoints import Checkpoint, read_checkpoint
 from vmz.settings.reader import FlowSettings, ReaderSettings, ViewSettings
+from vmz.settings.self_description import SelfDescription, read_description
 from vmz.settings.setting import Settings, setting, settings_of
 
 COMMAND_LINE, CONFIG, ZOO, CHECKPOINT, PUBLISHED_FILE, BLOBS, DEFAULT = SOURCES = (
@@ -86,7 +86,7 @@ class Resolution:
     settings: Mapping[str, Sourced]
     protocol: Optional[str] = None
     row: Optional[zoo.ZooRow] = None
-    checkpoint: Optional[Checkpoint] = None
+    checkpoint: Optional[SelfDescription] = None
     differences: tuple[str, ...] = ()
     reference: str = ""
     labels: Optional[tuple[str, ...]] = None
@@ -141,7 +141,7 @@ def resolve(
     path = everything.get("load_model_path")
     checkpoint = None
     if use.takes and path and os.path.isfile(path):
-        checkpoint = read_checkpoint(path, everything.get("db_type"))
+        checkpoint = read_description(path, everything.get("db_type"))
     filed = zoo.row_of_file(path) if use.takes and path else None
     if given.get("protocol") and named is None and filed is None:
         raise UsageError(
@@ -203,7 +203,7 @@ def _first(flag: str, layers: Mapping[str, Mapping[str, Any]], use: Use) -> Sour
 
 def _refuse_contradictions(
     settings: Mapping[str, Sourced],
-    checkpoint: Checkpoint,
+    checkpoint: SelfDescription,
     named: Optional[zoo.ZooRow],
     filed: Optional[zoo.ZooRow],
     use: Use,
@@ -239,7 +239,7 @@ def _advice(fact: Fact, setting: Sourced, partial: bool) -> str:
 
 
 def _reference(
-    checkpoint: Optional[Checkpoint], row: Optional[zoo.ZooRow], use: Use, protocol: str
+    checkpoint: Optional[SelfDescription], row: Optional[zoo.ZooRow], use: Use, protocol: str
 ) -> tuple[Mapping[str, Any], str]:
     """What the settings should be, and whose they are."""
     if checkpoint is not None and checkpoint.protocol:
@@ -261,7 +261,7 @@ def _differences(values: Mapping[str, Any], reference: Mapping[str, Any], use: U
         yield f"--{flag}={value} in place of {wanted}"
 
 
-def _labels(checkpoint: Optional[Checkpoint], num_labels: Any) -> Optional[tuple[str, ...]]:
+def _labels(checkpoint: Optional[SelfDescription], num_labels: Any) -> Optional[tuple[str, ...]]:
     labels = checkpoint.labels if checkpoint is not None else None
     return labels if labels is not None and len(labels) == num_labels else None
 

@@ -16,12 +16,12 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.checkpoints.loading import load, load_about
+from vmz.checkpoints.loading import load
 from vmz.checkpoints.mdl import save_mdl
 from vmz.checkpoints.pickles import save_pickle
-from vmz.engines.trainer import ITERATION, MOMENTUM_SUFFIX, POSITION
 from vmz.errors import UsageError, VmzError
 from vmz.models.registry import Model
+from vmz.netdef.training_state import ITERATION, MOMENTUM_SUFFIX, POSITION
 from vmz.text import quoted
 
 LATEST, BEST = "latest", "best"
@@ -112,7 +112,8 @@ def read(path: Path, iterations_per_epoch: int) -> Saved:
 
     Raises UsageError when the file is not there, VmzError when it is damaged or is no checkpoint of a training.
     """
-    state, run = load(path, "minidb"), load_about(path, "minidb").get("run", {})
+    found = load(path, "minidb")
+    state, run = found.blobs, found.about.get("run", {})
     if not any(name.endswith(MOMENTUM_SUFFIX) for name in state):
         raise VmzError(
             f"{path} holds weights without momenta, so that training cannot go on from it; --is_checkpoint=0 "

@@ -70,9 +70,8 @@ def builder(config: TrainConfig, is_train: bool, **reader: Any) -> Build:
     if not database:
         raise UsageError(f"--{flag} is not given; it takes an LMDB of videos, as create_video_db.py makes it")
     arguments = train_input_arguments(config) if is_train else test_input_arguments(config)
-    outputs = ("data", "label", "video_id") if config.get_video_id else ("data", "label")
     reader_name = "train_reader" if is_train else "test_reader"
-    source = VideoSource(database, {**arguments, **reader}, outputs, reader_name=reader_name)
+    source = VideoSource(database, {**arguments, **reader}, reader_name=reader_name)
     model_config(config)  # refused here, before any device is touched
 
     def build_for(scope: str, device: Any, loss_scale: float) -> Model:

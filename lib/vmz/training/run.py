@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from vmz.checkpoints.loading import file_type, load_about
+from vmz.checkpoints.loading import file_type, load
 from vmz.datasets.class_names import read_label_names
 from vmz.engines.registry import open_trainer
 from vmz.engines.trainer import Step, Trainer, Training
-from vmz.errors import UsageError, VmzError
+from vmz.errors import UsageError
 from vmz.evaluation.config import EvaluationConfig
-from vmz.evaluation.records import foreign_label
+from vmz.evaluation.records import naming_foreign_labels
 from vmz.evaluation.run import Evaluation, evaluate_weights
 from vmz.metrics import watched
 from vmz.models.registry import Model, build
@@ -28,7 +28,7 @@ from vmz.processes.signals import StopRequest
 from vmz.progress import Progress
 from vmz.settings.engine import device_names, environment, gpu_numbers
 from vmz.settings.network import model_config
-from vmz.settings.own_checkpoints import evaluation_protocol
+from vmz.settings.self_description import evaluation_protocol
 from vmz.settings.setting import settings_of
 from vmz.training.checkpoints import BEST, LATEST, Checkpoints, Saved, placed, read
 from vmz.training.config import TrainConfig
@@ -41,7 +41,6 @@ from vmz.training.start import forward_net, initial_weights
 from vmz.training.tensorboard import Board
 from vmz.video.database import VideoDatabase
 from vmz.video.fingerprint import fingerprint, refuse_remade
-from vmz.video.records import key_text
 
 
 @dataclass(frozen=True)
@@ -251,12 +250,8 @@ class _Run:
             entry[name] = len(found("train"))
 
     def _step(self) -> Step:
-        try:
+        with naming_foreign_labels(self.config.train_database, self.config, self.config):
             return self.trainer.step()
-        except VmzError as error:
-            if "softmax" in str(error).lower() or "label" in str(error).lower():
-                refuse_foreign_labels(self.config, error)
-            raise
 
     def _note(self, step: Step) -> str:
         """The last point, and in brackets the mean of the epoch so far, which at its end is that of its line."""
@@ -286,7 +281,8 @@ class _Run:
     def _finish(self, epoch: int) -> bool:
         """After an epoch's iterations: statistics when asked for, the checkpoint, then the evaluation."""
         if self.config.precise_bn:
-            self.trainer.recompute_statistics(self.config.precise_bn)
+            with naming_foreign_labels(self.config.train_database, self.config, self.config):
+                self.trainer.recompute_statistics(self.config.precise_bn)
         self._save(epoch)
         return self._after_epoch(epoch)
 
@@ -310,7 +306,7 @@ class _Run:
         done = self.checkpoints.path(epoch, "pkl")
         if group.any_rank(self.is_first and done.exists()):  # written after the evaluation of an earlier run
             if self.is_first:
-                about = load_about(done)
+                about = load(done).about
                 entry.update(about.get("metrics", {}))
                 self.history.take_over_tested(about.get("tested", {}))
         elif config.test_data and (epoch % config.test_every == 0 or epoch == self.plan.epochs):
@@ -368,15 +364,6 @@ def training(config: TrainConfig, plan: Plan) -> Training:
         channels_last=bool(config.channels_last),
         precise_bn=bool(config.precise_bn),
     )
-
-
-def refuse_foreign_labels(config: TrainConfig, error: Exception) -> None:
-    """Raise VmzError, from `error`, that names the first record of --train_data with a label the network lacks."""
-    with VideoDatabase(config.train_database) as database:
-        for record in database:
-            for label in record.labels:
-                if not 0 <= label < config.num_labels:
-                    raise foreign_label(key_text(record.key), label, config, config, config.train_data) from error
 
 
 def evaluation_config(config: TrainConfig) -> EvaluationConfig:

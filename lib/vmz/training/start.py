@@ -6,10 +6,8 @@ from typing import Optional
 
 import numpy as np
 
-from vmz.checkpoints import matching
-from vmz.checkpoints.loading import load
-from vmz.engines.trainer import without_scopes
 from vmz.models.registry import Model, build
+from vmz.netdef.blob_names import without_scopes
 from vmz.settings.network import model_config
 from vmz.training.config import TrainConfig
 
@@ -26,21 +24,7 @@ def initial_weights(config: TrainConfig, say: bool) -> Optional[dict[str, np.nda
     """
     if not config.load_model_path:
         return None
-    model = forward_net(config)
-    blobs = load(config.load_model_path, config.db_type)
-    weights, report = matching.match(
-        blobs,
-        [*model.params, *model.computed_params],
-        center_init=bool(config.center_init),
-        bgr2rgb=bool(config.bgr2rgb),
-    )
-    matching.check(
-        report,
-        config.load_model_path,
-        new_head=True,
-        allow_partial=bool(config.allow_partial_load),
-        classifier=model.config.last_layer,
-    )
+    weights, report = config.fitted_weights(forward_net(config), new_head=True)
     if say:
         print(f"{config.load_model_path}: {report.summary()}", flush=True)
     return without_scopes(weights)

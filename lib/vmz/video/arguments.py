@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from vmz.errors import UsageError
+from vmz.netdef.video_outputs import FLOW_CHANNELS
 from vmz.text import quoted
 from vmz.video.frames.watch import VIDEO_TIMEOUT
 
 RANDOM, UNIFORM, FROM_START_FRAME = 0, 1, 2  # decode_type
 FIXED_SIZE, SHORT_EDGE, ORIGINAL_SIZE = 0, 1, 2  # video_res_type
 FARNEBACK, DIS = 0, 3  # flow_alg_type
-FLOW_CHANNELS = {0: 2, 1: 3, 2: 3, 3: 5}  # by flow_data_type: dx, dy; and the magnitude; and gray; and R, G, B
 
 # The largest values that are taken: beyond what any machine holds, below what overflows a size.
 MOST_INTEGER = (1 << 31) - 1

@@ -14,7 +14,7 @@ from typing import Optional, Union
 
 import numpy as np
 
-from vmz.errors import UsageError, VmzError
+from vmz.errors import LabelError, UsageError, VmzError
 from vmz.text import printable
 from vmz.video.arguments import FROM_START_FRAME, VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
@@ -218,7 +218,7 @@ class ClipReader:
         path = record.path if args.use_local_file and could_be_path(record.video) else None
         where = self._database.describe(key_text(record.key), path)
         if args.do_multi_label and not all(0 <= label < args.num_of_class for label in record.labels):
-            raise VmzError(
+            raise LabelError(
                 f"{where} has the labels {', '.join(map(str, record.labels))}, but num_of_class={args.num_of_class} "
                 f"allows 0 to {args.num_of_class - 1}; set the number of classes that the database was made for"
             )

@@ -9,6 +9,7 @@ from typing import Optional
 
 import numpy as np
 
+from vmz.processes.shares import Share
 from vmz.video.arguments import VideoInputArgs
 
 SHUFFLE_SALT = int.from_bytes(b"shuffle", "big")  # or the C++ reader's draws for a video would go with its place
@@ -30,20 +31,17 @@ class ReadingOrder:
     """Where each video of a reader's own stream lies: position 0, 1, 2, ... -> (turn, record).
 
     The stream of all readers together has the numbers 0, 1, 2, ...: number q is the (q % records)-th of turn
-    q // records. It is cut into global batches of batch_size * shard_count, of which each reader takes batch_size
-    neighbours, so that what a global batch holds is the same for any number of readers.
+    q // records. Which of them are a reader's, processes.shares says.
     """
 
     def __init__(self, records: int, args: VideoInputArgs) -> None:
-        self._records, self._args = records, args
+        self._records, self._args, self._share = records, args, Share(args.shard_index, args.shard_count)
         self._turn, self._shuffled = -1, np.empty(0, np.int64)
 
     def at(self, position: int) -> Optional[tuple[int, int]]:
         """(turn, record) of a video of the stream, None past the end of the only turn (wrap_around=0)."""
         args = self._args
-        batch, place = divmod(position, args.batch_size)
-        number = (batch * args.shard_count + args.shard_index) * args.batch_size + place
-        turn, record = divmod(number, self._records)
+        turn, record = divmod(self._share.place(position, args.batch_size), self._records)
         if turn and not args.wrap_around:
             return None
         if not args.shuffle:

@@ -12,11 +12,12 @@ from tests.engines.real_caffe2 import needs_operators
 from tests.goldens.recordings import video_path
 from vmz.engines.registry import open_trainer
 from vmz.engines.schedule import Schedule
-from vmz.engines.trainer import ITERATION, POSITION, Build, Trainer, Training
+from vmz.engines.trainer import Build, Trainer, Training
 from vmz.errors import VmzError
 from vmz.models.config import ModelConfig
 from vmz.models.inputs import VideoSource
 from vmz.models.registry import Model, build
+from vmz.netdef.training_state import ITERATION, POSITION
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
 

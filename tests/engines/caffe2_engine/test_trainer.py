@@ -9,10 +9,11 @@ import pytest
 from tests.engines.real_caffe2 import needs_caffe2, without_caffe2
 from vmz.engines.registry import open_trainer
 from vmz.engines.schedule import Schedule
-from vmz.engines.trainer import ITERATION, Build, Trainer, Training
+from vmz.engines.trainer import Build, Trainer, Training
 from vmz.errors import UsageError, VmzError
 from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build
+from vmz.netdef.training_state import ITERATION
 
 CONFIG = ModelConfig("r2plus1d", 10, num_labels=5, clip_length=4, channel_multiplier=0.1)
 TRAINING = Training(Schedule(0.01, stepsize=3))

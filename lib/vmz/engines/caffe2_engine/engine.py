@@ -10,10 +10,11 @@ import numpy as np
 
 from vmz.engines.caffe2_engine.faults import Faults
 from vmz.engines.caffe2_engine.workspace import Workspace, parse_device, placed, seed_ops
-from vmz.engines.engine import Engine, full_name
+from vmz.engines.engine import Engine
 from vmz.engines.labels import check_labels, label_classes
 from vmz.errors import UsageError
-from vmz.netdef.protos import NetDef
+from vmz.netdef.blob_names import full_name
+from vmz.netdef.net_parts import split_readers, video_inputs
 from vmz.netdef.pruning import split
 from vmz.video.faults import BadVideo, EndedEarly
 
@@ -52,9 +53,8 @@ class Caffe2Engine(Engine):
         for op in [*init_net.op, *net.op]:
             self._blobs.update(dict.fromkeys([*op.input, *op.output]))
         self._workspace.faults = Faults(init_net)
-        for op in net.op:
-            if op.type == "VideoInput":
-                self._workspace.faults.watch(op)
+        for op in video_inputs(net):
+            self._workspace.faults.watch(op)
         seed_ops(init_net, seed)
         self._fills = dict.fromkeys(blob for op in init_net.op for blob in op.output)
         self._computed = {blob: op.type for op in net.op for blob in op.output}
@@ -140,17 +140,6 @@ def _makes(net: Any, blob: str) -> bool:
 
 
 def _parts(net: Any) -> dict[str, Any]:
-    """{"read": the net's VideoInputs, where it has any, "net": its other ops}: they depend on databases only."""
-    parts = {"net": NetDef.FromString(net.SerializeToString())}
-    readers = [op for op in net.op if op.type == "VideoInput"]
-    if readers:
-        reading = NetDef.FromString(net.SerializeToString())
-        reading.name = f"{net.name}_readers"
-        del reading.op[:]
-        reading.op.extend(readers)
-        computing = [op for op in net.op if op.type != "VideoInput"]
-        del parts["net"].op[:]
-        parts["net"].op.extend(computing)
-        parts["net"].external_input.extend(blob for op in readers for blob in op.output)
-        parts = {"read": reading, **parts}
-    return parts
+    """{"read": the net's VideoInputs, where it has any, "net": its other ops}."""
+    reading, rest = split_readers(net)
+    return {"read": reading, "net": rest} if reading.op else {"net": rest}

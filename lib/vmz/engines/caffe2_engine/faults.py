@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vmz.netdef.builder import get_arguments, make_argument
+from vmz.netdef.builder import get_arguments, set_arguments
+from vmz.netdef.net_parts import databases
 from vmz.text import printable
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly, Origin, record_name, shown_path
@@ -40,7 +41,7 @@ class Faults:
     """
 
     def __init__(self, init_net: Any = None) -> None:
-        creates = [op for op in init_net.op if op.type == "CreateDB"] if init_net is not None else []
+        creates = databases(init_net) if init_net is not None else []
         self._databases = {op.output[0]: get_arguments(op) for op in creates}
         self._readers: list[_Reader] = []
 
@@ -52,7 +53,7 @@ class Faults:
             with VideoDatabase(reader.database) as database:
                 check_holds(database, bool(get_arguments(op).get("use_local_file", 0)))
                 reader.origins.update(database.names)
-        op.arg.extend([make_argument("get_skipped", 1), make_argument("get_ended_early", 1)])
+        set_arguments(op, get_skipped=1, get_ended_early=1)
         op.output.extend([reader.skipped, reader.ended_early])
         self._readers.append(reader)
 

@@ -8,6 +8,7 @@ from typing import Any
 from vmz.engines.caffe2_engine.here import NoCaffe2Error, check_caffe2, where_caffe2_is
 from vmz.engines.caffe2_engine.workspace import load_operators
 from vmz.errors import UsageError
+from vmz.netdef.net_parts import VIDEO_INPUT
 
 
 class NoCaffe2ToImportError(UsageError, ImportError):
@@ -36,7 +37,7 @@ def need_operators() -> None:
     """Register our operators with Caffe2, unless the program has brought a VideoInput of its own."""
     from caffe2.python import core
 
-    if not core.IsOperator("VideoInput"):
+    if not core.IsOperator(VIDEO_INPUT):
         load_operators()
 
 

@@ -9,9 +9,12 @@ import numpy as np
 from vmz.engines.caffe2_engine.faults import Faults
 from vmz.engines.caffe2_engine.training_net import ParallelNet
 from vmz.engines.caffe2_engine.workspace import Workspace
-from vmz.engines.trainer import classes_of, divided
-from vmz.netdef.builder import device_option, get_arguments, make_argument
+from vmz.engines.trainer import classes_of
+from vmz.netdef.builder import device_option, get_arguments, set_arguments
+from vmz.netdef.net_parts import databases, split_readers, video_inputs
 from vmz.netdef.protos import CPU, NetDef
+from vmz.netdef.training_state import POSITION
+from vmz.processes.shares import Share, divided
 
 
 class Readers:
@@ -22,14 +25,14 @@ class Readers:
     """
 
     def __init__(self, nets: Optional[ParallelNet] = None, seed: int = 0) -> None:
-        ops = [op for op in nets.net.op if op.type == "VideoInput"] if nets else []
+        ops = video_inputs(nets.net) if nets else []
         self._seed = seed
         self.classes = min((classes_of(get_arguments(op)) for op in ops), default=0)  # of single labels; 0: any
-        self._positions = [f"vmz_position_{number}" for number in range(len(ops))]
+        self._positions = [f"{POSITION}_{number}" for number in range(len(ops))]
         self._first = np.array([get_arguments(op).get("first_position", 0) for op in ops], np.int64)
         self._opening = NetDef(name="vmz_readers")
         if nets:
-            self._opening.op.extend(op for op in nets.init_net.op if op.type == "CreateDB")
+            self._opening.op.extend(databases(nets.init_net))
 
     def __len__(self) -> int:
         return len(self._first)
@@ -40,24 +43,15 @@ class Readers:
         Apart, a reader that fails does so before any parameter has changed, and the time of each is known. `faults`
         watches them.
         """
-        reading, rest = (NetDef.FromString(net.SerializeToString()) for _ in range(2))
-        reading.name = f"{net.name}_readers"
-        for part, is_reader in ((reading, True), (rest, False)):
-            ops = [op for op in net.op if (op.type == "VideoInput") == is_reader]
-            del part.op[:]
-            part.op.extend(ops)
-        del reading.external_input[:]
-        reading.external_input.extend(blob for op in reading.op for blob in op.input)
-        rest.external_input.extend(blob for op in reading.op for blob in op.output)
+        reading, rest = split_readers(net)
         for number, op in enumerate(reading.op):
             arguments = get_arguments(op)
             if len(self) > 1:
-                _set(op, "shard_index", number)
-                _set(op, "shard_count", len(self))
-                _set(op, "seed", arguments.get("seed", 0) or self._seed + 1)  # all shards must draw the same
+                seed = arguments.get("seed", 0) or self._seed + 1  # all shards must draw the same
+                set_arguments(op, **Share(number, len(self)).arguments(), seed=seed)
             if self._first[number]:
-                _set(op, "first_position", int(self._first[number]))
-            _set(op, "get_position", 1)
+                set_arguments(op, first_position=int(self._first[number]))
+            set_arguments(op, get_position=1)
             op.output.append(self._positions[number])
             faults.watch(op)
         return reading, rest
@@ -77,10 +71,3 @@ class Readers:
         self._first = np.array(divided(given, len(self)), np.int64)
         self.start(workspace)
         workspace.run_once(self._opening)
-
-
-def _set(op: Any, name: str, value: int) -> None:
-    """Give the op an argument, in place of one of that name."""
-    for argument in [argument for argument in op.arg if argument.name == name]:
-        op.arg.remove(argument)
-    op.arg.append(make_argument(name, value))

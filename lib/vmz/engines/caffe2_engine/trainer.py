@@ -14,20 +14,13 @@ from vmz.engines.caffe2_engine.faults import Faults
 from vmz.engines.caffe2_engine.readers import Readers
 from vmz.engines.caffe2_engine.workspace import Workspace, parse_device, seed_ops
 from vmz.engines.labels import check_labels, label_classes
-from vmz.engines.trainer import (
-    FOREIGN,
-    ITERATION,
-    MOMENTUM_SUFFIX,
-    POSITION,
-    Build,
-    Step,
-    Trainer,
-    Training,
-    without_scopes,
-)
+from vmz.engines.trainer import Build, Step, Trainer, Training
 from vmz.errors import UsageError, VmzError
-from vmz.netdef.builder import device_option, unscoped
-from vmz.netdef.protos import CPU, CUDA, NetDef
+from vmz.netdef.blob_names import scoped, unscoped, without_scopes
+from vmz.netdef.builder import device_option
+from vmz.netdef.net_parts import copy_net
+from vmz.netdef.protos import CPU, CUDA
+from vmz.netdef.training_state import FOREIGN, ITERATION, MOMENTUM_SUFFIX, NET_ITERATION, NET_RATE, POSITION
 from vmz.video.faults import BadVideo, EndedEarly
 
 
@@ -67,7 +60,7 @@ class Caffe2Trainer(Trainer):
         self.close()
         ids = [device.device_id for device in self._devices]
         nets = training_net.emit(build, ids, self._devices[0].device_type, training)
-        init_net = NetDef.FromString(nets.init_net.SerializeToString())
+        init_net = copy_net(nets.init_net)
         seed_ops(init_net, seed)
         self._nets, self._training, self._seed = nets, training, seed
         self._readers = Readers(nets, seed)
@@ -84,7 +77,7 @@ class Caffe2Trainer(Trainer):
         nets = self._loaded()
         if not 0 <= device < len(nets.scopes):
             raise UsageError(f"there is no device number {device}: this trainer has {len(nets.scopes)}, from 0 on")
-        name = f"{nets.scopes[device]}/{blob}"
+        name = scoped(blob, nets.scopes[device])
         filled = {output for op in nets.init_net.op for output in op.output}
         if name not in nets.net.external_input or name in filled:
             raise UsageError(f"blob {blob} cannot be fed: it is no input of the network")
@@ -110,12 +103,12 @@ class Caffe2Trainer(Trainer):
             raise
         seconds = {"read": read - started, "compute": time.perf_counter() - read}
         loss = float(np.mean([np.mean(self._of_device(number, "loss")) for number in range(len(nets.scopes))]))
-        iteration = int(self.fetch("ITER").item())
+        iteration = int(self.fetch(NET_ITERATION).item())
         self._check_loss(loss, iteration)
         self._positions = self._readers.positions(self._workspace)
         return Step(
             iteration=iteration,
-            learning_rate=float(self.fetch("LR").item()),
+            learning_rate=float(self.fetch(NET_RATE).item()),
             loss=loss,
             accuracy=self._accuracy(),
             samples=sum(len(self._workspace.fetch(network.prediction)) for network in nets.devices),
@@ -124,7 +117,7 @@ class Caffe2Trainer(Trainer):
 
     def fetch(self, blob: str) -> np.ndarray:
         nets = self._loaded()
-        name = blob if blob.partition("/")[0] in nets.scopes else f"{nets.scopes[0]}/{blob}"
+        name = blob if blob.partition("/")[0] in nets.scopes else scoped(blob, nets.scopes[0])
         if not self._workspace.has(name):
             raise UsageError(f"blob {name} has no value: it is no blob of the network, or step has not run yet")
         return self._workspace.fetch(name)
@@ -135,7 +128,7 @@ class Caffe2Trainer(Trainer):
         found = {name: self.fetch(name) for name in (*self._parameters(), *self._momenta())}
         if len(self._devices) > 1:
             self._give_to_all(found)
-        found[ITERATION] = self.fetch("ITER").astype(np.int64).reshape(1)
+        found[ITERATION] = self.fetch(NET_ITERATION).astype(np.int64).reshape(1)
         if self._readers:
             found[POSITION] = self._positions.copy()
         return found
@@ -156,7 +149,7 @@ class Caffe2Trainer(Trainer):
         self._give_to_all({name: state[name] for name in (*self._parameters(), *self._momenta())})
         iteration = np.asarray(state[ITERATION], np.int64).reshape(1)
         for scope in self._loaded().scopes:
-            self._workspace.feed(f"{scope}/ITER", iteration, device_option(CPU))
+            self._workspace.feed(scoped(NET_ITERATION, scope), iteration, device_option(CPU))
         self._created, self._failure = False, ""
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -186,7 +179,9 @@ class Caffe2Trainer(Trainer):
             self._workspace.run(f"{nets.net.name}_readers")
             classes = label_classes(nets.net, dict(nets.params))
             for number, scope in enumerate(nets.scopes):
-                check_labels(self._of_device(number, "label"), classes.get(f"{scope}/label", self._readers.classes))
+                check_labels(
+                    self._of_device(number, "label"), classes.get(scoped("label", scope), self._readers.classes)
+                )
         except VmzError:
             self._read_failed = len(nets.scopes) > 1
             raise
@@ -205,7 +200,7 @@ class Caffe2Trainer(Trainer):
         missing = [blob for blob in net.external_input if blob not in read and not self._workspace.has(blob)]
         if missing:
             raise UsageError(f"blob {missing[0]} has no value: no operator computes it; feed it before step")
-        iteration = int(self.fetch("ITER").item())
+        iteration = int(self.fetch(NET_ITERATION).item())
         for number, op in enumerate(op for op in net.op if op.type == "Dropout"):
             mixed = np.random.SeedSequence([self._seed, iteration, number]).generate_state(1)
             op.device_option.random_seed = int(mixed[0]) or 1  # 0 would mean: from the clock
@@ -220,9 +215,9 @@ class Caffe2Trainer(Trainer):
         schedule = self._training.schedule
         if schedule.is_original:
             return
-        rate = np.array([schedule.rate(int(self.fetch("ITER").item()) + 1)], np.float32)
+        rate = np.array([schedule.rate(int(self.fetch(NET_ITERATION).item()) + 1)], np.float32)
         for scope, device in zip(self._loaded().scopes, self._devices):
-            self._workspace.feed(f"{scope}/LR", rate, device)
+            self._workspace.feed(scoped(NET_RATE, scope), rate, device)
 
     def _loaded(self) -> training_net.ParallelNet:
         if self._nets is None:
@@ -244,12 +239,12 @@ class Caffe2Trainer(Trainer):
 
     def _accuracy(self) -> Optional[float]:
         scopes = self._loaded().scopes
-        if not self._workspace.has(f"{scopes[0]}/accuracy"):
+        if not self._workspace.has(scoped("accuracy", scopes[0])):
             return None
         return float(np.mean([self._of_device(number, "accuracy") for number in range(len(scopes))]))
 
     def _of_device(self, number: int, blob: str) -> np.ndarray:
-        return self._workspace.fetch(f"{self._loaded().scopes[number]}/{blob}")
+        return self._workspace.fetch(scoped(blob, self._loaded().scopes[number]))
 
     def _parameters(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the parameters and running statistics by their names, without scope."""
@@ -269,7 +264,7 @@ class Caffe2Trainer(Trainer):
                 raise VmzError(f"blob {name} has shape {shapes[name]} in the net, not {np.shape(array)}")
         for scope, device in zip(self._loaded().scopes, self._devices):
             for name, array in arrays.items():
-                self._workspace.feed(f"{scope}/{name}", np.asarray(array, np.float32), device)
+                self._workspace.feed(scoped(name, scope), np.asarray(array, np.float32), device)
 
 
 def _device_options(devices: Sequence[str]) -> list[Any]:

@@ -19,14 +19,17 @@ from vmz.cores import caffe2_arguments
 from vmz.engines.caffe2_engine.faults import Faults
 from vmz.engines.caffe2_engine.here import NoCaffe2Error
 from vmz.engines.caffe2_engine.surroundings import choose_mkl_path, operator_library
-from vmz.errors import UsageError, VmzError
+from vmz.errors import LabelError, UsageError, VmzError
 from vmz.netdef.builder import device_option
-from vmz.netdef.protos import CPU, CUDA, NetDef
+from vmz.netdef.net_parts import copy_net, databases, video_inputs
+from vmz.netdef.protos import CPU, CUDA
 from vmz.stopping import held_back
 from vmz.text import printable
 from vmz.video.faults import BadVideo, EndedEarly
 from vmz.video.reader import REMEDY, BadVideoError, EndOfData
 
+# How VideoInput and SoftmaxWithLoss say that a label is none of the network's
+FOREIGN_LABEL = re.compile(r"has the labels [-0-9, ]+, but num_of_class=|Label seems incorrect")
 _numbers = itertools.count()
 _free: list[
     str
@@ -139,17 +142,20 @@ class Workspace:
             raise self._translated(error) from error
 
     def _translated(self, error: RuntimeError) -> VmzError:
-        """Our error for one of Caffe2's, whose message carries C++ positions and the whole operator."""
+        """Our error for one of Caffe2's, which are of one type: their text, with C++ positions and the whole operator,
+        says what they are. It is looked at nowhere else."""
         text = re.sub(r"^\[enforce fail at [^\]]*\]\s*[^.]*\.\s*", "", str(error))
         sentence = text.split("Error from operator")[0].split("\n")[0].strip().rstrip(".")
         sentence = printable(self.faults.full(sentence, self._reported) or str(error))
         if sentence.startswith("EndOfData"):
             return EndOfData(sentence.partition(": ")[2])
+        if FOREIGN_LABEL.search(sentence):
+            return LabelError(sentence)
         return (BadVideoError if sentence.endswith(REMEDY) else VmzError)(sentence)
 
 
 def _load_operators_of(net: Any) -> None:
-    if any(op.type in ("VideoInput", "CreateDB") for op in net.op):
+    if video_inputs(net) or databases(net):
         load_operators()
 
 
@@ -171,7 +177,7 @@ def parse_device(device: str) -> Any:
 
 def placed(net: Any, device: Any) -> Any:
     """A copy of the net, every op that names a device on this one."""
-    copy = NetDef.FromString(net.SerializeToString())
+    copy = copy_net(net)
     for op in copy.op:
         if op.HasField("device_option"):
             op.device_option.CopyFrom(device)

@@ -16,11 +16,13 @@ from vmz.engines.engine import Engine
 from vmz.engines.labels import check_labels, label_classes, losses
 from vmz.engines.torch_engine.graph import overflow
 from vmz.engines.torch_engine.graph.fills import run_fills
-from vmz.engines.torch_engine.graph.importer import full_name, import_net, input_blobs, left_out
+from vmz.engines.torch_engine.graph.importer import import_net, input_blobs, left_out
 from vmz.engines.torch_engine.graph.op import Op, lookup, read_ops
 from vmz.engines.torch_engine.graph.passes import has_fused_convolutions, optimize
 from vmz.engines.torch_engine.video_input import InputOp, open_readers
 from vmz.errors import UsageError, VmzError
+from vmz.netdef.blob_names import full_name
+from vmz.netdef.net_parts import VIDEO_INPUT
 
 
 class TorchEngine(Engine):
@@ -66,7 +68,7 @@ class TorchEngine(Engine):
         self.close()
         self._net, self._ops = net, read_ops(net)
         for op in self._ops:
-            if op.type != "VideoInput":
+            if op.type != VIDEO_INPUT:
                 lookup(op)
         for op in [*read_ops(init_net), *self._ops]:
             self._blobs.update(dict.fromkeys([*op.inputs, *op.outputs]))

@@ -8,17 +8,9 @@ import numpy as np
 
 from vmz.engines.torch_engine.graph.op import Op, read_ops
 from vmz.errors import VmzError
+from vmz.netdef.net_parts import CREATE_DB, VIDEO_INPUT
+from vmz.netdef.video_outputs import asked_outputs
 
-# Outputs in the operator's order: (the argument that asks for one, its default, the field of the reader's Batch).
-# None: always there.
-OUTPUTS = (
-    ("get_rgb", 1, "data"),
-    ("get_optical_flow", 0, "flow"),
-    (None, 1, "label"),
-    ("get_video_id", 0, "video_id"),
-    ("get_start_frame", 0, "start_frame"),
-    ("get_record_index", 0, "record_index"),
-)
 # Caffe2's own, of no effect on what is read
 WITHOUT_EFFECT = ("cudnn_exhaustive_search", "use_cudnn", "order", "ws_nbytes_limit", "exhaustive_search")
 
@@ -46,7 +38,7 @@ class InputOp:
 
         arguments = {name: value for name, value in op.arguments.items() if name not in WITHOUT_EFFECT}
         self.op = op
-        self.fields = [field for name, default, field in OUTPUTS if name is None or op.arg(name, default)]
+        self.fields = asked_outputs(op.arguments)
         if len(self.fields) != len(op.outputs):
             raise VmzError(f"{op} has {len(op.outputs)} outputs, but its arguments ask for {', '.join(self.fields)}")
         self.reader: Reader = ClipReader(database, VideoInputArgs.from_mapping(arguments))
@@ -61,13 +53,13 @@ def open_readers(init_net: Any, net: Any) -> list[InputOp]:
     """A reader for each VideoInput of the net, over the database that the CreateDB of its input blob names."""
     databases = {}
     for op in read_ops(init_net):
-        if op.type == "CreateDB":
+        if op.type == CREATE_DB:
             if op.arg("db_type", "lmdb") != "lmdb":
                 raise op.unsupported("db_type", "databases are read from lmdb")
             databases[op.outputs[0]] = op.arg("db", "")
     readers: list[InputOp] = []
     for op in read_ops(net):
-        if op.type != "VideoInput":
+        if op.type != VIDEO_INPUT:
             continue
         if op.inputs[0] not in databases:
             raise VmzError(f"{op} reads {op.inputs[0]}, which no CreateDB of the param_init_net makes")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from vmz.netdef.net_parts import VIDEO_INPUT
 from vmz.netdef.shape_rules.elementwise import broadcast
 from vmz.netdef.shape_rules.registry import Shape, axis_of, channels, fail, rule
+from vmz.netdef.video_outputs import CLIPS, FLOW, FLOW_CHANNELS, LABEL, RECORD_INDEX, asked_outputs
 from vmz.netdef.window_arguments import read_window
 
 
@@ -163,16 +165,20 @@ def two_classes(op: Any, arguments: dict[str, Any], inputs: list[Shape]) -> list
     return [(*inputs[0], 2)]
 
 
-@rule("VideoInput")
+@rule(VIDEO_INPUT)
 def video_input(op: Any, arguments: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
     clips = len(arguments.get("clip_start_positions") or []) or arguments.get("clip_per_video", 1)
     rows = arguments["batch_size"] * clips * arguments.get("crop_per_clip", 1)
     crop = arguments["crop_size"]
-    shapes: list[Shape] = []
-    if arguments.get("get_rgb", 1):
-        shapes.append((rows, 3, arguments["length_rgb"], crop, crop))
-    if arguments.get("get_optical_flow", 0):
-        depth = {0: 2, 1: 3, 2: 3, 3: 5}[arguments.get("flow_data_type", 0)]
-        shapes.append((rows, depth, arguments["length_of"], crop, crop))
-    shapes.append((rows, arguments["num_of_class"]) if arguments.get("do_multi_label", 0) else (rows,))
+
+    def shape(name: str) -> Shape:
+        if name == CLIPS:
+            return (rows, 3, arguments["length_rgb"], crop, crop)
+        if name == FLOW:
+            return (rows, FLOW_CHANNELS[arguments.get("flow_data_type", 0)], arguments["length_of"], crop, crop)
+        if name == LABEL and arguments.get("do_multi_label", 0):
+            return (rows, arguments["num_of_class"])
+        return (arguments["batch_size"],) if name == RECORD_INDEX else (rows,)
+
+    shapes = list(map(shape, asked_outputs(arguments)))
     return shapes + [(rows,)] * (len(op.output) - len(shapes))

@@ -16,7 +16,7 @@ import torch
 from tests.engines.small_training import write_videos
 from tests.support.processes import ONE_THREAD, python
 from vmz.engines.torch_engine.training.ranks import Ranks, _buckets
-from vmz.engines.trainer import ITERATION, POSITION, divided
+from vmz.netdef.training_state import ITERATION, POSITION
 
 ROOT = Path(__file__).resolve().parents[4]
 WORLDS = (1, 2, 4)
@@ -129,9 +129,3 @@ def test_buckets_run_from_the_last_parameter_to_the_first() -> None:
     sizes = [10, 20, 30, 5, 100]
     parameters = [torch.zeros(size) for size in sizes]
     assert [[len(p) for p in bucket] for bucket in _buckets(parameters, 4 * 40)] == [[100], [5, 30], [20, 10]]
-
-
-def test_another_number_of_ranks_goes_on_from_the_videos_given_so_far() -> None:
-    assert divided([12, 14], 2) == [12, 14]
-    assert divided([12, 12], 4) == [6] * 4
-    assert divided([8, 8, 8, 8], 1) == [32]

@@ -19,8 +19,9 @@ from tests.engines.small_training import (
 )
 from vmz.engines.registry import open_trainer
 from vmz.engines.torch_engine.training.trainer import TorchTrainer
-from vmz.engines.trainer import ITERATION, POSITION, RANDOM_STATE, Step, Trainer
+from vmz.engines.trainer import Step, Trainer
 from vmz.errors import UsageError, VmzError
+from vmz.netdef.training_state import ITERATION, POSITION, RANDOM_STATE
 from vmz.video.reader import BadVideoError, EndOfData
 
 State = dict[str, np.ndarray]

@@ -11,6 +11,8 @@ from torch import Generator, Tensor
 from vmz.engines.torch_engine.graph.op import MOST_FILLED, REGISTRY, Op, check_filled, fitting, lookup, read_ops
 from vmz.engines.torch_engine.graph.operators.constants import GIVEN, constant_type, given_tensor
 from vmz.errors import VmzError
+from vmz.netdef.blob_names import unscoped
+from vmz.netdef.net_parts import CREATE_DB
 
 Fill = Callable[[Op, list[int], Generator], Tensor]
 # Fill -> (the function, the arguments it reads besides `shape`)
@@ -41,7 +43,7 @@ def run_fills(init_net: Any, seed: int = 0) -> dict[str, Tensor]:
     values: dict[str, Tensor] = {}
     filled = 0
     for op in read_ops(init_net):
-        if op.type == "CreateDB":
+        if op.type == CREATE_DB:
             continue
         if not op.outputs:
             raise VmzError(f"{op} of a param_init_net fills nothing: it has no output")
@@ -52,7 +54,7 @@ def run_fills(init_net: Any, seed: int = 0) -> dict[str, Tensor]:
             values.update({blob: result.clone() for blob, result in zip(op.outputs, results)})
             continue
         if op.type not in FILLS:
-            known = ", ".join(sorted([*FILLS, "CreateDB"]))
+            known = ", ".join(sorted([*FILLS, CREATE_DB]))
             raise VmzError(f"{op} is not supported in a param_init_net, where the PyTorch engine knows {known}")
         function, arguments = FILLS[op.type]
         unknown = sorted(set(op.arguments) - arguments - {"cudnn_exhaustive_search", "use_cudnn", "ws_nbytes_limit"})
@@ -70,7 +72,7 @@ def run_fills(init_net: Any, seed: int = 0) -> dict[str, Tensor]:
 
 
 def _generator(seed: int, blob: str) -> Generator:
-    digest = hashlib.sha256(f"{seed}/{blob.rpartition('/')[2]}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{unscoped(blob)}".encode()).digest()
     return Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 

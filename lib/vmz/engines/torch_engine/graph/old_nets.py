@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from vmz.checkpoints.old_nets import OldNet, Source, named_as, read_old_net
-from vmz.engines.engine import full_name
 from vmz.engines.torch_engine.graph import importer
 from vmz.engines.torch_engine.graph.fills import run_fills
 from vmz.engines.torch_engine.graph.op import read_ops
 from vmz.errors import UsageError, VmzError
-from vmz.netdef.protos import NetDef
+from vmz.netdef.blob_names import full_name, unscoped
+from vmz.netdef.net_parts import copy_net
 from vmz.netdef.pruning import prune
 from vmz.netdef.training_part import forward_part
 
@@ -82,9 +82,9 @@ def import_old_net(
         )
     state = {blob: value.detach().numpy() for blob, value in module.state_dict().items() if "@" not in blob}
     found = next(node.args[0] for node in module.graph.nodes if node.op == "output")
-    used = {blob.rpartition("/")[2] for blob in (named_as(state, given) if given is not None else state)}
+    used = {unscoped(blob) for blob in (named_as(state, given) if given is not None else state)}
     source = given if given is not None else old.blobs
-    unused = [name for name in source if name.rpartition("/")[2] not in used]
+    unused = [name for name in source if unscoped(name) not in used]
     return Imported(module, main, state, taken, list(found), old.form, left_out, unused)
 
 
@@ -123,7 +123,7 @@ def _is_parameter(op: Any, place: int) -> bool:
 def _values(old: OldNet, wanted: Sequence[str], seed: int) -> dict[str, Tensor]:
     """{blob: value}: what the weights hold, and for the others what the init net fills."""
     held = named_as(wanted, old.blobs)
-    init = NetDef.FromString(old.init_net.SerializeToString())
+    init = copy_net(old.init_net)
     filled = {blob for op in init.op for blob in op.output}
     rest = [blob for blob in wanted if blob in filled]
     shapes = {}

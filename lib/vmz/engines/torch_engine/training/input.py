@@ -11,15 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vmz.engines.engine import full_name
 from vmz.engines.labels import check_labels, label_classes
 from vmz.engines.torch_engine.graph.op import read_ops
 from vmz.engines.torch_engine.training.ranks import Ranks
 from vmz.engines.torch_engine.video_input import InputOp, open_readers
 from vmz.engines.trainer import classes_of
 from vmz.errors import UsageError, VmzError
-from vmz.netdef.builder import get_arguments, make_argument
-from vmz.netdef.protos import NetDef
+from vmz.netdef.blob_names import full_name, unscoped
+from vmz.netdef.builder import get_arguments, set_arguments
+from vmz.netdef.net_parts import VIDEO_INPUT, copy_net, video_inputs
+from vmz.processes.shares import Share
 
 
 class _Read(NamedTuple):
@@ -49,7 +50,7 @@ class Batches:
         self._taken = 0
         self._copies = torch.cuda.Stream(ranks.device) if ranks.device.type == "cuda" else None
         self._pace = Pace(self._mark) if self._copies is not None else None
-        readers = [op for op in read_ops(model.net) if op.type == "VideoInput"]
+        readers = [op for op in read_ops(model.net) if op.type == VIDEO_INPUT]
         if len(readers) > 1:
             raise VmzError(f"a net is trained from one VideoInput, and this one has {len(readers)}")
         self.is_read = bool(readers)
@@ -133,18 +134,13 @@ class Batches:
 
     def _placed(self, position: int) -> Any:
         """The net with the VideoInput that reads this rank's share from `position` on."""
-        net = NetDef.FromString(self._model.net.SerializeToString())
-        op = next(op for op in net.op if op.type == "VideoInput")
-        own = {"first_position": position, "shard_index": self._ranks.rank, "seed": self.seed}
-        own = {name: value for name, value in own.items() if value}
-        if self._ranks.world > 1:
-            own["shard_count"] = self._ranks.world
-        given = get_arguments(op)
-        if given.get("seed"):
-            own.pop("seed", None)
-        kept = [argument for argument in op.arg if argument.name not in own]
-        del op.arg[:]
-        op.arg.extend([*kept, *(make_argument(name, value) for name, value in own.items())])
+        net = copy_net(self._model.net)
+        [op] = video_inputs(net)
+        set_arguments(op, **Share(self._ranks.rank, self._ranks.world).arguments())
+        if position:
+            set_arguments(op, first_position=position)
+        if self.seed and not get_arguments(op).get("seed"):
+            set_arguments(op, seed=self.seed)
         return net
 
     def _fetch(self) -> _Read:
@@ -152,7 +148,7 @@ class Batches:
             raise VmzError("the reader is closed; load the network again")
         arrays = self._reader.next_batch()
         for blob in self.inputs:
-            if blob.rpartition("/")[2] == "label":
+            if unscoped(blob) == "label":
                 check_labels(arrays[blob], self._label_classes.get(blob, self._classes))
         position = self._reader.reader.position
         if self._copies is None:

@@ -16,8 +16,9 @@ from vmz.engines.torch_engine.graph.importer import import_net, input_blobs
 from vmz.engines.torch_engine.graph.op import read_ops
 from vmz.engines.trainer import Trainable, Training
 from vmz.errors import VmzError
+from vmz.netdef.blob_names import scoped
+from vmz.netdef.net_parts import classifier_parameters
 
-CLASSIFIERS = ("FC", "Conv")  # the operator where the trunk ends, seen from the loss
 MASKS = "vmz_masks"
 
 
@@ -84,8 +85,7 @@ def import_training_net(
     if model.loss is None:
         raise VmzError("the network has no loss to train by: a fully convolutional head is for testing only")
     written = {blob for op in read_ops(model.net) for blob in op.outputs}
-    prefix = f"{model.scope}/" if model.scope else ""
-    loss, accuracy = f"{prefix}loss", f"{prefix}accuracy"
+    loss, accuracy = scoped("loss", model.scope), scoped("accuracy", model.scope)
     outputs = [loss, model.loss, model.prediction, *([accuracy] if accuracy in written else [])]
     module = import_net(model.net, outputs=list(dict.fromkeys(outputs)), values=values)
     module.add_module(MASKS, masks := Masks(seed))
@@ -98,7 +98,9 @@ def import_training_net(
     module.recompile()
     learning = dict(module.named_parameters())
     if training.freeze == "trunk":
-        head = classifier_parameters(model)
+        head = classifier_parameters(model.net, model.loss, [blob for blob, _ in model.params])
+        if not head:
+            raise VmzError(f"the network has no classifier before {model.loss} that could learn alone; freeze nothing")
         for blob, parameter in learning.items():
             parameter.requires_grad_(blob in head)
         learning = {blob: parameter for blob, parameter in learning.items() if blob in head}
@@ -112,27 +114,6 @@ def import_training_net(
         learning=learning,
         masks=masks,
     )
-
-
-def classifier_parameters(model: Trainable) -> set[str]:
-    """The parameters between the loss and the trunk: those of the last FC, and of what follows it.
-
-    VmzError where there are none.
-    """
-    ops = read_ops(model.net)
-    parameters = {blob for blob, _ in model.params}
-    found: set[str] = set()
-    pending = [(str(model.loss), len(ops))]
-    while pending:
-        blob, before = pending.pop()
-        writer = next((op for op in reversed(ops[:before]) if blob in op.outputs), None)
-        if writer is not None:
-            found.update(parameters.intersection(writer.inputs))
-            if writer.type not in CLASSIFIERS:
-                pending.extend((source, writer.index) for source in writer.inputs)
-    if not found:
-        raise VmzError(f"the network has no classifier before {model.loss} that could learn alone; freeze nothing")
-    return found
 
 
 def _draw_masks(graph: Graph) -> None:

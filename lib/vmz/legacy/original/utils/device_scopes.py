@@ -4,10 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple, Optional
 
 from vmz.errors import UsageError
+from vmz.netdef.blob_names import scoped
 
-_DEVICE = re.compile(r"((?:gpu|cpu)_\d+)/")
+_DEVICE = re.compile(r"(?P<kind>gpu|cpu)_(?P<number>\d+)/")
+
+
+class Placed(NamedTuple):
+    """A blob of a device: `kind` gpu or cpu, its number, the name within its scope."""
+
+    kind: str
+    number: str
+    name: str
+
+
+def placed(name: str) -> Optional[Placed]:
+    """Whose a blob with this full name is; None where it is no device's."""
+    found = _DEVICE.match(name)
+    return Placed(found["kind"], found["number"], name[found.end() :]) if found else None
+
+
+def on(kind: str, number: object, name: str) -> str:
+    """The full name of a device's blob."""
+    return scoped(name, f"{kind}_{number}")
 
 
 def on_device(names: Iterable[str], number: int, for_what: str, absent: str) -> list[str]:
@@ -16,11 +37,11 @@ def on_device(names: Iterable[str], number: int, for_what: str, absent: str) -> 
     UsageError, naming `for_what`, where there is none; `absent` says what to do where there is no name at all.
     """
     names = list(dict.fromkeys(names))
-    for scope in (f"gpu_{number}/", f"cpu_{number}/"):
-        found = [name for name in names if name.startswith(scope)]
+    for kind in ("gpu", "cpu"):
+        found = [name for name in names if name.startswith(on(kind, number, ""))]
         if found:
             return found
-    devices = sorted({place[1] for place in map(_DEVICE.match, names) if place})
+    devices = sorted({f"{place.kind}_{place.number}" for place in map(placed, names) if place})
     if names and not devices:
         return names
     where = f"they are in {', '.join(devices)}" if devices else absent

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ from vmz.engines.caffe2_engine.programs import has_gpu, need_operators, program_
 from vmz.errors import UsageError
 from vmz.netdef.analysis import costs, totals
 from vmz.netdef.protos import NetDef
+from vmz.netdef.video_outputs import network_inputs
 from vmz.video.arguments import VideoInputArgs
 
-from .device_scopes import on_device
+from .device_scopes import on_device, placed
 
 log = program_logger("model_helper")
 
@@ -79,7 +79,7 @@ def getTrainingGPUs(path: str, dbtype: str) -> set[str]:
     """The numbers, as text, of the devices whose blobs a predictor export names. Raises as LoadModel does."""
     meta = _export(path, dbtype)
     names = [name for net in meta.nets for op in net.value.op for name in [*op.input, *op.output]]
-    return {found[1] for found in (re.match(r"[gc]pu_(\d+)/", name) for name in names) if found}
+    return {found.number for found in map(placed, names) if found}
 
 
 def AddVideoInput(model: Any, reader: Any, **kwargs: Any) -> None:
@@ -97,9 +97,7 @@ def AddVideoInput(model: Any, reader: Any, **kwargs: Any) -> None:
     if args.get_rgb and args.get_optical_flow:
         raise UsageError("get_rgb and get_optical_flow are both set, but there is one blob for clips, data; set one")
     log.info("outputing %s data", _INPUTS[kind])
-    asked = [("video_id", args.get_video_id), ("start_frame", args.get_start_frame)]
-    outputs = ["data", "label", *(name for name, is_asked in asked if is_asked)]
-    made = model.net.VideoInput(reader, outputs, name="data", **arguments)
+    made = model.net.VideoInput(reader, list(network_inputs(arguments)), name="data", **arguments)
     model.net.StopGradient(made[0], made[0])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,15 +12,16 @@ from vmz.checkpoints import matching
 from vmz.checkpoints.pickles import load_pickle
 from vmz.engines.caffe2_engine.programs import has_gpu, program_logger
 from vmz.errors import UsageError, VmzError
+from vmz.netdef.blob_names import unscoped
 
-from .device_scopes import on_device
+from .device_scopes import on, on_device, placed
 
 log = program_logger("model_loader")
 
 
 def unscope_name(blob_name: Any) -> str:
     """The name of a blob without its scopes: conv1_w for gpu_0/conv1_w."""
-    return str(blob_name).rpartition(scope._NAMESCOPE_SEPARATOR)[2]
+    return unscoped(str(blob_name))
 
 
 def scoped_name(blob_name: str) -> str:
@@ -94,7 +94,7 @@ def LoadModelFromPickleFile(
         if not workspace.HasBlob(param):
             log.info("%s is not in the workspace", param)
     # The model's own, and those of the same names that another model has on this device
-    named = [f"{kind}_{root_gpu_id}/{unscope_name(param)}" for param in params for kind in ("gpu", "cpu")]
+    named = [on(kind, root_gpu_id, unscope_name(param)) for param in params for kind in ("gpu", "cpu")]
     known = [blob for blob in [*params, *named] if workspace.HasBlob(blob)]
     there = on_device(known, root_gpu_id, "LoadModelFromPickleFile", "run the model's init net first")
     wanted = [(blob, np.shape(workspace.FetchBlob(blob))) for blob in there]
@@ -127,16 +127,16 @@ def BroacastParameters(model: Any, src_gpu: int, gpus: Iterable[int]) -> None:
     log.info("Broadcasting parameters from gpu %s to gpu: %s", src_gpu, ",".join(map(str, gpus)))
     found, devices = 0, _devices(model)
     for param in map(str, [*model.params, *model.GetComputedParams("")]):
-        place = re.match(rf"(gpu|cpu)_{src_gpu}/", param)
-        if not place:
+        place = placed(param)
+        if place is None or place.number != str(src_gpu):
             continue
         found += 1
         array = workspace.FetchBlob(param)
         for gpu in gpus:
-            target = f"{place[1]}_{gpu}/{param[place.end() :]}"
+            target = on(place.kind, gpu, place.name)
             if target != param:
                 log.info("broadcast %s -> %s", param, target)
-                device = devices.get(target, _device(place[1] == "gpu", gpu))
+                device = devices.get(target, _device(place.kind == "gpu", gpu))
                 workspace.FeedBlob(target, array, device_option=device)
     if not found:
         raise UsageError(
@@ -158,7 +158,7 @@ def _device(use_gpu: Any, number: int) -> Any:
 
 def _check(report: matching.Report, source: str, center_init: bool, shapes: dict[str, tuple[int, ...]]) -> None:
     """Raise for a file that fills nothing, or whose trunk is of another network."""
-    others = [name for name in report.mismatched if not matching.HEAD.fullmatch(name)]
+    others = [name for name in report.mismatched if not matching.is_classifier(name)]
     if others:
         have, want = report.mismatched[others[0]]
         raise VmzError(f"{source} is the checkpoint of another network: {others[0]} is {have} there and {want} here")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from vmz.checkpoints.evidence import Fact, facts
-from vmz.checkpoints.loading import load, load_about
+from vmz.checkpoints.loading import load
 from vmz.errors import UsageError, VmzError
 from vmz.settings.epoch_test import EpochTestSettings
 from vmz.settings.network import NetworkSettings
@@ -19,8 +19,11 @@ _CHECKED = settings_of(NetworkSettings, ReaderSettings, ViewSettings, EpochTestS
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A file of weights. protocol: flags of test_net that repeat training's own evaluation, {} for a foreign file."""
+class SelfDescription:
+    """What a file of weights tells of its network and its training.
+
+    protocol: flags of test_net that repeat training's own evaluation, {} for a foreign file.
+    """
 
     path: str
     protocol: Mapping[str, Any] = field(default_factory=dict)
@@ -34,20 +37,21 @@ class Checkpoint:
         return f"({'x'.join(map(str, self.shapes.get(blob, ())))})"
 
 
-def read_checkpoint(path: str, db_type: Optional[str] = None) -> Checkpoint:
+def read_description(path: str, db_type: Optional[str] = None) -> SelfDescription:
     """Read a file, whoever wrote it. Raises UsageError for an unknown format, VmzError for a damaged file."""
-    blobs, about = load(path, db_type), load_about(path, db_type)
+    found = load(path, db_type)
+    about = found.about
     options = about.get("protocol") or about.get("run", {}).get("options") or {}
     labels = about.get("labels")
     checked = _checked(path, options)
     batches = checked.pop("test_num_iter", 0)
     known = isinstance(labels, list) and labels and all(isinstance(name, str) for name in labels)
-    return Checkpoint(
+    return SelfDescription(
         path=path,
         protocol=evaluation_protocol(checked),
         labels=tuple(labels) if known and labels else None,
-        facts=tuple(facts(blobs)),
-        shapes={name: tuple(array.shape) for name, array in blobs.items()},
+        facts=tuple(facts(found.blobs)),
+        shapes={name: tuple(array.shape) for name, array in found.blobs.items()},
         tested_batches=int(batches or 0),
     )
 
