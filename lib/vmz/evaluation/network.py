@@ -11,9 +11,9 @@ from vmz.checkpoints import matching
 from vmz.checkpoints.loading import load
 from vmz.errors import UsageError
 from vmz.evaluation.scored_batches import OPTIONAL_OUTPUTS
-from vmz.models.inputs import VideoSource
 from vmz.models.registry import Model, build
 from vmz.netdef.analysis import ShapeError, Totals, totals
+from vmz.netdef.inputs import VideoSource
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.clips import ClipSettings
 from vmz.settings.network import model_config
