@@ -13,6 +13,7 @@ from typing import Any, NoReturn, Optional
 from vmz.cli.shared.original_flags import ORIGINAL_FLAGS
 from vmz.errors import UsageError
 from vmz.settings.kinds import BadValue
+from vmz.settings.setting import Setting
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,6 +30,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,  # done here, so that an abbreviation of the original's stays unique
             **keywords,
         )
+        self.settings: dict[str, Setting] = {}  # those of its flags that are settings of a configuration
         self._former: dict[str, dict[str, Optional[str]]] = {}  # {flag: {today's flag: value, None for its own}}
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
@@ -65,10 +67,6 @@ class Parser(argparse.ArgumentParser):
     def has(self, name: str) -> bool:
         """Whether there is a flag of this name."""
         return f"--{name}" in self._option_string_actions
-
-    def is_mark(self, name: str) -> bool:
-        """Whether a flag takes no value."""
-        return self._option_string_actions[f"--{name}"].nargs == 0
 
     def error(self, message: str) -> NoReturn:
         raise self._refused(f"{message.replace('argument --', '--', 1)}; see {self.prog} --help")
