@@ -96,7 +96,7 @@ def AddVideoInput(model: Any, reader: Any, **kwargs: Any) -> None:
     args = VideoInputArgs.from_mapping(arguments)
     if args.get_rgb and args.get_optical_flow:
         raise UsageError("get_rgb and get_optical_flow are both set, but there is one blob for clips, data; set one")
-    log.info("outputing %s data", _INPUTS[kind])
+    log.info("outputting %s data", _INPUTS[kind])
     asked = [("video_id", args.get_video_id), ("start_frame", args.get_start_frame)]
     outputs = ["data", "label", *(name for name, is_asked in asked if is_asked)]
     made = model.net.VideoInput(reader, outputs, name="data", **arguments)
