@@ -33,7 +33,7 @@ FOLDER_LOCK = ".vmz.lock"
 MOST_NAMED = 5  # leftovers in a sentence
 INPUTS = (  # flags of the tools that name what is read: a file, a database, or several
     "load_model_path", "test_data", "train_data", "list", "list_file", "classes", "label_names", "annotations",
-    "videos", "net", "init_net", "weights", "scores",
+    "videos", "net", "init_net", "weights", "scores", "input_dir", "input_dir1", "input_dir2",
 )  # fmt: skip
 
 

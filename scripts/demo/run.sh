@@ -22,9 +22,9 @@ set -x
     --report "$OUT/report.html" --list "$OUT/test/list.csv" --label_names "$OUT/test/classes.txt"
 { set +x; } 2>/dev/null
 if [ ! -x "$CAFFE2_PYTHON" ]; then
-    echo "Not on real Caffe2: there is no $CAFFE2_PYTHON; make setup-caffe2 makes it (Python 3.9, a download of 900 MB)."
+    echo "Skipped Caffe2: $CAFFE2_PYTHON not found. Run \`make setup-caffe2\` to create it (Python 3.9, a download of 900 MB)."
 elif [ ! -e "${VMZ_OPS_LIBRARY:-build/ops/libvmz_ops.so}" ]; then
-    echo "Not on real Caffe2: its operators are not built; make setup-caffe2 builds them, or says what that needs."
+    echo "Skipped Caffe2: its operators are not built. Run \`make setup-caffe2\` to build them."
 else
     set -x
     "$CAFFE2_PYTHON" "${EVALUATION[@]}" --engine caffe2 --output "$OUT/results_caffe2.json" \

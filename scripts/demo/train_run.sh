@@ -37,6 +37,6 @@ if [ -x "$CAFFE2_PYTHON" ] && [ -e "${VMZ_OPS_LIBRARY:-build/ops/libvmz_ops.so}"
     evaluate "$CAFFE2_PYTHON" caffe2
     { set +x; } 2>/dev/null
 else
-    echo "Not on real Caffe2: make setup-caffe2 makes its environment and its operators (Python 3.9, 900 MB)."
+    echo "Skipped Caffe2: no environment with its operators. Run \`make setup-caffe2\` to create it (Python 3.9, 900 MB)."
 fi
 "$PYTHON" scripts/demo/train_summary.py "$OUT"

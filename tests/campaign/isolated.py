@@ -37,7 +37,7 @@ OF_FFMPEG = "FFmpeg's builds differ"
 FOUND = "found"  # a file's name
 NOTES = ("warning:", "dense prediction", "reading ")  # how lines begin that are no error
 LACKS = ("MemoryError", "out of memory", "enough memory", "bad_alloc")
-UNCLEAN = re.compile(r"Traceback|a fault of VMZ|internal error|This is a bug in VMZ")
+UNCLEAN = re.compile(r"Traceback|internal error|This is a bug in VMZ")
 ROOMS = (
     "evaluation.aggregation datasets.official_lists features.dense_prediction features.extraction "
     "settings.own_checkpoints training.checkpoints training.history datasets.video_lists"

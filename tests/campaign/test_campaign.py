@@ -53,7 +53,12 @@ def test_the_same_seed_makes_the_same_files() -> None:
     [
         (0, 1000, "", ACCEPTED),
         (1 << 8, 1000, "error: a.pkl is refused: it nests\n", REFUSED),
-        (1 << 8, 1000, "error: KeyError: 'a'; a fault of VMZ: run again with --debug to see where\n", "unclean"),
+        (
+            1 << 8,
+            1000,
+            "internal error: KeyError: 'a'. This is a bug in VMZ; rerun with --debug for a traceback\n",
+            "unclean",
+        ),
         (1 << 8, 1000, "Traceback (most recent call last):\n", "unclean"),
         (1 << 8, 1000, "error: a\nerror: b\n", "not one sentence"),
         (1 << 8, 1000, "error: name \u202e\n", "not one sentence"),

@@ -159,11 +159,11 @@ class Inputs(Mapping[str, Path]):
     """Small files by name, each made when it is first asked for, below `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def __getitem__(self, name: str) -> Path:
-        path = self._folder / name
+        path = self.folder / name
         if not path.exists():
             _MAKERS[name](self, path)
         return path
@@ -176,9 +176,9 @@ class Inputs(Mapping[str, Path]):
 
     def made_by(self, tool: str, flags: tuple[str, ...], file: str, path: Path) -> None:
         """`path`: what a tool writes to {out}/`file`."""
-        out = self._folder / f"{path.name}.made"
+        out = self.folder / f"{path.name}.made"
         out.mkdir()
-        ended = run(tool, named(flags, self, out), out, self._folder, LONG)
+        ended = run(tool, named(flags, self, out), out, self.folder, LONG)
         assert ended.status == 0, ended.errors
         shutil.copy(out / file, path)
         shutil.rmtree(out)

@@ -28,7 +28,7 @@ def test_copy_by_name_whatever_the_scope() -> None:
     assert len(report.copied) == 5 and not report.adapted and not report.missing and not report.mismatched
     assert report.unused == ("lr",) and report.training_state == 1
     check(report, "a.pkl")
-    assert report.summary().startswith("5 blobs copied, 0 adapted, 0 missing, 0 of another shape, 1 in the file unused")
+    assert report.summary().startswith("loaded 5 parameters; 0 adapted, 0 missing, 0 shape mismatches, 1 unused")
 
 
 @pytest.mark.parametrize("shape", [(8, 3, 7, 7), (8, 3, 1, 7, 7)])

@@ -92,6 +92,66 @@ def test_the_scan_allows_tmp_with_its_sticky_bit_only(tmp_path: Path) -> None:
     assert scan(tmp_path).returncode == 1
 
 
+KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----\n"
+LEFT = {  # what a build may leave, and what the scan says of it
+    "usr/bin/x86_64-linux-gnu-gcc-10": "compiles or fetches",
+    "usr/bin/c++": "compiles or fetches",
+    "usr/bin/ld": "compiles or fetches",
+    "usr/local/bin/cmake": "compiles or fetches",
+    "usr/bin/curl": "compiles or fetches",
+    "usr/bin/ssh": "compiles or fetches",
+    "var/lib/apt/lists/deb.debian.org_Packages": "was left by the build",
+    "var/cache/apt/archives/g++.deb": "was left by the build",
+    "root/.cache/pip": "was left by the build",
+    "home/vmz/.cache/pip": "was left by the build",
+    "vmz/.git": "was left by the build",
+    "root/.netrc": "is a file for secrets",
+    "home/vmz/.ssh/id_ed25519": "is a file for secrets",
+    "root/.docker/config.json": "is a file for secrets",
+}
+FINE = (
+    "usr/bin/python3", "usr/bin/as_needed", "usr/bin/captoinfo", "usr/share/doc/gcc", "usr/lib/gcc/x86_64/libgcc.so",
+    "var/lib/apt/lists/lock", "var/cache/apt/archives/lock", "var/cache/fontconfig/a.cache-7", "vmz/lib/config.json",
+)  # fmt: skip
+
+
+def add(root: Path, name: str, text: str = "") -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_the_scan_finds_what_a_build_left(tmp_path: Path, name: str) -> None:
+    path = add(tmp_path, name)
+    found = scan(tmp_path)
+    assert found.returncode == 1
+    assert f"{path}: {LEFT[name]}" in found.stdout
+
+
+def test_the_scan_finds_a_compiler_that_is_a_link(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "cc").symlink_to("/etc/alternatives/cc")
+    assert "bin/cc: compiles or fetches" in scan(tmp_path).stdout
+
+
+@pytest.mark.parametrize("kind", ["", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED "])
+def test_the_scan_finds_private_keys(tmp_path: Path, kind: str) -> None:
+    add(tmp_path, "etc/server.txt", "a certificate\n" + KEY.replace("RSA ", kind))
+    found = scan(tmp_path)
+    assert found.returncode == 1 and "etc/server.txt: holds a private key" in found.stdout
+
+
+def test_the_scan_lets_pass_what_is_none_of_these(tmp_path: Path) -> None:
+    for name in FINE:
+        add(tmp_path, name)
+    add(tmp_path, "etc/ca.pem", KEY.replace("RSA PRIVATE KEY", "CERTIFICATE"))
+    add(tmp_path, "vmz/lib/text.py", f'"""Text that speaks of {KEY.splitlines()[0]} in a line."""\n')
+    found = scan(tmp_path)
+    assert (found.returncode, len(found.stdout.splitlines())) == (0, 1), found.stdout
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root looks into every folder")
 def test_the_scan_says_what_it_did_not_see(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0)

@@ -53,3 +53,16 @@ def test_wrong_requests(tmp_path: Path) -> None:
     assert run_tool("dense_prediction_aggregation.py").returncode == 2
     wrong = run_tool("dense_prediction_fusion.py", f"--input_dir1={one}", f"--input_dir2={one}", "--file_count=10")
     assert wrong.returncode == 2 and "holds 1 feature files, but --file_count=10" in wrong.stderr
+
+
+def test_no_feature_file_is_written_over(tmp_path: Path) -> None:
+    one = write(tmp_path / "a", clips(0), ".npz")
+    [file] = one.iterdir()
+    before = file.read_bytes()
+    for tool, flags in (
+        ("dense_prediction_aggregation.py", [f"--input_dir={one}"]),
+        ("dense_prediction_fusion.py", [f"--input_dir1={tmp_path / 'a'}", f"--input_dir2={one}"]),
+    ):
+        answer = run_tool(tool, *flags, f"--output={file}")
+        assert answer.returncode == 2 and "is the file that --input_dir" in answer.stderr, answer.stderr
+        assert file.read_bytes() == before

@@ -47,7 +47,7 @@ def test_of_equal_epochs_the_better_clips_then_the_lower_loss_are_kept(
 ) -> None:
     equal = [{"clip@1": clip, "video@1": 1.0} for clip in (0.5, 0.75, 0.75, 0.75)]
     found = run(database, tmp_path, equal, monkeypatch, f"--engine={engine}", "--early_stop=2")
-    assert found.stopped_early and "video@1 and clip@1 did not rise in the last 2 epochs" in found.text()
+    assert found.stopped_early and "stopped early: 2 epochs without improvement of video@1 and clip@1" in found.text()
     losses = {entry["epoch"]: entry["loss"] for entry in found.history.epochs if entry["epoch"] > 1}
     lowest = min(losses, key=lambda epoch: losses[epoch])
     assert f"best: epoch {lowest}," in found.text()

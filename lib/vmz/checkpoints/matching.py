@@ -32,9 +32,9 @@ class Report:
     def summary(self) -> str:
         """Lines for a person: counts, then the names of all that was not simply copied."""
         lines = [
-            f"{len(self.copied)} blobs copied, {len(self.adapted)} adapted, {len(self.missing)} missing, "
-            f"{len(self.mismatched)} of another shape, {len(self.unused)} in the file unused"
-            + (f", {self.training_state} of training state left alone" if self.training_state else "")
+            f"loaded {len(self.copied)} parameters; {len(self.adapted)} adapted, {len(self.missing)} missing, "
+            f"{len(self.mismatched)} shape mismatches, {len(self.unused)} unused"
+            + (f", {self.training_state} of training state ignored" if self.training_state else "")
         ]
         for how in dict.fromkeys(self.adapted.values()):
             lines.append(f"  {how}: {_some([name for name, way in self.adapted.items() if way == how])}")

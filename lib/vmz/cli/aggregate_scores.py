@@ -20,7 +20,7 @@ from vmz.settings.setting import settings_of
 
 
 def work(argv: Sequence[str]) -> int:
-    parser = Parser(__doc__)
+    parser = Parser(str(__doc__), "tools/aggregate_scores.py scores.npz --aggregation=1")
     parser.add_argument("scores", nargs="+", metavar="FILE", help="written by --save_scores; several: shards of a run")
     parser.add_argument(
         "--aggregation",

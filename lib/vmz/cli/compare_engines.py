@@ -38,7 +38,7 @@ from vmz.video.reader import ClipReader
 
 
 def work(argv: Sequence[str]) -> int:
-    parser = Parser(str(__doc__))
+    parser = Parser(str(__doc__), "tools/compare_engines.py --model_name=r3d --model_depth=18 --clip_length_rgb=8")
     add_own(parser, "published model", ExtractionConfig, ("zoo", "protocol"))
     add_settings(parser, "network", NetworkSettings)
     add_settings(parser, "clips, of --test_data", ReaderSettings, ViewSettings, batch_size=1, clip_per_video=1)

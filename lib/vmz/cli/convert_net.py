@@ -16,7 +16,10 @@ from vmz.outputs import in_progress
 
 
 def work(argv: Sequence[str]) -> int:
-    parser = Parser(__doc__)
+    parser = Parser(
+        str(__doc__),
+        "tools/convert_net.py --net=predict_net.pb --init_net=init_net.pb --output=net.pkl",
+    )
     parser.add_argument(
         "--net",
         required=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Optional
 
 import numpy as np
@@ -25,11 +26,11 @@ from vmz.files import write_json
 from vmz.outputs import Output, in_progress
 from vmz.settings.kinds import not_negative, switch
 
-EXAMPLE = "example: python tools/dense_prediction_aggregation.py --input_dir=features"
+EXAMPLE = "tools/dense_prediction_aggregation.py --input_dir=features"
 
 
 def work(argv: Sequence[str]) -> int:
-    parser = Parser(__doc__, epilog=EXAMPLE)
+    parser = Parser(str(__doc__), EXAMPLE)
     parser.add_argument("--input_dir", metavar="FOLDER", help="feature files with softmax, label and video_id")
     parser.add_argument(
         "--output_clip_accuracy",
@@ -50,12 +51,12 @@ def work(argv: Sequence[str]) -> int:
     )
     ours.add_argument("--output", metavar="FILE", help="the figures as JSON")
     options = parser.parse_args(list(argv))
-    with in_progress(Output("--output", options.output)):
-        return run(options)
-
-
-def run(options: argparse.Namespace) -> int:
     files = feature_files(options.input_dir, "input_dir")
+    with in_progress(Output("--output", options.output), options=argparse.Namespace(input_dir=files)):
+        return run(options, files)
+
+
+def run(options: argparse.Namespace, files: Sequence[Path]) -> int:
     if options.across_files:
         parts = [aggregate_files(files, options.max_clip)]
     else:

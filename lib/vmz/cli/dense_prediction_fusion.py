@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Optional
 
 from vmz.cli.shared.parser import Parser
@@ -15,9 +16,11 @@ from vmz.metrics import video_figures
 from vmz.outputs import Output, in_progress
 from vmz.settings.kinds import Number, positive, switch
 
+STREAMS = ("input_dir1", "input_dir2")
+
 
 def work(argv: Sequence[str]) -> int:
-    parser = Parser(__doc__)
+    parser = Parser(str(__doc__), "tools/dense_prediction_fusion.py --input_dir1=rgb --input_dir2=flow --alpha=0.6")
     parser.add_argument("--input_dir1", metavar="FOLDER", help="feature files of the first stream")
     parser.add_argument("--input_dir2", metavar="FOLDER", help="feature files of the second stream")
     parser.add_argument(
@@ -33,15 +36,13 @@ def work(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--output", metavar="FILE", help="the figures as JSON (not in the original)")
     options = parser.parse_args(list(argv))
-    with in_progress(Output("--output", options.output)):
-        return run(options)
+    files = {flag: feature_files(getattr(options, flag), flag, options.file_count) for flag in STREAMS}
+    with in_progress(Output("--output", options.output), options=argparse.Namespace(**files)):
+        return run(options, files)
 
 
-def run(options: argparse.Namespace) -> int:
-    streams = [
-        aggregate_files(feature_files(getattr(options, flag), flag, options.file_count))
-        for flag in ("input_dir1", "input_dir2")
-    ]
+def run(options: argparse.Namespace, files: Mapping[str, Sequence[Path]]) -> int:
+    streams = [aggregate_files(files[flag]) for flag in STREAMS]
     fused = fuse(streams[0], streams[1], options.alpha, bool(options.mean_of_clips))
     results = {
         "first": streams[0].figures(),

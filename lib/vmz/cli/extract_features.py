@@ -21,9 +21,14 @@ from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings, ViewSettings
 from vmz.video.faults import closing_line
 
+EXAMPLE = (
+    "tools/extract_features.py --test_data=val_lmdb --load_model_path=model.pkl --features=final_avg,label "
+    "--output_path=features.npz"
+)
+
 
 def work(argv: Sequence[str]) -> int:
-    parser = Parser(str(__doc__))
+    parser = Parser(str(__doc__), EXAMPLE)
     changed = {name: getattr(ExtractionConfig, name) for name in ("clip_length_rgb", "clip_per_video", "batch_size")}
     add_own(parser, "published model", ExtractionConfig, ("zoo", "protocol"))
     add_settings(parser, "network", NetworkSettings, **changed)

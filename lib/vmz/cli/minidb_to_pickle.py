@@ -13,7 +13,7 @@ from vmz.outputs import Output, in_progress
 
 
 def work(argv: Sequence[str]) -> int:
-    parser = Parser(__doc__)
+    parser = Parser(str(__doc__), "tools/minidb_to_pickle.py --load_model_path=run_10.mdl --save_model_path=run_10.pkl")
     parser.add_argument("--load_model_path", required=True, metavar="FILE", help="the checkpoint to read")
     parser.add_argument("--save_model_path", required=True, metavar="FILE", help="the checkpoint to write")
     parser.add_argument("--db_type", default="minidb", choices=DB_TYPES, help="format of --load_model_path")

@@ -25,7 +25,7 @@ from vmz.settings.setting import settings_of
 
 
 def work(argv: Sequence[str]) -> int:
-    parser = Parser(str(__doc__))
+    parser = Parser(str(__doc__), "tools/print_net.py --model_name=ir-csn --model_depth=152 --crop_size=224")
     add_own(parser, "published model", ExtractionConfig, ("zoo", "protocol"))
     add_own(parser, "checkpoint", ExtractionConfig, ("load_model_path", "db_type"))
     network = (*settings_of(NetworkSettings), "input_type", "clip_length_of", "flow_data_type")
@@ -33,7 +33,9 @@ def work(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--is_test", type=switch, default=1, help="1: the testing net, 0: the training net (forward part)"
     )
-    parser.add_argument("--net_name", default=TEST_NET_NAME, help="name of the net; automatic blob names carry it")
+    parser.add_argument(
+        "--net_name", default=TEST_NET_NAME, metavar="NAME", help="name of the net; automatic blob names carry it"
+    )
     parser.add_argument("--json", action="store_true", help="both NetDefs and the parameter lists as one line of JSON")
     parser.add_argument(
         "--config", metavar="FILE", help="JSON: a {build_args, is_test, net_name}, or a list; '-': stdin"

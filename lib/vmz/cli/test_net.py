@@ -33,9 +33,9 @@ from vmz.video.fingerprint import refuse_remade
 SCORED_FROM = "scored from the frames before"
 
 
-def evaluation_parser(description: str, **defaults: Any) -> Parser:
+def evaluation_parser(description: str, example: str = "", **defaults: Any) -> Parser:
     """The parser of an evaluation; `defaults` are those that a tool has of its own."""
-    parser = Parser(description)
+    parser = Parser(description, example)
     add_own(parser, "published model", EvaluationConfig, ("zoo", "protocol"))
     add_settings(parser, "network", NetworkSettings, **defaults)
     add_settings(parser, "data", ReaderSettings, ViewSettings, **defaults)
@@ -117,7 +117,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
 
 
 def work(argv: Sequence[str]) -> int:
-    return run_evaluation(evaluation_parser(str(__doc__)), argv)
+    example = "tools/test_net.py --test_data=val_lmdb --load_model_path=model.pkl --output=results.json"
+    return run_evaluation(evaluation_parser(str(__doc__), example), argv)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

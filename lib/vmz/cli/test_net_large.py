@@ -11,7 +11,10 @@ from vmz.cli.test_net import evaluation_parser, run_evaluation
 
 
 def work(argv: Sequence[str]) -> int:
-    return run_evaluation(evaluation_parser(str(__doc__), batch_size=1, crop_per_inference=1), argv)
+    example = (
+        "tools/test_net_large.py --zoo=ir_csn_152_ft_kinetics_from_ig65m --load_model_path=model.pkl --test_data=lmdb"
+    )
+    return run_evaluation(evaluation_parser(str(__doc__), example, batch_size=1, crop_per_inference=1), argv)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

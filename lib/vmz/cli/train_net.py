@@ -32,10 +32,15 @@ from vmz.training.config import AddedTrainSettings, OriginalTrainSettings, Train
 from vmz.training.plan import text as plan_text
 from vmz.training.run import dry_run, train
 
+EXAMPLE = (
+    "tools/train_net.py --train_data=train_lmdb --test_data=val_lmdb --num_labels=8 --file_store_path=. "
+    "--save_model_name=run"
+)
+
 
 def train_parser(description: str) -> Parser:
     """The original's flags and ours."""
-    parser = Parser(description)
+    parser = Parser(description, EXAMPLE)
     add_own(parser, "published model", TrainConfig, ("zoo",))
     add_settings(parser, "network", NetworkSettings)
     add_own(parser, "data", TrainConfig, tuple(settings_of(ReaderSettings)))

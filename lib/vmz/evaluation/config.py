@@ -21,30 +21,36 @@ class TestSettings(Settings):
 
     __test__ = False  # for pytest
 
-    num_iter: int = setting(0, "stop after so many batches; 0: the whole database, each video once", not_negative)
+    num_iter: int = setting(
+        0, "stop after this number of batches; 0: evaluate each video of the database once", not_negative
+    )
     top_k: int = changed(EpochTestSettings, "top_k", 5)
-    aggregation: int = setting(0, "a video's score over its clips: 0 their mean, 1 their maximum", int, (0, 1))
+    aggregation: int = setting(0, "score of a video from its clips. 0: mean; 1: maximum", int, (0, 1))
     crop_per_inference: int = setting(
         0,
-        "clips and crops that go through the net at a time, to bound its memory; 0: a whole batch",
+        "number of clips and crops that run through the network at a time, to limit memory; 0: a whole batch",
         Integer(0, 1 << 20),
     )
-    print_per_class_metrics: int = setting(0, "also a line for each class", switch)
-    get_video_id: int = setting(0, "1: the records hold video ids, which --save_scores keeps too", switch)
-    display_iter: int = setting(10, "batches between two progress lines in a log (a terminal gets a bar)", positive)
+    print_per_class_metrics: int = setting(0, "1: also print a line for each class", switch)
+    get_video_id: int = setting(0, "1: the records have video ids; --save_scores stores them too", switch)
+    display_iter: int = setting(
+        10, "number of batches between two progress lines in a log (a terminal shows a bar)", positive
+    )
 
 
 @dataclass(frozen=True)
 class ReportSettings(Settings):
     """What is said about an evaluation beside its figures. Ours; the original has nothing like it."""
 
-    report: Optional[str] = setting(None, "the evaluation as a page to look at: one HTML file", str)
+    report: Optional[str] = setting(None, "write the evaluation as a web page: one HTML file", str, metavar="FILE")
     label_names: Optional[str] = setting(
-        None, "names of the classes: one a line in the order of the labels, or .csv or .json", str
+        None, "names of the classes: one per line in the order of the labels, or .csv or .json", str, metavar="FILE"
     )
-    list: Optional[str] = setting(None, "the CSV that --test_data should hold: videos that it lacks are named", str)
+    list: Optional[str] = setting(
+        None, "CSV file that lists what --test_data should contain; missing videos are reported", str, metavar="FILE"
+    )
     check_data: int = setting(
-        1, "0: do not look at --test_data for duplicates, frame rates and sizes beforehand", switch
+        1, "0: do not check --test_data for duplicates, frame rates and sizes before the evaluation", switch
     )
 
 
@@ -65,10 +71,10 @@ class EvaluationConfig(
     def use(cls, flags: Mapping[str, Any]) -> Use:
         return TESTING
 
-    output: Optional[str] = setting(None, "results as JSON", metavar="FILE")
+    output: Optional[str] = setting(None, "write the results as JSON", metavar="FILE")
     save_scores: Optional[str] = setting(
         None,
-        "scores of every clip, label, video key and path, as .npz; tools/aggregate_scores.py reads it",
+        "write the scores, label, key and path of every clip to an .npz file, which tools/aggregate_scores.py reads",
         metavar="FILE",
     )
-    random_weights: int = setting(0, "1: score an untrained network, no file needed", switch)
+    random_weights: int = setting(0, "1: evaluate an untrained network, without a file of weights", switch)

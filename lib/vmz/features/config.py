@@ -23,25 +23,31 @@ from vmz.settings.setting import Settings, changed, setting
 class OriginalExtractSettings(Settings):
     """The settings of the original's extract_features, with its defaults."""
 
-    features: str = setting("final_avg", "blobs to extract, as final_avg,softmax,label,video_id,start_frame", str)
+    features: str = setting(
+        "final_avg", "blobs to extract, such as final_avg,softmax,label,video_id,start_frame", str, metavar="BLOB,BLOB"
+    )
     output_path: Optional[str] = setting(
         None,
-        "file to write: .npz, .npy (one blob), .h5 or .hdf5, else the original's pickle (a folder with --videos)",
+        "file to write: .npz, .npy (one blob), .h5 or .hdf5, else the original's pickle; a folder with --videos",
         str,
+        metavar="FILE",
     )
-    save_h5: int = setting(0, "1: HDF5, whatever the ending of --output_path", switch)
+    save_h5: int = setting(0, "1: write HDF5, whatever the extension of --output_path", switch)
     num_iterations: int = setting(
-        -1, "stop after so many batches; -1: the whole database, the short last batch too", Integer(-1)
+        -1, "stop after this number of batches; -1: the whole database, including the short last batch", Integer(-1)
     )
     decode_type: int = setting(
-        2, "0: one clip, drawn by --seed; 1: clips evenly spaced; 2: one from the record's start frame", int, (0, 1, 2)
+        2,
+        "0: one random clip, drawn with --seed; 1: evenly spaced clips; 2: one clip from the record's start frame",
+        int,
+        (0, 1, 2),
     )
-    get_video_id: int = setting(0, "the records hold video ids: a blob video_id", switch)
-    get_start_frame: int = setting(0, "the records hold start frames: a blob start_frame", switch)
+    get_video_id: int = setting(0, "1: the records have video ids; they become the blob video_id", switch)
+    get_start_frame: int = setting(0, "1: the records have start frames; they become the blob start_frame", switch)
     sanity_check: int = setting(
         0,
-        "1: print the clips' accuracy, with softmax and label among --features; 2: with --multi_label=1, prob "
-        "and label, their AUC, mAP and mWAP",
+        "1: print the accuracy of the clips (needs softmax and label in --features); 2: with --multi_label=1, "
+        "print AUC, mAP and mWAP (needs prob and label)",
         int,
         (0, 1, 2),
     )
@@ -54,29 +60,32 @@ class AddedExtractSettings(Settings):
 
     videos: Optional[tuple[str, ...]] = setting(
         None,
-        "untrimmed videos instead of --test_data: files, folders, patterns ('folder/*.mp4') or lists (.csv, .txt); RGB "
-        "clips only",
+        "untrimmed videos instead of --test_data: files, folders, patterns ('folder/*.mp4') or lists (.csv, "
+        ".txt); RGB clips only",
         several=True,
+        metavar="NAME",
     )
-    stride_seconds: float = setting(1.0, "from one clip of such a video to the next", Number(most=1e6))
+    stride_seconds: float = setting(
+        1.0, "seconds from the start of one clip of an untrimmed video to the start of the next", Number(most=1e6)
+    )
     video_format: str = setting(
         NPZ,
-        "of the files with --videos; npy: one blob, the times beside it in an .npz",
+        "file format of the features of untrimmed videos; npy: one blob, with the times in an .npz beside it",
         choices=(NPZ, NPY, PICKLE, HDF5),
     )
     keep_axes: Optional[int] = setting(
         None,
-        "1: features keep axes of 1, as final_avg of clips x C x 1 x 1 x 1; 0: they are left out, clips x C. Not "
-        "given: 0 with --videos, 1 for a database (the original's shapes)",
+        "1: keep axes of size 1, as in final_avg of clips x C x 1 x 1 x 1; 0: drop them, clips x C. By default 0 "
+        "with --videos, else 1 (the original's shapes)",
         switch,
     )
     resume: int = setting(
         1,
-        "1: go on with what an earlier run of the same settings left, and refuse to replace features of other "
-        "settings; 0: extract all anew, in place of what is there",
+        "1: continue an earlier run of the same settings, and refuse to replace features of other settings; 0: "
+        "extract everything again",
         switch,
     )
-    random_weights: int = setting(0, "1: an untrained network, no file needed", switch)
+    random_weights: int = setting(0, "1: use an untrained network, without a file of weights", switch)
 
 
 @dataclass(frozen=True)

@@ -94,10 +94,7 @@ class ModelConfig:
     def _check_name_and_depth(self) -> None:
         names = [*FAMILIES, C3D]
         if self.model_name not in names:
-            raise UsageError(
-                f"model_name {quoted(self.model_name)} is no network of the video family; "
-                f"{guess(self.model_name, names)}"
-            )
+            raise UsageError(f"unknown model_name {quoted(self.model_name)}; {guess(self.model_name, names)}")
         depths = FAMILIES[self.model_name].depths if self.model_name in FAMILIES else tuple(BLOCKS_PER_STAGE)
         _one_of("model_depth", self.model_depth, depths, f"model_name {self.model_name}")
 
@@ -173,9 +170,9 @@ _IN_WORDS = {"bool": "0 or 1", "int": "an integer", "float": "a number", "str": 
 
 
 def guess(name: str, known: Collection[str]) -> str:
-    """'did you mean X? known: A, B, C', for an error."""
+    """'did you mean X? choose from: A, B, C', for an error."""
     close = difflib.get_close_matches(name[:LONGEST_NAME], known, n=1)
-    return (f"did you mean {close[0]}? " if close else "") + f"known: {', '.join(sorted(known))}"
+    return (f"did you mean {close[0]}? " if close else "") + f"choose from: {', '.join(sorted(known))}"
 
 
 def _listed(values: Collection[Any]) -> str:

@@ -32,8 +32,8 @@ class StopRequest:
         """End the run, after its checkpoint has been written."""
         number = self.number or signal.SIGTERM
         raise Stopped(
-            f"stopped by {signal.Signals(number).name} after iteration {iteration}, with a checkpoint; the same "
-            "command with --resume=1 goes on from it",
+            f"stopped by {signal.Signals(number).name} after iteration {iteration}; checkpoint saved. Rerun with "
+            "--resume=1 to continue",
             number,
         )
 

@@ -14,12 +14,16 @@ from vmz.settings.setting import Settings, setting
 class CheckpointSettings(Settings):
     """The file of weights, and how its blobs are fitted to the network."""
 
-    load_model_path: Optional[str] = setting(None, "weights: a .pkl, of the zoo for one, or a .mdl of training", str)
-    db_type: Optional[str] = setting(None, "format of --load_model_path; not given: its ending tells", str, DB_TYPES)
-    center_init: int = setting(
-        0, "1: 2-D weights go into the centre frame of 3-D ones, not in equal parts into each", switch
+    load_model_path: Optional[str] = setting(
+        None, "file of weights: a .pkl, such as those of the zoo, or a .mdl written by training", str, metavar="FILE"
     )
-    bgr2rgb: int = setting(0, "1: turn round the input channels of the first layer, for weights made on BGR", switch)
+    db_type: Optional[str] = setting(
+        None, "format of --load_model_path; inferred from the file extension by default", str, DB_TYPES
+    )
+    center_init: int = setting(
+        0, "1: put 2-D weights into the centre frame of 3-D weights, instead of spreading them over all frames", switch
+    )
+    bgr2rgb: int = setting(0, "1: reverse the input channels of the first layer, for weights trained on BGR", switch)
     allow_partial_load: int = setting(
-        0, "1: go on though the file leaves blobs of the network at initial values", switch
+        0, "1: continue although the file lacks blobs of the network, which keep their initial values", switch
     )

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
 from typing import Optional
 
-import numpy as np
-
-from vmz import __version__
 from vmz.engines.registry import ENGINES, default_engine
 from vmz.errors import UsageError
 from vmz.processes import group
 from vmz.settings.kinds import SEED, Integer, device, positive
 from vmz.settings.setting import Settings, setting
+from vmz.versions import versions
 
 
 @dataclass(frozen=True)
@@ -22,24 +19,26 @@ class EngineSettings(Settings):
 
     engine: str = setting(
         "pytorch",
-        "what runs the net; caffe2 needs .venv-caffe2 (make setup-caffe2), and trains in one process, without "
-        "torchrun. The environment variable VMZ_ENGINE sets the default",
+        "engine that runs the network. caffe2 needs .venv-caffe2 (make setup-caffe2) and trains in one process, "
+        "without torchrun. The environment variable VMZ_ENGINE sets the default",
         str,
         ENGINES,
         default_engine,
     )
-    device: str = setting("auto", "auto (the first GPU, or else the CPU), cpu, cuda or cuda:N", device)
+    device: str = setting("auto", "auto (the first GPU, else the CPU), cpu, cuda or cuda:N", device, metavar="DEVICE")
     num_gpus: Optional[int] = setting(
         None,
-        "0: the CPU, N: so many GPUs, one process each. Not given: --device decides (the original takes 1 GPU, "
-        "there or not)",
+        "number of GPUs, one process each; 0: the CPU. By default --device decides (the original uses one GPU, "
+        "whether there is one or not)",
         Integer(0, 1024),
     )
-    gpus: Optional[str] = setting(None, "the GPUs to use, by number, as 0,1, in place of --num_gpus and --device", str)
-    num_threads: Optional[int] = setting(
-        None, "CPU threads that the engine computes with; not given: OMP_NUM_THREADS, or else all cores", positive
+    gpus: Optional[str] = setting(
+        None, "numbers of the GPUs to use, such as 0,1; replaces --num_gpus and --device", str, metavar="N,N"
     )
-    seed: int = setting(0, "seed of everything random", SEED)
+    num_threads: Optional[int] = setting(
+        None, "number of CPU threads of the engine; by default OMP_NUM_THREADS, or else all cores", positive
+    )
+    seed: int = setting(0, "seed of all random numbers", SEED)
 
 
 def device_names(settings: EngineSettings) -> tuple[str, ...]:
@@ -98,17 +97,11 @@ def _local_device(device: str, several: bool) -> str:
 
 def environment(settings: EngineSettings) -> dict[str, str]:
     """What ran it: versions, engine, device."""
-    import av
-    import torch
-
+    found = versions()
     return {
-        "vmz": __version__,
+        "vmz": found.pop("vmz"),
         "engine": settings.engine,
         "device": ", ".join(device_names(settings)),
         "processes": str(group.world_size()),
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "pyav": str(av.__version__),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
+        **found,
     }

@@ -19,31 +19,31 @@ from vmz.video.arguments import MOST as READER_MOST
 class NetworkSettings(Settings):
     """Which network. `model_config` makes the checked ModelConfig of it, with the flow's length where it sees flow."""
 
-    model_name: str = setting("r2plus1d", "network", str)
-    model_depth: int = setting(18, "layers: 10, 16, 18, 26, 34, 50, 101 or 152", Integer(1, 1000))
-    num_labels: int = setting(101, "classes", Integer(1, MODEL_LARGEST["num_labels"]))
-    num_channels: int = setting(3, "channels of a clip", Integer(1, MODEL_LARGEST["num_channels"]))
-    crop_size: int = setting(112, "height and width of a clip", Integer(1, READER_MOST["crop_size"]))
-    clip_length_rgb: int = setting(16, "frames of a clip", Integer(1, READER_MOST["length_rgb"]))
-    multi_label: int = setting(0, "several labels a video: sigmoid in place of softmax", switch)
+    model_name: str = setting(
+        "r2plus1d", "network: r2plus1d, r3d, mc2 to mc5, rmc2 to rmc5, r2d, r2df, ir-csn, ip-csn or c3d", str
+    )
+    model_depth: int = setting(18, "number of layers: 10, 16, 18, 26, 34, 50, 101 or 152", Integer(1, 1000))
+    num_labels: int = setting(101, "number of classes", Integer(1, MODEL_LARGEST["num_labels"]))
+    num_channels: int = setting(3, "number of channels of a clip", Integer(1, MODEL_LARGEST["num_channels"]))
+    crop_size: int = setting(112, "height and width of a clip, in pixels", Integer(1, READER_MOST["crop_size"]))
+    clip_length_rgb: int = setting(16, "number of frames of a clip", Integer(1, READER_MOST["length_rgb"]))
+    multi_label: int = setting(0, "1: several labels per video, with sigmoid instead of softmax", switch)
     channel_multiplier: float = setting(
-        1.0, "widens or narrows every stage, the inside of bottlenecks too", Number(0, WIDEST)
+        1.0, "factor of the width of every stage, including the inside of bottlenecks", Number(0, WIDEST)
     )
-    bottleneck_multiplier: float = setting(
-        1.0, "widens or narrows the inside of bottlenecks once more", Number(0, WIDEST)
-    )
-    use_dropout: int = setting(0, "dropout before the classifier", switch)
+    bottleneck_multiplier: float = setting(1.0, "additional factor of the width inside bottlenecks", Number(0, WIDEST))
+    use_dropout: int = setting(0, "1: dropout before the classifier", switch)
     conv1_temporal_stride: int = setting(1, "temporal stride of the first layer", Integer(1, 64))
-    conv1_temporal_kernel: int = setting(3, "temporal kernel of the first layer: 3 or 5", Integer(1, 64))
+    conv1_temporal_kernel: int = setting(3, "temporal kernel size of the first layer: 3 or 5", Integer(1, 64))
     use_convolutional_pred: int = setting(
-        0, "fully convolutional head, for crops 128, 256 and 320 (testing only)", switch
+        0, "1: fully convolutional head, for crops of 128, 256 and 320 pixels (testing only)", switch
     )
-    use_pool1: int = setting(0, "max pool after the first layer, for crops of 224 and more", switch)
+    use_pool1: int = setting(0, "1: max pooling after the first layer, for crops of 224 pixels and more", switch)
     pred_layer_name: Optional[str] = setting(
-        None, "name of the classifier's blob; last_out_L<num_labels> when not given", str
+        None, "name of the classifier's blob; last_out_L<num_labels> by default", str, metavar="BLOB"
     )
     use_cudnn: int = setting(
-        1, "write the CUDNN engine into the ops, as published; the PyTorch engine does not need it", switch
+        1, "1: write the CUDNN engine into the operators, as published; it has no effect on the PyTorch engine", switch
     )
 
 

@@ -24,24 +24,26 @@ class FlowSettings(Settings):
     """Whether the network sees RGB or optical flow, and which flow."""
 
     input_type: int = setting(
-        0, "what the network sees, 0: RGB, 1: optical flow. (2: audio and 3: both are not here yet)", int, (0, 1)
+        0, "input of the network. 0: RGB; 1: optical flow (2, audio, and 3, both, are not supported yet)", int, (0, 1)
     )
     clip_length_of: int = setting(
         8,
-        "flows of a clip (as the four below, of effect with --input_type=1 only)",
+        "number of flow fields of a clip; this and the next four flags apply to --input_type=1 only",
         Integer(1, READER_MOST["length_of"]),
     )
-    sampling_rate_of: int = setting(2, "a flow from every n-th frame on", Integer(1, READER_MOST["sampling_rate_of"]))
+    sampling_rate_of: int = setting(
+        2, "compute a flow field at every n-th frame", Integer(1, READER_MOST["sampling_rate_of"])
+    )
     frame_gap_of: int = setting(
-        2, "frames from the first to the second of a flow", Integer(1, READER_MOST["frame_gap_of"])
+        2, "number of frames between the two frames of a flow field", Integer(1, READER_MOST["frame_gap_of"])
     )
     do_flow_aggregation: int = setting(
-        0, "1: chain the flows of neighbours across the gap; 0: one flow across it", switch
+        0, "1: chain the flow of neighbouring frames across the gap; 0: compute one flow field across it", switch
     )
     flow_data_type: int = setting(
         0,
-        "channels of the flow, 0: dx, dy; 1: and |dx|+|dy|; 2: and the first frame in gray; 3: and its R, G, B "
-        "(--num_channels 2, 3, 3, 5)",
+        "channels of the flow. 0: dx, dy; 1: also |dx|+|dy|; 2: also the first frame in gray; 3: dx, dy and the "
+        "first frame in RGB. Set --num_channels to 2, 3, 3 or 5",
         int,
         (0, 1, 2, 3),
     )
@@ -55,47 +57,50 @@ class FlowSettings(Settings):
 class ReaderSettings(FlowSettings):
     """The database, and how frames are read, scaled and sampled."""
 
-    test_data: Optional[str] = setting(None, "LMDB of videos, as create_video_db.py makes it", str)
+    test_data: Optional[str] = setting(None, "database of videos, created by create_video_db.py", str, metavar="LMDB")
     scale_h: int = setting(
         128, "height to resize to; the short edge is min(scale_h, scale_w)", Integer(1, READER_MOST["scale_h"])
     )
     scale_w: int = setting(171, "width to resize to", Integer(1, READER_MOST["scale_w"]))
     video_res_type: int = setting(
         0,
-        "0: resize to scale_w x scale_h whatever the aspect; 1: resize the short edge; 2: no resizing",
+        "0: resize to scale_w x scale_h, whatever the aspect ratio; 1: resize the short edge; 2: no resizing",
         int,
         (0, 1, 2),
     )
-    sampling_rate_rgb: int = setting(1, "every n-th frame", Integer(1, READER_MOST["sampling_rate_rgb"]))
+    sampling_rate_rgb: int = setting(1, "use every n-th frame", Integer(1, READER_MOST["sampling_rate_rgb"]))
     num_decode_threads: int = setting(
-        4, "threads that decode ahead of the net", Integer(1, READER_MOST["num_decode_threads"])
+        4, "number of threads that decode videos ahead of the network", Integer(1, READER_MOST["num_decode_threads"])
     )
-    use_local_file: int = setting(0, "the LMDB holds paths of videos, not their bytes", switch)
+    use_local_file: int = setting(0, "1: the database stores paths of videos, not their bytes", switch)
     image_as_input: int = setting(
         0,
-        "1: the LMDB holds images, each a clip of one frame (--clip_length_rgb=1 --clip_per_video=1, for r2d and r2df)",
+        "1: the database stores images, each a clip of one frame (--clip_length_rgb=1 --clip_per_video=1, for "
+        "r2d and r2df)",
         switch,
     )
     on_bad_video: str = setting(
         "stop",
-        "a video that cannot be decoded: stop with an error, or skip it, out of the counts",
+        "what to do with a video that cannot be decoded: stop with an error, or skip it and leave it out of the counts",
         str,
         ("stop", "skip"),
     )
     video_timeout: int = setting(
         VIDEO_TIMEOUT,
-        "seconds that a video may go without a new frame before it counts as one that cannot be decoded; 0: any",
+        "seconds without a new frame after which a video counts as one that cannot be decoded; 0: no limit",
         not_negative,
     )
-    max_frames: int = setting(0, "frames read of a video at most; 0: all of them, 10000: as the original", not_negative)
+    max_frames: int = setting(
+        0, "largest number of frames read from a video; 0: no limit, 10000: as the original", not_negative
+    )
     autorotate: int = setting(
-        0, "1: turn frames as the video's metadata ask, as players do; the original does not", switch
+        0, "1: rotate frames as the video's metadata say, as players do; the original does not", switch
     )
     original_start_faults: int = setting(
         0,
-        "1: find start frames and draw random clips as the original did, by the stated duration: other frames "
-        "where times do not begin at 0, vary or are cut by an edit list, and the first where none is stated "
-        "(.mkv)",
+        "1: find start frames and draw random clips as the original did, from the stated duration. Frames differ "
+        "where timestamps do not begin at 0, vary or are cut by an edit list; the first frame is used where no "
+        "duration is stated (.mkv)",
         switch,
     )
 
@@ -111,12 +116,16 @@ class ReaderSettings(FlowSettings):
 class ViewSettings(Settings):
     """How many clips and crops of a video, and how many videos at a time."""
 
-    clip_per_video: int = setting(10, "clips a video, evenly spaced", Integer(1, READER_MOST["clip_per_video"]))
+    clip_per_video: int = setting(
+        10, "number of clips per video, evenly spaced", Integer(1, READER_MOST["clip_per_video"])
+    )
     crop_per_clip: int = setting(
-        1, "crops a clip, along the longer side; 1: the centre", Integer(1, READER_MOST["crop_per_clip"])
+        1,
+        "number of crops per clip, along the longer side; 1: the centre crop",
+        Integer(1, READER_MOST["crop_per_clip"]),
     )
     batch_size: int = setting(
         6,
-        "videos a batch (clips a batch: times clip_per_video and crop_per_clip)",
+        "number of videos per batch (a batch has clip_per_video x crop_per_clip times as many clips)",
         Integer(1, READER_MOST["batch_size"]),
     )

@@ -290,7 +290,9 @@ ResolvedSettings = TypeVar("ResolvedSettings", bound="ZooSettings")
 class ZooSettings(Settings):
     """A published model whose settings are taken. A configuration of a tool inherits this, and has `use`."""
 
-    zoo: Optional[str] = setting(None, "a published model (tools/zoo.py list): sets its flags")
+    zoo: Optional[str] = setting(
+        None, "published model (see tools/zoo.py list) whose settings are used", metavar="NAME"
+    )
     resolution: Optional[Resolution] = field(default=None, repr=False, compare=False)  # where the settings come from
 
     @classmethod
@@ -326,8 +328,8 @@ class ProtocolSettings(ZooSettings):
 
     protocol: Optional[str] = setting(
         None,
-        "of a published model (--zoo, or a checkpoint with its file name). published: the test that its figures come "
-        "from, fully convolutional and with three crops for CSN; fast: one centre crop of the size that the table "
-        "prints",
+        "test protocol of a published model (--zoo, or a checkpoint with its file name). published: the test "
+        "behind its figures, fully convolutional and with three crops for CSN; fast: one centre crop of the size "
+        "that the table prints",
         choices=zoo.PROTOCOLS,
     )

@@ -32,9 +32,7 @@ class Setting:
     @property
     def shown_as(self) -> Optional[str]:
         """What --help writes for the value, None where it lists the choices."""
-        if self.metavar or self.choices:
-            return self.metavar
-        return "X" if isinstance(self.kind, Number) else _METAVARS.get(self.kind, "N")
+        return self.metavar if self.metavar or self.choices else metavar_of(self.kind)
 
     def effective_default(self) -> Any:
         """The default here and now. Raises UsageError where the environment asks for what there is not."""
@@ -67,6 +65,11 @@ class Setting:
         if self.choices and found not in self.choices:
             raise UsageError(f"unknown {name} {quoted(value)}; choose from: {', '.join(map(str, self.choices))}")
         return found
+
+
+def metavar_of(kind: Any) -> str:
+    """What --help writes for a value of this kind."""
+    return "X" if isinstance(kind, Number) else _METAVARS.get(kind, "N")
 
 
 def setting(

@@ -84,7 +84,7 @@ class Trained:
             lines.append(f"best: epoch {best['epoch']}, {figures_text(best['figures'])}")
         if self.stopped_early:
             names = " and ".join(watched(best["figures"]) if best else ())
-            lines.append(f"stopped early: {names} did not rise in the last {self.config.early_stop} epochs")
+            lines.append(f"stopped early: {self.config.early_stop} epochs without improvement of {names}")
         lines.extend(self.history.fault_lines())
         return "\n".join([*lines, *(f"wrote {path}" for path in self.files)])
 

@@ -28,7 +28,7 @@ from vmz.settings.kinds import Integer, not_negative, switch
 
 
 def parser() -> Parser:
-    flags = Parser(description=__doc__)
+    flags = Parser(str(__doc__), "data/create_video_db.py --list_file=val.csv --output_file=val_lmdb")
     flags.add_argument(
         "--list_file",
         required=True,
@@ -42,7 +42,9 @@ def parser() -> Parser:
         help="names of the labels in their order, one a line, .csv or .json, for a list that holds names in place of "
         "numbers; not given: those of the list in alphabetical order. Kept in <output_file>.classes.txt",
     )
-    flags.add_argument("--output_file", help="folder of the new LMDB; must not exist (needed unless --check)")
+    flags.add_argument(
+        "--output_file", metavar="LMDB", help="folder of the new LMDB; must not exist (needed unless --check is given)"
+    )
     flags.add_argument("--use_list", type=switch, default=0, help="1: store paths of the videos instead of their bytes")
     flags.add_argument("--use_video_id", type=switch, default=0, help="1: store column video_id")
     flags.add_argument(
@@ -59,7 +61,9 @@ def parser() -> Parser:
     flags.add_argument(
         "--min_frames", type=not_negative, default=32, help="with --check: fewer frames than this are short"
     )
-    flags.add_argument("--report", help="with --check: CSV to write (by default beside the output or the list)")
+    flags.add_argument(
+        "--report", metavar="FILE", help="with --check: CSV to write (by default beside the output or the list)"
+    )
     flags.add_argument(
         "--on_bad_video",
         choices=("stop", "skip"),

@@ -16,8 +16,11 @@ from vmz.outputs import Output, in_progress
 
 
 def parser() -> Parser:
-    flags = Parser(description=__doc__)
-    flags.add_argument("--dataset", required=True, choices=sorted(DATASETS))
+    flags = Parser(
+        str(__doc__),
+        "data/dataset_list.py --dataset=ucf101 --annotations=testlist01.txt --video_dir=UCF-101 --output_file=val.csv",
+    )
+    flags.add_argument("--dataset", required=True, choices=sorted(DATASETS), help="data set whose list is read")
     flags.add_argument(
         "--annotations",
         required=True,

@@ -18,11 +18,11 @@ from vmz.errors import UsageError
 from vmz.outputs import Output, in_progress
 from vmz.settings.kinds import Integer, positive
 
-EXAMPLE = "example: python data/dense_list.py --list_file=val.csv --output_file=val_dense.csv --clip_length=32"
+EXAMPLE = "data/dense_list.py --list_file=val.csv --output_file=val_dense.csv --clip_length=32"
 
 
 def parser() -> Parser:
-    flags = Parser(description=__doc__, epilog=EXAMPLE)
+    flags = Parser(str(__doc__), EXAMPLE)
     flags.add_argument("--list_file", required=True, metavar="FILE", help="the list, as create_video_db.py takes it")
     flags.add_argument("--output_file", required=True, type=Path, metavar="FILE", help="the CSV to write")
     flags.add_argument(

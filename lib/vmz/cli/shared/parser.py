@@ -8,12 +8,35 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any, NoReturn, Optional
 
 from vmz.cli.shared.original_flags import ORIGINAL_FLAGS
 from vmz.errors import UsageError
-from vmz.settings.kinds import BadValue
-from vmz.settings.setting import Setting
+from vmz.settings.kinds import BadValue, Integer, Number
+from vmz.settings.setting import Setting, metavar_of
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """With each default that says something, and the example as it stands."""
+
+    def _get_help_string(self, action: argparse.Action) -> Optional[str]:
+        if action.default in (None, []) or action.nargs == 0:
+            return action.help
+        return super()._get_help_string(action)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("example: ") else super()._fill_text(text, width, indent)
+
+
+class _Version(argparse.Action):
+    """Print the versions and end. They are asked for only now: it imports PyTorch."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from vmz.versions import versions_line
+
+        print(versions_line())
+        parser.exit()
 
 
 class Parser(argparse.ArgumentParser):
@@ -22,17 +45,29 @@ class Parser(argparse.ArgumentParser):
     Flags may be abbreviated, as in the original; a value may begin with one dash. What is mistyped gets a suggestion.
     """
 
-    def __init__(self, description: str, **keywords: Any) -> None:
+    def __init__(self, description: str, example: str = "", **keywords: Any) -> None:
+        """example: a command line that works, for --help."""
         super().__init__(
             description=description,
+            epilog=f"example: {example}" if example else None,
             usage="%(prog)s [--flag=value ...]",  # the list below says it better than forty brackets
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_Help,
             allow_abbrev=False,  # done here, so that an abbreviation of the original's stays unique
             **keywords,
         )
         self.settings: dict[str, Setting] = {}  # those of its flags that are settings of a configuration
         self._former: dict[str, dict[str, Optional[str]]] = {}  # {flag: {today's flag: value, None for its own}}
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        if not keywords.get("prog", "").count(" "):  # not for each command of a tool with commands
+            self.add_argument("--version", action=_Version, nargs=0, help="print the versions of VMZ and what it uses")
+
+    def format_help(self) -> str:
+        """The text of --help; what a number or a switch takes is said by its kind."""
+        for action in self._actions:
+            kinds = (Integer, Number, FunctionType)
+            if action.metavar is None and not action.choices and isinstance(action.type, kinds):
+                action.metavar = metavar_of(action.type)
+        return super().format_help()
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As ArgumentParser.parse_args. Raises UsageError."""
@@ -55,7 +90,7 @@ class Parser(argparse.ArgumentParser):
 
     def given_values(self, argv: Sequence[str]) -> dict[str, Any]:
         """{name (dest): value} of the flags that `argv` holds; a flag at its default counts, --help does nothing."""
-        tokens = [token for token in self._spelled_out(list(argv)) if token not in ("-h", "--help")]
+        tokens = [token for token in self._spelled_out(list(argv)) if token not in ("-h", "--help", "--version")]
         with self._without_defaults():
             return dict(vars(super().parse_known_args(tokens)[0]))
 

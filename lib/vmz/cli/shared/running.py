@@ -136,7 +136,10 @@ def _say(error: BaseException, command: Sequence[str], debug: bool) -> None:
     elif isinstance(error, OSError) or disk_reason(error, REFUSED):
         line = f"error: {shown(_of_system(error))}"
     else:
-        line = f"error: {type(error).__name__}: {shown(error)}; a fault of VMZ: run again with --debug to see where"
+        line = (
+            f"internal error: {type(error).__name__}: {shown(error)}. This is a bug in VMZ; rerun with --debug for a "
+            "traceback and please report it"
+        )
     print(line, file=sys.stderr, flush=True)
 
 
