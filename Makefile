@@ -42,7 +42,7 @@ help:
 	@echo "make test      the tests (about a quarter of an hour, in both environments); make test-all: the long ones too"
 	@echo "make campaign  damaged files, killed runs and a soak in both environments (docs/reliability.md); campaign-short"
 	@echo "make sanitize  the C++ core under sanitizers, on damaged files"
-	@echo "make lint      ruff and mypy; make format: ruff rewrites"
+	@echo "make lint      ruff, mypy and import-linter; make format: ruff rewrites"
 	@echo "make clean     remove $(DEMO) and caches (not $(VENV))"
 
 setup: $(STAMP)
@@ -138,6 +138,9 @@ lint: $(STAMP)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	@[ -x $(VENV)/bin/lint-imports ] || \
+	    { echo "error: $(VENV) has no import-linter, which checks that imports go down only; run make setup again" >&2; exit 2; }
+	PYTHONPATH=lib $(VENV)/bin/lint-imports --no-cache
 
 format: $(STAMP)
 	$(RUN) -m ruff check --fix .

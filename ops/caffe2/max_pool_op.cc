@@ -32,11 +32,11 @@ bool has_nan_or_lowest(const float* values, int64_t size) {
 class Part {
  public:
   Part(const OperatorDef& definition, const vmz::Creator& wheels)
-      : input_(workspace_.CreateBlob(definition.input(0))), output_(workspace_.CreateBlob(definition.output(0))),
+      : input_(workspace_.CreateBlob(definition.input(0))),
+        output_(workspace_.CreateBlob(definition.output(0))),
         wheels_(wheels(definition, &workspace_)) {}
 
-  void run(
-      const float* from, const std::vector<int64_t>& from_sizes, float* to, const std::vector<int64_t>& to_sizes) {
+  void run(const float* from, const std::vector<int64_t>& from_sizes, float* to, const std::vector<int64_t>& to_sizes) {
     share(input_, const_cast<float*>(from), from_sizes);
     Tensor* output = share(output_, to, to_sizes);
     CAFFE_ENFORCE(wheels_->Run());
@@ -61,7 +61,9 @@ class MaxPoolInThreadsOp final : public ConvPoolOpBase<CPUContext> {
   USE_CONV_POOL_BASE_FUNCTIONS(CPUContext);
 
   MaxPoolInThreadsOp(const OperatorDef& definition, Workspace* workspace, const vmz::Creator& wheels)
-      : ConvPoolOpBase<CPUContext>(definition, workspace), definition_(definition), create_(wheels),
+      : ConvPoolOpBase<CPUContext>(definition, workspace),
+        definition_(definition),
+        create_(wheels),
         wheels_(wheels(definition, workspace)) {}
 
   bool RunOnDeviceWithOrderNCHW() override {

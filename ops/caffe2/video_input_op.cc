@@ -16,8 +16,8 @@ namespace {
 
 // What programs give every operator, or gave the original VideoInput, without its ever reading them.
 const std::set<std::string>& ignored_arguments() {
-  static const std::set<std::string> names = {"input_type", "get_logmels",  "name",
-                                              "order",      "use_cudnn",    "cudnn_exhaustive_search",
+  static const std::set<std::string> names = {"input_type",  "get_logmels",    "name",
+                                              "order",       "use_cudnn",      "cudnn_exhaustive_search",
                                               "no_prefetch", "ws_nbytes_limit"};
   return names;
 }
@@ -109,15 +109,9 @@ class ArgumentReader {
 std::vector<std::string> output_names(const VideoInputArgs& args) {
   std::vector<std::string> names;
   const std::pair<int, const char*> optional[] = {
-      {args.get_rgb, "data"},
-      {args.get_optical_flow, "flow"},
-      {1, "label"},
-      {args.get_video_id, "video_id"},
-      {args.get_start_frame, "start_frame"},
-      {args.get_record_index, "record_index"},
-      {args.get_position, "position"},
-      {args.get_skipped, "skipped"},
-      {args.get_ended_early, "ended_early"}};
+      {args.get_rgb, "data"},          {args.get_optical_flow, "flow"},       {1, "label"},
+      {args.get_video_id, "video_id"}, {args.get_start_frame, "start_frame"}, {args.get_record_index, "record_index"},
+      {args.get_position, "position"}, {args.get_skipped, "skipped"},         {args.get_ended_early, "ended_early"}};
   for (const auto& output : optional) {
     if (output.first) {
       names.emplace_back(output.second);
@@ -250,8 +244,7 @@ std::vector<caffe2::Tensor> output_tensors(
 }
 
 caffe2::Tensor skipped_tensor(const std::vector<BadVideo>& skipped) {
-  caffe2::Tensor tensor =
-      new_tensor({static_cast<int64_t>(skipped.size()), 3}, caffe2::TypeMeta::Make<std::string>());
+  caffe2::Tensor tensor = new_tensor({static_cast<int64_t>(skipped.size()), 3}, caffe2::TypeMeta::Make<std::string>());
   auto* text = tensor.mutable_data<std::string>();
   for (const BadVideo& video : skipped) {
     *text++ = video.key;
@@ -276,8 +269,7 @@ caffe2::Tensor ended_early_tensor(const std::vector<EndedEarly>& ended) {
 namespace {
 
 // The shapes of full batches, for Caffe2's shape inference. A wrong operator is left for its constructor to refuse.
-std::vector<caffe2::TensorShape> infer_shapes(
-    const caffe2::OperatorDef& def, const std::vector<caffe2::TensorShape>&) {
+std::vector<caffe2::TensorShape> infer_shapes(const caffe2::OperatorDef& def, const std::vector<caffe2::TensorShape>&) {
   const VideoInputArgs args = operator_arguments(def);
   const int64_t rows = args.batch_size * args.rows();
   std::vector<caffe2::TensorShape> shapes;

@@ -38,7 +38,8 @@ template <class Context>
 class VideoInputOp final : public caffe2::PrefetchOperator<Context> {
  public:
   VideoInputOp(const caffe2::OperatorDef& def, caffe2::Workspace* workspace)
-      : caffe2::PrefetchOperator<Context>(def, workspace), args_(operator_arguments(def)) {
+      : caffe2::PrefetchOperator<Context>(def, workspace),
+        args_(operator_arguments(def)) {
     reader_ = open_reader(args_, &this->InputBlob(0));
   }
 

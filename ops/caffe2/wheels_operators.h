@@ -11,8 +11,7 @@
 
 namespace vmz {
 
-using Creator =
-    std::function<std::unique_ptr<caffe2::OperatorBase>(const caffe2::OperatorDef&, caffe2::Workspace*)>;
+using Creator = std::function<std::unique_ptr<caffe2::OperatorBase>(const caffe2::OperatorDef&, caffe2::Workspace*)>;
 using CpuRegistry = std::remove_pointer<decltype(caffe2::CPUOperatorRegistry())>::type;
 using Creators = std::unordered_map<std::string, CpuRegistry::Creator>;
 

@@ -197,8 +197,8 @@ void VideoInputArgs::check() const {
     throw RequestError("num_of_class must be set (the number of classes) with do_multi_label=1");
   }
   const double planes = (get_rgb ? 3.0 * length_rgb : 0.0) + (get_optical_flow ? 5.0 * length_of : 0.0);
-  const double values = static_cast<double>(batch_size) * static_cast<double>(clips()) * crop_per_clip * planes *
-      crop_size * crop_size;
+  const double values =
+      static_cast<double>(batch_size) * static_cast<double>(clips()) * crop_per_clip * planes * crop_size * crop_size;
   if (values > kMaxBatchValues) {
     throw RequestError(
         is("batch_size", batch_size) + " with " + is("clip_per_video", clips()) + ", " +

@@ -61,7 +61,7 @@ struct VideoInputArgs {
   int64_t max_frames = 0;             // frames read of a video at most, from its start; 0: all. The original: 10000
   int video_timeout = kVideoTimeout;  // seconds that a video may go without a new frame; 0: any
   int autorotate = 0;                 // 1: turn the frames as the video's metadata ask; the original does not
-  int original_start_faults = 0;      // 1: find start frames, draw random clips by what the stream states, as it does
+  int original_start_faults = 0;  // 1: find start frames, draw random clips by what the stream states, as it does
 
   // Clips a video: explicit start positions set it.
   int64_t clips() const {

@@ -165,8 +165,7 @@ class ClipReader {
       draws_.start = redrawn(draws_.start, expected, found, needed_);
       return found;
     }
-    const std::string read =
-        found == limit ? " (no more are read with max_frames=" + std::to_string(limit) + ")" : "";
+    const std::string read = found == limit ? " (no more are read with max_frames=" + std::to_string(limit) + ")" : "";
     if (args_.decode_type == kFromStartFrame) {
       throw BadRecord(
           frames_found(std::max<int64_t>(0, found - last), video_) + " from its start frame on" + read + ", but " +
@@ -282,8 +281,7 @@ class ClipReader {
 constexpr int64_t ClipReader::kAnyTime;
 
 // The clip of one frame that an image is.
-void write_image(
-    const VideoSource& source, const VideoInputArgs& args, const Draws& draws, Watch* watch, float* out) {
+void write_image(const VideoSource& source, const VideoInputArgs& args, const Draws& draws, Watch* watch, float* out) {
   const Size size{args.scale_w, args.scale_h};
   const std::vector<uint8_t> rgb = read_image(source, size, watch);
   for (const Crop& crop : crops_of_rows(args, draws, size)) {
@@ -307,12 +305,7 @@ Orientation orientation_of(const VideoSource& source, Watch* watch) {
 }  // namespace
 
 Reading read_clips(
-    const VideoSource& source,
-    int64_t start_frame,
-    const VideoInputArgs& args,
-    Random random,
-    Watch* watch,
-    float* out,
+    const VideoSource& source, int64_t start_frame, const VideoInputArgs& args, Random random, Watch* watch, float* out,
     float* flow) {
   Draws draws = draw(args, random);
   if (args.image_as_input) {

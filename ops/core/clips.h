@@ -21,12 +21,7 @@ struct Reading {
 // opened or is too short; `out` then holds nothing of use. `watch` (may be null) ends it: where it
 // is cancelled with any result, where it is over with BadRecord.
 Reading read_clips(
-    const VideoSource& source,
-    int64_t start_frame,
-    const VideoInputArgs& args,
-    Random random,
-    Watch* watch,
-    float* out,
+    const VideoSource& source, int64_t start_frame, const VideoInputArgs& args, Random random, Watch* watch, float* out,
     float* flow = nullptr);
 
 }  // namespace vmz

@@ -60,8 +60,8 @@ constexpr Kind kElements[] = {
     {"<html", "a web page"},
     {"<!doctype html", "a web page"},
 };
-constexpr const char* kSchemes[] = {"data:",  "concat:", "subfile,", "file:", "pipe:",
-                                    "cache:", "async:",  "crypto:",  "tee:"};
+constexpr const char* kSchemes[] = {
+    "data:", "concat:", "subfile,", "file:", "pipe:", "cache:", "async:", "crypto:", "tee:"};
 
 bool begins(const std::string& text, const char* beginning) {
   return text.compare(0, std::strlen(beginning), beginning) == 0;
@@ -124,9 +124,8 @@ bool is_address(const std::string& text) {
   if (scan.some(letter, 1, 1) && scan.some(scheme, 0) && scan.word("://")) {
     return true;
   }
-  return std::any_of(std::begin(kSchemes), std::end(kSchemes), [&text](const char* name) {
-    return begins(text, name);
-  });
+  return std::any_of(
+      std::begin(kSchemes), std::end(kSchemes), [&text](const char* name) { return begins(text, name); });
 }
 
 // Whether it is UTF-8, but for a last character that is cut.

@@ -153,8 +153,7 @@ Watch* begun(Watch* watch) {
 
 Video::Video(const VideoSource& source, Watch* watch)
     : watch_(begun(watch)),
-      input_(
-          source.bytes != nullptr ? new Input(source.bytes, source.size, watch) : new Input(source.path, watch)),
+      input_(source.bytes != nullptr ? new Input(source.bytes, source.size, watch) : new Input(source.path, watch)),
       format_(open_format(*input_, watch)),
       frame_(allocated(av_frame_alloc())),
       packet_(allocated(av_packet_alloc())) {

@@ -37,7 +37,9 @@ std::string cannot_read(const std::string& path, const char* reason) {
 }  // namespace
 
 Input::Input(const char* bytes, size_t size, Watch* watch)
-    : bytes_(bytes), size_(static_cast<int64_t>(size)), watch_(watch) {
+    : bytes_(bytes),
+      size_(static_cast<int64_t>(size)),
+      watch_(watch) {
   if (size == 0) {
     throw BadRecord("it holds no bytes");
   }

@@ -167,8 +167,7 @@ LmdbFile::Meta LmdbFile::current_meta() const {
   if (second.page_size != first.page_size) {
     damaged(
         1,
-        "states pages of " + std::to_string(second.page_size) + " bytes, page 0 of " +
-            std::to_string(first.page_size));
+        "states pages of " + std::to_string(second.page_size) + " bytes, page 0 of " + std::to_string(first.page_size));
   }
   return first.transaction < second.transaction ? second : first;
 }

@@ -85,7 +85,8 @@ bool reads_as_path(const std::string& video) {
   }
   const size_t dot = text.rfind('.');
   const size_t after = dot == std::string::npos ? 0 : text.size() - dot - 1;
-  return after >= 1 && after <= 5 && std::all_of(text.begin() + static_cast<ptrdiff_t>(dot) + 1, text.end(), [](char c) {
+  return after >= 1 && after <= 5 &&
+      std::all_of(text.begin() + static_cast<ptrdiff_t>(dot) + 1, text.end(), [](char c) {
            return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
          });
 }
@@ -237,8 +238,7 @@ std::vector<VideoClips> BatchReader::next_batch() {
     }
     ++bad_in_a_row_;
     if (args_.wrap_around && source_->size() > 0 && bad_in_a_row_ >= source_->size()) {
-      throw BadVideoError(
-          "no video of the database" + share() + " can be read; the last one is " + bad.sentence());
+      throw BadVideoError("no video of the database" + share() + " can be read; the last one is " + bad.sentence());
     }
   }
   submit();
@@ -314,8 +314,9 @@ void BatchReader::Work::read(Task& task) const {
     task.clips.start_frame = record.start_frame;
     task.clips.video_id = record.video_id;
     const Random random(seed, static_cast<uint64_t>(task.raw.turn), static_cast<uint64_t>(task.raw.index));
-    task.ended = read_clips(source, record.start_frame, args, random, &task.watch, task.clips.data.get(),
-                            task.clips.flow.get()).ended;
+    task.ended =
+        read_clips(source, record.start_frame, args, random, &task.watch, task.clips.data.get(), task.clips.flow.get())
+            .ended;
   } catch (const BadRecord& error) {
     task.is_bad = true;
     named.reason = printable(error.what());

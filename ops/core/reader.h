@@ -69,7 +69,9 @@ class BufferPool : public std::enable_shared_from_this<BufferPool> {
 class Places {
  public:
   Places(int64_t videos, int64_t video_values)
-      : videos_(videos), video_values_(video_values), pool_(std::make_shared<BufferPool>(videos * video_values)) {}
+      : videos_(videos),
+        video_values_(video_values),
+        pool_(std::make_shared<BufferPool>(videos * video_values)) {}
   // The next video's, null where nothing of this kind is asked for. Throws as BufferPool does.
   std::shared_ptr<float> next();
 

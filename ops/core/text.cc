@@ -36,10 +36,9 @@ size_t character(const std::string& text, size_t at) {
 
 // Whether a character is not seen, or turns round what follows: those that lib/vmz/text.py names, too.
 bool invisible(uint32_t code) {
-  static const uint32_t ranges[][2] = {
-      {0x80, 0x9F},     {0xAD, 0xAD},     {0x61C, 0x61C},   {0x180E, 0x180E}, {0x200B, 0x200B},
-      {0x200E, 0x200F}, {0x2028, 0x202E}, {0x2060, 0x206F}, {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB},
-      {0xE0000, 0xE0FFF}, {0xFDD0, 0xFDEF}};
+  static const uint32_t ranges[][2] = {{0x80, 0x9F},     {0xAD, 0xAD},     {0x61C, 0x61C},     {0x180E, 0x180E},
+                                       {0x200B, 0x200B}, {0x200E, 0x200F}, {0x2028, 0x202E},   {0x2060, 0x206F},
+                                       {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xE0000, 0xE0FFF}, {0xFDD0, 0xFDEF}};
   for (const auto& range : ranges) {
     if (range[0] <= code && code <= range[1]) {
       return true;
@@ -50,7 +49,8 @@ bool invisible(uint32_t code) {
 
 // The number of the character of `length` bytes at `at`.
 uint32_t code_of(const std::string& text, size_t at, size_t length) {
-  auto code = static_cast<uint32_t>(static_cast<unsigned char>(text[at])) & (length == 1 ? 0x7Fu : 0xFFu >> (length + 1));
+  auto code =
+      static_cast<uint32_t>(static_cast<unsigned char>(text[at])) & (length == 1 ? 0x7Fu : 0xFFu >> (length + 1));
   for (size_t i = 1; i < length; ++i) {
     code = code << 6 | (static_cast<unsigned char>(text[at + i]) & 0x3Fu);
   }

@@ -91,9 +91,8 @@ void ThreadPool::abandon(size_t task) {
     if (found == queue_->working.end()) {
       return;
     }
-    const auto thread = std::find_if(threads_.begin(), threads_.end(), [&found](const std::thread& one) {
-      return one.get_id() == found->second;
-    });
+    const auto thread = std::find_if(
+        threads_.begin(), threads_.end(), [&found](const std::thread& one) { return one.get_id() == found->second; });
     queue_->working.erase(found);
     if (thread == threads_.end()) {
       return;

@@ -65,7 +65,8 @@ class Watch {
   // Whether there was no progress for longer than is allowed.
   bool is_over(int grace_seconds = 0) const {
     const int64_t last = last_;
-    return abandoned_ || (timeout_ > 0 && last != 0 && running_milliseconds() - last > int64_t{1000} * (timeout_ + grace_seconds));
+    return abandoned_ ||
+        (timeout_ > 0 && last != 0 && running_milliseconds() - last > int64_t{1000} * (timeout_ + grace_seconds));
   }
 
   // What is wrong with a video whose watch is over.

@@ -63,15 +63,15 @@ inline bool contains(const std::string& text, const std::string& part) {
 
 }  // namespace check
 
-#define TEST(name)                                              \
-  static void test_##name();                                    \
+#define TEST(name)                                                  \
+  static void test_##name();                                        \
   static const check::Register register_##name(#name, test_##name); \
   static void test_##name()
 #define CHECK(condition) \
   if (!(condition)) check::fail(__FILE__, __LINE__, #condition)
 #define CHECK_EQUAL(a, b) check::equal(__FILE__, __LINE__, #a " == " #b, a, b)
-#define CHECK_THROWS(Error, part, statement)                                                             \
-  do {                                                                                                   \
-    const std::string thrown = check::message_of<Error>(__FILE__, __LINE__, [&] { statement; });         \
-    if (!check::contains(thrown, part)) check::fail(__FILE__, __LINE__, "the message is: " + thrown);    \
+#define CHECK_THROWS(Error, part, statement)                                                          \
+  do {                                                                                                \
+    const std::string thrown = check::message_of<Error>(__FILE__, __LINE__, [&] { statement; });      \
+    if (!check::contains(thrown, part)) check::fail(__FILE__, __LINE__, "the message is: " + thrown); \
   } while (false)

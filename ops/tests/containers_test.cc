@@ -28,8 +28,9 @@ void open(const std::string& content) {
 }
 
 std::string big(size_t value) {
-  return {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
-          static_cast<char>(value)};
+  return {
+      static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
+      static_cast<char>(value)};
 }
 
 std::string box(const std::string& kind, const std::string& content) {

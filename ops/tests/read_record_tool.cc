@@ -17,8 +17,8 @@ int main(int count, char** paths) {
     try {
       const vmz::Record record = vmz::parse_record(value.data(), value.size());
       const unsigned sum = std::accumulate(record.video, record.video + record.video_size, 0u);
-      std::printf("%s: %zu bytes of video (sum %u), %zu labels\n", paths[i], record.video_size, sum,
-                  record.labels.size());
+      std::printf(
+          "%s: %zu bytes of video (sum %u), %zu labels\n", paths[i], record.video_size, sum, record.labels.size());
       ++read;
     } catch (const std::exception& error) {
       std::printf("%s: %s\n", paths[i], error.what());

@@ -60,8 +60,9 @@ std::unique_ptr<RecordSource> list(std::vector<std::string> values, bool once = 
 }
 
 std::vector<std::string> five_with_bad_ones() {
-  return {record(9, 10), record(2, 11), record(9, 12), wire::string_tensor("no video") + wire::int32_tensor({13}),
-          record(9, 14)};
+  return {
+      record(9, 10), record(2, 11), record(9, 12), wire::string_tensor("no video") + wire::int32_tensor({13}),
+      record(9, 14)};
 }
 
 std::string labels(const std::vector<VideoClips>& videos) {

@@ -44,8 +44,9 @@ TEST(every_column_of_an_unscaled_frame_is_converted) {
             const int found = pixels.data[y * pixels.stride + 3 * x + channel];
             if (std::fabs(found - wanted) > 4) {
               check::fail(
-                  __FILE__, __LINE__, std::to_string(width) + "x" + std::to_string(height) + " at " +
-                      std::to_string(x) + "," + std::to_string(y) + ": " + std::to_string(found));
+                  __FILE__, __LINE__,
+                  std::to_string(width) + "x" + std::to_string(height) + " at " + std::to_string(x) + "," +
+                      std::to_string(y) + ": " + std::to_string(found));
             }
           }
         }

@@ -168,8 +168,8 @@ def _rows(arrays: Mapping[str, np.ndarray]) -> dict[str, list[Any]]:
 def _by_caffe2_alone(held: str, arguments: Mapping[str, Any], engine: str) -> Found:
     """What the operator gives of a database that it opens itself."""
     from vmz.engines.caffe2_engine.workspace import Workspace
-    from vmz.models.inputs import VideoSource, add_video_input
     from vmz.netdef.builder import NetBuilder, device_option
+    from vmz.netdef.inputs import VideoSource, add_video_input
     from vmz.video.reader import EndOfData
     from vmz.video.records import key_text
 

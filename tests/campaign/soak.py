@@ -33,8 +33,8 @@ from vmz.engines.engine import Engine
 from vmz.engines.registry import ENGINES, open_engine
 from vmz.errors import VmzError
 from vmz.files import write_json
-from vmz.models.inputs import VideoSource, add_video_input
 from vmz.netdef.builder import NetBuilder, device_option
+from vmz.netdef.inputs import VideoSource, add_video_input
 from vmz.progress import Progress
 from vmz.video.database import DatabaseWriter
 from vmz.video.reader import EndOfData

@@ -15,6 +15,7 @@ from tests.campaign.record_mutations import records
 from tests.campaign.video_mutations import containers, images
 from tests.engines.real_caffe2 import HAS_OPERATORS
 from tests.support.in_process import tool
+from vmz.cli.test_net import configuration as evaluation_settings
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,11 @@ def _configuration(path: Path) -> object:
     return tool("print_net.py")([f"--config={path}"])
 
 
+def _settings(path: Path) -> object:
+    """--config of the tools that have --save_config."""
+    return evaluation_settings([f"--config={path}"])
+
+
 def _old_net(flag: str) -> Callable[[Path], object]:
     """The file as one of convert_net's, beside good ones."""
 
@@ -172,6 +178,11 @@ def _old_net(flag: str) -> Callable[[Path], object]:
 _CONFIG = [
     {"build_args": {"model_name": "r2plus1d", "model_depth": 10, "num_labels": 3}, "is_test": 1, "net_name": "n"}
 ]
+_SETTINGS = {
+    "tool": "test_net",
+    "options": {"model_name": "r3d", "clip_length_rgb": 8, "aggregation": 0, "use_pool1": 0, "num_gpus": None,
+                "channel_multiplier": 0.5, "label_names": "names.txt", "zoo": "r2plus1d_d18_l8"},
+}  # fmt: skip
 _INDEX = {
     "videos": [{"path": "/v/b.mp4", "bytes": 5, "content": "00", "file": "b.mp4.npz", "clips": 2, "frames": 9}],
     "settings": {"crop_size": 112},
@@ -222,6 +233,7 @@ SURFACES: Sequence[Surface] = (
     Surface("index.json", ".json", mutations.jsons(_INDEX), _index),
     Surface("skipped.json", ".json", mutations.jsons(_BAD), _skipped),
     Surface("configuration", ".json", mutations.jsons(_CONFIG), _configuration),
+    Surface("settings", ".json", mutations.jsons(_SETTINGS), _settings),
     Surface("manifest", ".json", lambda seed, number: mutations.jsons(_first_model())(seed, number), _manifest),
     Surface("predict_net.pb", ".pb", net_mutations.predict_nets, _old_net("net")),
     Surface("predict_net text", ".pbtxt", net_mutations.text_nets, _old_net("net")),

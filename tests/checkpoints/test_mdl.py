@@ -17,8 +17,8 @@ from vmz.checkpoints.minidb import read_minidb, records, write_minidb
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.errors import UsageError, VmzError
 from vmz.models.config import ModelConfig
-from vmz.models.inputs import VideoSource
 from vmz.models.registry import Model, build
+from vmz.netdef.inputs import VideoSource
 from vmz.netdef.protos import BlobChunk, MetaNetDef
 
 

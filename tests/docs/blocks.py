@@ -1,4 +1,4 @@
-"""The code blocks of README.md and docs/*.md: what each is, and what the comment before it says.
+"""The code blocks of README.md and the Markdown files of docs/: what each is, and what the comment before it says.
 
 A block is fenced. Its language is what stands behind the fence (python, sh, text, csv, ...); without one it is `sh`
 where its first line is a command, and else `text`. An HTML comment on the line before the fence says how it is run:
@@ -90,7 +90,7 @@ def blocks_of(path: Path) -> list[Block]:
 
 
 def documents() -> list[Path]:
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def all_blocks() -> list[Block]:

@@ -13,8 +13,8 @@ from vmz.engines.schedule import Schedule
 from vmz.engines.trainer import Build, Training
 from vmz.models.config import ModelConfig
 from vmz.models.heads import FeatureMap, build_head
-from vmz.models.inputs import VideoSource, add_video_input
 from vmz.netdef.builder import NetBuilder
+from vmz.netdef.inputs import VideoSource, add_video_input
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from vmz.models.config import ModelConfig
-from vmz.models.inputs import VideoSource
 from vmz.models.registry import build
 from vmz.netdef.builder import get_arguments
+from vmz.netdef.inputs import VideoSource
 
 
 def test_a_reader_comes_in_front() -> None:

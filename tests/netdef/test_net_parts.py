@@ -6,9 +6,9 @@ import pytest
 
 from tests.engines.small_nets import net, op
 from vmz.models.config import ModelConfig
-from vmz.models.inputs import VideoSource
 from vmz.models.registry import build
 from vmz.netdef.builder import get_arguments, set_arguments
+from vmz.netdef.inputs import VideoSource
 from vmz.netdef.net_parts import classifier_parameters, copy_net, databases, split_readers, video_inputs
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.engines.small_nets import op
-from vmz.models.inputs import VideoSource, add_video_input
 from vmz.netdef.builder import NetBuilder
+from vmz.netdef.inputs import VideoSource, add_video_input
 from vmz.netdef.shape_rules import RULES
 from vmz.netdef.video_outputs import ARGUMENT_OF, VIDEO_OUTPUTS, asked_outputs, network_inputs
 from vmz.video.arguments import VideoInputArgs

@@ -9,8 +9,8 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from vmz.engines.registry import open_engine
-from vmz.models.inputs import VideoSource, add_video_input
 from vmz.netdef.builder import NetBuilder, device_option
+from vmz.netdef.inputs import VideoSource, add_video_input
 from vmz.netdef.video_outputs import RECORD_INDEX, VIDEO_OUTPUTS, asked_outputs
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase

@@ -9,9 +9,9 @@ import numpy as np
 
 from vmz.checkpoints.matching import Report
 from vmz.errors import UsageError
-from vmz.models.inputs import VideoSource
 from vmz.models.registry import Model, build
 from vmz.netdef.analysis import ShapeError, Totals, totals
+from vmz.netdef.inputs import VideoSource
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.clips import ClipSettings
 from vmz.settings.network import model_config

@@ -16,7 +16,6 @@ from typing import Any, Optional
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
-from vmz.features.rows import RECORDS
 from vmz.files import write_json
 from vmz.json_files import Each, read_json
 from vmz.settings.setting import Settings
@@ -129,12 +128,6 @@ def claim(work: Path, wanted: Mapping[str, Any], resume: bool) -> None:
         )
         return
     write_json(path, dict(wanted))
-
-
-def discard_empty(work: Path) -> None:
-    """Remove a work folder in which nothing has been extracted: nothing is lost, and no settings are to be kept to."""
-    if work.is_dir() and not any(path.stat().st_size for path in work.glob(f"*/{RECORDS}")):
-        shutil.rmtree(work, ignore_errors=True)
 
 
 # What is reported of a single video (vmz.video.faults), and what a finished run keeps beside its file.

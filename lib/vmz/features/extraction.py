@@ -19,14 +19,14 @@ from vmz.checkpoints import matching
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.network import Weights, check_fits, load_weights, test_model
-from vmz.evaluation.recorded_settings import claim, discard_empty, finished_account, settings, write_account
+from vmz.evaluation.recorded_settings import claim, finished_account, settings, write_account
 from vmz.evaluation.records import described, in_order
 from vmz.evaluation.scores import first_not_finite
 from vmz.features.config import ExtractionConfig
 from vmz.features.formats.feature_files import HDF5, check_writable, format_of, load_features, save_features
 from vmz.features.formats.table import ArrayTable, squeezed
 from vmz.features.kept_faults import Kept
-from vmz.features.rows import Parts, PartWriter
+from vmz.features.rows import Parts, PartWriter, discard_empty
 from vmz.features.sanity_check import SANITY, sanity_figures
 from vmz.files import OutputKind
 from vmz.models.registry import Model

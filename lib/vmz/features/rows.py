@@ -8,6 +8,7 @@ written last, so rows beyond them are of an unfinished batch.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -188,6 +189,12 @@ class Parts:
         finally:
             for stream in streams:
                 stream.close()
+
+
+def discard_empty(work: Path) -> None:
+    """Remove a work folder in which nothing has been extracted: nothing is lost, and no settings are to be kept to."""
+    if work.is_dir() and not any(path.stat().st_size for path in work.glob(f"*/{RECORDS}")):
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _path(folder: Path, names: Sequence[str], name: str) -> Path:

@@ -9,10 +9,10 @@ from vmz.models import c3d, resnet
 from vmz.models.config import ModelConfig
 from vmz.models.families import C3D, FAMILIES
 from vmz.models.heads import Head, build_head, check_head
-from vmz.models.inputs import VideoSource, add_video_input
 from vmz.netdef.analysis import OpCost, analyse
 from vmz.netdef.blob_names import SCOPE, scoped
 from vmz.netdef.builder import NetBuilder, device_option
+from vmz.netdef.inputs import VideoSource, add_video_input
 from vmz.netdef.net_parts import classifier_parameters
 
 MODEL_NAMES = tuple(sorted([*FAMILIES, C3D]))

@@ -1,7 +1,8 @@
 """Where each setting of a run comes from, so that a checkpoint is not tested with others than it was trained with.
 
 In this order: a flag given by hand, --config, --zoo, the protocol that a checkpoint of ours holds, the published model
-whose file name a checkpoint has, its blobs, the tool's default. `resolve` is for the tools and for Python.
+whose file name a checkpoint has, its blobs, the tool's default. What a --zoo or a --protocol given by hand sets comes
+before --config. `resolve` is for the tools and for Python.
 """
 
 from __future__ import annotations
@@ -148,10 +149,10 @@ def resolve(
             f"--protocol={given['protocol']} is of a published model, but there is no --zoo, and the checkpoint has no "
             "published file name; name the model with --zoo, or leave --protocol out"
         )
-    protocol = _protocol(given, use)
+    protocol = _protocol(by_hand, config, use, named or filed)
     layers: dict[str, Mapping[str, Any]] = {
         COMMAND_LINE: by_hand,
-        CONFIG: config,
+        CONFIG: _beside(by_hand, config, use),
         ZOO: {**_row_flags(named, protocol, use), **(use.with_zoo if named is not None else {})},
         CHECKPOINT: checkpoint.protocol if checkpoint else {},
         PUBLISHED_FILE: _row_flags(filed, protocol, use),
@@ -179,12 +180,28 @@ def resolve(
     )
 
 
-def _protocol(given: Mapping[str, Any], use: Use) -> str:
-    """--protocol, or the tool's; a crop given by hand that no fully convolutional network takes means the fast one."""
+def _protocol(by_hand: Mapping[str, Any], config: Mapping[str, Any], use: Use, row: Optional[zoo.ZooRow]) -> str:
+    """--protocol, or the tool's; a crop given by hand that no fully convolutional network takes means the fast one.
+
+    So does such a crop in --config, unless it is that of the published test: a file of settings has them all.
+    """
+    given = {**config, **by_hand}
     if given.get("protocol"):
         return str(given["protocol"])
+    published = _row_flags(row, zoo.PUBLISHED, use)
+    if not by_hand.keys() & {"crop_size", "use_convolutional_pred"}:
+        given = {flag: value for flag, value in given.items() if value != published.get(flag, 0)}
     centre = given.get("crop_size") in CROPS or given.get("use_convolutional_pred") == 0
     return zoo.FAST if centre or use.protocol is None else use.protocol
+
+
+def _beside(by_hand: Mapping[str, Any], config: Mapping[str, Any], use: Use) -> Mapping[str, Any]:
+    """--config, without all that published models set where a --zoo or a --protocol is given by hand beside it."""
+    if not (by_hand.get("zoo") or by_hand.get("protocol")):
+        return config
+    anew = {flag for row in zoo.rows() for kind in zoo.PROTOCOLS for flag in zoo.protocol_flags(row, kind)}
+    anew = (anew & (use.takes | use.from_zoo)) - use.not_rows
+    return {flag: value for flag, value in config.items() if flag not in anew}
 
 
 def _row_flags(row: Optional[zoo.ZooRow], protocol: str, use: Use) -> dict[str, Any]:

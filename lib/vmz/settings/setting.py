@@ -40,10 +40,15 @@ class Setting:
 
     def checked(self, name: str, value: Any) -> Any:
         """`value` as the setting has it. Raises UsageError, naming the setting, for what it cannot be."""
-        if value is None and self.default is None:
+        if value is None:
+            if self.default is not None:
+                raise UsageError(f"{name} has no value, but it must have one or be left out")
             return None
         if self.several:
-            return tuple(self._one(name, one) for one in value)
+            values = value if isinstance(value, (list, tuple)) else (value,)
+            if not values:
+                raise UsageError(f"{name} has no value, but it must have one or be left out")
+            return tuple(self._one(name, one) for one in values)
         return self._one(name, value)
 
     def _one(self, name: str, value: Any) -> Any:

@@ -9,8 +9,8 @@ from typing import Any
 
 from vmz.engines.trainer import Build
 from vmz.errors import UsageError
-from vmz.models.inputs import VideoSource
 from vmz.models.registry import Model, build
+from vmz.netdef.inputs import VideoSource
 from vmz.settings.network import model_config, video_input_arguments
 from vmz.settings.reader import ViewSettings
 from vmz.training.config import TrainConfig

@@ -15,9 +15,9 @@ from typing import Any, Optional, Union
 from urllib.parse import unquote
 
 from vmz.errors import UsageError, VmzError
-from vmz.installed import places_of
 from vmz.json_files import Each, read_json
 from vmz.text import cut, printable, quoted
+from vmz.zoo.installed import places_of
 
 FlagValue = Union[str, int, float]
 PUBLISHED, FAST = PROTOCOLS = ("published", "fast")

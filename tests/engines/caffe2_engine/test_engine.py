@@ -13,8 +13,8 @@ from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.models.config import ModelConfig
-from vmz.models.inputs import VideoSource
 from vmz.models.registry import Model, build
+from vmz.netdef.inputs import VideoSource
 from vmz.video.database import DatabaseWriter
 from vmz.video.reader import EndOfData
 from vmz.video.records import Record

@@ -15,8 +15,8 @@ from vmz.engines.schedule import Schedule
 from vmz.engines.trainer import Build, Trainer, Training
 from vmz.errors import VmzError
 from vmz.models.config import ModelConfig
-from vmz.models.inputs import VideoSource
 from vmz.models.registry import Model, build
+from vmz.netdef.inputs import VideoSource
 from vmz.netdef.training_state import ITERATION, POSITION
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record

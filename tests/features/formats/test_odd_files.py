@@ -15,7 +15,7 @@ from tests.campaign.hdf5_mutations import _add
 from tests.campaign.mutations import _zeros
 from vmz.errors import VmzError
 from vmz.features.formats.feature_files import load_features
-from vmz.features.formats.npz_reader import read_npy, read_npz
+from vmz.numpy_files import read_npy, read_npz
 
 h5py = pytest.importorskip("h5py")
 

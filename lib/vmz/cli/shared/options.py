@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -14,6 +15,7 @@ from vmz.cores import use_threads
 from vmz.errors import UsageError
 from vmz.files import write_json
 from vmz.json_files import read_json
+from vmz.processes import group
 from vmz.settings.resolution import Resolution, Use, ZooSettings, resolve
 from vmz.settings.setting import Setting, Settings, settings_of
 from vmz.text import quoted
@@ -35,15 +37,16 @@ def add_settings(
 
     names: those of them, in their order; by default all that the parser has not. defaults: a tool's own.
     """
-    group = parser.add_argument_group(title)
+    heading = parser.add_argument_group(title)
     known = settings_of(*owners)
     for name in names or [name for name in known if not parser.has(name)]:
-        _add(group, name, known[name], defaults)
+        parser.settings[name] = known[name]
+        _add(heading, name, known[name], defaults)
 
 
-def _add(group: Any, name: str, known: Setting, defaults: Mapping[str, Any]) -> None:
+def _add(heading: Any, name: str, known: Setting, defaults: Mapping[str, Any]) -> None:
     several = {"nargs": "+", "action": "extend"} if known.several else {}
-    group.add_argument(
+    heading.add_argument(
         f"--{name}",
         type=known.kind,
         default=defaults.get(name, known.effective_default()),
@@ -61,13 +64,14 @@ def add_own(parser: Parser, title: str, config: type[Settings], names: Sequence[
 
 def add_config_flags(parser: Parser) -> None:
     """--config and --save_config, of a tool whose configuration is a file."""
-    group = parser.add_argument_group("configuration (not in the original)")
-    group.add_argument(
+    heading = parser.add_argument_group("configuration (not in the original)")
+    heading.add_argument(
         "--config",
         metavar="FILE",
-        help="start from the settings of this file, of --save_config or a results.json; flags given beside it win",
+        help="start from the settings of this file, of --save_config or a results.json, outputs among them; flags "
+        "given beside it win",
     )
-    group.add_argument("--save_config", metavar="FILE", help="write the settings of this run, as JSON for --config")
+    heading.add_argument("--save_config", metavar="FILE", help="write the settings of this run, as JSON for --config")
 
 
 class Options(argparse.Namespace):
@@ -88,7 +92,7 @@ def parse(parser: Parser, argv: Sequence[str], use: UseOf) -> Options:
     config = _read_config(parser, given.get("config")) if parser.has("save_config") else {}
     asked = {**config, **given}
     resolution = resolve(given, defaults, use({**defaults, **asked}), config)
-    options = Options(**{**defaults, **resolution.values(), **asked})
+    options = Options(**{**defaults, **asked, **resolution.values()})
     options.resolution = resolution
     if getattr(options, "num_threads", None):
         use_threads(options.num_threads)  # before an engine, and what it computes with, is imported
@@ -104,38 +108,32 @@ def config_of(kind: type[Config], options: argparse.Namespace) -> Config:
 
 
 def save_config(options: argparse.Namespace, config: Settings) -> None:
-    """Write --save_config where it is asked for."""
-    if options.save_config:
-        tool = Path(sys.argv[0]).stem
+    """Write --save_config where it is asked for; of several processes the first one does."""
+    if options.save_config and not group.rank():
+        tool = Path(sys.argv[0]).stem.rpartition(" ")[2].replace("-", "_")  # of `vmz test-net` too
         write_json(options.save_config, {"tool": tool, "options": config.flags()})
 
 
 def _read_config(parser: Parser, path: Optional[str]) -> dict[str, Any]:
-    """{flag: value} of --config. Raises UsageError, naming the file, for what is no setting of the tool."""
-    if not path:
+    """{setting: value} of --config, without what is null. Raises UsageError, naming the file, for what is none."""
+    if path is None:
         return {}
     what = f"--config={path}"
     found = read_json(Path(path), what, dict)
     values = found.get("options", found)
     if not isinstance(values, dict):
-        raise UsageError(f"{what}: options is {quoted(values)}, not settings and their values")
-    chosen = {name: value for name, value in values.items() if value is not None}
-    tokens = []
-    for name, value in chosen.items():
-        if not parser.has(name):
-            raise UsageError(f"{what}: {parser.prog} has no setting {quoted(name)}")
-        if isinstance(value, list):
-            tokens += [f"--{name}", *map(str, value)]
-        elif isinstance(value, bool) and parser.is_mark(name):
-            tokens += [f"--{name}"] if value else []
-        elif isinstance(value, (str, int, float)):
-            tokens.append(f"--{name}={int(value) if isinstance(value, bool) else value}")
-        else:
-            raise UsageError(f"{what}: {quoted(name)} is {quoted(value)}, which is no value of a setting")
-    try:
-        return parser.given_values(tokens)
-    except UsageError as error:
-        raise UsageError(f"{what}: {error}") from error
+        raise UsageError(f"{what}: options is {quoted(values)}, not an object of settings and their values")
+    chosen = {}
+    for name, value in values.items():
+        if name not in parser.settings:
+            close = difflib.get_close_matches(name, parser.settings, 1)
+            hint = f"did you mean {close[0]}?" if close else "is the file of another tool?"
+            raise UsageError(f"{what}: {parser.prog} has no setting {quoted(name)}; {hint}")
+        try:
+            chosen[name] = parser.settings[name].checked(name, value)
+        except UsageError as error:
+            raise UsageError(f"{what}: {error}") from error
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
 def require_checkpoint(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Optional
 from vmz.cli.shared.original_flags import ORIGINAL_FLAGS
 from vmz.errors import UsageError
 from vmz.settings.kinds import BadValue, Integer, Number
-from vmz.settings.setting import metavar_of
+from vmz.settings.setting import Setting, metavar_of
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -55,6 +55,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,  # done here, so that an abbreviation of the original's stays unique
             **keywords,
         )
+        self.settings: dict[str, Setting] = {}  # those of its flags that are settings of a configuration
         self._former: dict[str, dict[str, Optional[str]]] = {}  # {flag: {today's flag: value, None for its own}}
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if not keywords.get("prog", "").count(" "):  # not for each command of a tool with commands
@@ -101,10 +102,6 @@ class Parser(argparse.ArgumentParser):
     def has(self, name: str) -> bool:
         """Whether there is a flag of this name."""
         return f"--{name}" in self._option_string_actions
-
-    def is_mark(self, name: str) -> bool:
-        """Whether a flag takes no value."""
-        return self._option_string_actions[f"--{name}"].nargs == 0
 
     def error(self, message: str) -> NoReturn:
         raise self._refused(f"{message.replace('argument --', '--', 1)}; see {self.prog} --help")

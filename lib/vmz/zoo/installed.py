@@ -6,7 +6,7 @@ import importlib.metadata
 import sys
 from pathlib import Path
 
-PACKAGES = Path(__file__).resolve().parents[1]
+PACKAGES = Path(__file__).resolve().parents[2]
 CLONE = PACKAGES.parent
 SHARE = "share/vmz"  # pyproject.toml puts them there
 
