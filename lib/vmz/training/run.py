@@ -192,7 +192,6 @@ class _Run:
         config = self.config
         build_network = builder(
             config,
-            is_train=True,
             random_mirror=config.random_mirror,
             seed=config.seed + 1,  # 0 would mean the system's entropy
             shuffle=config.shuffle,

@@ -66,7 +66,7 @@ class Caffe2Trainer(Trainer):
         self.check(training)
         self.close()
         ids = [device.device_id for device in self._devices]
-        nets = training_net.emit(build, ids, self._devices[0].device_type, training)
+        nets = training_net.emit(build, ids, self._devices[0].device_type, training=training)
         init_net = NetDef.FromString(nets.init_net.SerializeToString())
         seed_ops(init_net, seed)
         self._nets, self._training, self._seed = nets, training, seed
