@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -88,6 +91,16 @@ def test_it_is_an_optimizer_of_pytorch() -> None:
     other.load_state_dict(state)
     assert other.param_groups[0]["lr"] == 0.5
     assert other.state[moving]["momentum_buffer"].tolist() == [1, 1, 1]
+
+
+def test_it_does_not_import_pytorchs_compiler() -> None:
+    command = (
+        "import sys, torch; from vmz.engines.torch_engine.training.sgd import MomentumSGD;"
+        "parameter = torch.nn.Parameter(torch.ones(1)); sgd = MomentumSGD([parameter], lr=1.0);"
+        "parameter.grad = torch.ones(1); sgd.step(); print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_gradients_are_clipped_together() -> None:

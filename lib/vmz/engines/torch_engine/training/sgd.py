@@ -32,6 +32,11 @@ class MomentumSGD(torch.optim.Optimizer):
             for parameter in group["params"]:
                 self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter, requires_grad=False)
 
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As PyTorch's, without its wrapper, which imports the compiler: a second of CPU at the start of a process."""
+        add = torch.optim.Optimizer.add_param_group
+        getattr(add, "__wrapped__", add)(self, param_group)
+
     @torch.no_grad()
     def step(self, closure: Optional[Callable[[], Any]] = None) -> Any:  # type: ignore[override]
         """Change momenta and parameters in place. The gradients are used up: they hold something else afterwards."""

@@ -170,8 +170,9 @@ class TorchTrainer(Trainer):
     def _zero_gradients(self) -> None:
         if self._shared is not None:
             self._shared.start()
-        else:
-            self._sgd.zero_grad(set_to_none=True)
+            return
+        for parameter in self._net.learning.values():
+            parameter.grad = None
 
     def _add_gradients(self, iteration: int, tally: Tally) -> float:
         """Forward and backward of each batch, whose gradients add up. Returns the seconds that reading took."""
