@@ -32,8 +32,8 @@ class Tally:
 
     def __init__(self, ranks: Ranks, has_failed: bool = False) -> None:
         self._ranks = ranks
-        # failed ranks, loss, accuracy, clips
-        self._sums = torch.tensor([float(has_failed), 0.0, 0.0, 0.0], dtype=torch.float64, device=ranks.device)
+        self._sums = torch.zeros(4, dtype=torch.float64, device=ranks.device)  # failed ranks, loss, accuracy, clips
+        self._sums[0].fill_(int(has_failed))
 
     def add(self, loss: Tensor, accuracy: Optional[Tensor], clips: int) -> None:
         """A batch's mean loss, any shape; the accuracy of its clips, where the net has one; and how many clips."""

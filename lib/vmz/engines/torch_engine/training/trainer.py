@@ -139,7 +139,7 @@ class TorchTrainer(Trainer):
 
     def _step(self, iteration: int) -> Step:
         """One iteration: gradients of this rank's batches, sums over the ranks, checks, update."""
-        training, batches = self._training, self._training.accumulation * self._ranks.world
+        batches = self._training.accumulation * self._ranks.world
         began = time.perf_counter()
         self._zero_gradients()
         tally = Tally(self._ranks)
@@ -154,7 +154,7 @@ class TorchTrainer(Trainer):
         loss = totals.loss / batches
         self._refuse_failure(iteration, totals.failed_ranks)
         self._refuse_loss(iteration, loss)
-        rate = training.schedule.rate(iteration)
+        rate = self._training.schedule.rate(iteration)
         self._update(iteration, totals.gradient_norm, rate)
         self._iteration = iteration
         self._batches.done()
