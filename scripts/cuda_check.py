@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "lib")]
 
 from scripts._cuda_checks import CHECKS, Skipped, failures  # noqa: E402
+from vmz.engines.torch_engine.devices import checked_device  # noqa: E402
+from vmz.errors import UsageError  # noqa: E402
 from vmz.files import write_json  # noqa: E402
 
 RESULT = "vmz_check_result "
@@ -48,8 +50,10 @@ def main(argv: Sequence[str]) -> int:
         wanted = [int(text) for text in texts]
     import torch
 
-    if options.device == "cuda" and not torch.cuda.is_available():
-        parser.error("PyTorch sees no CUDA device here; --device=cpu runs what needs none")
+    try:
+        checked_device(options.device)
+    except UsageError as error:
+        parser.error(f"{error}, which runs what needs no GPU")
     where = torch.cuda.get_device_name(0) if options.device == "cuda" else "CPU"
     print(f"PyTorch {torch.__version__} on {where}; not checked: {MISSING}", flush=True)
     results = []

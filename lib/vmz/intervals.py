@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-CONFIDENCE = 0.95
 _Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
 Interval = tuple[float, float]

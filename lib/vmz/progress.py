@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from types import TracebackType
 from typing import Optional, TextIO, TypeVar
 
@@ -19,8 +20,8 @@ LINE_EVERY_SECONDS = 10.0
 class Progress:
     """Counts `total` things named `unit`; `update(n, note)` as they are done. Writes to stderr, results go to stdout.
 
-    In a log there is a line every `every` updates, or every ten seconds when that is not given. done: how many were
-    so before, which the rate does not count. quiet: say nothing.
+    In a log there is a line every `every` updates, or every ten seconds when that is not given, with the time that is
+    left, as on the bar. done: how many were so before, which the rate does not count. quiet: say nothing.
     """
 
     def __init__(
@@ -73,8 +74,15 @@ class Progress:
         self._last_line = time.monotonic()
         rate = (self._done - self._before) / max(self._last_line - self._start, 1e-9)
         of = f"/{self._total}" if self._total is not None else ""
-        extra = f", {note}" if note else ""
-        print(f"{self._title}: {self._done}{of} {self._unit}, {rate:.2f} {self._unit}/s{extra}", file=self._stream)
+        parts = [f"{self._title}: {self._done}{of} {self._unit}", f"{rate:.2f} {self._unit}/s"]
+        parts += [part for part in (self._time_left(rate), note) if part]
+        print(", ".join(parts), file=self._stream)
+
+    def _time_left(self, rate: float) -> str:
+        """As the bar estimates it; nothing where it is not known, or where all is done."""
+        if self._total is None or self._done >= self._total or not rate:
+            return ""
+        return f"{timedelta(seconds=round((self._total - self._done) / rate))} left"
 
     def __enter__(self) -> Progress:
         return self

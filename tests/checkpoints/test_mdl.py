@@ -13,7 +13,7 @@ from tests.engines.real_caffe2 import needs_caffe2
 from tests.engines.small_nets import clip, normalised
 from vmz.checkpoints.matching import check, match
 from vmz.checkpoints.mdl import META_NET_DEF, load_mdl, load_mdl_about, save_mdl
-from vmz.checkpoints.minidb import read_minidb, records, write_minidb
+from vmz.checkpoints.minidb import records, write_minidb
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.errors import UsageError, VmzError
 from vmz.models.config import ModelConfig
@@ -107,7 +107,7 @@ def test_of_several_devices_the_first_counts(tmp_path: Path) -> None:
 def test_large_tensors_come_in_pieces_in_any_order(tmp_path: Path) -> None:
     big = np.arange(2_500_000, dtype=np.float32).reshape(5, -1)
     save_mdl(tmp_path / "a.mdl", {"big": big, "small": big[:1, :2]}, scope="")
-    items = list(read_minidb(tmp_path / "a.mdl").items())
+    items = list(records(tmp_path / "a.mdl"))
     assert [key for key, _ in items] == [META_NET_DEF, "big#%0", "big#%1", "big#%2", "small#%0"]
     write_minidb(tmp_path / "b.mdl", [items[0], *items[:0:-1]])
     for name in ("a.mdl", "b.mdl"):
@@ -132,14 +132,14 @@ def test_cut_short_anywhere_it_is_refused(path: Path, tmp_path: Path) -> None:
 
 def test_a_piece_that_is_missing(tmp_path: Path) -> None:
     save_mdl(tmp_path / "a.mdl", {"big": np.zeros(2_500_000, np.float32), "w": np.zeros(2, np.float32)})
-    items = list(read_minidb(tmp_path / "a.mdl").items())
+    items = list(records(tmp_path / "a.mdl"))
     write_minidb(tmp_path / "b.mdl", [item for item in items if item[0] != "gpu_0/big#%1"])
     with pytest.raises(VmzError, match="lacks 1 of the 2 blobs that it should hold, first gpu_0/big"):
         load_mdl(tmp_path / "b.mdl")
 
 
 def test_other_minidbs_and_damaged_records(path: Path, tmp_path: Path) -> None:
-    items, other = list(read_minidb(path).items()), tmp_path / "b.mdl"
+    items, other = list(records(path)), tmp_path / "b.mdl"
     text = BlobChunk(name="s", type="std::string", content=b"abc").SerializeToString()
     for changed, says in (
         (items[1:], "is a minidb, but no checkpoint: the first record"),

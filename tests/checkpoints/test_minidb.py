@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.real_caffe2 import needs_caffe2
-from vmz.checkpoints.minidb import read_minidb, records, write_minidb
+from vmz.checkpoints.minidb import records, write_minidb
 from vmz.errors import UsageError, VmzError
 
 ITEMS = {"a": b"first", "b#%0": b"", "c" * 300: bytes(range(256)) * 5}
@@ -18,7 +18,7 @@ def test_the_format_byte_by_byte(tmp_path: Path) -> None:
 
 def test_round_trip_in_order(tmp_path: Path) -> None:
     write_minidb(tmp_path / "a.mdl", ITEMS)
-    assert list(read_minidb(tmp_path / "a.mdl").items()) == list(ITEMS.items())
+    assert list(records(tmp_path / "a.mdl")) == list(ITEMS.items())
 
 
 @needs_caffe2
@@ -33,7 +33,7 @@ def test_caffe2_reads_ours_and_we_read_caffe2s(tmp_path: Path) -> None:
     workspace.RunOperatorOnce(
         core.CreateOperator("Save", list(arrays), [], db=theirs, db_type="minidb", absolute_path=1)
     )
-    found = read_minidb(theirs)
+    found = dict(records(theirs))
     assert list(found) == ["x#%0", "n#%0"]
     write_minidb(ours, found)
     assert Path(ours).read_bytes() == Path(theirs).read_bytes()
@@ -51,10 +51,10 @@ def test_cut_short_anywhere_but_between_records(tmp_path: Path) -> None:
     for length in range(1, len(content)):
         (tmp_path / "b.mdl").write_bytes(content[:length])
         if length in whole:
-            assert len(read_minidb(tmp_path / "b.mdl")) < len(ITEMS)
+            assert len(list(records(tmp_path / "b.mdl"))) < len(ITEMS)
             continue
         with pytest.raises(VmzError, match=r"b\.mdl is (cut short|not a minidb)"):
-            read_minidb(tmp_path / "b.mdl")
+            list(records(tmp_path / "b.mdl"))
 
 
 @pytest.mark.parametrize(
@@ -65,22 +65,21 @@ def test_cut_short_anywhere_but_between_records(tmp_path: Path) -> None:
         (b"\x80\x02}q\x00(U\x05blobs}", "not a minidb"),
         (b"\0\0\0\0\x03\0\0\0abc", "not a minidb"),
         (b"\x01\0\0\0\xff\xff\xff\xffk", "not a minidb"),
-        (b"\x01\0\0\0\x03\0\0\0kabc" * 2, "key 'k' twice"),
         (b"\x01\0\0\0\x03\0\0\0kabc" + bytes(20), "damaged at byte 12"),
     ],
 )
 def test_other_files(tmp_path: Path, content: bytes, says: str) -> None:
     (tmp_path / "a.mdl").write_bytes(content)
     with pytest.raises(VmzError, match=says) as caught:
-        read_minidb(tmp_path / "a.mdl")
+        list(records(tmp_path / "a.mdl"))
     assert "a.mdl" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_no_such_file_and_what_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"none\.mdl: No such file"):
-        read_minidb(tmp_path / "none.mdl")
+        list(records(tmp_path / "none.mdl"))
     with pytest.raises(UsageError, match="it is not a regular file"):
-        read_minidb(tmp_path)
+        list(records(tmp_path))
     with pytest.raises(VmzError, match="record ''"):
         write_minidb(tmp_path / "a.mdl", [("", b"x")])
     assert not list(tmp_path.iterdir())

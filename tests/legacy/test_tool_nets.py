@@ -102,8 +102,10 @@ def model_for_training(options: TrainConfig, role: str, optimize: bool) -> Any:
                 [gradient, momentum, rate, param], [gradient, momentum, param], momentum=0.9, nesterov=1
             )
 
-    arguments_of = nets.train_input_arguments if is_train else nets.test_input_arguments
-    arguments = arguments_of(options)
+    arguments = nets.train_input_arguments(options)
+    if not is_train:  # the original's net for testing between epochs: the centre crop of a random clip
+        arguments.update(random_crop=0, random_mirror=0)
+        del arguments["jitter_scales"], arguments["get_logmels"]
     parallelize(
         model, devices, reader, arguments, forward, update if is_train else None, optimize_gradient_memory=optimize
     )

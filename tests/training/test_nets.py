@@ -7,9 +7,7 @@ from vmz.errors import UsageError
 from vmz.netdef.builder import device_option, get_arguments
 from vmz.netdef.protos import CUDA
 from vmz.training.config import TrainConfig
-from vmz.training.nets import builder, jitter_scales, test_input_arguments, train_input_arguments
-
-test_input_arguments.__test__ = False  # type: ignore[attr-defined]  # its name is not a test's
+from vmz.training.nets import builder, jitter_scales, train_input_arguments
 
 
 def parsed(*argv: str) -> TrainConfig:
@@ -36,16 +34,13 @@ def test_jitter_scales_that_are_none(text: str) -> None:
         train_input_arguments(parsed(f"--jitter_scales={text}"))
 
 
-def test_the_two_readers_differ_in_what_is_random_and_one_name() -> None:
-    options = parsed("--batch_size=4", "--get_video_id=1", "--video_res_type=0")
-    train, test = train_input_arguments(options), test_input_arguments(options)
-    differing = {name for name in {*train, *test} if train.get(name) != test.get(name)}
-    assert differing == {"jitter_scales", "get_logmels", "random_crop", "random_mirror"}
+def test_the_reader_draws_clips_at_random() -> None:
+    train = train_input_arguments(parsed("--batch_size=4", "--get_video_id=1", "--video_res_type=0"))
     assert (train["clip_per_video"], train["decode_type"], train["get_video_id"], train["batch_size"]) == (1, 0, 1, 4)
-    assert "crop_per_clip" not in train and test["random_crop"] == test["random_mirror"] == 0
+    assert "crop_per_clip" not in train and train["random_crop"] == train["random_mirror"] == 1
 
 
-def test_the_networks() -> None:
+def test_the_network() -> None:
     options = parsed(
         "--model_depth=10",
         "--clip_length_rgb=8",
@@ -53,24 +48,20 @@ def test_the_networks() -> None:
         "--get_video_id=1",
         "--use_dropout=1",
     )
-    train = builder(options, True, seed=7)("gpu_1", device_option(CUDA, 1), 0.25)
-    test = builder(options, False)("", None, 1.0)
+    train = builder(options, seed=7)("gpu_1", device_option(CUDA, 1), 0.25)
     assert (train.net.name, train.loss) == ("r2plus1d_train", "gpu_1/r2plus1d_train/Scale")
-    assert (test.net.name, test.param_init_net.op[0].name) == ("r2plus1d_test", "test_reader")
+    assert train.param_init_net.op[0].name == "train_reader"
     ops = {op.type: op for op in train.net.op}
     assert get_arguments(ops["Scale"]) == {"scale": 0.25}
     assert get_arguments(ops["VideoInput"])["seed"] == 7
     assert list(ops["VideoInput"].output) == ["gpu_1/data", "gpu_1/label", "gpu_1/video_id"]
     assert {op.device_option.device_id for op in train.net.op} == {1}
     assert get_arguments(ops["FC"])["ws_nbytes_limit"] == 32 * 1024 * 1024
-    for op in test.net.op:
-        assert "ws_nbytes_limit" not in get_arguments(op)
-        assert get_arguments(op).get("is_test", 0) == 0, op.type  # as in the original
+    assert {get_arguments(op).get("is_test", 0) for op in train.net.op} == {0}
 
 
 def test_what_is_missing_is_named() -> None:
-    options = parsed("--test_data=")
-    with pytest.raises(UsageError, match="--test_data is not given"):
-        builder(options, False)
+    with pytest.raises(UsageError, match="--train_data is not given"):
+        builder(parsed("--train_data="))
     with pytest.raises(UsageError, match="crop_size is 100"):
-        builder(parsed("--crop_size=100"), True)
+        builder(parsed("--crop_size=100"))

@@ -160,24 +160,28 @@ def adapt(array: np.ndarray, shape: Shape, center_init: bool = False) -> tuple[O
     have = array.shape
     if have == shape:
         return array, ""
-    if len(shape) == 5:
-        frames = shape[2]
-        still = array[:, :, None] if array.ndim == 4 else array
-        if array.ndim == 2 and shape == (*have, 1, 1, 1):
-            return array.reshape(shape), "fully connected to 1x1x1 convolution"
-        if still.ndim == 5 and still.shape[2] == 1 and (*still.shape[:2], frames, *still.shape[3:]) == shape:
-            if frames == 1:
-                return still, "2-D to 3-D"
-            if center_init:
-                inflated = np.zeros(shape, array.dtype)
-                inflated[:, :, frames // 2] = still[:, :, 0]
-                return inflated, f"inflated to {frames} frames, in the centre"
-            return np.repeat(still, frames, axis=2) / np.float32(frames), f"inflated to {frames} frames"
-    if len(shape) == 4 and array.ndim == 5 and have[2] == 1 and (*have[:2], *have[3:]) == shape:
-        return array[:, :, 0], "3-D to 2-D"
-    if len(shape) == 4 and array.ndim == 2 and shape == (*have, 1, 1):
+    if array.ndim == 2 and shape == (*have, 1, 1, 1):
+        return array.reshape(shape), "fully connected to 1x1x1 convolution"
+    if array.ndim == 2 and shape == (*have, 1, 1):
         return array.reshape(shape), "fully connected to 1x1 convolution"
+    if len(shape) == 4 and have == (*shape[:2], 1, *shape[2:]):
+        return array[:, :, 0], "3-D to 2-D"
+    still = array[:, :, None] if array.ndim == 4 else array
+    if len(shape) == 5 and still.shape == (*shape[:2], 1, *shape[3:]):
+        return _inflated(still, shape, center_init)
     return None, ""
+
+
+def _inflated(still: np.ndarray, shape: Shape, center_init: bool) -> tuple[np.ndarray, str]:
+    """Weights of one frame, T = 1, as weights of several that give the same on a video that stands still."""
+    frames = shape[2]
+    if frames == 1:
+        return still, "2-D to 3-D"
+    if center_init:
+        inflated = np.zeros(shape, still.dtype)
+        inflated[:, :, frames // 2] = still[:, :, 0]
+        return inflated, f"inflated to {frames} frames, in the centre"
+    return np.repeat(still, frames, axis=2) / np.float32(frames), f"inflated to {frames} frames"
 
 
 def _first_convolution(blobs: list[str]) -> Optional[str]:

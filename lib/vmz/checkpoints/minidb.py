@@ -14,20 +14,9 @@ from typing import Union
 
 from vmz.errors import VmzError
 from vmz.files import atomic_write, open_input
-from vmz.text import quoted
 
 LENGTHS = struct.Struct("<ii")  # of the key and of the value, in bytes
 LONGEST = 2**31 - 1
-
-
-def read_minidb(path: Union[str, Path]) -> dict[str, bytes]:
-    """All records, in file order. Raises as `records` does, and VmzError for a key that is there twice."""
-    found: dict[str, bytes] = {}
-    for key, value in records(path):
-        if key in found:
-            raise VmzError(f"{path} holds the key {quoted(key)} twice; it is not a minidb of Caffe2's, or is damaged")
-        found[key] = value
-    return found
 
 
 def records(path: Union[str, Path]) -> Iterator[tuple[str, bytes]]:

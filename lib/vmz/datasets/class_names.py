@@ -96,28 +96,37 @@ def _from_json(what: str, text: str) -> list[str]:
 
 
 def _from_csv(what: str, text: str) -> list[str]:
-    numbered = list(split_rows(what, text_lines(text)))
-    rows = [row for _, row in numbered]
-    if not rows:
+    lines = list(split_rows(what, text_lines(text)))
+    if not lines:
         return []
-    columns = [cell.lower() for cell in rows[0]]
-    label = next((columns.index(name) for name in _LABEL_COLUMNS if name in columns), None)
-    name = next((columns.index(name) for name in _NAME_COLUMNS if name in columns), None)
+    label, name, rows = _columns(what, lines)
+    _check_widths(what, lines)
+    if any(len(row) <= max(name, label or 0) for row in rows):
+        raise UsageError(f"{what} has a row with too few columns")
+    if label is None:
+        return [row[name] for row in rows]
+    return _in_order(what, {_label(row[label]): row[name] for row in rows}, len(rows))
+
+
+def _columns(what: str, lines: Sequence[tuple[int, list[str]]]) -> tuple[Optional[int], int, list[list[str]]]:
+    """(column of labels or None, column of names, the rows without column names) of numbered lines."""
+    number, first = lines[0]
+    columns = [cell.lower() for cell in first]
+    rows = [row for _, row in lines]
+    name = _first_of(_NAME_COLUMNS, columns)
     if name is not None:
-        check_columns(what, numbered[0][0], columns)
-        deque(named_fields(what, columns, numbered[1:]), maxlen=0)  # refuses rows of more fields
-        rows = rows[1:]
-    else:
-        label, name = _guess_columns(rows)
-        if label is not None and _label(rows[0][label]) is None:
-            rows = rows[1:]  # column names that we do not know
-    _check_widths(what, numbered)
-    try:
-        if label is None:
-            return [row[name] for row in rows]
-        return _in_order(what, {_label(row[label]): row[name] for row in rows}, len(rows))
-    except IndexError:
-        raise UsageError(f"{what} has a row with too few columns") from None
+        check_columns(what, number, columns)
+        deque(named_fields(what, columns, lines[1:]), maxlen=0)  # refuses rows of more fields
+        return _first_of(_LABEL_COLUMNS, columns), name, rows[1:]
+    label, name = _guess_columns(rows)
+    if label is not None and _label(first[label]) is None:
+        return label, name, rows[1:]  # column names that we do not know
+    return label, name, rows
+
+
+def _first_of(names: Sequence[str], columns: Sequence[str]) -> Optional[int]:
+    """The place of the first of the names that is a column's."""
+    return next((columns.index(name) for name in names if name in columns), None)
 
 
 def _check_widths(what: str, numbered: Sequence[tuple[int, Sequence[str]]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
@@ -90,28 +90,49 @@ def against_list(
     compared_by, wanted = _identities(rows, records) if by_path else _file_identities(rows)
     if not wanted:
         return _by_labels(path, rows, database, records)
-    have: dict[Identity, list[Held]] = {}
-    for record in records:
-        identity = (os.path.basename(record.path or ""),) if compared_by == "file name" else record.identity
-        have.setdefault(identity, []).append(record)
-    labels: dict[Identity, set[tuple[int, ...]]] = {}
-    for row, identity in wanted:
-        labels.setdefault(identity, set()).add(tuple(sorted(row.labels)))
+    have = _by_identity(records, compared_by)
+    allowed = _allowed_labels(wanted)
     unknown = len(rows) - len(wanted)
     return ListAccount(
         path=path,
         rows=len(rows),
         compared_by=compared_by,
         missing=[(row.line, row.video) for row, identity in wanted if identity not in have],
-        extra=[] if unknown else [one.key for name, group in have.items() if name not in labels for one in group],
-        relabelled=[
-            record.key
-            for identity, allowed in labels.items()
-            for record in have.get(identity, [])
-            if tuple(sorted(labels_of(database, record))) not in allowed
-        ],
+        extra=[] if unknown else [one.key for identity in have if identity not in allowed for one in have[identity]],
+        relabelled=_relabelled(database, have, allowed),
         unknown=unknown,
     )
+
+
+def _by_identity(records: Sequence[Held], compared_by: str) -> dict[Identity, list[Held]]:
+    """The records of each video."""
+    have: dict[Identity, list[Held]] = {}
+    for record in records:
+        identity = (os.path.basename(record.path or ""),) if compared_by == "file name" else record.identity
+        have.setdefault(identity, []).append(record)
+    return have
+
+
+def _allowed_labels(wanted: Sequence[tuple[ListedVideo, Identity]]) -> dict[Identity, set[tuple[int, ...]]]:
+    """The labels that the list gives each video, sorted: more than one set of them where it has several rows."""
+    allowed: dict[Identity, set[tuple[int, ...]]] = {}
+    for row, identity in wanted:
+        allowed.setdefault(identity, set()).add(tuple(sorted(row.labels)))
+    return allowed
+
+
+def _relabelled(
+    database: VideoDatabase,
+    have: Mapping[Identity, Sequence[Held]],
+    allowed: Mapping[Identity, set[tuple[int, ...]]],
+) -> list[str]:
+    """Keys of the records of listed videos whose labels are none of the list's, in the order of the list."""
+    return [
+        record.key
+        for identity, labels in allowed.items()
+        for record in have.get(identity, [])
+        if tuple(sorted(labels_of(database, record))) not in labels
+    ]
 
 
 def labels_of(database: VideoDatabase, record: Held) -> tuple[int, ...]:

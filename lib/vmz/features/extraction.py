@@ -5,30 +5,30 @@ A run that was stopped goes on where it was; several processes give the file tha
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
 from vmz.checkpoints import matching
+from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.network import Weights, check_fits, load_weights, test_model
-from vmz.evaluation.recorded_settings import claim, finished_account, settings, write_account
+from vmz.evaluation.recorded_settings import finished_account, settings, write_account
 from vmz.evaluation.records import described, in_order
 from vmz.evaluation.scores import first_not_finite
 from vmz.features.config import ExtractionConfig
 from vmz.features.formats.feature_files import HDF5, check_writable, format_of, load_features, save_features
 from vmz.features.formats.table import ArrayTable, squeezed
 from vmz.features.kept_faults import Kept
-from vmz.features.rows import Parts, PartWriter, discard_empty
+from vmz.features.rows import Parts, PartWriter
 from vmz.features.sanity_check import SANITY, sanity_figures
-from vmz.files import OutputKind
+from vmz.features.work import Work, work_folder
 from vmz.models.registry import Model
 from vmz.netdef.blob_names import unscoped
 from vmz.netdef.builder import set_arguments
@@ -80,60 +80,59 @@ def extract(config: ExtractionConfig) -> Optional[Extraction]:
     started = time.perf_counter()
     names = feature_names(config)
     form = output_format(config, names)
-    path, database_path = config.output, config.database
-    with (
-        group.joined(),
-        in_progress(Output("--output_path", path, beside=(".json",)), options=config),
-    ):
-        reader = _reader_arguments(config, names)
-        VideoInputArgs.from_mapping({**config.reader_arguments(), **reader}).check()
-        model = test_model(config, **reader)
-        check_features(model, names)
-        check_fits(model)
+    output = Output("--output_path", config.output, beside=(".json",))
+    with group.joined(), in_progress(output, options=config):
+        model = _network(config, names)
         weights, report = load_weights(model, config, bool(config.random_weights))
-        with VideoDatabase(database_path) as database:
-            check_holds(database, bool(config.use_local_file))
-            keys = [key_text(key) for key in database.keys]
-        through = OutputKind(path).through  # a device or a pipe has nothing beside it
-        work = work_folder(path)
-        if through:
-            work = group.share(None if group.rank() else Path(tempfile.mkdtemp(prefix="vmz_"), "parts"))
-        wanted = {**settings(config, weights, form, UNUSED), "keep_axes": _keeps_axes(config)}
-        first = None if group.rank() or through else _finished(config, wanted)
-        if group.share(first is not None):
-            return first
-        if not group.rank():
-            discard_empty(work)
-            claim(work, {**wanted, "processes": group.world_size()}, bool(config.resume) and not through)
-        group.share(None)
-        folder = work / str(group.rank())
+        keys = _keys(config)
+        recorded = {**settings(config, weights, form, UNUSED), "keep_axes": _keeps_axes(config)}
+        work = Work(config.output)
+        earlier = None if group.rank() or work.is_temporary else _finished(config, recorded)
+        if group.share(earlier is not None):
+            return earlier
+        work.claim(recorded, bool(config.resume))
         try:
-            parts = group.gather(_fill(folder, model, names, weights, keys, config))
+            shares = group.gather(_fill(work.own_folder(), model, names, weights, keys, config))
         except BaseException:
-            if not group.rank():
-                discard_empty(work)
+            work.discard_if_empty()
             raise
-        if parts is not None:
-            rows = config.rows
-            refuse_remade(database_path, wanted["test_data"], "extract again with --resume=0")
-            folders = [work / str(rank) for rank in range(group.world_size())]
-            table = _table(folders, names, rows, config)
-            save_features(path, table, form)
-            first = Extraction(
-                path=path,
-                shapes={name: table.shape(name) for name in names},
-                videos=len(table.records),
-                resumed=sum(part[0] for part in parts),
-                skipped=in_order([part[1] for part in parts], keys),
-                ended_early=in_order([part[2] for part in parts], keys),
-                sanity=_sanity_check(table, rows, config),
-                checkpoint=report,
-                seconds=time.perf_counter() - started,
-            )
-            if not through:
-                write_account(path, {"settings": wanted, **_account(first)})
-            shutil.rmtree(work.parent if through else work)
-        return first
+        if shares is None:
+            return None
+        refuse_remade(config.database, recorded["test_data"], "extract again with --resume=0")
+        table = _table(work.folders(), names, config.rows, config)
+        save_features(config.output, table, form)
+        found = Extraction(
+            path=config.output,
+            shapes={name: table.shape(name) for name in names},
+            videos=len(table.records),
+            resumed=sum(share.resumed for share in shares),
+            skipped=in_order([share.skipped for share in shares], keys),
+            ended_early=in_order([share.ended_early for share in shares], keys),
+            sanity=_sanity_check(table, config.rows, config),
+            checkpoint=report,
+            seconds=time.perf_counter() - started,
+        )
+        if not work.is_temporary:
+            write_account(config.output, {"settings": recorded, **_account(found)})
+        work.remove()
+        return found
+
+
+def _network(config: ExtractionConfig, names: Sequence[str]) -> Model:
+    """The network with its reader of this process's share; UsageError where `names` are not of it."""
+    reader = _reader_arguments(config, names)
+    VideoInputArgs.from_mapping({**config.reader_arguments(), **reader}).check()
+    model = test_model(config, **reader)
+    check_features(model, names)
+    check_fits(model)
+    return model
+
+
+def _keys(config: ExtractionConfig) -> list[str]:
+    """Of every record of the database, which is checked to hold what is read from it."""
+    with VideoDatabase(config.database) as database:
+        check_holds(database, bool(config.use_local_file))
+        return [key_text(key) for key in database.keys]
 
 
 def _account(found: Extraction) -> dict[str, Any]:
@@ -222,11 +221,6 @@ def check_features(model: Model, names: Sequence[str]) -> None:
             )
 
 
-def work_folder(output: str) -> Path:
-    """Where the rows are gathered, beside the file to be: on the same disk."""
-    return Path(f"{output}.parts")
-
-
 def _sanity_check(table: _WithRecords, rows: int, config: ExtractionConfig) -> Optional[dict[str, float]]:
     with VideoDatabase(config.database) as database:
 
@@ -250,51 +244,70 @@ def _reader_arguments(config: ExtractionConfig, names: Sequence[str]) -> dict[st
     }
 
 
+class _Share(NamedTuple):
+    """Of one process. resumed: how many videos an earlier run had done; skipped, ended_early: of both runs."""
+
+    resumed: int
+    skipped: list[BadVideo]
+    ended_early: list[EndedEarly]
+
+
 def _fill(
     folder: Path, model: Model, names: Sequence[str], weights: Weights, keys: Sequence[str], config: ExtractionConfig
-) -> tuple[int, list[BadVideo], list[EndedEarly]]:
-    """Extract this process's share.
-
-    Returns how many videos an earlier run had done, all that are left out, and all that ended early.
-    """
-    rows, share = config.rows, own_share()
+) -> _Share:
+    """Extract this process's share into its folder."""
     stored = [name for name in names if name != RECORD_INDEX]
-    with PartWriter(folder, stored, rows) as writer, open_engine(config.engine, device_name(config)) as engine:
+    blobs = {name: model.blob(name) for name in (*stored, RECORD_INDEX)}
+    with PartWriter(folder, stored, config.rows) as writer, open_engine(config.engine, device_name(config)) as engine:
         resumed = writer.records
-        if writer.last is not None and writer.last >= len(keys):
-            raise VmzError(
-                f"{folder} is damaged: it has record {writer.last}, but {config.database} has {len(keys)}; start "
-                "afresh with --resume=0"
-            )
+        _check_last(writer, keys, config)
         skipped: Kept[BadVideo] = Kept(folder / SKIPPED, BadVideo)
         ended: Kept[EndedEarly] = Kept(folder / ENDED_EARLY, EndedEarly)
-        batches = -(-resumed // config.batch_size)
         if writer.last is not None:
-            _set_first_position(model.net, share.position_after(writer.last, config.batch_size))
-        blobs = [model.blob(name) for name in stored]
-        engine.load(model.param_init_net, model.net, weights, seed=config.seed, keep=[*blobs, model.blob(RECORD_INDEX)])
-        mine, alone = share.videos(len(keys), config.batch_size), share.count == 1
-        title = "extract_features" if alone else f"extract_features, process 1 of {share.count}"
-        with Progress(
-            mine, "videos", title, every=config.display_iter, done=resumed, quiet=share.index > 0
-        ) as progress:
-            while config.num_iterations <= 0 or share.batch(batches) < config.num_iterations:
-                group.check()
-                try:
-                    engine.run()
-                except EndOfData:
-                    break
-                batches += 1
-                records = engine.fetch(model.blob(RECORD_INDEX))
-                arrays = {name: engine.fetch(blob) for name, blob in zip(stored, blobs)}
-                _check_finite(arrays, [keys[record] for record in records], rows, config)
+            _set_first_position(model.net, own_share().position_after(writer.last, config.batch_size))
+        engine.load(model.param_init_net, model.net, weights, seed=config.seed, keep=list(blobs.values()))
+        with _progress(len(keys), resumed, config) as progress:
+            for _ in _runs(engine, -(-resumed // config.batch_size), config):
+                records = engine.fetch(blobs[RECORD_INDEX])
+                arrays = {name: engine.fetch(blobs[name]) for name in stored}
+                _check_finite(arrays, [keys[record] for record in records], config.rows, config)
                 if not _keeps_axes(config):
                     arrays = {name: squeezed(array) for name, array in arrays.items()}
                 skipped.update(engine.skipped)
                 ended.update(engine.ended_early)
                 writer.append(records, arrays)
                 progress.update(len(records))
-        return resumed, skipped.update(engine.skipped), ended.update(engine.ended_early)
+        return _Share(resumed, skipped.update(engine.skipped), ended.update(engine.ended_early))
+
+
+def _check_last(writer: PartWriter, keys: Sequence[str], config: ExtractionConfig) -> None:
+    """VmzError where an earlier run left a record that the database has not."""
+    if writer.last is not None and writer.last >= len(keys):
+        raise VmzError(
+            f"{writer.folder} is damaged: it has record {writer.last}, but {config.database} has {len(keys)}; start "
+            "afresh with --resume=0"
+        )
+
+
+def _progress(videos: int, resumed: int, config: ExtractionConfig) -> Progress:
+    """Of this process's share; the first process shows its own for all."""
+    share = own_share()
+    title = f"extract_features, process 1 of {share.count}" if share.count > 1 else "extract_features"
+    mine = share.videos(videos, config.batch_size)
+    return Progress(mine, "videos", title, every=config.display_iter, done=resumed, quiet=share.index > 0)
+
+
+def _runs(engine: Engine, first: int, config: ExtractionConfig) -> Iterator[None]:
+    """Run the engine on batch after batch of this process's share, the first of them number `first`, from 0 on."""
+    for batch in itertools.count(first):
+        if 0 < config.num_iterations <= own_share().batch(batch):
+            return
+        group.check()
+        try:
+            engine.run()
+        except EndOfData:
+            return
+        yield
 
 
 def _check_finite(arrays: Mapping[str, np.ndarray], keys: Sequence[str], rows: int, config: ExtractionConfig) -> None:

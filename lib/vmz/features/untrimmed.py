@@ -169,8 +169,7 @@ class _Run:
         share = own_share()
         title = f"extract_features, process 1 of {share.count}" if share.count > 1 else "extract_features"
         with Progress(sum(clips.values()), "clips", title, sys.stderr, quiet=share.index > 0) as shown:
-            left = _TimeLeft(sum(clips.values()))
-            return [self._video(path, shown, left) for path in paths]
+            return [self._video(path, shown) for path in paths]
 
     def _seconds(self, path: str) -> float:
         """How long a video says it is. Opening all of them first finds those that cannot be, before hours of work."""
@@ -181,7 +180,7 @@ class _Run:
                 raise VmzError(f"{path}: {error}; leave such videos out with --on_bad_video=skip") from error
             return 0.0
 
-    def _video(self, path: str, shown: Progress, left: _TimeLeft) -> dict[str, Any]:
+    def _video(self, path: str, shown: Progress) -> dict[str, Any]:
         name = os.path.basename(path)
         part = self._folder / WORK / f"{name}.rows"
         shutil.rmtree(part, ignore_errors=True)  # a video begins anew: decoding cannot be taken up in its midst
@@ -194,8 +193,7 @@ class _Run:
                     group.check()
                     places = np.arange(writer.records, writer.records + len(windows))
                     writer.append(places, self._arrays(path, windows))
-                    left.done += len(windows)
-                    shown.update(len(windows), note=f"{name}, {left}")
+                    shown.update(len(windows), note=name)
             table = Parts([part], columns, rows)
             entry.update(
                 self._save(name, table),
@@ -245,18 +243,6 @@ class _Run:
             values = np.array([getattr(window, name) for window in windows], dtype)
             found[name] = np.repeat(values, self._args.crop_per_clip)
         return found
-
-
-class _TimeLeft:
-    """Of a number of clips that is known roughly beforehand."""
-
-    def __init__(self, total: int) -> None:
-        self._total, self._start, self.done = total, time.monotonic(), 0
-
-    def __str__(self) -> str:
-        each = (time.monotonic() - self._start) / max(self.done, 1)
-        seconds = round(each * max(0, self._total - self.done))
-        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
 
 
 def _ahead(reader: WindowReader, size: int) -> Iterator[list[Window]]:

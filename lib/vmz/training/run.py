@@ -7,8 +7,7 @@ published protocol, and the additions of AddedTrainSettings.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
@@ -20,7 +19,6 @@ from vmz.errors import UsageError
 from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.records import naming_foreign_labels
 from vmz.evaluation.run import Evaluation, evaluate_weights
-from vmz.metrics import watched
 from vmz.models.registry import Model, build
 from vmz.outputs import Output, in_progress
 from vmz.processes import group
@@ -32,60 +30,16 @@ from vmz.settings.self_description import evaluation_protocol
 from vmz.settings.setting import settings_of
 from vmz.training.checkpoints import BEST, LATEST, Checkpoints, Saved, placed, read
 from vmz.training.config import TrainConfig
-from vmz.training.history import History, epoch_line, figures_text
+from vmz.training.history import History, epoch_line
 from vmz.training.nets import builder
 from vmz.training.plan import UNKNOWN_PASS, Plan, describe, fit_batch, make_plan, one_pass
 from vmz.training.resume import account, refuse_changed
 from vmz.training.side_outputs import SideOutputs
 from vmz.training.start import forward_net, initial_weights
 from vmz.training.tensorboard import Board
+from vmz.training.trained import Trained
 from vmz.video.database import VideoDatabase
 from vmz.video.fingerprint import fingerprint, refuse_remade
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The result of a run. is_first: this process speaks for all. not_written: a sentence for each output it lacks."""
-
-    history: History
-    plan: Plan
-    files: list[Path]
-    stopped_early: bool
-    config: TrainConfig
-    environment: Mapping[str, str]
-    is_first: bool = True
-    not_written: Sequence[str] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "epochs": self.history.epochs,
-            "points": self.history.points,
-            "best": self.history.best(),
-            "stopped_early": self.stopped_early,
-            "skipped": [vars(bad) for bad in self.history.skipped("train")],
-            "ended_early": [vars(video) for video in self.history.ended_early("train")],
-            "test": {
-                "skipped": [vars(bad) for bad in self.history.skipped("test")],
-                "ended_early": [vars(video) for video in self.history.ended_early("test")],
-            },
-            "files": [str(path) for path in self.files],
-            "not_written": list(self.not_written),
-            "settings": self.config.sources(),
-            "options": self.config.flags(),
-            "environment": dict(self.environment),
-        }
-
-    def text(self) -> str:
-        lines = [f"trained on {self.environment['engine']}, device {self.environment['device']}"]
-        lines += [] if not self.history.epochs else [epoch_line(self.history.epochs[-1], self.plan.epochs)]
-        best = self.history.best()
-        if best is not None:
-            lines.append(f"best: epoch {best['epoch']}, {figures_text(best['figures'])}")
-        if self.stopped_early:
-            names = " and ".join(watched(best["figures"]) if best else ())
-            lines.append(f"stopped early: {self.config.early_stop} epochs without improvement of {names}")
-        lines.extend(self.history.fault_lines())
-        return "\n".join([*lines, *(f"wrote {path}" for path in self.files)])
 
 
 def dry_run(config: TrainConfig) -> dict[str, Any]:
@@ -191,7 +145,6 @@ class _Run:
         config = self.config
         build_network = builder(
             config,
-            is_train=True,
             random_mirror=config.random_mirror,
             seed=config.seed + 1,  # 0 would mean the system's entropy
             shuffle=config.shuffle,
@@ -211,36 +164,37 @@ class _Run:
 
     def _epoch(self, epoch: int, stop: StopRequest) -> bool:
         """The iterations left of an epoch and what follows it; whether to stop early."""
-        per_epoch = self.plan.iterations_per_epoch
-        begun = time.perf_counter()
-        last = epoch * per_epoch
-        title = f"epoch {epoch}/{self.plan.epochs}"
-        with Progress(
-            per_epoch, "iterations", title, every=self.config.display_iter, done=self.iteration % per_epoch,
-            quiet=not self.is_first,
-        ) as progress:  # fmt: skip
-            while self.iteration < last:
-                step = self._step()
-                if not self.has_read and self.is_first:  # from here on the reader keeps the file that it has opened
-                    refuse_remade(self.config.train_database, self.data, "train again")
-                self.has_read, self.iteration = True, step.iteration
-                begun, seconds = time.perf_counter(), time.perf_counter() - begun
-                self.history.add(step, seconds)
-                done = step.iteration - last + per_epoch  # of this epoch: points and progress lines go together
-                if done % self.config.display_iter == 0 or step.iteration == last:
-                    self.history.points.append(self.history.take("point", step, epoch))
-                    self.board.add_point(self.history.points[-1])
-                progress.update(note=self._note(step))
-                if step.iteration == last:
-                    entry = self.history.take("epoch", step, epoch)
-                else:
-                    self._save_between(stop)
+        entry = self._iterations(epoch, stop)
         self._note_faults(entry)
         self.history.epochs.append(entry)
         stopped_early = self._finish(epoch)
         if self.iteration < self.plan.iterations and group.any_rank(stop.requested):
             stop.leave(self.iteration)
         return stopped_early
+
+    def _iterations(self, epoch: int, stop: StopRequest) -> dict[str, Any]:
+        """The iterations left of an epoch. Returns the epoch's entry in the history."""
+        per_epoch = self.plan.iterations_per_epoch
+        before = self.iteration % per_epoch
+        ended = time.perf_counter()
+        with Progress(
+            per_epoch, "iterations", f"epoch {epoch}/{self.plan.epochs}", every=self.config.display_iter, done=before,
+            quiet=not self.is_first,
+        ) as progress:  # fmt: skip
+            for done in range(before + 1, per_epoch + 1):
+                step = self._step()
+                began, ended = ended, time.perf_counter()
+                self.history.add(step, ended - began)
+                if done % self.config.display_iter == 0 or done == per_epoch:  # together with the lines of progress
+                    self._add_point(step, epoch)
+                progress.update(note=self._note(step))
+                if done < per_epoch:
+                    self._save_between(stop)
+        return self.history.take("epoch", step, epoch)
+
+    def _add_point(self, step: Step, epoch: int) -> None:
+        self.history.points.append(self.history.take("point", step, epoch))
+        self.board.add_point(self.history.points[-1])
 
     def _note_faults(self, entry: dict[str, Any]) -> None:
         """What the readers of all processes report, each video once, and its number so far in the epoch's entry."""
@@ -251,7 +205,11 @@ class _Run:
 
     def _step(self) -> Step:
         with naming_foreign_labels(self.config.train_database, self.config, self.config):
-            return self.trainer.step()
+            step = self.trainer.step()
+        if not self.has_read and self.is_first:  # from here on the reader keeps the file that it has opened
+            refuse_remade(self.config.train_database, self.data, "train again")
+        self.has_read, self.iteration = True, step.iteration
+        return step
 
     def _note(self, step: Step) -> str:
         """The last point, and in brackets the mean of the epoch so far, which at its end is that of its line."""
@@ -298,35 +256,48 @@ class _Run:
 
     def _after_epoch(self, epoch: int) -> bool:
         """Evaluate, export the weights; whether to stop early. Repeated when a run dies in it and is resumed."""
-        config = self.config
         if not self.history.epochs:  # resumed from a checkpoint of the original's, which tells nothing of the run
             self.history.epochs.append({"epoch": epoch, "iteration": self.iteration})
         entry = self.history.epochs[-1]
         weights = self.trainer.weights()
-        done = self.checkpoints.path(epoch, "pkl")
-        if group.any_rank(self.is_first and done.exists()):  # written after the evaluation of an earlier run
-            if self.is_first:
-                about = load(done).about
-                entry.update(about.get("metrics", {}))
-                self.history.take_over_tested(about.get("tested", {}))
-        elif config.test_data and (epoch % config.test_every == 0 or epoch == self.plan.epochs):
-            result: Evaluation = evaluate_weights(evaluation_config(config), weights)
-            entry["figures"] = dict(result.figures)
-            entry["test_videos"] = result.videos
-            self.history.note("test", result.skipped, result.ended_early)
-        best = self.history.best()
+        exported = self.checkpoints.path(epoch, "pkl")  # after its evaluation, by a run that died then
+        if group.any_rank(self.is_first and exported.exists()):
+            self._take_over_evaluation(exported, entry)
+        elif self.config.test_data and (epoch % self.config.test_every == 0 or epoch == self.plan.epochs):
+            self._evaluate(weights, entry)
         if self.is_first:
-            about = self._about(entry)
-            if best is entry:
-                self.checkpoints.export(BEST, weights, about)
-            self.files.append(self.checkpoints.export(epoch, weights, about))
-            self.board.add_epoch(entry)
-            print(epoch_line(entry, self.plan.epochs), flush=True)
-            if config.report and self.history.entries():
-                self.side_outputs.write(f"--report={config.report}", self._write_report)
-        risen = self.history.last_rise()
-        no_better = risen is not None and epoch - risen >= config.early_stop
-        return group.any_rank(self.is_first and bool(config.early_stop) and no_better)
+            self._publish(epoch, weights, entry)
+        return self._stops_early(epoch)
+
+    def _take_over_evaluation(self, exported: Path, entry: dict[str, Any]) -> None:
+        """The figures that the weights of an earlier run were exported with; the first process keeps them."""
+        if self.is_first:
+            about = load(exported).about
+            entry.update(about.get("metrics", {}))
+            self.history.take_over_tested(about.get("tested", {}))
+
+    def _evaluate(self, weights: Mapping[str, Any], entry: dict[str, Any]) -> None:
+        result: Evaluation = evaluate_weights(evaluation_config(self.config), weights)
+        entry["figures"] = dict(result.figures)
+        entry["test_videos"] = result.videos
+        self.history.note("test", result.skipped, result.ended_early)
+
+    def _publish(self, epoch: int, weights: Mapping[str, Any], entry: dict[str, Any]) -> None:
+        """Export the weights, and say how the epoch went: a line, the board, the page."""
+        about = self._about(entry)
+        if self.history.best() is entry:
+            self.checkpoints.export(BEST, weights, about)
+        self.files.append(self.checkpoints.export(epoch, weights, about))
+        self.board.add_epoch(entry)
+        print(epoch_line(entry, self.plan.epochs), flush=True)
+        if self.config.report and self.history.entries():
+            self.side_outputs.write(f"--report={self.config.report}", self._write_report)
+
+    def _stops_early(self, epoch: int) -> bool:
+        """Whether the figures did not rise for --early_stop epochs, as the first process sees it."""
+        patience, risen = self.config.early_stop, self.history.last_rise()
+        no_better = risen is not None and epoch - risen >= patience
+        return group.any_rank(self.is_first and bool(patience) and no_better)
 
     def _about(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         return {

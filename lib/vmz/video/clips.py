@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -68,12 +69,17 @@ def read_clips(
     draws = _draw(args, random)
     try:
         if args.image_as_input:
-            image = read_image(source, args.scale_w, args.scale_h, watch)
-            _ClipWriter((args.scale_w, args.scale_h), UPRIGHT, args, draws, out).write_crops(image, 0, 0)
-            return Reading()
+            return _read_image(source, args, draws, out, watch)
         return _VideoReader(source, start_frame, args, draws, out, watch).read()
     except DecodingError as error:
         raise ClipError(str(error)) from error
+
+
+def _read_image(source: Source, args: VideoInputArgs, draws: _Draws, out: Clips, watch: Watch) -> Reading:
+    """An image is a clip of one frame."""
+    size = args.scale_w, args.scale_h
+    _ClipWriter(size, UPRIGHT, args, draws, out).write_crops(read_image(source, *size, watch), 0, 0)
+    return Reading()
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,13 @@ def _draw(args: VideoInputArgs, random: np.random.Generator) -> _Draws:
     )
 
 
+@dataclass(frozen=True)
+class _ReadAgain:
+    """What an attempt at a video's clips may end with: the next one counts frames, for a video of so many."""
+
+    frames: int
+
+
 class _VideoReader:
     """Reads the clips of one video, in several attempts where the container misstates what they depend on."""
 
@@ -114,6 +127,7 @@ class _VideoReader:
         self._watch = watch
         self._source, self._start_frame, self._args, self._draws, self._out = source, start_frame, args, draws, out
         self._needed = sampling.frames_needed(args)
+        self._limit = args.max_frames or sys.maxsize  # frames that are read
         self._orientation = UPRIGHT
         self._ended: Optional[Ending] = None
         self._draw = draws.start
@@ -121,42 +135,50 @@ class _VideoReader:
     def read(self) -> Reading:
         if self._args.autorotate:
             self._orientation = orientation_of(self._source, self._watch)
-        reading, expected = self._first_attempt()
+        found = self._first_attempt()
         for _ in range(2):
-            if reading is not None:
-                break
-            with Video(self._source, self._watch) as video:
-                reading, expected = self._by_number(video, expected)
-        if reading is None:
+            if isinstance(found, _ReadAgain):
+                with Video(self._source, self._watch) as video:
+                    found = self._by_number(video, found.frames)
+        if isinstance(found, _ReadAgain):
             raise ClipError("it gives another number of frames each time it is read")
-        return replace(reading, ended=self._ended)
+        return replace(found, ended=self._ended)
 
-    def _first_attempt(self) -> tuple[Optional[Reading], int]:
-        """What was read; or None, and the number of frames to go by in the next attempt, by number from the start."""
+    def _first_attempt(self) -> Union[Reading, _ReadAgain]:
         args = self._args
         with Video(self._source, self._watch) as video:
             if args.decode_type == UNIFORM:
-                frames = video.frames
-                if not frames and args.clips > 1 and not args.clip_start_positions:
-                    with Video(self._source, self._watch) as other:
-                        frames = other.packets()
-                return self._by_number(video, frames)
+                return self._by_number(video, self._stated_frames(video))
             if args.original_start_faults:
                 return self._as_the_original(video)
             if args.decode_type == FROM_START_FRAME and (self._start_frame or 0) < sampling.WORTH_SEEKING:
                 return self._by_number(video, video.frames)
-            timeline = video.timeline()
-            frames = min(timeline.frames, args.max_frames or timeline.frames)
-            start = self._start(frames)
-            if start + self._needed <= frames and timeline.seek_points(start):
-                try:
-                    if self._writer(video).write(video.read_from(timeline, start), [0], self._needed) == self._needed:
-                        return _reading(video), 0
-                except SeekError:
-                    pass
-            return None, frames
+            return self._by_seeking(video)
 
-    def _as_the_original(self, video: Video) -> tuple[Optional[Reading], int]:
+    def _stated_frames(self, video: Video) -> int:
+        """How many frames the container says there are, or where it does not and that matters, its packets."""
+        if video.frames or not self._are_spread_out():
+            return video.frames
+        with Video(self._source, self._watch) as other:
+            return other.packets()
+
+    def _are_spread_out(self) -> bool:
+        """Whether where clips start depends on the number of frames, which is only known at the end."""
+        return self._args.clips > 1 and not self._args.clip_start_positions
+
+    def _by_seeking(self, video: Video) -> Union[Reading, _ReadAgain]:
+        """One clip, from the last place before it where decoding may begin."""
+        timeline = video.timeline()
+        frames = min(timeline.frames, self._limit)
+        start = self._start(frames)
+        if start + self._needed <= frames and timeline.seek_points(start):
+            with suppress(SeekError):
+                found = self._writer(video).write(video.read_from(timeline, start), [0], self._needed)
+                if found == self._needed:
+                    return _reading(video)
+        return _ReadAgain(frames)
+
+    def _as_the_original(self, video: Video) -> Union[Reading, _ReadAgain]:
         """One clip of the frames shown from a share of the duration on, or where none is stated, from the start on."""
         args, needed = self._args, self._needed
         if not video.has_times:
@@ -170,33 +192,53 @@ class _VideoReader:
         found = self._writer(video).write(frames, [0], needed)
         if found < needed:
             raise ClipError(f"{_frames(found, video)} from its start frame on, but {_needs(needed, args)}")
-        return _reading(video), 0
+        return _reading(video)
 
-    def _by_number(self, video: Video, expected: int) -> tuple[Optional[Reading], int]:
+    def _by_number(self, video: Video, expected: int) -> Union[Reading, _ReadAgain]:
         """Clips at frame numbers, chosen for a video of `expected` frames, decoded from its start.
 
-        Not read, and the true number of frames, if it is another one and other clips would have been chosen for it.
+        To be read again where it has another number, for which other clips would have been chosen.
         """
-        args, needed = self._args, self._needed
-        limit = args.max_frames or sys.maxsize
-        expected = min(expected, limit)
+        expected = min(expected, self._limit)
+        if self._are_spread_out():
+            return self._spread_out(video, expected)
+        return self._at_starts(video, expected)
+
+    def _spread_out(self, video: Video, expected: int) -> Union[Reading, _ReadAgain]:
+        """Clips at equal distances over the whole video."""
         starts = self._starts(expected)
-        # Several uniform clips depend on the number of frames, which is only known at the end.
-        uniform = args.clips > 1 and not args.clip_start_positions
-        stop = None if uniform else max(starts) + needed
-        found = self._writer(video).write((frame for frame, _ in video.read()), starts, min(stop or limit, limit))
+        found = self._decode(video, starts, self._limit)
+        if found < self._needed:
+            raise self._too_short(video, found, starts, self._needed)
+        return _reading(video) if found == expected else _ReadAgain(found)
+
+    def _at_starts(self, video: Video, expected: int) -> Union[Reading, _ReadAgain]:
+        """Clips whose starts are known, or one that starts at random, which is drawn anew in a shorter video."""
+        starts = self._starts(expected)
+        stop = max(starts) + self._needed
+        found = self._decode(video, starts, min(stop, self._limit))
+        if found >= stop:
+            return _reading(video)
+        if found >= self._needed and self._args.decode_type == RANDOM and starts != [0]:
+            self._draw = sampling.redrawn(self._draw, expected, found, self._needed)
+            return _ReadAgain(found)
+        raise self._too_short(video, found, starts, stop)
+
+    def _decode(self, video: Video, starts: list[int], stop: int) -> int:
+        """Write the clips that begin at `starts` from the frames before `stop`; how many frames there were."""
+        found = self._writer(video).write((frame for frame, _ in video.read()), starts, stop)
         self._ended = video.ending or self._ended
-        if found >= (stop or needed):
-            return (None, found) if uniform and found != expected else (_reading(video), found)
-        if found >= needed and args.decode_type == RANDOM and starts != [0]:
-            self._draw = sampling.redrawn(self._draw, expected, found, needed)
-            return None, found
-        read = f" (no more are read with max_frames={limit})" if found == limit else ""
+        return found
+
+    def _too_short(self, video: Video, found: int, starts: list[int], stop: int) -> ClipError:
+        """Of a video with `found` frames, where clips at `starts` need `stop`."""
+        args, needed = self._args, self._needed
+        read = f" (no more are read with max_frames={self._limit})" if found == self._limit else ""
         if args.decode_type == FROM_START_FRAME:
-            found = max(0, found - starts[0])
-            raise ClipError(f"{_frames(found, video)} from its start frame on{read}, but {_needs(needed, args)}")
-        since = f" (and {needed} from frame {max(starts)} on)" if stop and stop > needed else ""
-        raise ClipError(f"{_frames(found, video)}{read}, but {_needs(stop or needed, args)}{since}")
+            after = max(0, found - starts[0])
+            return ClipError(f"{_frames(after, video)} from its start frame on{read}, but {_needs(needed, args)}")
+        since = f" (and {needed} from frame {max(starts)} on)" if stop > needed else ""
+        return ClipError(f"{_frames(found, video)}{read}, but {_needs(stop, args)}{since}")
 
     def _starts(self, frames: int) -> list[int]:
         """First frame of each clip, for a video of `frames` frames."""
@@ -274,22 +316,27 @@ class _ClipWriter:
 
     def write(self, frames: Iterable[Any], starts: list[int], stop: int) -> int:
         """Read `frames` up to number `stop` and return how many there were."""
-        wanted: dict[int, list[tuple[int, int]]] = {}
+        places, flow = self._places(starts), self._flow_writer(starts)
+        read = 0
+        for number, frame in enumerate(islice(frames, stop)):
+            read = number + 1
+            for_flow = flow is not None and flow.wants(number)
+            if number not in places and not for_flow:
+                continue
+            pixels = self._orientation.turn(self._scaler.convert(frame))
+            for clip, place in places.get(number, ()):
+                self.write_crops(pixels, clip, place)
+            if flow is not None and for_flow:
+                flow.add(number, pixels)
+        return read
+
+    def _places(self, starts: list[int]) -> dict[int, list[tuple[int, int]]]:
+        """{frame number: the (RGB clip, place in it) that it goes to}."""
+        places: dict[int, list[tuple[int, int]]] = {}
         for clip, start in enumerate(starts):
             for place in range(self._args.length_rgb if self._args.get_rgb else 0):
-                wanted.setdefault(start + place * self._draws.strides[clip], []).append((clip, place))
-        flow = self._flow_writer(starts)
-        read = 0
-        for frame in islice(frames, stop):
-            for_flow = flow is not None and flow.wants(read)
-            if read in wanted or for_flow:
-                pixels = self._orientation.turn(self._scaler.convert(frame))
-                for clip, place in wanted.get(read, ()):
-                    self.write_crops(pixels, clip, place)
-                if flow is not None and for_flow:
-                    flow.add(read, pixels)
-            read += 1
-        return read
+                places.setdefault(start + place * self._draws.strides[clip], []).append((clip, place))
+        return places
 
     def write_crops(self, pixels: np.ndarray, clip: int, place: int) -> None:
         """Write frame number `place` of an RGB clip, from uint8 pixels (height, width, 3)."""

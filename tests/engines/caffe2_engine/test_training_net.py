@@ -24,12 +24,10 @@ from vmz.training.nets import builder
 
 def entries() -> list[dict[str, Any]]:
     index = json.loads(golden_path("nets/index_tools.json").read_text())
-    return [entry for entry in index if entry["file"].startswith("trainnet_")]
+    return [entry for entry in index if entry["file"].startswith("trainnet_") and entry["role"] == "train"]
 
 
-def from_command_line(
-    argv: list[str], is_train: bool = True, optimize_gradient_memory: bool = True, device_type: int = CUDA
-) -> ParallelNet:
+def from_command_line(argv: list[str], optimize_gradient_memory: bool = True, device_type: int = CUDA) -> ParallelNet:
     """What train_net makes of `argv`."""
     options = configuration(argv)
     devices = options.num_gpus or 1
@@ -38,9 +36,13 @@ def from_command_line(
         stepsize=int(options.step_epoch * options.epoch_size / options.batch_size / devices),
         gamma=options.gamma,
     )
-    training = Training(schedule, weight_decay=options.weight_decay) if is_train else None
-    build = builder(options, is_train)
-    return emit(build, range(devices), device_type, training, optimize_gradient_memory)
+    return emit(
+        builder(options),
+        range(devices),
+        device_type,
+        training=Training(schedule, weight_decay=options.weight_decay),
+        optimize_gradient_memory=optimize_gradient_memory,
+    )
 
 
 def with_copies_sorted(net: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def pairs(shapes: list[tuple[str, tuple[int, ...]]]) -> list[Any]:
 def test_the_nets_of_the_original(entry: dict[str, Any]) -> None:
     with gzip.open(golden_path(f"nets/{entry['file']}")) as stream:
         golden = json.load(stream)
-    found = from_command_line(entry["argv"], entry["role"] == "train", entry["optimize_gradient_memory"])
+    found = from_command_line(entry["argv"], entry["optimize_gradient_memory"])
     assert net_to_json(found.net) == golden["net"]
     assert with_copies_sorted(net_to_json(found.init_net)) == with_copies_sorted(golden["param_init_net"])
     assert pairs(found.params) == golden["params"]

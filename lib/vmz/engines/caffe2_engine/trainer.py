@@ -59,7 +59,7 @@ class Caffe2Trainer(Trainer):
         self.check(training)
         self.close()
         ids = [device.device_id for device in self._devices]
-        nets = training_net.emit(build, ids, self._devices[0].device_type, training)
+        nets = training_net.emit(build, ids, self._devices[0].device_type, training=training)
         init_net = copy_net(nets.init_net)
         seed_ops(init_net, seed)
         self._nets, self._training, self._seed = nets, training, seed

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Optional
+from typing import Any
 
 from vmz.engines.caffe2_engine.workspace import import_caffe2
+from vmz.engines.schedule import Schedule
 from vmz.engines.trainer import MOMENTUM_SUFFIX, Build, Trainable, Training
 from vmz.netdef.builder import device_option, get_arguments
 from vmz.netdef.protos import CPU, CUDA, NetDef, OperatorDef
@@ -48,10 +49,11 @@ def emit(
     build: Build,
     device_ids: Sequence[int] = (0,),
     device_type: int = CUDA,
-    training: Optional[Training] = None,
+    *,
+    training: Training,
     optimize_gradient_memory: bool = True,
 ) -> ParallelNet:
-    """The nets that train_net makes on these devices: with `training` those that learn, else forward alone.
+    """The nets that train_net makes on these devices.
 
     `build` is called once a device with loss scale 1 / devices, in scopes gpu_<id> (CUDA) or cpu_<id>.
     `optimize_gradient_memory`: gradients share blobs (the original's setting), which hides them from a later look.
@@ -62,27 +64,22 @@ def emit(
     options = [device_option(device_type, number) for number in device_ids]
     networks = [build(scope, option, 1 / len(scopes)) for scope, option in zip(scopes, options)]
     helper = _model_helper(networks[0])
-    pending = iter(networks)
-
-    frozen = training is not None and training.freeze == "trunk"
-
-    def forward(helper: Any, _: float) -> list[Any]:
-        return _splice(helper, next(pending), frozen)
-
-    def update(helper: Any) -> None:
-        assert training is not None
-        _add_update(helper, training)
-
+    pending = iter(networks)  # Caffe2 asks for the forward net of one device after the other, in their order
     with _silence("data_parallel_model", "memonger"):
         data_parallel_model.Parallelize(
             helper,
             input_builder_fun=lambda helper: None,  # the readers stand in front of the networks already
-            forward_pass_builder_fun=forward,
-            param_update_builder_fun=update if training else None,
+            forward_pass_builder_fun=lambda helper, _: _splice(helper, _learning_part(next(pending), training)),
+            param_update_builder_fun=lambda helper: _add_update(helper, training),
             devices=list(device_ids),
             cpu_device=device_type == CPU,
-            optimize_gradient_memory=optimize_gradient_memory and training is not None,
+            optimize_gradient_memory=optimize_gradient_memory,
         )
+    return _parallel_net(helper, scopes, networks)
+
+
+def _parallel_net(helper: Any, scopes: list[str], networks: list[Trainable]) -> ParallelNet:
+    """What Caffe2's model holds now."""
     return ParallelNet(
         init_net=_as_ours(helper.param_init_net.Proto()),
         net=_as_ours(helper.net.Proto()),
@@ -120,41 +117,67 @@ def _model_helper(network: Trainable) -> Any:
     return helper
 
 
-def _splice(helper: Any, network: Trainable, frozen: bool) -> list[Any]:
-    """Append a device's network to the model. Returns its loss for Caffe2. `frozen`: all but the classifier."""
+@dataclass(frozen=True)
+class _LearningPart:
+    """A device's network, the net that is differentiated in place of its own, and which parameters learn."""
+
+    network: Trainable
+    net: Any
+    learning: set[str]
+
+
+def _learning_part(network: Trainable, training: Training) -> _LearningPart:
+    if training.freeze == "trunk":
+        return _classifier_alone(network)
+    return _LearningPart(network, network.net, {blob for blob, _ in network.params})
+
+
+def _classifier_alone(network: Trainable) -> _LearningPart:
+    """The net with its gradients ending where the classifier begins, and the blobs that the classifier reads.
+
+    In front of it batch norm is that of testing: what learns is a classifier of the features that testing sees.
+    """
+    ops = list(network.net.op)
+    first = max(number for number, op in enumerate(ops) if op.type == "FC")
+    features = ops[first].input[0]
+    stop = OperatorDef(type="StopGradient", input=[features], output=[features])
+    stop.device_option.CopyFrom(ops[first].device_option)
+    copy = NetDef.FromString(network.net.SerializeToString())
+    del copy.op[:]
+    copy.op.extend([*map(_with_running_statistics, ops[:first]), stop, *ops[first:]])
+    return _LearningPart(network, copy, {blob for op in ops[first:] for blob in op.input})
+
+
+def _splice(helper: Any, part: _LearningPart) -> list[Any]:
+    """Append a device's network to the model. Returns its loss for Caffe2."""
+    from caffe2.python import core
+
+    network = part.network
+    helper.param_init_net.AppendNet(core.Net(_without_made(helper, network.param_init_net)))
+    helper.net.AppendNet(core.Net(part.net))
+    _add_parameters(helper, network, part.learning)
+    return [] if network.loss is None else [core.BlobReference(network.loss)]
+
+
+def _without_made(helper: Any, init_net: Any) -> Any:
+    """A copy without what makes blobs that the model has already: one database reader serves all devices."""
+    copy = NetDef.FromString(init_net.SerializeToString())
+    made = {blob for op in helper.param_init_net.Proto().op for blob in op.output}
+    kept = [op for op in copy.op if not made.issuperset(op.output)]
+    del copy.op[:]
+    copy.op.extend(kept)
+    return copy
+
+
+def _add_parameters(helper: Any, network: Trainable, learning: set[str]) -> None:
     from caffe2.python import core
     from caffe2.python.modeling.parameter_info import ParameterTags
 
-    init_net = NetDef.FromString(network.param_init_net.SerializeToString())
-    made = {blob for op in helper.param_init_net.Proto().op for blob in op.output}
-    kept = [op for op in init_net.op if not made.issuperset(op.output)]  # one database reader serves all devices
-    del init_net.op[:]
-    init_net.op.extend(kept)
-    helper.param_init_net.AppendNet(core.Net(init_net))
-    net, learning = _classifier_alone(network.net) if frozen else (network.net, {blob for blob, _ in network.params})
-    helper.net.AppendNet(core.Net(net))
     for blob in (blob for blob, _ in network.params if blob in learning):
         tag = ParameterTags.WEIGHT if blob in network.weights else ParameterTags.BIAS
         helper.AddParameter(core.BlobReference(blob), tag)
     for blob, _ in network.computed_params:
         helper.AddParameter(core.BlobReference(blob), ParameterTags.COMPUTED_PARAM)
-    return [] if network.loss is None else [core.BlobReference(network.loss)]
-
-
-def _classifier_alone(net: Any) -> tuple[Any, set[str]]:
-    """The net with its gradients ending where the classifier begins, and the blobs that the classifier reads.
-
-    In front of it batch norm is that of testing: what learns is a classifier of the features that testing sees.
-    """
-    ops = list(net.op)
-    first = max(number for number, op in enumerate(ops) if op.type == "FC")
-    features = ops[first].input[0]
-    stop = OperatorDef(type="StopGradient", input=[features], output=[features])
-    stop.device_option.CopyFrom(ops[first].device_option)
-    copy = NetDef.FromString(net.SerializeToString())
-    del copy.op[:]
-    copy.op.extend([*map(_with_running_statistics, ops[:first]), stop, *ops[first:]])
-    return copy, {blob for op in ops[first:] for blob in op.input}
 
 
 def _with_running_statistics(op: Any) -> Any:
@@ -173,20 +196,8 @@ def _add_update(helper: Any, training: Training) -> None:
     """What follows the gradients on the device whose scope is open."""
     from caffe2.python import brew
 
-    schedule = training.schedule
     brew.add_weight_decay(helper, training.weight_decay)
-    iteration = brew.iter(helper, "ITER")
-    if schedule.is_original:
-        rate = helper.net.LearningRate(
-            [iteration],
-            "LR",
-            base_lr=float(schedule.base_rate),
-            policy="step",
-            stepsize=schedule.stepsize,
-            gamma=float(schedule.gamma),
-        )
-    else:  # no operator follows it: the trainer puts the rate of each iteration there
-        rate = helper.param_init_net.ConstantFill([], "LR", shape=[1], value=schedule.rate(1))
+    rate = _learning_rate(helper, training.schedule, brew.iter(helper, "ITER"))
     for param in helper.GetParams():
         gradient = helper.param_to_grad[param]
         momentum = helper.param_init_net.ConstantFill([param], param + MOMENTUM_SUFFIX, value=0.0)
@@ -196,6 +207,20 @@ def _add_update(helper: Any, training: Training) -> None:
             momentum=float(training.momentum),
             nesterov=int(training.nesterov),
         )
+
+
+def _learning_rate(helper: Any, schedule: Schedule, iteration: Any) -> Any:
+    """The blob of the rate: computed where an operator follows the schedule, else set by the trainer."""
+    if not schedule.is_original:
+        return helper.param_init_net.ConstantFill([], "LR", shape=[1], value=schedule.rate(1))
+    return helper.net.LearningRate(
+        [iteration],
+        "LR",
+        base_lr=float(schedule.base_rate),
+        policy="step",
+        stepsize=schedule.stepsize,
+        gamma=float(schedule.gamma),
+    )
 
 
 def _as_ours(net: Any) -> Any:

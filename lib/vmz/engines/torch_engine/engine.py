@@ -14,6 +14,7 @@ from torch.fx import GraphModule, Interpreter
 
 from vmz.engines.engine import Engine
 from vmz.engines.labels import check_labels, label_classes, losses
+from vmz.engines.torch_engine.devices import checked_device
 from vmz.engines.torch_engine.graph import overflow
 from vmz.engines.torch_engine.graph.fills import run_fills
 from vmz.engines.torch_engine.graph.importer import import_net, input_blobs, left_out
@@ -226,23 +227,6 @@ class TorchEngine(Engine):
                     self._results = self._imported.forward(*inputs)  # not-a-number stays what it is
             except (RuntimeError, ValueError, IndexError, TypeError) as error:
                 raise located(module, inputs, error) from error
-
-
-def checked_device(name: str) -> torch.device:
-    """The device called "cpu", "cuda", "cuda:N" or "auto" (a GPU if there is one). UsageError for one not here."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except (RuntimeError, ValueError):
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"unknown device {name!r}; the devices are auto, cpu, cuda and cuda:N")
-    if device.type == "cuda":
-        count = torch.cuda.device_count()
-        if not torch.cuda.is_available() or (device.index or 0) >= count:
-            raise UsageError(f"device {name} is not available: PyTorch sees {count} CUDA devices; use --device=cpu")
-    return device
 
 
 @contextmanager

@@ -71,22 +71,68 @@ def test_bf16_by_emulation_does_not_count(
             check_precision("bf16", GPU)
 
 
-def test_the_loss_scale_ends_at_1() -> None:
-    scale = LossScale("fp16")
-    for _ in range(16):
-        scale.update(overflowed=True)
-    assert scale.factor == 1
-    scale.update(overflowed=False)
+needs_scaler_on_cpu = pytest.mark.skipif(
+    not hasattr(getattr(torch, "amp", None), "GradScaler"), reason="before PyTorch 2.3 GradScaler is for GPUs only"
+)
+
+
+@needs_scaler_on_cpu
+def test_an_overflow_in_fp16_skips_the_update_and_halves_the_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vmz.engines.torch_engine.training.trainer.check_precision", lambda *_: None)
+    with open_trainer("pytorch") as opened:
+        trainer: Any = opened
+        trainer.load(small_build(), small_training(precision="fp16"), seed=1)
+        for blob, array in small_batch(1).items():
+            trainer.feed(blob, array)
+        trainer.step()
+        assert trainer.state()["vmz_loss_scale"].tolist() == [65536, 1]
+        before = trainer.state()
+        trainer.set_state({**before, "vmz_loss_scale": np.array([2.0**40, 1999], np.float32)})
+        trainer.step()
+        after = trainer.state()
+        assert after["vmz_loss_scale"].tolist() == [2.0**39, 0]
+        assert (after["conv1_w"] == before["conv1_w"]).all()
+        assert (after["conv1_w_momentum"] == before["conv1_w_momentum"]).all()
+        trainer.set_state({**before, "vmz_loss_scale": np.array([1024, 1999], np.float32)})
+        trainer.step()
+        assert trainer.state()["vmz_loss_scale"].tolist() == [2048, 0]
+        assert (trainer.state()["conv1_w"] != before["conv1_w"]).any()
+
+
+@needs_scaler_on_cpu
+def test_the_loss_scale_ends_at_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vmz.engines.torch_engine.training.trainer.check_precision", lambda *_: None)
+    with open_trainer("pytorch") as opened:
+        trainer: Any = opened
+        trainer.load(small_build(), small_training(precision="fp16"), seed=1)
+        trainer.set_state({**trainer.state(), "vmz_loss_scale": np.array([4, 0], np.float32)})
+        for parameter in trainer._net.learning.values():
+            parameter.register_hook(lambda gradient: gradient * np.inf)
+        for blob, array in small_batch(1).items():
+            trainer.feed(blob, array)
+        before = trainer.weights()
+        scales = [(trainer.step(), trainer.state()["vmz_loss_scale"].tolist())[1] for _ in range(2)]
+        assert scales == [[2, 0], [1, 0]]
+        for _ in range(2):  # the trainer is as it was
+            with pytest.raises(VmzError, match=r"^iteration 3: the gradient is not finite in fp16 at the smallest"):
+                trainer.step()
+        assert all((array == before[blob]).all() for blob, array in trainer.weights().items() if blob.endswith("_w"))
+
+
+def test_the_least_loss_scale() -> None:
+    scale = LossScale("fp16", torch.device("cpu"))
+    if scale.factor != 1:  # PyTorch 1.10 on a CPU: 1
+        scale.refuse_overflow()
+        scale.set_state(np.array([1, 0], np.float32))
     with pytest.raises(VmzError, match="not finite in fp16 at the smallest loss scale, 1; lower the learning rate"):
-        scale.update(overflowed=True)
+        scale.refuse_overflow()
     assert scale.factor == 1
-    LossScale("fp32").update(overflowed=True)
 
 
 @pytest.mark.parametrize("state", [[0.5, 0], [np.nan, 3], [0, 0], [np.inf, 0], [1024, -1]])
 def test_a_state_with_a_wrong_loss_scale(state: list[float]) -> None:
     with pytest.raises(VmzError, match="loss scale"):
-        LossScale("fp16").set_state(np.array(state, np.float32))
+        LossScale("fp16", torch.device("cpu")).set_state(np.array(state, np.float32))
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -97,7 +143,7 @@ def test_what_is_closed_holds_no_memory(again: bool) -> None:
         for blob, array in small_batch(1).items():
             trainer.feed(blob, array)
         trainer.step()
-        tensors = [*trainer._values.values(), *trainer._sgd.momenta.values(), trainer._statistics]
+        tensors = [*trainer._values.values(), *trainer._momenta().values(), trainer._statistics]
         tensors += [parameter.grad for parameter in trainer._net.learning.values()]
         left = [weakref.ref(tensor) for tensor in tensors]
         del tensors

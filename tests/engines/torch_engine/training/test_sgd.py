@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
-from vmz.engines.torch_engine.training.sgd import MomentumSGD
+from vmz.engines.torch_engine.training.sgd import MomentumSGD, clip_gradients, gradient_norm
 
 SHAPES = {"a_w": (40, 3, 1, 3, 3), "a_b": (40,), "bn_s": (129,)}
 DECAYED = ("a_w", "bn_s")
@@ -24,11 +27,23 @@ def trained(
     nesterov: bool, iterations: int, decay: float = DECAY
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """(parameters, momenta) after some iterations."""
-    parameters = {blob: torch.from_numpy(array) for blob, array in arrays(0).items()}
-    sgd = MomentumSGD(parameters, DECAYED, decay, MOMENTUM, nesterov)
+    parameters = {blob: torch.nn.Parameter(torch.from_numpy(array)) for blob, array in arrays(0).items()}
+    sgd = optimizer(parameters, decay, nesterov)
     for iteration in range(1, iterations + 1):
-        sgd.update({blob: torch.from_numpy(g) for blob, g in arrays(iteration).items()}, rate(iteration))
-    return {b: p.numpy() for b, p in parameters.items()}, {b: m.numpy() for b, m in sgd.momenta.items()}
+        for blob, gradient in arrays(iteration).items():
+            parameters[blob].grad = torch.from_numpy(gradient)
+        for group in sgd.param_groups:
+            group["lr"] = rate(iteration)
+        sgd.step()
+    momenta = {blob: sgd.state[parameter]["momentum_buffer"].numpy() for blob, parameter in parameters.items()}
+    return {blob: parameter.detach().numpy() for blob, parameter in parameters.items()}, momenta
+
+
+def optimizer(parameters: dict[str, torch.nn.Parameter], decay: float, nesterov: bool) -> MomentumSGD:
+    decayed = [parameter for blob, parameter in parameters.items() if blob in DECAYED]
+    others = [parameter for blob, parameter in parameters.items() if blob not in DECAYED]
+    groups = [{"params": decayed, "weight_decay": decay}, {"params": others}]
+    return MomentumSGD(groups, momentum=MOMENTUM, nesterov=nesterov)
 
 
 @pytest.mark.parametrize("nesterov", [True, False])
@@ -55,6 +70,56 @@ def test_without_decay_nothing_is_added() -> None:
     decayed, _ = trained(True, 3)
     np.testing.assert_array_equal(plain["a_b"], decayed["a_b"])
     assert np.abs(plain["a_w"] - decayed["a_w"]).max() > 1e-6
+
+
+def test_it_is_an_optimizer_of_pytorch() -> None:
+    still, moving = torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(3))
+    sgd = MomentumSGD([still, moving], lr=0.5, momentum=0.0, nesterov=False)
+    assert isinstance(sgd, torch.optim.Optimizer)
+
+    def closure() -> torch.Tensor:
+        loss = (2 * moving).sum()
+        loss.backward()
+        return loss
+
+    assert float(sgd.step(closure).detach()) == 6  # evaluated with gradients, before the update
+    assert still.tolist() == [1, 1, 1] and moving.tolist() == [0, 0, 0]  # what has no gradient stays
+    sgd.zero_grad(set_to_none=True)
+    assert moving.grad is None
+    state = sgd.state_dict()
+    other = MomentumSGD([still, moving], lr=0.1)
+    other.load_state_dict(state)
+    assert other.param_groups[0]["lr"] == 0.5
+    assert other.state[moving]["momentum_buffer"].tolist() == [1, 1, 1]
+
+
+def test_it_does_not_import_pytorchs_compiler() -> None:
+    command = (
+        "import sys, torch; from vmz.engines.torch_engine.training.sgd import MomentumSGD;"
+        "parameter = torch.nn.Parameter(torch.ones(1)); sgd = MomentumSGD([parameter], lr=1.0);"
+        "parameter.grad = torch.ones(1); sgd.step(); print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_gradients_are_clipped_together() -> None:
+    gradients = [torch.from_numpy(array) for array in arrays(1).values()]
+    norm = float(gradient_norm(gradients, torch.device("cpu")))
+    assert norm == pytest.approx(np.sqrt(sum((array.astype(np.float64) ** 2).sum() for array in arrays(1).values())))
+    for largest in (0, norm, 2 * norm):  # 0 is no limit
+        clip_gradients(gradients, norm, largest)
+        assert all((g.numpy() == array).all() for g, array in zip(gradients, arrays(1).values()))
+    theirs = [torch.nn.Parameter(torch.from_numpy(array)) for array in arrays(1).values()]
+    for parameter in theirs:
+        parameter.grad = parameter.detach().clone()
+    torch.nn.utils.clip_grad_norm_(theirs, 0.25)
+    clip_gradients(gradients, norm, 0.25)
+    assert float(gradient_norm(gradients, torch.device("cpu"))) == pytest.approx(0.25)
+    for found, parameter in zip(gradients, theirs):
+        assert parameter.grad is not None
+        np.testing.assert_allclose(found.numpy(), parameter.grad.numpy(), rtol=1e-6)
+    assert gradient_norm([], torch.device("cpu")).tolist() == [0]
 
 
 @pytest.mark.parametrize("nesterov", [True, False])

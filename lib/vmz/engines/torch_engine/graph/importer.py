@@ -202,6 +202,8 @@ def left_out(op: Op) -> tuple[str, ...]:
 
 
 class _Translation:
+    """Operators to nodes of a graph. `values` become parameters and buffers of `root`."""
+
     def __init__(self, graph: Graph, root: nn.Module, values: Mapping[str, Tensor], writers: _Writers) -> None:
         self.graph, self.root, self.values, self.writers = graph, root, values, writers
         self.tracer = GraphAppendingTracer(graph)
@@ -213,25 +215,41 @@ class _Translation:
         }  # what SpatialBN accumulates is no parameter
 
     def translate(self, wanted: Mapping[str, Value]) -> dict[Value, Node]:
+        """The nodes of all values that `wanted` {name as asked for: value} needs, written into the graph."""
         ops = self.writers.needed(wanted.values())
-        outside = dict.fromkeys(value[0] for op in ops for value in self.writers.reads[op.index] if value[1] == -1)
-        outside.update(dict.fromkeys(blob for blob, index in wanted.values() if index == -1))
-        outputs_of_readers = [blob for op in ops if op.type in READERS for blob in op.outputs]
-        inputs = [blob for blob in outside if blob not in self.values and blob not in self.databases]
-        for blob in dict.fromkeys([*outputs_of_readers, *inputs]):  # torch.fx wants the inputs first
+        outside = self._outside(ops, wanted.values())
+        for blob in self._inputs(ops, outside):  # torch.fx wants the inputs first
             self._input(blob)
         for blob in outside:
             if blob in self.values:
                 self._attribute(blob)
         for op in ops:
             if op.type in READERS:
-                self.nodes.update({(blob, op.index): self.nodes[blob, -1] for blob in op.outputs})
+                self._take_from_outside(op)
             else:
                 self._call(op)
-        for name, value in wanted.items():
-            if value not in self.nodes:
-                raise VmzError(f"blob {name} is not computed: {self.writers.ops[value[1]]} leaves it out here")
+        self._refuse_left_out(wanted)
         return self.nodes
+
+    def _outside(self, ops: Sequence[Op], wanted: Iterable[Value]) -> list[str]:
+        """The blobs that the operators, or those who ask, read and no operator has written before, each once."""
+        read = [value for op in ops for value in self.writers.reads[op.index]]
+        return list(dict.fromkeys(blob for blob, writer in (*read, *wanted) if writer == -1))
+
+    def _inputs(self, ops: Sequence[Op], outside: Sequence[str]) -> list[str]:
+        """The blobs that the module takes: what readers put out, and what else has no value; each once."""
+        of_readers = [blob for op in ops if op.type in READERS for blob in op.outputs]
+        without_value = [blob for blob in outside if blob not in self.values and blob not in self.databases]
+        return list(dict.fromkeys([*of_readers, *without_value]))
+
+    def _take_from_outside(self, reader: Op) -> None:
+        """A reader runs outside of the graph, which takes its outputs as inputs."""
+        self.nodes.update({(blob, reader.index): self.nodes[blob, -1] for blob in reader.outputs})
+
+    def _refuse_left_out(self, wanted: Mapping[str, Value]) -> None:
+        for name, (blob, writer) in wanted.items():
+            if (blob, writer) not in self.nodes:
+                raise VmzError(f"blob {name} is not computed: {self.writers.ops[writer]} leaves it out here")
 
     def _input(self, blob: str) -> None:
         short = blob.rpartition("/")[2]
@@ -250,16 +268,18 @@ class _Translation:
 
     def _call(self, op: Op) -> None:
         function = lookup(op)
-        for blob, writer in self.writers.reads[op.index]:
-            if (blob, writer) not in self.nodes:
-                raise VmzError(f"{op} reads {blob}, which {self.writers.ops[writer]} leaves out here")
-        arguments = [Proxy(self.nodes[value], self.tracer) for value in self.writers.reads[op.index]]
-        before = next(iter(reversed(self.graph.nodes)), None)
-        results = _carry_out(function, op, arguments)
-        for node in itertools.takewhile(lambda node: node is not before, reversed(self.graph.nodes)):
+        last = next(iter(reversed(self.graph.nodes)), None)
+        results = _carry_out(function, op, self._arguments(op))
+        for node in itertools.takewhile(lambda node: node is not last, reversed(self.graph.nodes)):
             node.meta.update(blob=op.outputs[0], op=op.index, type=op.type)
         for blob, result in zip(op.outputs, results if isinstance(results, tuple) else (results,)):
             self._add(blob, op.index, result.node if isinstance(result, Proxy) else self._constant(blob, op, result))
+
+    def _arguments(self, op: Op) -> list[Proxy]:
+        for blob, writer in self.writers.reads[op.index]:
+            if (blob, writer) not in self.nodes:
+                raise VmzError(f"{op} reads {blob}, which {self.writers.ops[writer]} leaves out here")
+        return [Proxy(self.nodes[value], self.tracer) for value in self.writers.reads[op.index]]
 
     def _constant(self, blob: str, op: Op, value: Tensor) -> Node:
         """What an operator makes of nothing is a buffer."""

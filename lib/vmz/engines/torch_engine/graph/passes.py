@@ -111,51 +111,87 @@ def has_fused_convolutions() -> bool:
 
 
 def fuse_convolutions(module: GraphModule, extents: Mapping[Node, torch.Size]) -> None:
-    """Convolution (+ another value) (+ ReLU) as one call each, with the weights laid out as oneDNN likes them."""
-    graph = module.graph
-    for conv in _nodes(graph):
-        if (
-            not _calls(conv, CONVOLUTIONS)
-            or conv.args[1].op != "get_attr"
-            or (conv.args[3:] and isinstance(conv.args[4], str))
-        ):
-            continue
-        weight = _tensor(module, conv.args[1])
-        if weight.dtype != torch.float32:
-            continue
-        source, _, bias, stride, padding, dilation, group = conv.args
-        layout = [list(padding), list(stride), list(dilation), group]
-        packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *layout, extents[conv])
-        relu = _only_relu(conv)
-        constant = _constant(module, conv, f"{conv.args[1].target}+packed", packed)
-        arguments = (source, constant, bias, *layout, "relu" if relu else "none", [], "")
-        with graph.inserting_before(conv):
-            fused = graph.call_function(torch.ops.mkldnn._convolution_pointwise.default, arguments)
-        _take_over(graph, fused, conv, relu)
-    order = {node: place for place, node in enumerate(graph.nodes)}
-    for add in _nodes(graph):
-        if _calls(add, (torch.add,)) and len(add.args) == 2 and all(isinstance(term, Node) for term in add.args):
-            _fuse_sum(graph, add, order)
+    """Convolution (+ another value) (+ ReLU) as one call each, with the weights laid out as oneDNN likes them.
+
+    extents: of the inputs of the convolutions, see `convolution_inputs`.
+    """
+    for node in _nodes(module.graph):
+        if _can_be_packed(module, node):
+            _pack(module, node, extents[node])
+    order = {node: place for place, node in enumerate(module.graph.nodes)}
+    for node in _nodes(module.graph):
+        if _adds_two_values(node):
+            _fuse_sum(module.graph, node, order)
+
+
+def _packed() -> Any:
+    """oneDNN's convolution, with a ReLU or without; looked up late, as old PyTorch has none."""
+    return torch.ops.mkldnn._convolution_pointwise.default
+
+
+def _packed_sum() -> Any:
+    """The same, added to a value in its memory."""
+    return torch.ops.mkldnn._convolution_pointwise_.binary
+
+
+def _can_be_packed(module: GraphModule, node: Any) -> bool:
+    """Whether it is a convolution by float32 weights, padded by numbers."""
+    if not _calls(node, CONVOLUTIONS) or node.args[1].op != "get_attr":
+        return False
+    padding = node.args[4] if len(node.args) > 4 else None
+    return not isinstance(padding, str) and _tensor(module, node.args[1]).dtype == torch.float32
+
+
+def _pack(module: GraphModule, conv: Any, extent: torch.Size) -> None:
+    """Have oneDNN do a convolution, and the ReLU after it if that is all that reads it."""
+    source, weight, bias, stride, padding, dilation, group = conv.args
+    layout = [list(padding), list(stride), list(dilation), group]
+    packed = torch.ops.mkldnn._reorder_convolution_weight(_tensor(module, weight), *layout, extent)
+    constant = _constant(module, conv, f"{weight.target}+packed", packed)
+    relu = _only_relu(conv)
+    arguments = (source, constant, bias, *layout, "relu" if relu else "none", [], "")
+    with module.graph.inserting_before(conv):
+        fused = module.graph.call_function(_packed(), arguments)
+    _take_over(module.graph, fused, conv, relu)
+
+
+def _adds_two_values(node: Any) -> bool:
+    return _calls(node, (torch.add,)) and len(node.args) == 2 and all(isinstance(term, Node) for term in node.args)
 
 
 def _fuse_sum(graph: Graph, add: Any, order: dict[Node, int]) -> None:
     """Have a convolution add its result into the memory of the sum's other term, if this is that term's last use."""
-    fresh = (torch.ops.mkldnn._convolution_pointwise.default, torch.ops.mkldnn._convolution_pointwise_.binary, *FRESH)
     for conv, other in (add.args, add.args[::-1]):
-        if not _calls(conv, fresh[:1]) or len(conv.users) > 1 or conv.args[7] != "none" or not _calls(other, fresh):
-            continue
-        if order.get(other, -1) > order.get(conv, -1) or any(user.op == "output" for user in other.users):
-            continue
-        if any(user is not add and order.get(user, len(order)) >= order.get(conv, -1) for user in other.users):
-            continue
-        relu = _only_relu(add)
-        arguments = (other, *conv.args[:7], "add", 1.0, "relu" if relu else None, [], "")
-        with graph.inserting_before(conv):
-            fused = graph.call_function(torch.ops.mkldnn._convolution_pointwise_.binary, arguments)
-        order[fused] = order[conv]
-        _take_over(graph, fused, add, relu)
-        graph.erase_node(conv)
-        return
+        if _is_for_sum_alone(conv) and _is_overwritable_at(conv, other, add, order):
+            _add_in_place(graph, conv, other, add, order)
+            return
+
+
+def _is_for_sum_alone(conv: Any) -> bool:
+    """Whether it is a packed convolution without ReLU that nothing else reads."""
+    return _calls(conv, (_packed(),)) and len(conv.users) == 1 and conv.args[7] == "none"
+
+
+def _is_overwritable_at(conv: Any, other: Any, add: Any, order: Mapping[Node, int]) -> bool:
+    """Whether `other` is there when the convolution runs, in memory of its own, and all but the sum have read it.
+
+    order: places of the nodes in the graph; nodes made since have none, and count as after all others.
+    """
+    if not _calls(other, (_packed(), _packed_sum(), *FRESH)) or order.get(other, -1) > order.get(conv, -1):
+        return False
+    others = [user for user in other.users if user is not add]
+    returned = any(user.op == "output" for user in other.users)
+    return not returned and all(order.get(user, len(order)) < order.get(conv, -1) for user in others)
+
+
+def _add_in_place(graph: Graph, conv: Any, other: Any, add: Any, order: dict[Node, int]) -> None:
+    relu = _only_relu(add)
+    arguments = (other, *conv.args[:7], "add", 1.0, "relu" if relu else None, [], "")
+    with graph.inserting_before(conv):
+        fused = graph.call_function(_packed_sum(), arguments)
+    order[fused] = order[conv]
+    _take_over(graph, fused, add, relu)
+    graph.erase_node(conv)
 
 
 def convolution_inputs(module: GraphModule, inputs: Sequence[Tensor]) -> dict[Node, torch.Size]:

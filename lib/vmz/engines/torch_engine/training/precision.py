@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,33 +96,35 @@ def _use_deterministic_algorithms(mode: str) -> None:
 
 
 class LossScale:
-    """fp16's factor on the loss, a power of two that keeps small gradients from becoming 0: halved when a gradient
-    overflows, doubled after GOOD iterations without. Always 1 in other precisions."""
+    """fp16's factor on the loss, which keeps small gradients from becoming 0: PyTorch's GradScaler, with an end.
+
+    A power of two, halved when a gradient overflows, doubled after 2000 iterations without. Always 1 in other
+    precisions, where `scaler` does nothing.
+    """
 
     FIRST, LEAST, GOOD = 65536.0, 1.0, 2000
 
-    def __init__(self, precision: str) -> None:
+    def __init__(self, precision: str, device: torch.device) -> None:
         self.is_used = precision == "fp16"
-        self.factor, self.good = (self.FIRST if self.is_used else 1.0), 0
+        self.scaler = _grad_scaler(device, init_scale=self.FIRST, growth_interval=self.GOOD, enabled=self.is_used)
 
-    def update(self, overflowed: bool) -> None:
-        """After an iteration. VmzError where the gradient overflows at factor LEAST: a smaller one would not help."""
-        if not self.is_used:
-            return
-        if overflowed and self.factor <= self.LEAST:
+    @property
+    def factor(self) -> float:
+        """Of the loss, and so of the gradients until the scaler divides them by it."""
+        return float(self.scaler.get_scale())
+
+    def refuse_overflow(self) -> None:
+        """To be called where a gradient is not finite. VmzError at the factor LEAST: a smaller one would not help."""
+        if self.factor <= self.LEAST:
             raise VmzError(
                 f"the gradient is not finite in fp16 at the smallest loss scale, {self.LEAST:g}; lower the learning "
                 "rate, or take --precision=bf16 or fp32"
             )
-        self.good = 0 if overflowed else self.good + 1
-        if overflowed:
-            self.factor /= 2
-        elif self.good == self.GOOD:
-            self.factor, self.good = self.factor * 2, 0
 
     def state(self) -> np.ndarray:
         """float32 (2,): the factor, and iterations since the last overflow."""
-        return np.array([self.factor, self.good], np.float32)
+        state = self.scaler.state_dict()
+        return np.array([state["scale"], state["_growth_tracker"]], np.float32)
 
     def set_state(self, state: np.ndarray) -> None:
         """Continue from a state(). VmzError for what is none."""
@@ -130,4 +133,11 @@ class LossScale:
         factor, good = (float(value) for value in np.asarray(state, np.float32).reshape(-1))
         if not (np.isfinite(factor) and factor >= self.LEAST and good >= 0):
             raise VmzError(f"the state has the loss scale {factor:g} ({good:g} good iterations); is the file damaged?")
-        self.factor, self.good = factor, int(good)
+        self.scaler.load_state_dict({**self.scaler.state_dict(), "scale": factor, "_growth_tracker": int(good)})
+
+
+def _grad_scaler(device: torch.device, **arguments: Any) -> Any:
+    amp: Any = getattr(torch, "amp", None)
+    if hasattr(amp, "GradScaler"):  # PyTorch 2.3
+        return amp.GradScaler(device.type, **arguments)
+    return torch.cuda.amp.GradScaler(**arguments)

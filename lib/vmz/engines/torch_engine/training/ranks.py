@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from vmz.engines.torch_engine.engine import checked_device
+from vmz.engines.torch_engine.devices import checked_device
 from vmz.errors import PeerError
 from vmz.processes import identity
 
@@ -29,7 +29,7 @@ class Ranks:
 
     def __init__(self, device: str = "cpu") -> None:
         self.world, self.rank = identity.world_size(), identity.rank()
-        self.device = checked_device(_local(device) if self.world > 1 else device)
+        self.device = checked_device(device, each_its_own=self.world > 1)
         if self.device.type == "cuda":
             self.device = torch.device("cuda", self.device.index or 0)
             torch.cuda.set_device(self.device)
@@ -163,10 +163,3 @@ def _together() -> Iterator[None]:
 def _leave() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
-
-
-def _local(device: str) -> str:
-    """This process's device: of several on a machine each takes its own GPU, unless a number says which."""
-    if device in ("auto", "cuda") and torch.cuda.is_available():
-        return f"cuda:{identity.local_rank(torch.cuda.device_count())}"
-    return device

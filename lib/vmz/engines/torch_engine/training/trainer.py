@@ -15,6 +15,7 @@ from torch import Tensor
 from vmz.engines.engine import full_name
 from vmz.engines.torch_engine.engine import full_precision, located
 from vmz.engines.torch_engine.graph.fills import run_fills
+from vmz.engines.torch_engine.training.blobs import array_of, check_shape, laid_out, put
 from vmz.engines.torch_engine.training.input import Batches, reader_seed
 from vmz.engines.torch_engine.training.precise_bn import gather_statistics
 from vmz.engines.torch_engine.training.precision import (
@@ -24,8 +25,10 @@ from vmz.engines.torch_engine.training.precision import (
     differentiating,
     reproducible,
 )
+from vmz.engines.torch_engine.training.random_state import RandomState
 from vmz.engines.torch_engine.training.ranks import Ranks, SharedGradients
-from vmz.engines.torch_engine.training.sgd import MomentumSGD
+from vmz.engines.torch_engine.training.sgd import MomentumSGD, clip_gradients
+from vmz.engines.torch_engine.training.tally import Tally, Totals
 from vmz.engines.torch_engine.training.training_net import import_training_net
 from vmz.engines.trainer import (
     FOREIGN,
@@ -36,6 +39,7 @@ from vmz.engines.trainer import (
     RANDOM_STATE,
     Build,
     Step,
+    Trainable,
     Trainer,
     Training,
     divided,
@@ -76,7 +80,7 @@ class TorchTrainer(Trainer):
         self._iteration = 0
         self._sgd: Any = None
         self._shared: Any = None
-        self._loss_scale = LossScale("fp32")
+        self._loss_scale = LossScale("fp32", self._ranks.device)
         self._statistics = torch.empty(0)
         self._values: dict[str, Tensor] = {}  # parameters and running statistics by full name, as the module has them
         self._results: dict[str, Tensor] = {}
@@ -92,19 +96,30 @@ class TorchTrainer(Trainer):
         model = build(SCOPE, device_option(), 1 / (self._ranks.world * training.accumulation))
         values = run_fills(model.param_init_net, seed)
         for name, array in without_scopes(weights or {}).items():
-            _put(values[full_name(name, values)], name, array, "the network")
+            put(values[full_name(name, values)], name, array)
         layout = torch.channels_last_3d if training.channels_last else torch.contiguous_format
-        self._values = self._laid_out(values, [blob for blob, _ in model.computed_params], layout)
+        computed = [blob for blob, _ in model.computed_params]
+        self._values, self._statistics = laid_out(values, computed, layout, self._ranks.device)
         self._ranks.follow(self._values)
         self._training = training
         self._net = import_training_net(model, training, self._values, seed)
         self._values.update(self._net.parts)
-        learnt = {blob: self._values[blob] for blob, _ in model.params}
-        self._sgd = MomentumSGD(learnt, model.weights, training.weight_decay, training.momentum, training.nesterov)
+        self._sgd = self._optimizer(model, training)
         self._shared = SharedGradients(self._net.learning) if self._ranks.world > 1 else None
-        self._loss_scale = LossScale(training.precision)
+        self._loss_scale = LossScale(training.precision, self._ranks.device)
         self._batches = Batches(model, self._net.inputs, self._ranks, reader_seed(self._ranks), training.channels_last)
         self._model = model
+
+    def _optimizer(self, model: Trainable, training: Training) -> MomentumSGD:
+        """Over all parameters, those that do not learn too: a checkpoint has their momenta. Weights alone decay."""
+        params = [blob for blob, _ in model.params]
+        decayed = [self._values[blob] for blob in params if blob in model.weights]
+        others = [self._values[blob] for blob in params if blob not in model.weights]
+        return MomentumSGD(
+            [{"params": decayed, "weight_decay": training.weight_decay}, {"params": others}],
+            momentum=training.momentum,
+            nesterov=training.nesterov,
+        )
 
     def feed(self, blob: str, array: np.ndarray, device: int = 0) -> None:
         self._loaded()
@@ -122,64 +137,68 @@ class TorchTrainer(Trainer):
             self._statistics.copy_(before)
             raise
 
-    def _step(self, number: int) -> Step:
-        begun, read = time.perf_counter(), 0.0
-        tally = torch.zeros(4, dtype=torch.float64, device=self._ranks.device)  # failed ranks, loss, accuracy, clips
-        failure: Optional[Exception] = None
-        self._start_gradients()
-        try:
-            with reproducible(self._training.deterministic, self._ranks.device):
-                for batch in range(self._training.accumulation):
-                    asked = time.perf_counter()
-                    blobs = self._batches.take(batch, self._training.accumulation)
-                    read += time.perf_counter() - asked
-                    tally[1:] += self._forward_backward(number, batch, blobs)
-            self._batches.prefetch()
-        except Exception as error:
-            if self._ranks.world == 1:
-                raise
-            failure = error
-            tally[0] = 1
-        gradients = self._finish_gradients()
-        figures = torch.cat([self._ranks.sum(tally), _length(gradients, tally)])
-        failed, loss, accuracy, clips, norm = self._ranks.read(figures)  # waits for a GPU, once an iteration
+    def _step(self, iteration: int) -> Step:
+        """One iteration: gradients of this rank's batches, sums over the ranks, checks, update."""
         batches = self._training.accumulation * self._ranks.world
-        self._refuse(number, failed, loss / batches, failure)
-        rate = self._training.schedule.rate(number)
-        self._update(number, gradients, norm, rate)
-        self._iteration = number
+        began = time.perf_counter()
+        self._zero_gradients()
+        tally = Tally(self._ranks)
+        try:
+            reading = self._add_gradients(iteration, tally)
+            self._batches.prefetch()
+        except Exception:
+            if self._ranks.world > 1:  # the others wait for this rank's part
+                self._sum_over_ranks(Tally(self._ranks, has_failed=True))
+            raise
+        totals = self._sum_over_ranks(tally)
+        loss = totals.loss / batches
+        self._refuse_failure(iteration, totals.failed_ranks)
+        self._refuse_loss(iteration, loss)
+        rate = self._training.schedule.rate(iteration)
+        self._update(iteration, totals.gradient_norm, rate)
+        self._iteration = iteration
         self._batches.done()
-        spent = {"read": read, "compute": time.perf_counter() - begun - read}
-        found = accuracy / batches if self._net.accuracy else None
-        return Step(number, rate, loss / batches, found, int(clips), spent)
+        return Step(
+            iteration=iteration,
+            learning_rate=rate,
+            loss=loss,
+            accuracy=totals.accuracy / batches if self._net.accuracy else None,
+            samples=totals.clips,
+            seconds={"read": reading, "compute": time.perf_counter() - began - reading},
+        )
 
-    def _start_gradients(self) -> None:
+    def _zero_gradients(self) -> None:
         if self._shared is not None:
             self._shared.start()
             return
         for parameter in self._net.learning.values():
             parameter.grad = None
 
-    def _forward_backward(self, number: int, batch: int, blobs: dict[str, Tensor]) -> Tensor:
-        """Add a batch's gradients; its loss, accuracy and clips, float64 (3,)."""
-        net, training = self._net, self._training
-        clips = len(blobs[net.inputs[0]])
-        masks = net.masks
-        masks.iteration, masks.first_clip = number, (batch * self._ranks.world + self._ranks.rank) * clips
-        results = self._forward(net.module, [blobs[name] for name in net.inputs])
-        if self._shared is not None and batch + 1 == training.accumulation:
-            self._shared.last_batch()
-        objective = results[net.objective].float().sum() * self._loss_scale.factor
-        try:
-            with differentiating(training.precision, self._ranks.device):
-                objective.backward()  # type: ignore[no-untyped-call]
-        except FAILURES as error:
-            first = str(error).strip().splitlines()[0]
-            raise VmzError(f"iteration {number}: the backward pass failed: {first}") from error
-        self._results = {**blobs, **{blob: value.detach() for blob, value in results.items()}}
-        loss = self._results[net.loss].double().mean()
-        accuracy = self._results[net.accuracy].double() if net.accuracy else torch.zeros_like(loss)
-        return torch.stack([loss, accuracy, torch.full_like(loss, clips)])
+    def _add_gradients(self, iteration: int, tally: Tally) -> float:
+        """Forward and backward of each batch, whose gradients add up. Returns the seconds that reading took."""
+        count, reading = self._training.accumulation, 0.0
+        with reproducible(self._training.deterministic, self._ranks.device):
+            for batch in range(count):
+                asked = time.perf_counter()
+                blobs = self._batches.take(batch, count)
+                reading += time.perf_counter() - asked
+                self._place_masks(iteration, batch, self._clips(blobs))
+                results = self._forward(self._net.module, [blobs[name] for name in self._net.inputs])
+                if self._shared is not None and batch + 1 == count:
+                    self._shared.last_batch()
+                self._backward(iteration, results[self._net.objective])
+                self._results = {**blobs, **{blob: value.detach() for blob, value in results.items()}}
+                accuracy = self._results[self._net.accuracy] if self._net.accuracy else None
+                tally.add(self._results[self._net.loss], accuracy, self._clips(blobs))
+        return reading
+
+    def _clips(self, blobs: Mapping[str, Tensor]) -> int:
+        return len(blobs[self._net.inputs[0]])
+
+    def _place_masks(self, iteration: int, batch: int, clips: int) -> None:
+        """Say which clips of the iteration, counted over all ranks, dropout's masks are for."""
+        masks = self._net.masks
+        masks.iteration, masks.first_clip = iteration, (batch * self._ranks.world + self._ranks.rank) * clips
 
     def _forward(self, module: Any, inputs: list[Tensor]) -> dict[str, Tensor]:
         try:
@@ -188,43 +207,61 @@ class TorchTrainer(Trainer):
         except FAILURES as error:
             raise located(module, inputs, error) from error
 
-    def _finish_gradients(self) -> dict[str, Tensor]:
+    def _backward(self, iteration: int, objective: Tensor) -> None:
+        scaled = self._loss_scale.scaler.scale(objective.float().sum())
+        try:
+            with differentiating(self._training.precision, self._ranks.device):
+                scaled.backward()
+        except FAILURES as error:
+            first = str(error).strip().splitlines()[0]
+            raise VmzError(f"iteration {iteration}: the backward pass failed: {first}") from error
+
+    def _sum_over_ranks(self, tally: Tally) -> Totals:
+        """Gradients and figures. All ranks call it, one that failed too, so that none hangs."""
         if self._shared is not None:
             self._shared.finish()
-        learning = self._net.learning
-        return {blob: parameter.grad for blob, parameter in learning.items() if parameter.grad is not None}
+        return tally.totals(self._gradients())
 
-    def _refuse(self, number: int, failed: float, loss: float, failure: Optional[Exception]) -> None:
-        """Raise, on all ranks, when one of them failed or the loss is no longer one to go on from."""
-        if failure is not None:
-            raise failure
-        if failed:
-            raise PeerError(f"iteration {number}: {failed:.0f} of {self._ranks.world} ranks failed; they say why")
+    def _gradients(self) -> list[Tensor]:
+        return [parameter.grad for parameter in self._net.learning.values() if parameter.grad is not None]
+
+    def _refuse_failure(self, iteration: int, failed_ranks: int) -> None:
+        if failed_ranks:
+            raise PeerError(f"iteration {iteration}: {failed_ranks} of {self._ranks.world} ranks failed; they say why")
+
+    def _refuse_loss(self, iteration: int, loss: float) -> None:
         if not math.isfinite(loss):
             raise VmzError(
-                f"iteration {number}: the loss is {loss}; lower the learning rate, or look at the last batch"
+                f"iteration {iteration}: the loss is {loss}; lower the learning rate, or look at the last batch"
             )
         if loss > self._training.abort_loss:
             raise VmzError(
-                f"iteration {number}: the loss is {loss:.6g}, above {self._training.abort_loss:g}, where training "
+                f"iteration {iteration}: the loss is {loss:.6g}, above {self._training.abort_loss:g}, where training "
                 "stops; lower the learning rate"
             )
 
-    def _update(self, number: int, gradients: dict[str, Tensor], norm: float, rate: float) -> None:
-        overflowed = not math.isfinite(norm)
-        if overflowed and not self._loss_scale.is_used:
-            raise VmzError(f"iteration {number}: the gradient is not finite (L2 norm {norm}); lower the learning rate")
-        if not overflowed and gradients:
-            norm /= self._loss_scale.factor
-            most = self._training.clip_gradient
-            factor = (most / norm if 0 < most < norm else 1.0) / self._loss_scale.factor
-            if factor != 1:
-                torch._foreach_mul_(list(gradients.values()), factor)
-            self._sgd.update(gradients, rate)
+    def _update(self, iteration: int, norm: float, rate: float) -> None:
+        """Unscale, clip, update; the scaler leaves out an update that overflows. norm: of the gradients as scaled."""
+        scale = self._loss_scale
+        if not math.isfinite(norm):
+            self._refuse_overflow(iteration, norm)
+        norm /= scale.factor
+        scale.scaler.unscale_(self._sgd)
+        clip_gradients(self._gradients(), norm, self._training.clip_gradient)
+        for group in self._sgd.param_groups:
+            group["lr"] = rate
+        scale.scaler.step(self._sgd)
+        scale.scaler.update()
+
+    def _refuse_overflow(self, iteration: int, norm: float) -> None:
+        if not self._loss_scale.is_used:
+            raise VmzError(
+                f"iteration {iteration}: the gradient is not finite (L2 norm {norm}); lower the learning rate"
+            )
         try:
-            self._loss_scale.update(overflowed)
+            self._loss_scale.refuse_overflow()
         except VmzError as error:
-            raise VmzError(f"iteration {number}: {error}") from error
+            raise VmzError(f"iteration {iteration}: {error}") from error
 
     def fetch(self, blob: str) -> np.ndarray:
         self._loaded()
@@ -236,16 +273,16 @@ class TorchTrainer(Trainer):
                 f"blob {name} has no value: training keeps parameters, statistics, momenta, and of the last forward "
                 f"pass {', '.join([*self._net.inputs, *self._net.outputs])}"
             )
-        return _array(known[name])
+        return array_of(known[name])
 
     def state(self) -> dict[str, np.ndarray]:
         self._loaded()
         self._ranks.follow({"statistics": self._statistics})
         state = {
             **self.weights(),
-            **{unscoped(blob): _array(momentum) for blob, momentum in self._momenta().items()},
+            **{unscoped(blob): array_of(momentum) for blob, momentum in self._momenta().items()},
             ITERATION: np.array([self._iteration], np.int64),
-            RANDOM_STATE: self._random_state(),
+            RANDOM_STATE: self._random_state().to_blob(),
         }
         if self._batches.is_read:
             state[POSITION] = np.array(self._ranks.gather(self._batches.position), np.int64)
@@ -253,52 +290,54 @@ class TorchTrainer(Trainer):
             state[LOSS_SCALE] = self._loss_scale.state()
         return state
 
-    def _random_state(self) -> np.ndarray:
-        numbers = [self._net.masks.seed, self._batches.seed, torch.get_num_threads()]
-        return np.array(numbers, np.int64).view(np.uint8)
+    def _random_state(self) -> RandomState:
+        return RandomState(self._net.masks.seed, self._batches.seed, torch.get_num_threads())
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         self._loaded()
         state = without_scopes(state)
-        targets = {unscoped(blob): tensor for blob, tensor in {**self._values, **self._momenta()}.items()}
-        wanted = [*targets, ITERATION]
-        wanted += [POSITION] * self._batches.is_read + [LOSS_SCALE] * self._loss_scale.is_used
-        idle = {unscoped(blob) for blob in self._momenta()} - {
-            unscoped(blob) + MOMENTUM_SUFFIX for blob in self._net.learning
-        }
-        for name in wanted:
-            if name not in state and name not in idle:  # Caffe2 has no momentum for what does not learn
-                raise VmzError(f"the state lacks blob {name}, without which training cannot go on from it")
-        for name, array in state.items():
-            if name not in wanted and not name.startswith(FOREIGN):
-                raise VmzError(f"the state has blob {name}, which the network lacks: it is another network's")
-            if name in targets:
-                _check_shape(targets[name], name, array, "the network")
-        numbers = np.asarray(state.get(RANDOM_STATE, self._random_state()))  # another engine's state has none
-        if numbers.dtype != np.uint8 or numbers.shape != (24,):
-            raise VmzError(
-                f"the state's blob {RANDOM_STATE} is not the PyTorch engine's; go on with the engine it is of"
-            )
-        threads = int(numbers.copy().view(np.int64)[2])
-        if not 0 < threads < 1 << 16:
-            raise VmzError(f"the state's blob {RANDOM_STATE} is damaged: {threads} is no number of threads")
-        for name, tensor in targets.items():
+        tensors = {unscoped(blob): tensor for blob, tensor in {**self._values, **self._momenta()}.items()}
+        self._check_state(state, tensors)
+        random = self._random_state()  # another engine's state has none
+        if RANDOM_STATE in state:
+            random = RandomState.from_blob(state[RANDOM_STATE])
+        for name, tensor in tensors.items():
             if name in state:
-                _put(tensor, name, state[name], "the network")
+                put(tensor, name, state[name])
         self._ranks.follow({**self._values, **self._momenta()})
         self._iteration = int(state[ITERATION][0])
-        self._net.masks.seed, self._batches.seed, _ = (int(number) for number in numbers.copy().view(np.int64))
+        self._net.masks.seed, self._batches.seed = random.masks, random.reader
         if self._training.deterministic:
-            torch.set_num_threads(threads)
+            torch.set_num_threads(random.threads)
         if self._loss_scale.is_used:
             self._loss_scale.set_state(state[LOSS_SCALE])
         if self._batches.is_read:
             position = divided([int(videos) for videos in state[POSITION]], self._ranks.world)
             self._batches.go_to(position[self._ranks.rank])
 
+    def _check_state(self, state: Mapping[str, np.ndarray], tensors: Mapping[str, Tensor]) -> None:
+        """VmzError where a blob of a state is missing, of another network or of another shape."""
+        wanted = [*tensors, ITERATION]
+        wanted += [POSITION] if self._batches.is_read else []
+        wanted += [LOSS_SCALE] if self._loss_scale.is_used else []
+        optional = self._idle_momenta()
+        for name in wanted:
+            if name not in state and name not in optional:
+                raise VmzError(f"the state lacks blob {name}, without which training cannot go on from it")
+        for name, array in state.items():
+            if name not in wanted and not name.startswith(FOREIGN):
+                raise VmzError(f"the state has blob {name}, which the network lacks: it is another network's")
+            if name in tensors:
+                check_shape(tensors[name], name, array)
+
+    def _idle_momenta(self) -> set[str]:
+        """Names of the momenta of what does not learn, which a state of Caffe2 lacks."""
+        learning = {unscoped(blob) + MOMENTUM_SUFFIX for blob in self._net.learning}
+        return {unscoped(blob) for blob in self._momenta()} - learning
+
     def weights(self) -> dict[str, np.ndarray]:
         self._loaded()
-        return {unscoped(blob): _array(tensor) for blob, tensor in self._values.items()}
+        return {unscoped(blob): array_of(tensor) for blob, tensor in self._values.items()}
 
     def recompute_statistics(self, batches: int) -> None:
         """As in Trainer: mean and unbiased variance of all values in `batches` batches of every rank together."""
@@ -309,16 +348,17 @@ class TorchTrainer(Trainer):
         gatherer = gather_statistics(net.module)
         if gatherer is None:
             raise UsageError("batch norm is frozen: its statistics cannot be recomputed")
-        failure: Optional[Exception] = None
+        count = self._training.accumulation
         try:
             with torch.no_grad(), full_precision(), reproducible(self._training.deterministic, self._ranks.device):
                 for batch in range(batches):
-                    blobs = self._batches.take(batch % self._training.accumulation, self._training.accumulation)
+                    blobs = self._batches.take(batch % count, count)
                     self._forward(net.module, [blobs[name] for name in net.inputs])
-        except Exception as error:
-            failure = error
-        failed = sum(self._ranks.gather(int(failure is not None)))
-        self._refuse(self._iteration, failed, 0.0, failure)
+        except Exception:
+            if self._ranks.world > 1:  # the others wait for this rank's part
+                self._ranks.gather(1)
+            raise
+        self._refuse_failure(self._iteration, sum(self._ranks.gather(0)))
         gatherer.write(self._values, self._ranks)
         self._batches.done()
 
@@ -343,23 +383,11 @@ class TorchTrainer(Trainer):
             raise UsageError("the trainer has no network; call load first")
 
     def _momenta(self) -> dict[str, Tensor]:
-        return {blob + MOMENTUM_SUFFIX: momentum for blob, momentum in self._sgd.momenta.items()}
-
-    def _laid_out(
-        self, values: Mapping[str, Tensor], computed: Sequence[str], layout: torch.memory_format
-    ) -> dict[str, Tensor]:
-        """The values on the device, the running statistics as parts of one tensor, `_statistics`: one copy of it is
-        enough to undo an iteration."""
-        device = self._ranks.device
-        placed = {
-            blob: value.to(device).contiguous(memory_format=layout if value.dim() == 5 else torch.contiguous_format)
-            for blob, value in values.items()
+        """By full name; in the order of the network's parameters."""
+        return {
+            blob + MOMENTUM_SUFFIX: self._sgd.state[self._values[blob]]["momentum_buffer"]
+            for blob, _ in self._model.params
         }
-        sizes = [placed[blob].numel() for blob in computed]
-        self._statistics = torch.cat([torch.empty(0, device=device), *(placed[blob].reshape(-1) for blob in computed)])
-        for blob, part in zip(computed, self._statistics.split(sizes)):
-            placed[blob] = part.view(placed[blob].shape)
-        return placed
 
 
 def _check(training: Training, device: torch.device) -> None:
@@ -370,29 +398,3 @@ def _check(training: Training, device: torch.device) -> None:
     if not training.clip_gradient >= 0:
         raise UsageError(f"clip_gradient={training.clip_gradient} must not be negative; 0 clips nothing")
     check_precision(training.precision, device)
-
-
-def _length(gradients: Mapping[str, Tensor], like: Tensor) -> Tensor:
-    """The L2 norm of all gradients together, (1,), in the type of `like` and where that is."""
-    if not gradients:
-        return like.new_zeros(1)
-    if like.is_cuda and hasattr(torch, "_foreach_norm"):
-        norms = list(torch._foreach_norm(list(gradients.values())))  # a few kernels in place of one a gradient
-    else:
-        norms = [gradient.norm() for gradient in gradients.values()]
-    return torch.stack(norms).to(like).norm().reshape(1)
-
-
-def _check_shape(target: Tensor, name: str, array: np.ndarray, owner: str) -> None:
-    if tuple(target.shape) != tuple(np.shape(array)):
-        raise VmzError(f"blob {name} has shape {tuple(target.shape)} in {owner}, not {tuple(np.shape(array))}")
-
-
-def _put(target: Tensor, name: str, array: np.ndarray, owner: str) -> None:
-    _check_shape(target, name, array, owner)
-    with torch.no_grad():
-        target.copy_(torch.from_numpy(np.ascontiguousarray(array)))
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().contiguous().numpy().copy()

@@ -1,0 +1,48 @@
+"""What the batches of one iteration give, added up on the device and over the ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+from vmz.engines.torch_engine.training.ranks import Ranks
+from vmz.engines.torch_engine.training.sgd import gradient_norm
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Of one iteration, over all batches of all ranks. gradient_norm: L2, of the gradients as they are, scaled in fp16.
+
+    loss, accuracy: sums over the batches, not means.
+    """
+
+    failed_ranks: int
+    loss: float
+    accuracy: float
+    clips: int
+    gradient_norm: float
+
+
+class Tally:
+    """This rank's part of an iteration's Totals. It stays on the device: a GPU is waited for once an iteration."""
+
+    def __init__(self, ranks: Ranks, has_failed: bool = False) -> None:
+        self._ranks = ranks
+        self._sums = torch.zeros(4, dtype=torch.float64, device=ranks.device)  # failed ranks, loss, accuracy, clips
+        self._sums[0].fill_(int(has_failed))
+
+    def add(self, loss: Tensor, accuracy: Optional[Tensor], clips: int) -> None:
+        """A batch's mean loss, any shape; the accuracy of its clips, where the net has one; and how many clips."""
+        mean = loss.double().mean()
+        share = torch.zeros_like(mean) if accuracy is None else accuracy.double()
+        self._sums[1:] += torch.stack([mean, share, torch.full_like(mean, clips)])
+
+    def totals(self, gradients: Sequence[Tensor]) -> Totals:
+        """Over all ranks, which call it together; `gradients` are already the sums over them."""
+        norm = gradient_norm(gradients, self._ranks.device)
+        failed, loss, accuracy, clips, length = self._ranks.read(torch.cat([self._ranks.sum(self._sums), norm]))
+        return Totals(int(failed), loss, accuracy, int(clips), length)
