@@ -98,23 +98,29 @@ def handled(clean: Callable[[], None]) -> Iterator[None]:
         yield
         return
     ours = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, _raise) for number in ours}
-    hook, sys.unraisablehook = sys.unraisablehook, _again(sys.unraisablehook)
-    _raised.clear()
-    watch = _Watch(clean)
-    try:
+    before = {number: signal.getsignal(number) for number in ours}
+    hook, watch = sys.unraisablehook, None
+    try:  # a signal may come at any moment from here on
+        for number in ours:
+            signal.signal(number, _raise)
+        sys.unraisablehook = _again(hook)
+        _raised.clear()
+        watch = _Watch(clean)
         yield
     finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_IGN)  # for the moment
-        watch.end()
-        clean()
-        sys.unraisablehook = hook
-        for number, handler in before.items():
-            of_a_script = getattr(handler, "__module__", None) == "_find_vmz"
-            if of_a_script:
-                _flush()
-            signal.signal(number, signal.SIG_DFL if of_a_script else handler)
+        try:
+            for number in ours:
+                signal.signal(number, signal.SIG_IGN)  # for the moment
+            if watch is not None:
+                watch.end()
+            clean()
+        finally:
+            sys.unraisablehook = hook
+            for number, handler in before.items():
+                of_a_script = getattr(handler, "__module__", None) == "_find_vmz"
+                if of_a_script:
+                    _flush()
+                signal.signal(number, signal.SIG_DFL if of_a_script else handler)
 
 
 def _again(before: Callable[[Any], Any]) -> Callable[[Any], None]:

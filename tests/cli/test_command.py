@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 
 import pytest
@@ -32,6 +33,24 @@ def test_an_error_is_one_line_and_a_status(
     captured = capsys.readouterr()
     assert captured.out == "" and len(captured.err.splitlines()) == 1
     assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize("moment", ["__init__", "end"])
+def test_a_signal_just_before_the_work_or_after_it(
+    moment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = [signal.getsignal(number) for number in stopping.SIGNALS]
+    known = getattr(stopping._Watch, moment)
+
+    def interrupted(*arguments: object) -> None:
+        known(*arguments)
+        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt  # at the end signals are held off: one that came just before
+
+    monkeypatch.setattr(stopping._Watch, moment, interrupted)
+    assert run_tool(lambda argv: 0, []) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert [signal.getsignal(number) for number in stopping.SIGNALS] == before
 
 
 def test_debug_shows_the_traceback() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -129,25 +131,16 @@ def test_python_2_trains_on_two_devices(folder: Path, tmp_path: Path) -> None:
     text = ended(legacy("--py2", *program, *arguments))
     assert len(re.findall(r"iteration \d loss", text)) == 2
     found = pickle.loads((tmp_path / "small_1.pkl").read_bytes())["blobs"]
-    same_weights(found, two_devices(folder, "r3d"), 67)
+    same_weights(found, two_devices(folder, "r3d", tmp_path), 67)
 
 
-def two_devices(folder: Path, name: str) -> dict[str, np.ndarray]:
+def two_devices(folder: Path, name: str, output: Path) -> dict[str, np.ndarray]:
     """Two iterations of our trainer, on two CPUs, of SCHEDULE."""
-    from vmz.checkpoints.pickles import load_pickle
-    from vmz.cli.train_net import configuration
-    from vmz.engines.caffe2_engine.trainer import Caffe2Trainer
-    from vmz.engines.schedule import Schedule
-    from vmz.engines.trainer import Training
-    from vmz.training.nets import builder
-
-    flags = [f"--model_name={name}", *NETWORK, f"--train_data={folder / 'twin_db'}", *SCHEDULE, "--epoch_size=8"]
-    trainer = Caffe2Trainer(["cpu", "cpu"])
-    training = Training(Schedule(0.02, stepsize=2), weight_decay=0.005)
-    trainer.load(builder(configuration(flags), is_train=True), training, load_pickle(folder / f"{name}.pkl"))
-    for _ in range(2):
-        trainer.step()
-    return trainer.state()
+    given = [str(folder / "twin_db"), str(folder / f"{name}.pkl"), str(output / "ours.pkl")]
+    command = [sys.executable, "-m", "tests.legacy.two_devices", *given, f"--model_name={name}", *NETWORK, *SCHEDULE]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "lib"), str(ROOT)])}
+    ended(subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=500))
+    return load(output / "ours.pkl")
 
 
 def train_for_gpus(folder: Path, data: str, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -178,7 +171,7 @@ def test_a_program_for_gpus_trains_on_the_cpu_with_our_lib(folder: Path, tmp_pat
 
 def test_two_gpus_become_two_devices_of_the_cpu(folder: Path, tmp_path: Path) -> None:
     ended(train_for_gpus(folder, "twin_db", tmp_path, "--num_gpus=2", "--epoch_size=8"))
-    same_weights(load(tmp_path / "simple_1.mdl").blobs, two_devices(folder, "r2plus1d"), 100)
+    same_weights(load(tmp_path / "simple_1.mdl"), two_devices(folder, "r2plus1d", tmp_path), 100)
 
 
 def evaluate(folder: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -43,7 +43,12 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = F
     that is printed is shown as vmz.text.visible has it.
     """
     with visible_output() as printed:
-        status = _run_tool(main, argv, several)
+        try:
+            status = _run_tool(main, argv, several)
+        except KeyboardInterrupt as error:  # in the moment before its work, or after
+            _clean()
+            _say(error, (), False)
+            status = stopping.status_of(error)
         printed.flush()
         if printed.failed is None or isinstance(printed.failed, BrokenPipeError):  # `tool | head` has what it wants
             return status
