@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from vmz import stopping
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool
 from vmz.errors import UsageError, VmzError
