@@ -25,8 +25,7 @@ def test_the_seed_says_what_they_are(tmp_path: Path) -> None:
     assert {name: len(files) for name, files in first.items()} == {name: len(files) for name, files in other.items()}
     for name in ("images", "lmdb"):
         assert first[name] == again[name] != other[name]
-    sizes = [[len(value) for value in files["records"]] for files in (first, again, other)]  # a Matroska file has an id
-    assert sizes[0] == sizes[1] != sizes[2]
+    assert first["records"][5:] != other["records"][5:]  # the same seed: but for the ids that a Matroska file has
 
 
 @pytest.mark.parametrize("surface", MAKERS)
