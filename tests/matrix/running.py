@@ -119,7 +119,7 @@ def _one_thread() -> Iterator[None]:
 @contextmanager
 def _stopping_after(iteration: int) -> Iterator[None]:
     """SIGTERM after so many iterations, to the last of the processes alone."""
-    opened = run.open_trainer
+    opened = training_run.open_trainer
 
     def opening(*arguments: Any) -> Any:
         trainer = opened(*arguments)

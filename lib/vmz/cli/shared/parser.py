@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
         """example: a command line that works, for --help."""
         super().__init__(
             description=description,
-            epilog=f"example: {example}" if example else None,
+            epilog=keywords.pop("epilog", f"example: {example}" if example else None),
             usage="%(prog)s [--flag=value ...]",  # the list below says it better than forty brackets
             formatter_class=_Help,
             allow_abbrev=False,  # done here, so that an abbreviation of the original's stays unique
