@@ -6,8 +6,7 @@ from __future__ import annotations
 import _find_vmz  # noqa: F401  isort: skip  (first: it handles signals)
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from vmz.files import write_json
 from vmz.metrics import video_figures
@@ -15,8 +14,6 @@ from vmz.outputs import Output, in_progress
 from vmz.workflows.command import Parser, run_tool, write_each
 from vmz.workflows.dense import TOP_K, aggregate_files, feature_files, figures_text, fuse
 from vmz.workflows.flag_kinds import Number, positive, switch
-
-STREAMS = ("input_dir1", "input_dir2")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -36,13 +33,15 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--output", metavar="FILE", help="the figures as JSON (not in the original)")
     options = parser.parse_args(list(argv))
-    files = {flag: feature_files(getattr(options, flag), flag, options.file_count) for flag in STREAMS}
-    with in_progress(Output("--output", options.output), options=argparse.Namespace(**files)):
-        return run(options, files)
+    with in_progress(Output("--output", options.output), options=options):
+        return run(options)
 
 
-def run(options: argparse.Namespace, files: Mapping[str, Sequence[Path]]) -> int:
-    streams = [aggregate_files(files[flag]) for flag in STREAMS]
+def run(options: argparse.Namespace) -> int:
+    streams = [
+        aggregate_files(feature_files(getattr(options, flag), flag, options.file_count))
+        for flag in ("input_dir1", "input_dir2")
+    ]
     fused = fuse(streams[0], streams[1], options.alpha, bool(options.mean_of_clips))
     results = {
         "first": streams[0].figures(),
