@@ -15,7 +15,7 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +35,9 @@ INPUTS = (  # flags of the tools that name what is read: a file, a database, or 
     "load_model_path", "test_data", "train_data", "list", "list_file", "classes", "label_names", "annotations",
     "videos", "net", "init_net", "weights", "scores", "input_dir", "input_dir1", "input_dir2",
 )  # fmt: skip
+
+
+FOLDERS = ("input_dir", "input_dir1", "input_dir2")  # those of them that are folders, whose files are read
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def _refuse_inputs(output: Output, options: Any) -> None:
     target = os.path.realpath(output.path)
     for flag in INPUTS:
         value = getattr(options, flag, None)
-        for path in value if isinstance(value, (list, tuple)) else [value]:
+        for path in _files_of(flag, value):
             if not isinstance(path, (str, Path)) or not str(path) or not os.path.exists(path):
                 continue
             read = os.path.realpath(path)
@@ -105,6 +108,13 @@ def _refuse_inputs(output: Output, options: Any) -> None:
                 if within:
                     what = f"is the folder of {printable(str(path))}, the file"
                 raise UsageError(f"{output} {what} that --{flag} reads; choose another output")
+
+
+def _files_of(flag: str, value: Any) -> Sequence[Any]:
+    """What a flag reads: one path, several, or the files of a folder of features."""
+    if flag in FOLDERS and isinstance(value, (str, Path)) and os.path.isdir(value):
+        return sorted(entry.path for entry in os.scandir(value))
+    return value if isinstance(value, (list, tuple)) else [value]
 
 
 def _are_one_file(target: str, read: str) -> bool:

@@ -53,7 +53,7 @@ class Block:
     @property
     def on_caffe2(self) -> bool:
         """Whether it needs the second environment."""
-        return bool(re.search(r"(from|import) caffe2|caffe2_training_net|vmz\.legacy|--engine[= ]caffe2", self.text))
+        return bool(re.search(r"(from|import) caffe2|caffe2_engine|vmz\.legacy|--engine[= ]caffe2", self.text))
 
     def commands(self) -> list[str]:
         """The lines of a shell block, continued ones joined, without comments."""

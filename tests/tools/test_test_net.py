@@ -251,7 +251,7 @@ def test_weights_of_another_network_or_another_head_are_refused(
     answer = run_tool("test_net.py", *SMALL, data, f"--load_model_path={other}")
     assert answer.returncode == 1 and "another network" in answer.stderr
     answer = run_tool("test_net.py", *SMALL, data, f"--load_model_path={other}", "--allow_partial_load=1")
-    assert answer.returncode == 0 and "1 shape mismatches" in answer.stdout
+    assert answer.returncode == 0 and "shape mismatches" in answer.stdout
     heads = [flag for flag in SMALL if "num_labels" not in flag]
     answer = run_tool("test_net.py", *heads, "--num_labels=9", data, f"--load_model_path={small_weights}")
     assert answer.returncode == 1 and "7 labels" in answer.stderr and "--num_labels=9" in answer.stderr

@@ -85,14 +85,13 @@ SMALL = [
 def check_slices(data: Path, engine: str, sizes: list[int], *arguments: str) -> None:
     """Slices give what the batch gives; 3 videos in batches of 2 leave a short one."""
     flags = [*SMALL, f"--test_data={data}", f"--engine={engine}", "--batch_size=2", *arguments]
-    parser = evaluation_parser("")
-    parser.set_defaults(save_scores="kept")
-    model = build_test_model(parser.parse_args(flags))
+    flags.append("--save_scores=kept")
+    model = build_test_model(configuration(flags))
     weights = generated_weights([*model.params, *model.computed_params])
-    whole = evaluate_weights(parser.parse_args(flags), weights)
+    whole = evaluate_weights(configuration(flags), weights)
     assert np.ptp(np.stack(whole.scores.clips), axis=0).max() > 1e-3  # clips differ, so a wrong order would show
     for size in sizes:
-        sliced = evaluate_weights(parser.parse_args([*flags, f"--crop_per_inference={size}"]), weights)
+        sliced = evaluate_weights(configuration([*flags, f"--crop_per_inference={size}"]), weights)
         assert sliced.scores.keys == whole.scores.keys and sliced.figures == whole.figures
         assert sliced.totals == whole.totals
         assert np.array_equal(np.stack(sliced.scores.labels), np.stack(whole.scores.labels))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Optional
 
 import numpy as np
@@ -51,12 +50,12 @@ def work(argv: Sequence[str]) -> int:
     )
     ours.add_argument("--output", metavar="FILE", help="the figures as JSON")
     options = parser.parse_args(list(argv))
+    with in_progress(Output("--output", options.output), options=options):
+        return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
     files = feature_files(options.input_dir, "input_dir")
-    with in_progress(Output("--output", options.output), options=argparse.Namespace(input_dir=files)):
-        return run(options, files)
-
-
-def run(options: argparse.Namespace, files: Sequence[Path]) -> int:
     if options.across_files:
         parts = [aggregate_files(files, options.max_clip)]
     else:

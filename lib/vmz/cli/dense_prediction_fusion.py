@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Optional
 
 from vmz.cli.shared.parser import Parser
@@ -36,13 +35,12 @@ def work(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--output", metavar="FILE", help="the figures as JSON (not in the original)")
     options = parser.parse_args(list(argv))
-    files = {flag: feature_files(getattr(options, flag), flag, options.file_count) for flag in STREAMS}
-    with in_progress(Output("--output", options.output), options=argparse.Namespace(**files)):
-        return run(options, files)
+    with in_progress(Output("--output", options.output), options=options):
+        return run(options)
 
 
-def run(options: argparse.Namespace, files: Mapping[str, Sequence[Path]]) -> int:
-    streams = [aggregate_files(files[flag]) for flag in STREAMS]
+def run(options: argparse.Namespace) -> int:
+    streams = [aggregate_files(feature_files(getattr(options, flag), flag, options.file_count)) for flag in STREAMS]
     fused = fuse(streams[0], streams[1], options.alpha, bool(options.mean_of_clips))
     results = {
         "first": streams[0].figures(),
