@@ -11,6 +11,7 @@ import pytest
 from tests.campaign.inputs import MAKERS
 from tests.ops.operator import LIBRARY
 
+MATROSKA = b"matroska"
 TOOLS = {"lmdb": "read_lmdb_tool", "records": "read_record_tool"}
 
 
@@ -25,7 +26,10 @@ def test_the_seed_says_what_they_are(tmp_path: Path) -> None:
     assert {name: len(files) for name, files in first.items()} == {name: len(files) for name, files in other.items()}
     for name in ("images", "lmdb"):
         assert first[name] == again[name] != other[name]
-    assert first["records"][5:] != other["records"][5:]  # the same seed: but for the ids that a Matroska file has
+    assert first["records"] != other["records"]
+    pairs = list(zip(first["records"], again["records"]))
+    drawn = [one == two for one, two in pairs if MATROSKA not in one]  # whose writer draws an id of its own each time
+    assert len(drawn) > len(pairs) / 2 and all(drawn)
 
 
 @pytest.mark.parametrize("surface", MAKERS)
