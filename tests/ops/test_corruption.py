@@ -1,7 +1,9 @@
 """Damaged videos in a loop: no crash, no hang, no stale clip, no leak. 500 variants (slow), 35 in every run."""
 
+import ctypes
 import hashlib
 import sys
+from statistics import median
 
 import numpy as np
 import pytest
@@ -29,6 +31,8 @@ def damaged(folder, names, count, seed):
 
 
 def memory_mb():
+    """What this process holds, less what its allocator keeps of freed memory: that differs by 100 MB between passes."""
+    ctypes.CDLL(None).malloc_trim(0)
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096 / 1e6
 
@@ -90,4 +94,4 @@ def test_500_damaged_videos(tmp_path):
     print(f"{len(fates)} variants: {len(fates) - len(bad)} read, {len(bad)} clean errors", file=sys.stderr)
     print(f"memory after each 50, in MB: {[round(m) for m in memory]}", file=sys.stderr)
     assert len(fates) == 500 and 100 < len(bad) < 400
-    assert memory[-1] < memory[2] + 100
+    assert median(memory[-3:]) < median(memory[1:4]) + 60
