@@ -20,6 +20,7 @@ from vmz.video.frames.flow import Crop, FlowWriter, cropped
 from vmz.video.frames.images import read_image
 from vmz.video.frames.orientation import UPRIGHT, Orientation
 from vmz.video.frames.scaling import Scaler, normalise
+from vmz.video.frames.shown_times import ShownTimes
 from vmz.video.frames.watch import Watch
 
 
@@ -44,11 +45,13 @@ class Reading:
 
     ended: how reading ended, if before the video's end: the clips are of what came before. Clips that lie before that
     say nothing of it. rotation: degrees, counterclockwise, by which its metadata ask players to turn it; the clips are
-    turned with autorotate=1 only.
+    turned with autorotate=1 only. spans: where `timed` clips lie, each from its first frame to its last, in seconds
+    from the video's first frame by the frames' own times; empty where they have none.
     """
 
     ended: Optional[Ending] = None
     rotation: int = 0
+    spans: tuple[tuple[float, float], ...] = ()
 
 
 def read_clips(
@@ -58,19 +61,20 @@ def read_clips(
     random: np.random.Generator,
     out: Clips,
     watch: Optional[Watch] = None,
+    timed: bool = False,
 ) -> Reading:
     """Decode a video, or with image_as_input an image, and write its clips, normalised, to their places.
 
     `start_frame` is the record's, used with decode_type 2. Raises ClipError with the reason when the video cannot be
     opened or is too short; `out` then holds nothing of use. watch: that of the caller, by default one of
-    args.video_timeout.
+    args.video_timeout. timed: also find out where the clips lie in time, of clips at uniform or known starts.
     """
     watch = watch or Watch(args.video_timeout)
     draws = _draw(args, random)
     try:
         if args.image_as_input:
             return _read_image(source, args, draws, out, watch)
-        return _VideoReader(source, start_frame, args, draws, out, watch).read()
+        return _VideoReader(source, start_frame, args, draws, out, watch, timed).read()
     except DecodingError as error:
         raise ClipError(str(error)) from error
 
@@ -123,8 +127,11 @@ class _VideoReader:
         draws: _Draws,
         out: Clips,
         watch: Watch,
+        timed: bool,
     ) -> None:
         self._watch = watch
+        self._timed = timed
+        self._spans: tuple[tuple[float, float], ...] = ()
         self._source, self._start_frame, self._args, self._draws, self._out = source, start_frame, args, draws, out
         self._needed = sampling.frames_needed(args)
         self._limit = args.max_frames or sys.maxsize  # frames that are read
@@ -142,7 +149,7 @@ class _VideoReader:
                     found = self._by_number(video, found.frames)
         if isinstance(found, _ReadAgain):
             raise ClipError("it gives another number of frames each time it is read")
-        return replace(found, ended=self._ended)
+        return replace(found, ended=self._ended, spans=self._spans)
 
     def _first_attempt(self) -> Union[Reading, _ReadAgain]:
         args = self._args
@@ -226,8 +233,13 @@ class _VideoReader:
 
     def _decode(self, video: Video, starts: list[int], stop: int) -> int:
         """Write the clips that begin at `starts` from the frames before `stop`; how many frames there were."""
-        found = self._writer(video).write((frame for frame, _ in video.read()), starts, stop)
+        times: list[float] = []
+        frames = _noting(video, times) if self._timed else (frame for frame, _ in video.read())
+        found = self._writer(video).write(frames, starts, stop)
         self._ended = video.ending or self._ended
+        ends = [start + self._needed - 1 for start in starts]
+        if times and max(ends) < len(times):
+            self._spans = tuple((times[start], times[end]) for start, end in zip(starts, ends))
         return found
 
     def _too_short(self, video: Video, found: int, starts: list[int], stop: int) -> ClipError:
@@ -260,6 +272,19 @@ class _VideoReader:
         size = sampling.output_size(args, *self._orientation.size(video.width, video.height), self._draws.short_edge)
         check_size(size, args)
         return _ClipWriter(size, self._orientation, args, self._draws, self._out)
+
+
+def _noting(video: Video, times: list[float]) -> Iterable[Any]:
+    """The video's frames. `times` gets the second at which each is shown, and becomes empty where there are none."""
+    shown: Optional[ShownTimes] = ShownTimes(video.time_base, video.rate, video.times_may_restart)
+    for frame, timestamp in video.read():
+        try:
+            if shown is not None:
+                times.append(float(shown.next(timestamp)))
+        except ValueError:
+            shown = None
+            times.clear()
+        yield frame
 
 
 def check_size(size: tuple[int, int], args: VideoInputArgs) -> None:

@@ -1,0 +1,25 @@
+"""A translated net as a plain function of a module that holds its parameters, so that several nets share them."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from torch import nn
+from torch.fx import GraphModule
+
+from vmz.engines.torch_engine.graph.importer import input_blobs
+
+
+def function_of(graph: GraphModule, owner: nn.Module) -> tuple[Callable[..., Any], list[str]]:
+    """The graph's forward, which takes the parameters from its first argument, `owner`; and the blobs it takes then.
+
+    What the graph makes by itself (constants) becomes a buffer of `owner` that its state_dict does not have. The
+    function is made of source code, as torch.fx makes that of a GraphModule: torch.compile sees through it.
+    """
+    for name, buffer in graph.named_buffers():
+        if not hasattr(owner, name):
+            owner.register_buffer(name, buffer, persistent=False)
+    code = graph.graph.python_code("self")
+    names: dict[str, Any] = dict(code.globals)
+    exec(compile(code.src, "<NetDef>", "exec"), names)
+    return names["forward"], input_blobs(graph)

@@ -1,0 +1,99 @@
+"""A loaded model on an engine: real Caffe2, or PyTorch with the net optimised for the shape of the clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Optional
+
+import numpy as np
+
+from vmz.engines.registry import open_engine
+from vmz.errors import UsageError
+from vmz.model.nets import Nets
+from vmz.model.prediction import Predictor
+from vmz.model.settings import ModelSettings
+from vmz.models.config import ModelConfig
+from vmz.settings.engine import device_name
+
+
+class EngineModel(Predictor):
+    """A network that scores clips, arrays in and out; it does not train. Closes its engine as a context manager.
+
+    Has what VideoModel has for scoring: call, probabilities, blobs, features, predict.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        weights: Optional[Mapping[str, np.ndarray]],
+        settings: ModelSettings,
+        labels: Optional[Sequence[str]] = None,
+        source: str = "",
+    ) -> None:
+        """weights: {blob: float32 array} of the network. Raises UsageError where the engine or device is not here."""
+        self.config, self.settings, self.source = replace(config, batch_size=-1), settings, source
+        self.labels = None if labels is None else tuple(labels)
+        self._weights = dict(weights or {})
+        self._nets = Nets.of(self.config)
+        self._engine = open_engine(settings.engine, device_name(settings))
+        test = self._nets.test
+        self._engine.load(test.param_init_net, test.net, weights, seed=settings.seed, keep=[test.prediction])
+
+    def __call__(self, clips: np.ndarray) -> np.ndarray:
+        """Logits, float32 (N, classes), of clips, float32 (N, C, T, H, W)."""
+        self._run(clips)
+        found = self._engine.fetch(self._nets.logits)
+        return found.reshape(*found.shape[:2], -1).mean(2) if found.ndim > 2 else found
+
+    def probabilities(self, clips: np.ndarray) -> np.ndarray:
+        """Scores of the classes, float32 (N, classes), as VideoModel.probabilities."""
+        self._run(clips)
+        found = self._engine.fetch(self._nets.test.prediction)
+        return found.reshape(len(clips), -1) * np.float32(self._nets.scale)
+
+    def blobs(self, clips: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Any blobs of the net for these clips, by name."""
+        self._run(clips)
+        return {name: self._engine.fetch(name) for name in names}
+
+    def features(self, clips: np.ndarray) -> dict[str, np.ndarray]:
+        """What each stage gives, as VideoModel.features."""
+        found = self.blobs(clips, list(self._nets.stages.values()))
+        return {name: found[blob] for name, blob in self._nets.stages.items()}
+
+    def score(self, clips: np.ndarray) -> np.ndarray:
+        return self.probabilities(clips)
+
+    @property
+    def clip_shape(self) -> tuple[int, int, int, int]:
+        """C, T, H, W of a clip."""
+        return self._nets.test.clip_shape
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """{blob: float32 array} of all parameters and running statistics."""
+        return {blob: self._engine.fetch(blob) for blob in self._nets.parameters()}
+
+    def close(self) -> None:
+        """Give the engine back."""
+        self._engine.close()
+
+    def __enter__(self) -> EngineModel:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
+
+    def _run(self, clips: np.ndarray) -> None:
+        if clips.ndim != 5 or tuple(clips.shape[1:]) != self.clip_shape or not len(clips):
+            raise UsageError(
+                f"the clips are {clips.shape}, but this model takes (N, {', '.join(map(str, self.clip_shape))}): "
+                "N, channels, frames, height, width"
+            )
+        labels = (len(clips), self.config.num_labels) if self.config.multi_label else (len(clips),)
+        self._engine.feed("data", np.ascontiguousarray(clips, np.float32))
+        self._engine.feed("label", np.zeros(labels, np.int32))  # the loss is there, if unused
+        self._engine.run()

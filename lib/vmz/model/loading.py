@@ -1,0 +1,124 @@
+"""From the name of a published model, or a file of weights, to a model that scores videos."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+from vmz import zoo
+from vmz.checkpoints.loading import load
+from vmz.errors import UsageError
+from vmz.model.engine_model import EngineModel
+from vmz.model.settings import ModelSettings
+from vmz.models.config import ModelConfig
+from vmz.models.registry import build
+from vmz.settings.network import model_config
+from vmz.zoo.labels import labels_of
+
+if TYPE_CHECKING:
+    from vmz.model.module import VideoModel
+
+PUBLISHED, PLAIN = HEADS = ("published", "plain")
+
+
+def load_model(
+    name_or_path: str,
+    *,
+    num_classes: Optional[int] = None,
+    clip_length: Optional[int] = None,
+    crop_size: Optional[int] = None,
+    head: str = PUBLISHED,
+    engine: str = "pytorch",
+    device: str = "auto",
+    **settings: Any,
+) -> Union[VideoModel, EngineModel]:
+    """A model with its weights, class names and the settings of its clips.
+
+    name_or_path: the name of a published model (vmz.list_models), which is fetched where it is not in the cache, or a
+    file of weights, .pkl or .mdl. num_classes: another number than published gives a new classifier, 0 none. head:
+    "published" as the model was tested (fully convolutional for CSN), "plain" one that trains. engine: "pytorch" gives
+    a VideoModel, a module of PyTorch, "caffe2" an EngineModel. settings: flags of test_net, such as clip_per_video.
+
+    What is not given comes from the checkpoint and the published model, as test_net takes it; a setting that differs
+    from those of the training is a warning. Raises UsageError for an unknown name or setting, VmzError for a file that
+    is damaged, or of another network.
+
+    >>> model = load_model("models_zoo/demo/motion_r2plus1d_10.pkl", clip_length=8)
+    >>> model.clip_shape
+    (3, 8, 112, 112)
+    """
+    given = {**settings, "engine": engine, "device": device, **_source(name_or_path)}
+    given.update({"clip_length_rgb": clip_length} if clip_length is not None else {})
+    given.update({"crop_size": crop_size} if crop_size is not None else {})
+    if head not in HEADS:
+        raise UsageError(f"unknown head {head!r}; choose from: {', '.join(HEADS)}")
+    if head == PLAIN or num_classes is not None:
+        given.setdefault("use_convolutional_pred", 0)
+    return model_of(ModelSettings.resolved(**given), num_classes)
+
+
+def model_of(settings: ModelSettings, num_classes: Optional[int] = None) -> Union[VideoModel, EngineModel]:
+    """The model that resolved settings describe."""
+    if settings.resolution is not None and settings.resolution.differences:
+        warnings.warn(
+            f"{settings.resolution.reference}, other settings were used: {'; '.join(settings.resolution.differences)}",
+            stacklevel=3,
+        )
+    config = model_config(settings, batch_size=-1)
+    labels = class_names(settings)
+    if num_classes:
+        config = _with_classes(config, num_classes)
+        labels = labels if labels is not None and len(labels) == num_classes else None
+    if settings.load_model_path is None:
+        raise UsageError("there are no weights: name a published model or a file")
+    wanted = build(config, is_test=True, scope="")
+    weights, _ = load(settings.load_model_path, settings.db_type).fit(
+        wanted,
+        center_init=bool(settings.center_init),
+        bgr2rgb=bool(settings.bgr2rgb),
+        new_head=num_classes is not None,
+        allow_partial=bool(settings.allow_partial_load),
+    )
+    source = os.path.basename(settings.load_model_path)
+    settings = replace(settings, num_labels=config.num_labels)
+    if settings.engine != "pytorch":
+        if num_classes == 0:
+            raise UsageError("num_classes=0 needs engine='pytorch'; on Caffe2 take the blob of model.features")
+        return EngineModel(config, weights, settings, labels, source)
+    from vmz.engines.torch_engine.devices import checked_device
+    from vmz.model.module import VideoModel
+    from vmz.settings.engine import device_name
+
+    model = VideoModel(
+        config,
+        weights,
+        settings=settings,
+        labels=labels,
+        source=source,
+        features_only=num_classes == 0,
+        seed=settings.seed,
+    )
+    return model.to(checked_device(device_name(settings)))
+
+
+def class_names(settings: ModelSettings) -> Optional[Sequence[str]]:
+    """The names of the classes: those in the file of weights, or of the published model's training data."""
+    if settings.labels is not None:
+        return settings.labels
+    row = settings.resolution.row if settings.resolution is not None else None
+    found = labels_of(row.train_data, settings.num_labels) if row is not None else None
+    return found.names if found is not None else None
+
+
+def _source(name_or_path: str) -> dict[str, Any]:
+    if os.path.exists(name_or_path) or os.path.splitext(name_or_path)[1] or os.sep in name_or_path:
+        return {"load_model_path": name_or_path}
+    row = zoo.find(name_or_path)
+    return {"zoo": row.name, "load_model_path": str(zoo.fetch(row))}
+
+
+def _with_classes(config: ModelConfig, num_classes: int) -> ModelConfig:
+    return replace(config, num_labels=num_classes, use_convolutional_pred=False, pred_layer_name=None)

@@ -1,0 +1,194 @@
+"""VideoModel: a network of the zoo as a module of PyTorch, for one's own loops as well as for `predict`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Callable, Optional, Union
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vmz.engines.torch_engine.graph.fills import run_fills
+from vmz.engines.torch_engine.graph.functions import function_of
+from vmz.engines.torch_engine.graph.importer import import_net
+from vmz.errors import UsageError
+from vmz.model.nets import Nets
+from vmz.model.prediction import Predictor
+from vmz.model.settings import ModelSettings
+from vmz.models.config import ModelConfig
+from vmz.netdef.blob_names import full_name, unscoped
+
+_REBUILT = ("_nets", "_functions")  # made again of `config` in a copy
+Function = tuple[Callable[..., Any], list[str]]
+
+
+class VideoModel(nn.Module, Predictor):
+    """A network of `config`: clips in, logits out. The keys of its state_dict are the blob names of the NetDef.
+
+    config: ModelConfig. settings: how clips are drawn from a video, for `clips` and `predict`. labels: the names of
+    the classes, or None. source: where the weights come from, for people.
+
+    `train()` and `eval()` mean what they mean in PyTorch: batch norm normalises by the batch and updates its running
+    statistics, dropout drops; or neither. A model with the fully convolutional head does not train. It works under
+    torch.compile, DistributedDataParallel and autocast, and can be copied and pickled.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        weights: Optional[Mapping[str, np.ndarray]] = None,
+        *,
+        settings: Optional[ModelSettings] = None,
+        labels: Optional[Sequence[str]] = None,
+        source: str = "",
+        features_only: bool = False,
+        seed: int = 0,
+    ) -> None:
+        """weights: {blob, scoped or not: float32 array}, over fills drawn with `seed`. features_only: no classifier.
+
+        Raises UsageError for a configuration that no network has and VmzError for weights of another one.
+        """
+        super().__init__()
+        self.config = replace(config, batch_size=-1)
+        self.settings = settings
+        self.labels = None if labels is None else tuple(labels)
+        self.source = source
+        self.features_only = features_only
+        nets = Nets.of(self.config)
+        values = run_fills(nets.test.param_init_net, seed)
+        for name, array in (weights or {}).items():
+            blob = full_name(unscoped(name), values)
+            if tuple(values[blob].shape) != np.shape(array):
+                raise UsageError(
+                    f"blob {blob} has shape {tuple(values[blob].shape)} in the network, not {np.shape(array)}"
+                )
+            values[blob] = torch.from_numpy(np.array(array, np.float32))
+        statistics = {blob for blob, _ in nets.test.computed_params}
+        unused = nets.test.classifier if features_only else set()
+        for blob, value in values.items():
+            if blob in unused:
+                continue
+            if blob in statistics or not value.is_floating_point():
+                self.register_buffer(blob, value)
+            else:
+                self.register_parameter(blob, nn.Parameter(value))
+        self._prepare(nets)
+        self.eval()
+
+    def _prepare(self, nets: Nets) -> None:
+        self._nets = nets
+        self._functions: dict[tuple[bool, tuple[str, ...]], Function] = {}
+        for training in (False, True):
+            if not (training and self.config.use_convolutional_pred):
+                self._function(training, (nets.trunk if self.features_only else nets.logits,))
+
+    def _function(self, training: bool, outputs: tuple[str, ...]) -> Function:
+        """The net as a function of this module. Raises VmzError for an unknown blob, with names that there are."""
+        key = training, outputs
+        if key not in self._functions:
+            net = self._nets.training() if training else self._nets.test
+            values = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+            absent = net.classifier if self.features_only else set()
+            values.update({blob: torch.empty(0) for blob in absent})
+            self._functions[key] = function_of(import_net(net.net, outputs=outputs, values=values), self)
+        return self._functions[key]
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Logits, float (N, classes), of clips, float (N, C, T, H, W), normalised as `clips` and `transform` do it.
+
+        Of a model without a classifier (num_classes=0): its last features, (N, channels). The fully convolutional head
+        gives the mean of the logits over its positions. Raises UsageError for clips of another shape.
+        """
+        self._check(clips)
+        name = self._nets.trunk if self.features_only else self._nets.logits
+        found = self._functions[self.training, (name,)][0](self, clips)[name]
+        return found.flatten(2).mean(2) if found.dim() > 2 else found
+
+    def probabilities(self, clips: Tensor) -> Tensor:
+        """Scores of the classes, float (N, classes): rows sum to 1, except of multi-label models, where each is a
+        probability of its own. What test_net averages over a video's clips."""
+        self._refuse_features("probabilities")
+        if self.config.use_convolutional_pred:
+            name = unscoped(self._nets.test.prediction)
+            return self.blobs(clips, [name])[name] * self._nets.scale
+        logits = self(clips)
+        return torch.sigmoid(logits) if self.config.multi_label else torch.softmax(logits, 1)
+
+    def blobs(self, clips: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        """Any blobs of the net for these clips, by name, as `vmz print-net` lists them. "blob@3": as operator 3 wrote it.
+
+        Raises VmzError for a name that the net does not have.
+        """
+        self._check(clips)
+        function, inputs = self._function(self.training, tuple(names))
+        values: dict[str, Any] = {"data": clips}
+        if "label" in inputs:  # the loss is there, if unused
+            shape = (len(clips), self.config.num_labels) if self.config.multi_label else (len(clips),)
+            values["label"] = torch.zeros(shape, dtype=torch.int32, device=clips.device)
+        found: dict[str, Tensor] = function(self, *[values[unscoped(blob)] for blob in inputs])
+        return found
+
+    def features(self, clips: Tensor) -> dict[str, Tensor]:
+        """What each stage gives: res2 to res5 (N, C, T, H, W) and final_avg; of c3d pool1 to pool5 and fc7."""
+        found = self.blobs(clips, list(self._nets.stages.values()))
+        return {name: found[blob] for name, blob in self._nets.stages.items()}
+
+    def train(self, mode: bool = True) -> VideoModel:
+        """Training mode. Raises UsageError for the fully convolutional head, which is for testing only."""
+        if mode and self.config.use_convolutional_pred:
+            raise UsageError(
+                "the fully convolutional head is for testing only; load the model with head='plain' to train it"
+            )
+        super().train(mode)
+        return self
+
+    @property
+    def clip_shape(self) -> tuple[int, int, int, int]:
+        """C, T, H, W of a clip."""
+        return self._nets.test.clip_shape
+
+    def score(self, clips: np.ndarray) -> np.ndarray:
+        """Probabilities of a batch of clips, as arrays. The model's mode stays as it is, but counts as eval()."""
+        device = next(self.parameters()).device
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                return self.probabilities(torch.from_numpy(clips).to(device)).float().cpu().numpy()
+        finally:
+            self.train(was_training)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """{blob: float32 array} of all parameters and running statistics."""
+        return {name: value.detach().float().cpu().numpy() for name, value in self.state_dict().items()}
+
+    def extra_repr(self) -> str:
+        config = self.config
+        classes = "no classifier" if self.features_only else f"{config.num_labels} classes"
+        shape = "x".join(map(str, self.clip_shape))
+        return f"{config.model_name}-{config.model_depth}, clips of {shape}, {classes}, from {self.source or 'fills'}"
+
+    def _check(self, clips: Union[Tensor, Any]) -> None:
+        if not isinstance(clips, Tensor) or clips.dim() != 5 or tuple(clips.shape[1:]) != self.clip_shape:
+            have = tuple(clips.shape) if hasattr(clips, "shape") else type(clips).__name__
+            raise UsageError(
+                f"the clips are {have}, but this model takes a tensor (N, {', '.join(map(str, self.clip_shape))}): "
+                "N, channels, frames, height, width"
+            )
+        if not clips.is_floating_point():
+            raise UsageError(
+                f"the clips are {clips.dtype}, but this model takes normalised floating point; use model.transform"
+            )
+
+    def _refuse_features(self, what: str) -> None:
+        if self.features_only:
+            raise UsageError(f"the model has no classifier (num_classes=0), so that it has no {what}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in _REBUILT}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._prepare(Nets.of(self.config))

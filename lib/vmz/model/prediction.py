@@ -1,0 +1,137 @@
+"""From one video to the scores of its classes."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import numpy as np
+
+from vmz.errors import UsageError, VmzError
+from vmz.model.settings import ModelSettings
+from vmz.model.views import PUBLISHED, HowMany, Video, Views, named, read_views
+from vmz.video.arguments import VideoInputArgs
+
+MOST_CLIPS_AT_A_TIME = 8  # in memory; no score depends on it
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """A class and its score, from 0 to 1. name: None where the classes' names are not known."""
+
+    label: int
+    name: Optional[str]
+    score: float
+
+    def __str__(self) -> str:
+        return self.name if self.name is not None else f"class {self.label}"
+
+
+@dataclass(frozen=True)
+class ClipScores:
+    """What one clip of a video scores. span: seconds of its first and last frame; scores: float32 (classes,)."""
+
+    span: Optional[tuple[float, float]]
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of a video.
+
+    top: the classes with the highest scores, highest first. scores: float32 (classes,), the clips' mean or maximum.
+    clips: in order of time. seconds: spent reading the video and in the network. ended_by: why decoding stopped before
+    the video's end, if it did; the scores are of the frames before.
+    """
+
+    video: str
+    top: tuple[ClassScore, ...]
+    scores: np.ndarray
+    clips: tuple[ClipScores, ...]
+    seconds: Mapping[str, float]
+    ended_by: Optional[str] = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "video": self.video,
+            "top": [vars(one) for one in self.top],
+            "scores": [float(score) for score in self.scores],
+            "clips": [
+                {"span": None if one.span is None else list(one.span), "scores": [float(s) for s in one.scores]}
+                for one in self.clips
+            ],
+            "seconds": dict(self.seconds),
+            "ended_by": self.ended_by,
+        }
+
+    def lines(self) -> str:
+        """The top classes, one line each, with their scores in percent."""
+        return "\n".join(f"{100 * one.score:6.2f} %  {one}" for one in self.top)
+
+
+class Predictor(ABC):
+    """What scores clips, and knows how they are drawn from a video."""
+
+    settings: Optional[ModelSettings]
+    labels: Optional[tuple[str, ...]]
+
+    @abstractmethod
+    def score(self, clips: np.ndarray) -> np.ndarray:
+        """Scores from 0 to 1, float32 (N, classes), of clips, float32 (N, C, T, H, W)."""
+
+    def reader_arguments(self) -> VideoInputArgs:
+        """How clips are drawn from a video. Raises UsageError for a model that was made without settings."""
+        if self.settings is None:
+            raise UsageError("the model has no settings of how clips are drawn; load it with vmz.load_model")
+        return VideoInputArgs.from_mapping(self.settings.reader_arguments())
+
+    def clips(self, video: Video, views: HowMany = PUBLISHED, fps: Optional[float] = None) -> Views:
+        """The clips of a video that the network looks at (see `read_views`)."""
+        return read_views(video, self.reader_arguments(), views, fps)
+
+    def predict(
+        self, video: Video, top_k: int = 5, views: HowMany = PUBLISHED, fps: Optional[float] = None
+    ) -> Prediction:
+        """Score a video: a path, the bytes of a file, or frames as uint8 (T, H, W, 3).
+
+        views: "published" as the network was tested, "one" for speed, or a number of clips. fps: of frames, for the
+        clips' times. Raises VmzError, naming the video, for one that cannot be read or is too short for a clip.
+        """
+        started = time.perf_counter()
+        found = self.clips(video, views, fps)
+        read = time.perf_counter()
+        parts = range(0, len(found.clips), MOST_CLIPS_AT_A_TIME)
+        rows = np.concatenate([self.score(found.clips[first : first + MOST_CLIPS_AT_A_TIME]) for first in parts])
+        seconds = {"read": read - started, "net": time.perf_counter() - read}
+        return prediction_of(self, named(video), rows, found, top_k, seconds)
+
+
+def prediction_of(
+    model: Predictor, video: str, rows: np.ndarray, views: Views, top_k: int, seconds: Mapping[str, float]
+) -> Prediction:
+    """A prediction from the scores of all views. Raises VmzError for scores that are not finite."""
+    if not np.isfinite(rows).all():
+        raise VmzError(f"the scores of {video} are not finite; are the weights those of this network?")
+    if top_k < 1:
+        raise UsageError(f"top_k is {top_k}, but it must be at least 1")
+    aggregation = model.settings.aggregation if model.settings is not None else 0
+    clips = rows.reshape(-1, views.crops, rows.shape[1])
+    scores = rows.max(0) if aggregation else rows.mean(0)
+    spans: Sequence[Any] = views.spans if views.spans is not None else [None] * len(clips)
+    return Prediction(
+        video=video,
+        top=tuple(top_classes(scores, model.labels, top_k)),
+        scores=scores,
+        clips=tuple(ClipScores(span, clip.max(0) if aggregation else clip.mean(0)) for span, clip in zip(spans, clips)),
+        seconds=seconds,
+        ended_by=views.ended_by,
+    )
+
+
+def top_classes(scores: np.ndarray, labels: Optional[Sequence[str]], top_k: int) -> list[ClassScore]:
+    """The classes with the highest scores; of equal ones the lower label first."""
+    order = np.argsort(-scores, kind="stable")[:top_k]
+    return [ClassScore(int(i), None if labels is None else labels[i], float(scores[i])) for i in order]
