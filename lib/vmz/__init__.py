@@ -1,12 +1,58 @@
-"""VMZ: the Caffe2 video model zoo, alive on real Caffe2 and on PyTorch."""
+"""VMZ: the Caffe2 video model zoo, alive on real Caffe2 and on PyTorch.
+
+The public face: what is named in __all__. Each name is imported when it is first asked for, so that `import vmz` takes
+no time and needs no PyTorch.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
+
+if TYPE_CHECKING:
+    from vmz.checkpoints.loading import load as load_checkpoint
+    from vmz.model.loading import load_model
+    from vmz.model.names import build, labels, list_architectures, list_models, weights
+    from vmz.model.transform import load_video
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "import_net"]
+__all__ = [
+    "__version__",
+    "build",
+    "import_net",
+    "labels",
+    "list_architectures",
+    "list_models",
+    "load_checkpoint",
+    "load_model",
+    "load_video",
+    "weights",
+]
+
+_PLACES = {
+    "build": ("vmz.model.names", "build"),
+    "labels": ("vmz.model.names", "labels"),
+    "list_architectures": ("vmz.model.names", "list_architectures"),
+    "list_models": ("vmz.model.names", "list_models"),
+    "load_checkpoint": ("vmz.checkpoints.loading", "load"),
+    "load_model": ("vmz.model.loading", "load_model"),
+    "load_video": ("vmz.model.transform", "load_video"),
+    "weights": ("vmz.model.names", "weights"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'vmz' has no attribute {name!r}")
+    module, attribute = _PLACES[name]
+    found = getattr(importlib.import_module(module), attribute)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def import_net(

@@ -217,7 +217,9 @@ def _head(shapes: Mapping[str, Shape]) -> list[Fact]:
     shown = "pred_logit_w" if several else blob
     return [
         Fact("num_labels", labels, partial(operator.contains, (labels,)), blob, f"is of {labels} labels"),
-        Fact("pred_layer_name", own_name, partial(operator.contains, (own_name, head)), blob, f"is the classifier {head}"),
+        Fact(
+            "pred_layer_name", own_name, partial(operator.contains, (own_name, head)), blob, f"is the classifier {head}"
+        ),
         _one_of("multi_label", several, (several,), shown),
     ]
 

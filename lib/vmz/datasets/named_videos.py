@@ -16,35 +16,35 @@ from vmz.video.frames.suffixes import is_video_name
 LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list")
 
 
-def find_videos(names: Sequence[str]) -> list[str]:
-    """The files that --videos means, each once, those of a folder or a pattern in alphabetical order.
+def find_videos(names: Sequence[str], flag: str = "--videos", one_of_a_name: bool = True) -> list[str]:
+    """The files that the values of `flag` mean, each once, those of a folder or a pattern in alphabetical order.
 
     A name is that of a file or a folder, if there is one, else a pattern. Of a folder all videos count, those of its
     folders too, told by their suffix; how many were found and left out is printed. A .csv or .txt file is a list.
-    Raises UsageError for a name that means nothing, and for two videos of one file name.
+    Raises UsageError for a name that means nothing, and with one_of_a_name for two videos of one file name.
     """
-    paths = list(dict.fromkeys(path for name in names for path in _meant(name)))
+    paths = list(dict.fromkeys(path for name in names for path in _meant(name, flag)))
     seen: dict[str, str] = {}
-    for path in paths:
+    for path in paths if one_of_a_name else []:
         other = seen.setdefault(os.path.basename(path), path)
         if other != path:
-            raise UsageError(f"--videos has {other} and {path}, of one name; extract them into different folders")
+            raise UsageError(f"{flag} has {other} and {path}, of one name; extract them into different folders")
     return paths
 
 
-def _meant(name: str) -> list[str]:
+def _meant(name: str, flag: str) -> list[str]:
     for literal in (name, os.path.expanduser(name)):
         if os.path.isfile(literal):
             return _listed(literal) if literal.lower().endswith(LIST_SUFFIXES) else [literal]
         if os.path.isdir(literal):
-            return _in_folder(literal)
+            return _in_folder(literal, flag)
         if os.path.exists(literal):
-            raise UsageError(f"cannot read --videos={name}: {NOT_REGULAR}")
+            raise UsageError(f"cannot read {flag}={name}: {NOT_REGULAR}")
     pattern = os.path.expanduser(name)
     paths = _matching(_existing_part_literal(pattern)) or _matching(pattern.replace("[", "[[]"))
     if not paths:
         what = f"matches no file; {_why(pattern)}" if glob.has_magic(pattern) else f"is not there; {_why(pattern)}"
-        raise UsageError(f"--videos={name} {what}")
+        raise UsageError(f"{flag}={name} {what}")
     return paths
 
 
@@ -72,7 +72,7 @@ def _existing_part_literal(pattern: str) -> str:
     return f"{glob.escape(folder)}{rest}" if folder else pattern
 
 
-def _in_folder(folder: str) -> list[str]:
+def _in_folder(folder: str, flag: str) -> list[str]:
     videos, others = [], 0
     seen: set[str] = set()  # folders by their real paths: a link may lead back up
     for parent, folders, files in os.walk(folder, followlinks=True):
@@ -87,7 +87,7 @@ def _in_folder(folder: str) -> list[str]:
             else:
                 others += 1
     if not videos:
-        raise UsageError(f"--videos={folder} is a folder without videos: {others} files, none with a video's suffix")
+        raise UsageError(f"{flag}={folder} is a folder without videos: {others} files, none with a video's suffix")
     left_out = f"; {others} files without a video's suffix left out" if others else ""
     if not group.rank():
         print(f"{folder}: {len(videos)} videos{left_out}", file=sys.stderr)

@@ -75,6 +75,12 @@ class EngineModel(Predictor):
         """{blob: float32 array} of all parameters and running statistics."""
         return {blob: self._engine.fetch(blob) for blob in self._nets.parameters()}
 
+    @property
+    def description(self) -> str:
+        """The network, its clips and its weights, for people."""
+        config, shape = self.config, "x".join(map(str, self.clip_shape))
+        return f"{config.model_name}-{config.model_depth}, clips of {shape}, {config.num_labels} classes, {self.source}"
+
     def close(self) -> None:
         """Give the engine back."""
         self._engine.close()

@@ -12,6 +12,7 @@ import numpy as np
 
 from vmz.errors import UsageError, VmzError
 from vmz.model.settings import ModelSettings
+from vmz.model.transform import Transform
 from vmz.model.views import PUBLISHED, HowMany, Video, Views, named, read_views
 from vmz.video.arguments import VideoInputArgs
 
@@ -91,6 +92,13 @@ class Predictor(ABC):
     def clips(self, video: Video, views: HowMany = PUBLISHED, fps: Optional[float] = None) -> Views:
         """The clips of a video that the network looks at (see `read_views`)."""
         return read_views(video, self.reader_arguments(), views, fps)
+
+    @property
+    def transform(self) -> Transform:
+        """From frames to a clip, for those who decode videos themselves."""
+        if self.settings is None:
+            raise UsageError("the model has no settings of how clips are drawn; load it with vmz.load_model")
+        return Transform(self.settings)
 
     def predict(
         self, video: Video, top_k: int = 5, views: HowMany = PUBLISHED, fps: Optional[float] = None

@@ -1,6 +1,6 @@
 """The published models: what is known of each (manifest), and its file (cache, download)."""
 
-from vmz.zoo.cache import Fetched, cached, fetch, folder, verify
+from vmz.zoo.cache import Fetched, cached, fetch, folder, sources, verify
 from vmz.zoo.manifest import (
     FAST,
     PROTOCOLS,
@@ -41,5 +41,6 @@ __all__ = [
     "row_of_file",
     "rows",
     "select",
+    "sources",
     "verify",
 ]

@@ -1,0 +1,1 @@
+"""Predicting the classes of one's own videos: `vmz predict`."""

@@ -1,0 +1,67 @@
+"""What a prediction is: its videos, the model, its views and outputs in one checked object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from vmz.model.settings import ModelSettings
+from vmz.model.views import ONE, PUBLISHED
+from vmz.settings.kinds import BadValue, Integer, Number, switch
+from vmz.settings.setting import setting
+from vmz.text import quoted
+
+
+def views(text: str) -> Any:
+    """ "published", "one" or a number of clips."""
+    if text in (PUBLISHED, ONE):
+        return text
+    if text.isdigit() and int(text) > 0:
+        return Integer(1, 1 << 16)(text)
+    raise BadValue(f"{quoted(text)} is not published, one or a number of clips")
+
+
+@dataclass(frozen=True)
+class PredictionConfig(ModelSettings):
+    """The settings of `vmz predict`, by the names of its flags."""
+
+    videos: tuple[str, ...] = setting(
+        None, "video files, folders of videos, or a .csv or .txt file that lists videos", metavar="VIDEO", several=True
+    )
+    top_k: int = setting(5, "number of classes to print for each video", Integer(1, 1 << 20), metavar="K")
+    views: Any = setting(
+        PUBLISHED,
+        "what the network looks at in a video. published: as many clips and crops as in the published test; one: the "
+        "clip and crop in the middle, for speed; N: that number of clips, evenly spaced",
+        views,
+        metavar="published|one|N",
+    )
+    stride_seconds: Optional[float] = setting(
+        None,
+        "for long videos: one clip every X seconds over the whole video, in place of --views",
+        Number(1e-3, 1e6),
+        metavar="X",
+    )
+    label_names: Optional[str] = setting(
+        None, "names of the classes: one per line in the order of the labels, or .csv or .json", metavar="FILE"
+    )
+    output: Optional[str] = setting(None, "write the predictions as JSON", metavar="FILE")
+    csv: Optional[str] = setting(None, "write a CSV with a row for each video and class of the top K", metavar="FILE")
+    report: Optional[str] = setting(
+        None, "write the predictions as a web page: one HTML file, with frames and the scores over time", metavar="FILE"
+    )
+    annotate: Optional[str] = setting(
+        None,
+        "write a copy of each video that shows the class and its score on the frames: a folder, which gets "
+        "<name>.mp4 for each (needs Pillow)",
+        metavar="DIR",
+    )
+    attention: int = setting(
+        0,
+        "1: show where the network looked (Grad-CAM) in --report and --annotate (--engine=pytorch only)",
+        switch,
+    )
+    attention_blob: Optional[str] = setting(
+        None, "blob that --attention looks at; by default the last convolutional one", metavar="BLOB"
+    )
+    random_weights: int = setting(0, "1: an untrained network, without a file of weights", switch)
