@@ -9,9 +9,10 @@ import pytest
 from tests.engines.real_caffe2 import without_caffe2
 from tests.goldens.reader_cases import FLOW_MEAN, cases_of
 from tests.goldens.recordings import video_path
-from vmz.inspection.dump_clips import flow_to_pixels, to_pixels
+from vmz.inspection.dump_clips import flow_to_pixels
 from vmz.video.database import DatabaseWriter
 from vmz.video.frames import flow
+from vmz.video.frames.scaling import to_pixels
 from vmz.video.records import Record
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "dump_clips.py"

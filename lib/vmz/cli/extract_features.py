@@ -38,7 +38,7 @@ def work(argv: Sequence[str]) -> int:
     add_settings(parser, "weights", CheckpointSettings)
     add_settings(parser, "not in the original", AddedExtractSettings)
     add_config_flags(parser)
-    options = parse(parser, argv, ExtractionConfig.use)
+    options = parse(parser, argv, ExtractionConfig.use, fetch=True)
     config = config_of(ExtractionConfig, options)
     check_engine(config.engine)
     status = launch(config, argv)

@@ -17,6 +17,7 @@ from vmz.errors import UsageError
 from vmz.files import atomic_write, check_outputs, write_json
 from vmz.outputs import Output, in_progress
 from vmz.prediction.config import PredictionConfig
+from vmz.prediction.page import write_report
 from vmz.prediction.run import Predictions, predict
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.engine import EngineSettings
@@ -55,7 +56,7 @@ def configuration(argv: Sequence[str]) -> PredictionConfig:
 
 def work(argv: Sequence[str]) -> int:
     parser = prediction_parser()
-    options = parse(parser, argv, PredictionConfig.use)
+    options = parse(parser, argv, PredictionConfig.use, fetch=True)
     if not options.videos:
         raise UsageError(f"no video is given; name files or a folder, as in: {EXAMPLE}")
     config = config_of(PredictionConfig, options)
@@ -92,6 +93,7 @@ def write_files(found: Predictions) -> int:
     writes = {
         "output": lambda: write_json(str(config.output), found.to_json()),
         "csv": lambda: _write_csv(found),
+        "report": lambda: write_report(found),
     }
     return write_each(*[write for flag, write in writes.items() if getattr(config, flag)])
 

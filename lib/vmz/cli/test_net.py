@@ -55,7 +55,7 @@ def configuration(argv: Sequence[str]) -> EvaluationConfig:
 
 def run_evaluation(parser: Parser, argv: Sequence[str]) -> int:
     """Parse, evaluate (in several processes where the flags say so), write and print; the exit status."""
-    options = parse(parser, argv, EvaluationConfig.use)
+    options = parse(parser, argv, EvaluationConfig.use, fetch=True)
     config = config_of(EvaluationConfig, options)
     check_engine(config.engine)
     check_outputs(options, (*OUTPUTS, "save_config"))

@@ -21,7 +21,7 @@ from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly
 from vmz.video.fingerprint import fingerprint, refuse_remade
 from vmz.video.frames import flow
-from vmz.video.frames.scaling import MEAN, STD
+from vmz.video.frames.scaling import to_pixels
 from vmz.video.reader import Batch, ClipReader, EndOfData
 
 SHEET_ROWS, SHEET_FRAMES, SHEET_PIXELS = 200, 16, 112  # at most so many clips, frames a clip, and pixels a frame's side
@@ -121,12 +121,6 @@ def write_contact_sheet(dump: Dump, path: Union[str, Path]) -> None:
             sheet.paste(picture, (_CAPTION_PIXELS + place * (size[0] + _GAP), row * row_height))
     with atomic_write(path, "wb") as stream:
         sheet.save(stream, format="PNG")
-
-
-def to_pixels(clip: np.ndarray) -> np.ndarray:
-    """uint8 R, G, B from a normalised clip (3, ...)."""
-    shape = (3,) + (1,) * (clip.ndim - 1)
-    return np.clip(np.rint(clip * STD.reshape(shape) + MEAN.reshape(shape)), 0, 255).astype(np.uint8)
 
 
 def flow_to_pixels(clip: np.ndarray) -> np.ndarray:

@@ -117,7 +117,7 @@ class VideoModel(nn.Module, Predictor):
         return torch.sigmoid(logits) if self.config.multi_label else torch.softmax(logits, 1)
 
     def blobs(self, clips: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-        """Any blobs of the net for these clips, by name, as `vmz print-net` lists them. "blob@3": as operator 3 wrote it.
+        """Any blobs of the net for these clips, by name, as `vmz print-net` lists them; "blob@3" is of operator 3.
 
         Raises VmzError for a name that the net does not have.
         """
@@ -143,6 +143,18 @@ class VideoModel(nn.Module, Predictor):
             )
         super().train(mode)
         return self
+
+    @property
+    def logits_blob(self) -> str:
+        """The blob in front of the scores."""
+        self._refuse_features("logits")
+        return self._nets.logits
+
+    @property
+    def last_convolution(self) -> str:
+        """The blob that the last stage of convolutions gives, (N, C, T, H, W)."""
+        names = [blob for name, blob in self._nets.stages.items() if name.startswith(("res", "pool"))]
+        return names[-1]
 
     @property
     def clip_shape(self) -> tuple[int, int, int, int]:

@@ -12,7 +12,7 @@ from vmz.netdef.blob_names import unscoped
 
 @dataclass(frozen=True)
 class Nets:
-    """The network as NetDefs without a scope: one that tests and, except of a fully convolutional head, one that trains.
+    """The network as NetDefs without a scope: one that tests and, without a fully convolutional head, one that trains.
 
     logits: the blob in front of the scores. trunk: the blob that the classifier reads. stages: {name: blob}.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from vmz.model.settings import ModelSettings
 from vmz.model.views import ONE, PUBLISHED
@@ -12,7 +12,7 @@ from vmz.settings.setting import setting
 from vmz.text import quoted
 
 
-def views(text: str) -> Any:
+def number_of_views(text: str) -> Any:
     """ "published", "one" or a number of clips."""
     if text in (PUBLISHED, ONE):
         return text
@@ -29,11 +29,11 @@ class PredictionConfig(ModelSettings):
         None, "video files, folders of videos, or a .csv or .txt file that lists videos", metavar="VIDEO", several=True
     )
     top_k: int = setting(5, "number of classes to print for each video", Integer(1, 1 << 20), metavar="K")
-    views: Any = setting(
+    views: Union[str, int] = setting(
         PUBLISHED,
         "what the network looks at in a video. published: as many clips and crops as in the published test; one: the "
         "clip and crop in the middle, for speed; N: that number of clips, evenly spaced",
-        views,
+        number_of_views,
         metavar="published|one|N",
     )
     stride_seconds: Optional[float] = setting(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Optional
@@ -18,15 +19,20 @@ from vmz.errors import UsageError, VmzError
 from vmz.model.engine_model import EngineModel
 from vmz.model.loading import class_names
 from vmz.model.prediction import MOST_CLIPS_AT_A_TIME, Prediction, prediction_of
-from vmz.model.views import Views
+from vmz.model.views import Views, read_views
 from vmz.models.registry import build
+from vmz.prediction.annotated import Heat, annotate, annotated_path, check_annotation
 from vmz.prediction.config import PredictionConfig
+from vmz.prediction.pictures import Attention, Picture, pictures_of
 from vmz.progress import Progress
 from vmz.settings.engine import environment
 from vmz.settings.network import model_config
 from vmz.text import printable
+from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError
 from vmz.video.untrimmed import WindowReader
+
+Weights = Optional[Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,8 @@ class Skipped:
 class Predictions:
     """What a run found: a prediction for each video but those that were skipped, in the order of the videos.
 
-    model: what scored them, in words. sources: where the settings come from. seconds: loading and running.
+    model: what scored them, in words. pictures: {video: of its clips}, where a page is asked for. sources: where the
+    settings come from. seconds: loading and running.
     """
 
     videos: tuple[Prediction, ...]
@@ -51,6 +58,7 @@ class Predictions:
     labels: Optional[tuple[str, ...]]
     seconds: Mapping[str, float]
     environment: Mapping[str, str]
+    pictures: Mapping[str, tuple[Picture, ...]]
 
     def to_json(self) -> dict[str, Any]:
         """As --output has it."""
@@ -75,39 +83,54 @@ class Predictions:
 
 
 def predict(config: PredictionConfig) -> Predictions:
-    """Score every video that `config` names.
+    """Score every video that `config` names, and write --annotate's copies of them.
 
     Raises UsageError for a wrong request, VmzError for weights that do not fit, and for a video that cannot be scored,
     unless on_bad_video=skip.
     """
     started = time.perf_counter()
+    if config.attention and config.engine != "pytorch":
+        raise UsageError("--attention=1 needs --engine=pytorch: it takes gradients")
+    if config.annotate:
+        check_annotation(config.annotate)
     paths = find_videos(config.videos or (), "VIDEO", one_of_a_name=bool(config.annotate))
-    with open_model(config) as model:
+    with opened(config) as (model, attention):
         loaded = time.perf_counter()
         videos: list[Prediction] = []
         skipped: list[Skipped] = []
+        pictures: dict[str, tuple[Picture, ...]] = {}
         with Progress(len(paths), "videos", "predict") as shown:
             for path in paths:
                 try:
-                    videos.append(_predict_one(model, config, path))
+                    prediction, seen = _predict_one(model, attention, config, path)
+                except UsageError:
+                    raise
                 except VmzError as error:
-                    if isinstance(error, UsageError):
-                        raise
                     if config.on_bad_video == "stop":
                         raise VmzError(f"{error}; leave such videos out with --on_bad_video=skip") from error
                     skipped.append(Skipped(printable(path), str(error).partition(": ")[2] or str(error)))
+                else:
+                    videos.append(prediction)
+                    pictures[prediction.video] = seen
                 shown.update(note=os.path.basename(path))
-        seconds = {"load": loaded - started, "run": time.perf_counter() - loaded}
         return Predictions(
-            tuple(videos), tuple(skipped), config, model.description, model.labels, seconds, environment(config)
+            videos=tuple(videos),
+            skipped=tuple(skipped),
+            config=config,
+            model=model.description,
+            labels=model.labels,
+            seconds={"load": loaded - started, "run": time.perf_counter() - loaded},
+            environment=environment(config),
+            pictures=pictures,
         )
 
 
-def open_model(config: PredictionConfig) -> EngineModel:
+@contextmanager
+def opened(config: PredictionConfig) -> Iterator[tuple[EngineModel, Optional[Attention]]]:
     """The model on its engine. Raises UsageError where neither a published model nor a file of weights is named."""
     network = model_config(config, batch_size=-1)
     names = read_label_names(config.label_names, config.num_labels) if config.label_names else class_names(config)
-    weights = None
+    weights: Weights = None
     if config.load_model_path:
         wanted = build(network, is_test=True, scope="")
         weights, _ = load(config.load_model_path, config.db_type).fit(
@@ -119,40 +142,101 @@ def open_model(config: PredictionConfig) -> EngineModel:
     elif not config.random_weights:
         raise UsageError("no weights are given; name a published model with --zoo, or a file with --load_model_path")
     source = os.path.basename(config.load_model_path) if config.load_model_path else "random weights"
-    return EngineModel(network, weights, config, names, source)
+    attention = None
+    if config.attention:
+        attention = Attention.of(network, weights, config, config.attention_blob)
+    with EngineModel(network, weights, config, names, source) as model:
+        yield model, attention
 
 
-def _predict_one(model: EngineModel, config: PredictionConfig, path: str) -> Prediction:
-    if config.stride_seconds is None:
-        return model.predict(path, config.top_k, config.views)
+def _predict_one(
+    model: EngineModel, attention: Optional[Attention], config: PredictionConfig, path: str
+) -> tuple[Prediction, tuple[Picture, ...]]:
     started = time.perf_counter()
-    reader = WindowReader(
-        path,
-        replace(model.reader_arguments(), clip_per_video=1, decode_type=0),
-        Fraction(str(config.stride_seconds)).limit_denominator(1_000_000),
-    )
+    keep, maps = _Kept(config), _Maps(config, attention)
+    net = 0.0
     rows: list[np.ndarray] = []
     spans: list[tuple[float, float]] = []
-    waiting: list[np.ndarray] = []
-    net = 0.0
-
-    def score() -> float:
+    views: Optional[Views] = None
+    for views in _views(model, config, path):
         begun = time.perf_counter()
-        if waiting:
-            rows.append(model.score(np.concatenate(waiting)))
-            waiting.clear()
-        return time.perf_counter() - begun
+        rows.append(_scored(model, views.clips))
+        net += time.perf_counter() - begun
+        spans.extend(views.spans or ())
+        keep.add(views)
+        maps.add(views, rows[-1])
+    assert views is not None
+    whole = replace(views, clips=np.empty(0, np.float32), spans=tuple(spans) or None)
+    seconds = {"read": time.perf_counter() - started - net, "net": net}
+    prediction = prediction_of(model, printable(path), np.concatenate(rows), whole, config.top_k, seconds)
+    if config.annotate:
+        target = annotated_path(config.annotate, path)
+        annotate(path, prediction, target, model.labels, maps.heat(model.reader_arguments()))
+    return prediction, pictures_of(keep.clips, attention, prediction.top[0].label) if config.report else ()
 
+
+def _scored(model: EngineModel, clips: np.ndarray) -> np.ndarray:
+    parts = range(0, len(clips), MOST_CLIPS_AT_A_TIME)
+    return np.concatenate([model.score(clips[first : first + MOST_CLIPS_AT_A_TIME]) for first in parts])
+
+
+class _Kept:
+    """The clips that a page shows: some of a video, evenly spread, with where they lie."""
+
+    MOST = 8
+
+    def __init__(self, config: PredictionConfig) -> None:
+        self._wanted = bool(config.report) and not config.sees_flow
+        self._every, self._seen = 1, 0
+        self.clips: list[tuple[Optional[tuple[float, float]], np.ndarray]] = []
+
+    def add(self, views: Views) -> None:
+        middle = views.crops // 2
+        for number, clip in enumerate(views.clips[middle :: views.crops] if self._wanted else ()):
+            if self._seen % self._every == 0:
+                self.clips.append((views.spans[number] if views.spans else None, clip.copy()))
+            self._seen += 1
+            if len(self.clips) > self.MOST:  # how many there will be is not known before the end
+                self.clips, self._every = self.clips[::2], self._every * 2
+
+
+class _Maps:
+    """Where the network looked for the first class of each clip, for --annotate."""
+
+    def __init__(self, config: PredictionConfig, attention: Optional[Attention]) -> None:
+        self._attention = attention if config.annotate and not config.sees_flow else None
+        self._maps: list[np.ndarray] = []
+
+    def add(self, views: Views, rows: np.ndarray) -> None:
+        if self._attention is None:
+            return
+        scores = rows.reshape(-1, views.crops, rows.shape[1]).mean(1)
+        for clip, label in zip(views.clips[views.crops // 2 :: views.crops], scores.argmax(1)):
+            places = self._attention.places(clip[None], int(label))[0, :, :: Heat.SHRINK, :: Heat.SHRINK]
+            self._maps.append((255 * places).astype(np.uint8))
+
+    def heat(self, arguments: VideoInputArgs) -> Optional[Heat]:
+        return None if self._attention is None else Heat(self._maps, arguments)
+
+
+def _views(model: EngineModel, config: PredictionConfig, path: str) -> Iterator[Views]:
+    """What the network looks at, in parts that memory holds."""
+    arguments = model.reader_arguments()
+    if config.stride_seconds is None:
+        yield read_views(path, arguments, config.views)
+        return
+    stride = Fraction(str(config.stride_seconds)).limit_denominator(1_000_000)
+    reader = WindowReader(path, replace(arguments, batch_size=1, clip_per_video=1, decode_type=0), stride)
+    waiting: list[np.ndarray] = []
+    spans: list[tuple[float, float]] = []
     try:
         for window in reader:
             waiting.append(window.clip)
             spans.append((window.start_seconds, window.end_seconds))
             if len(waiting) * config.crop_per_clip >= MOST_CLIPS_AT_A_TIME:
-                net += score()
+                yield Views(np.concatenate(waiting), tuple(spans), config.crop_per_clip)
+                waiting, spans = [], []
+        if waiting:
+            yield Views(np.concatenate(waiting), tuple(spans), config.crop_per_clip, reader.ended_by)
     except ClipError as error:
         raise VmzError(f"{printable(path)}: {error}") from error
-    net += score()
-    empty = np.empty((0,), np.float32)  # the clips are scored already
-    views = Views(empty, tuple(spans), config.crop_per_clip, reader.ended_by)
-    seconds = {"read": time.perf_counter() - started - net, "net": net}
-    return prediction_of(model, printable(path), np.concatenate(rows), views, config.top_k, seconds)

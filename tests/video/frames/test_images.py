@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tests.video.test_reader import encode, make, read_all
-from vmz.inspection.dump_clips import to_pixels
 from vmz.video.frames.decoding import DecodingError
 from vmz.video.frames.images import read_image
 from vmz.video.frames.opencv import opencv
+from vmz.video.frames.scaling import to_pixels
 from vmz.video.reader import BadVideoError
 
 IMAGE = {"image_as_input": 1, "length_rgb": 1, "decode_type": 0}

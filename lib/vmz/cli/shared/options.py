@@ -6,10 +6,12 @@ import argparse
 import difflib
 import os
 import sys
+import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
+from vmz import zoo
 from vmz.cli.shared.parser import Parser
 from vmz.cores import use_threads
 from vmz.errors import UsageError
@@ -81,22 +83,34 @@ class Options(argparse.Namespace):
     resolution: Resolution
 
 
-def parse(parser: Parser, argv: Sequence[str], use: UseOf) -> Options:
+def parse(parser: Parser, argv: Sequence[str], use: UseOf, fetch: bool = False) -> Options:
     """Parse; what is not given by hand comes from --config, --zoo and the checkpoint (see `resolution.resolve`).
 
-    use: what the tool takes from them, of {flag: value}.
+    use: what the tool takes from them, of {flag: value}. fetch: --zoo without --load_model_path means the published
+    weights too, which are fetched where they are not in the cache.
     """
     given = parser.given_values(argv)
     defaults = vars(parser.parse_args(list(argv)))
     defaults.update({flag: parser.get_default(flag) for flag in given})
     config = _read_config(parser, given.get("config")) if parser.has("save_config") else {}
     asked = {**config, **given}
+    if fetch and asked.get("zoo") and not asked.get("load_model_path") and not asked.get("random_weights"):
+        asked["load_model_path"] = given["load_model_path"] = str(_fetched(zoo.find(asked["zoo"])))
     resolution = resolve(given, defaults, use({**defaults, **asked}), config)
     options = Options(**{**defaults, **asked, **resolution.values()})
     options.resolution = resolution
     if getattr(options, "num_threads", None):
         use_threads(options.num_threads)  # before an engine, and what it computes with, is imported
     return options
+
+
+def _fetched(row: zoo.ZooRow) -> Path:
+    """The published file, fetched by one of the processes of a machine; the others wait for it."""
+    found = zoo.cached(row)
+    while found is None and group.world_size() > 1 and group.local_rank():
+        time.sleep(0.5)
+        found = zoo.cached(row)
+    return found or zoo.fetch(row)
 
 
 def config_of(kind: type[Config], options: argparse.Namespace) -> Config:

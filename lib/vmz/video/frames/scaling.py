@@ -62,3 +62,9 @@ def normalise(pixels: np.ndarray, out: np.ndarray) -> None:
     """Write uint8 pixels (height, width, 3) into float32 planes `out` (3, height, width), normalised."""
     for channel in range(3):
         np.take(NORMALISED[channel], pixels[:, :, channel], out=out[channel], mode="clip")
+
+
+def to_pixels(clip: np.ndarray) -> np.ndarray:
+    """uint8 R, G, B from a normalised clip (3, ...)."""
+    shape = (3,) + (1,) * (clip.ndim - 1)
+    return np.clip(np.rint(clip * STD.reshape(shape) + MEAN.reshape(shape)), 0, 255).astype(np.uint8)

@@ -1,0 +1,78 @@
+"""What a page shows of a clip: its middle frame, and over it where the network looked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+
+from vmz.models.config import ModelConfig
+from vmz.report.thumbnails import jpeg
+from vmz.video.frames.scaling import to_pixels
+
+if TYPE_CHECKING:
+    from vmz.model.module import VideoModel
+    from vmz.model.settings import ModelSettings
+
+STRENGTH = 0.6  # of the colour where the network looked most
+HEAT = np.array([255, 64, 0], np.float32)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A JPEG of the middle frame of a clip. span: seconds of the clip's first and last frame."""
+
+    jpeg: bytes
+    span: Optional[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Shows where a network looks: a copy of it on PyTorch, and the blob that is looked at."""
+
+    model: VideoModel
+    blob: Optional[str]
+
+    @classmethod
+    def of(
+        cls,
+        network: ModelConfig,
+        weights: Optional[Mapping[str, np.ndarray]],
+        settings: ModelSettings,
+        blob: Optional[str],
+    ) -> Attention:
+        from vmz.engines.torch_engine.devices import checked_device
+        from vmz.model.module import VideoModel
+        from vmz.settings.engine import device_name
+
+        model = VideoModel(network, weights, settings=settings, seed=settings.seed)
+        return cls(model.to(checked_device(device_name(settings))), blob)
+
+    def places(self, clips: np.ndarray, label: int) -> np.ndarray:
+        """As `model.attention.attention`: float32 (N, T, H, W), 0 to 1."""
+        from vmz.model.attention import attention
+
+        found: np.ndarray = attention(self.model, clips, label, self.blob)
+        return found
+
+
+def pictures_of(
+    clips: Sequence[tuple[Optional[tuple[float, float]], np.ndarray]], attention: Optional[Attention], label: int
+) -> tuple[Picture, ...]:
+    """A picture of each clip (C, T, H, W) with its span; label: the class whose attention is shown."""
+    return tuple(Picture(jpeg(_middle(clip, attention, label)), span) for span, clip in clips)
+
+
+def _middle(clip: np.ndarray, attention: Optional[Attention], label: int) -> np.ndarray:
+    place = clip.shape[1] // 2
+    pixels = to_pixels(clip[:, place]).transpose(1, 2, 0)
+    return pixels if attention is None else heated(pixels, attention.places(clip[None], label)[0, place])
+
+
+def heated(pixels: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 3) with colour where `places` (H, W), 0 to 1, is high; the rest loses its colour."""
+    weight: Any = (STRENGTH * places)[..., None]
+    gray = pixels.mean(axis=2, keepdims=True).astype(np.float32)
+    return np.clip((0.35 * pixels + 0.65 * gray) * (1 - weight) + HEAT * weight, 0, 255).astype(np.uint8)
