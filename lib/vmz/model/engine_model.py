@@ -101,5 +101,6 @@ class EngineModel(Predictor):
             )
         labels = (len(clips), self.config.num_labels) if self.config.multi_label else (len(clips),)
         self._engine.feed("data", np.ascontiguousarray(clips, np.float32))
-        self._engine.feed("label", np.zeros(labels, np.int32))  # the loss is there, if unused
+        if "label" in self._engine.blobs():  # the loss is there, if unused
+            self._engine.feed("label", np.zeros(labels, np.int32))
         self._engine.run()

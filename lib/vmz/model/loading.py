@@ -64,7 +64,7 @@ def model_of(settings: ModelSettings, num_classes: Optional[int] = None) -> Unio
     """The model that resolved settings describe."""
     if settings.resolution is not None and settings.resolution.differences:
         warnings.warn(
-            f"{settings.resolution.reference}, other settings were used: {'; '.join(settings.resolution.differences)}",
+            f"not {settings.resolution.reference}: {', '.join(settings.resolution.differences)}",
             stacklevel=3,
         )
     config = model_config(settings, batch_size=-1)
