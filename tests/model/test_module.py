@@ -118,7 +118,7 @@ def test_copies_and_pickles_are_the_same_and_apart() -> None:
 def test_autocast_and_compile() -> None:
     model = small()
     clips = clips_of(model)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         half = model(clips)
     plain = model(clips).detach()
     assert half.dtype == torch.bfloat16 and (half.float() - plain).abs().max() < 0.05 * plain.abs().max()

@@ -1,0 +1,227 @@
+"""Write a model in the form that a file's name asks for, read it back, and hold its scores against the model's."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator, Optional, Union
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vmz.checkpoints.mdl import save_mdl
+from vmz.checkpoints.net_writing import given_net, init_path, predict_net, write_nets
+from vmz.engines.torch_engine.graph.old_nets import import_old_net
+from vmz.errors import UsageError, VmzError
+from vmz.files import atomic_write
+from vmz.model.module import VideoModel
+from vmz.model.nets import Nets
+from vmz.netdef.pruning import prune
+
+INPUT, LOGITS, SCORES = "clips", "logits", "scores"
+OPSET = 18  # of ONNX: what PyTorch's exporter is made for
+LOOK = 2  # clips in the comparison: more than one, for the batch is open
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written. paths: one file, or two of Caffe2. difference: the largest of a score; None where not verified."""
+
+    form: str
+    paths: tuple[Path, ...]
+    inputs: dict[str, tuple[Any, ...]]
+    outputs: dict[str, tuple[Any, ...]]
+    difference: Optional[float]
+
+    def line(self) -> str:
+        """What a person reads."""
+        given = ", ".join(f"{name} ({', '.join(map(str, shape))})" for name, shape in self.inputs.items())
+        made = ", ".join(f"{name} ({', '.join(map(str, shape))})" for name, shape in self.outputs.items())
+        checked = "not verified" if self.difference is None else f"largest difference {self.difference:.1e}"
+        return f"{' and '.join(map(str, self.paths))}: {self.form}, {given} -> {made}; {checked}"
+
+
+class _Both(nn.Module):
+    """Clips to logits and scores, as a program without our methods has them."""
+
+    def __init__(self, model: VideoModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        return self.model(clips), self.model.probabilities(clips)
+
+
+def export(model: VideoModel, path: Union[str, Path], verify: bool = True) -> Exported:
+    """Write `model`, for any number of clips, in the form of the file's extension.
+
+    .onnx: ONNX with the outputs logits and scores (needs pip install 'vmz[onnx]' and PyTorch 2.6). .pt2: torch.export's
+    program, the same outputs (PyTorch 2.6). .pb or .pbtxt: Caffe2's predict net and, beside it, init net; .mdl: the
+    same as a predictor export: input data, output softmax (prob of a multi-label model), blob names as published.
+
+    verify: read it back, run it, and raise VmzError where a score differs by more than the form allows (1e-4 of ONNX,
+    1e-5 of others). Raises UsageError for another extension and for a package or version that is missing.
+    """
+    target = Path(path)
+    write = FORMS.get(target.suffix.lower())
+    if write is None:
+        raise UsageError(f"{path} has the extension of no form; choose from: {', '.join(FORMS)}")
+    was_training = model.training
+    model.eval()
+    try:
+        return write(model, target, verify)
+    finally:
+        if was_training:
+            model.train()
+
+
+def _example(model: VideoModel, count: int = LOOK) -> Tensor:
+    random = torch.Generator().manual_seed(0)
+    return torch.randn(count, *model.clip_shape, generator=random).to(next(model.parameters()).device)
+
+
+def _expected(model: VideoModel, clips: Tensor) -> np.ndarray:
+    with torch.no_grad():
+        return model.probabilities(clips).float().cpu().numpy()
+
+
+def _checked(path: Path, found: np.ndarray, expected: np.ndarray, most: float) -> float:
+    worst = float(np.abs(np.asarray(found).reshape(expected.shape) - expected).max())
+    if not worst <= most:
+        raise VmzError(f"{path} gives other scores than the model: the largest difference is {worst:.1e}")
+    return worst
+
+
+def _shapes(model: VideoModel) -> tuple[dict[str, tuple[Any, ...]], dict[str, tuple[Any, ...]]]:
+    classes = model.config.num_labels
+    return {INPUT: ("N", *model.clip_shape)}, {LOGITS: ("N", classes), SCORES: ("N", classes)}
+
+
+def _require(package: str, what: Union[str, Path]) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise UsageError(f"{what} needs the package {package}: pip install 'vmz[onnx]'") from error
+
+
+def _onnx(model: VideoModel, path: Path, verify: bool) -> Exported:
+    if not hasattr(torch.onnx, "ONNXProgram"):
+        raise UsageError(f"{path} needs PyTorch 2.6 or later; this is PyTorch {torch.__version__}")
+    for package in ("onnx", "onnxscript"):
+        _require(package, path)
+    clips = _example(model)
+    with _quiet():
+        program = torch.onnx.export(
+            _Both(model),
+            (clips,),
+            input_names=[INPUT],
+            output_names=[LOGITS, SCORES],
+            dynamic_shapes={"clips": {0: torch.export.Dim("N")}},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    content = io.BytesIO()
+    program.save(content)
+    with atomic_write(path) as stream:
+        stream.write(content.getvalue())
+    difference = None
+    if verify:
+        runtime = _require("onnxruntime", "the check of an ONNX file (verify)")
+        session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        more = _example(model, LOOK + 1)
+        (found,) = session.run([SCORES], {INPUT: more.cpu().numpy()})
+        difference = _checked(path, found, _expected(model, more), 1e-4)
+    return Exported("ONNX", (path,), *_shapes(model), difference)
+
+
+def _program(model: VideoModel, path: Path, verify: bool) -> Exported:
+    if not hasattr(torch, "export") or not hasattr(torch.export, "Dim"):
+        raise UsageError(f"{path} needs PyTorch 2.6 or later; this is PyTorch {torch.__version__}")
+    clips = _example(model)
+    program = torch.export.export(_Both(model), (clips,), dynamic_shapes={"clips": {0: torch.export.Dim("N")}})
+    with atomic_write(path) as stream:
+        torch.export.save(program, stream)
+    difference = None
+    if verify:
+        more = _example(model, LOOK + 1)
+        with torch.no_grad():
+            found = torch.export.load(path).module()(more)[1]
+        difference = _checked(path, found.float().cpu().numpy(), _expected(model, more), 1e-5)
+    return Exported("torch.export", (path,), *_shapes(model), difference)
+
+
+def _caffe2_nets(model: VideoModel, path: Path, verify: bool) -> Exported:
+    nets, net = _test_net(model)
+    blobs = model.weights()
+    written = write_nets(path, predict_net(net, ["data"], blobs, net.external_output), given_net(blobs, ["data"]))
+    difference = None
+    if verify:
+        difference = _read_back(model, nets, path, init_path(path))
+    return Exported("Caffe2 nets", tuple(written), *_caffe2_shapes(model, net), difference)
+
+
+def _predictor_export(model: VideoModel, path: Path, verify: bool) -> Exported:
+    nets, net = _test_net(model)
+    save_mdl(path, model.weights(), net, "", {"data": (1, *model.clip_shape)}, list(net.external_output))
+    difference = _read_back(model, nets, path, None) if verify else None
+    return Exported("Caffe2 predictor export", (path,), *_caffe2_shapes(model, net), difference)
+
+
+def _test_net(model: VideoModel) -> tuple[Nets, Any]:
+    if model.features_only:
+        raise UsageError("the model has no classifier (num_classes=0); export it with one, or take .onnx of your own")
+    nets = Nets.of(model.config)
+    return nets, prune(nets.test.net, ["data"], [nets.test.prediction])
+
+
+def _read_back(model: VideoModel, nets: Nets, path: Path, init: Optional[Path]) -> float:
+    clips = _example(model).cpu()
+    module = import_old_net(path, init).module
+    with torch.no_grad():
+        (found,) = module(clips).values()
+    return _checked(path, found.numpy() * nets.scale, _expected(model, clips.to(next(model.parameters()).device)), 1e-5)
+
+
+def _caffe2_shapes(model: VideoModel, net: Any) -> tuple[dict[str, tuple[Any, ...]], dict[str, tuple[Any, ...]]]:
+    return {"data": ("N", *model.clip_shape)}, {net.external_output[0]: ("N", model.config.num_labels)}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """PyTorch's exporter says much on stdout and stderr that is of no use to its user."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels):
+                logger.setLevel(level)
+
+
+Write = Callable[[VideoModel, Path, bool], Exported]
+FORMS: dict[str, Write] = {
+    ".onnx": _onnx,
+    ".pt2": _program,
+    ".pb": _caffe2_nets,
+    ".pbtxt": _caffe2_nets,
+    ".mdl": _predictor_export,
+}
+
+
+def outputs_of(path: Union[str, Path]) -> Sequence[Path]:
+    """The files that `export` writes for a path."""
+    target = Path(path)
+    return [target, init_path(target)] if target.suffix.lower() in (".pb", ".pbtxt") else [target]
