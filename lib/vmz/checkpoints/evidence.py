@@ -8,9 +8,11 @@ known.
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Callable, Optional
 
 from vmz.checkpoints.matching import FIRST_CONVOLUTIONS, Shape
@@ -172,12 +174,18 @@ def _name_of(block: Mapping[int, Shape]) -> str:
     return f"comp_0_conv_{kernel}_w"
 
 
+# What a Fact accepts: functions of the module, so that what holds them can be pickled.
+def _anything(value: Any) -> bool:
+    return True
+
+
+def _makes(plain: Sequence[int], seen: Sequence[int], multiplier: Any) -> bool:
+    return all(int(multiplier * one) == channels for one, channels in zip(plain, seen))
+
+
 def _multiplier(flag: str, plain: Sequence[int], seen: Sequence[int], blob: str) -> list[Fact]:
     """The shortest decimal fraction that makes `seen` channels of `plain` ones; none where there is no such number."""
-
-    def accepts(value: Any) -> bool:
-        return all(int(value * one) == channels for one, channels in zip(plain, seen))
-
+    accepts = partial(_makes, plain, seen)
     least = max(channels / one for one, channels in zip(plain, seen))
     for digits in range(9):
         value = math.ceil(least * 10**digits - 1e-9) / 10**digits
@@ -190,8 +198,8 @@ def _channels(first: str, shape: Shape) -> list[Fact]:
     found = [_one_of("num_channels", shape[1], (shape[1],), first)]
     if shape[1] in _FLOW_OF_CHANNELS:
         kind = _FLOW_OF_CHANNELS[shape[1]]
-        found.append(Fact("input_type", 1, lambda value: True, first, ""))
-        found.append(Fact("flow_data_type", kind, lambda value: True, first, ""))
+        found.append(Fact("input_type", 1, _anything, first, ""))
+        found.append(Fact("flow_data_type", kind, _anything, first, ""))
     return found
 
 
@@ -208,15 +216,17 @@ def _head(shapes: Mapping[str, Shape]) -> list[Fact]:
     several = int("pred_logit_w" in shapes)
     shown = "pred_logit_w" if several else blob
     return [
-        Fact("num_labels", labels, lambda value: value == labels, blob, f"is of {labels} labels"),
-        Fact("pred_layer_name", own_name, lambda value: value in (own_name, head), blob, f"is the classifier {head}"),
+        Fact("num_labels", labels, partial(operator.contains, (labels,)), blob, f"is of {labels} labels"),
+        Fact(
+            "pred_layer_name", own_name, partial(operator.contains, (own_name, head)), blob, f"is the classifier {head}"
+        ),
         _one_of("multi_label", several, (several,), shown),
     ]
 
 
 def _one_of(flag: str, value: Any, accepted: Collection[Any], blob: str, known: bool = True) -> Fact:
     says = _network(flag, " or ".join(map(str, accepted)))
-    return Fact(flag, value, lambda other: other in accepted, blob, says, known)
+    return Fact(flag, value, partial(operator.contains, tuple(accepted)), blob, says, known)
 
 
 def _network(flag: str, values: str) -> str:
