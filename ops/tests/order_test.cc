@@ -1,4 +1,4 @@
-#include "core/order.h"
+#include "core/database/order.h"
 
 #include <algorithm>
 #include <set>

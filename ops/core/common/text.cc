@@ -1,4 +1,4 @@
-#include "core/text.h"
+#include "core/common/text.h"
 
 #include <cstdint>
 #include <cstdio>

@@ -1,4 +1,4 @@
-#include "core/cut_off.h"
+#include "core/decoding/cut_off.h"
 
 #include <cstring>
 

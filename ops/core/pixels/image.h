@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "core/decoding.h"
+#include "core/decoding/decoding.h"
 #include "core/sampling.h"
 
 namespace vmz {

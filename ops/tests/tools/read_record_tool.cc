@@ -7,7 +7,7 @@
 #include <numeric>
 #include <vector>
 
-#include "core/record.h"
+#include "core/database/record.h"
 
 int main(int count, char** paths) {
   int read = 0, refused = 0;

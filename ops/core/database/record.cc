@@ -1,6 +1,6 @@
-#include "core/record.h"
+#include "core/database/record.h"
 
-#include "core/errors.h"
+#include "core/common/errors.h"
 
 namespace vmz {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/image.h"
+#include "core/pixels/image.h"
 
 #include <fstream>
 #include <iterator>
@@ -8,9 +8,9 @@ extern "C" {
 #include <libavutil/pixdesc.h>
 }
 
-#include "core/errors.h"
-#include "core/opencv.h"
-#include "core/scaling.h"
+#include "core/common/errors.h"
+#include "core/pixels/opencv.h"
+#include "core/pixels/scaling.h"
 
 namespace vmz {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/timeline.h"
+#include "core/decoding/timeline.h"
 
 #include <algorithm>
 #include <limits>

@@ -1,7 +1,7 @@
 // In place of opencv.cc where OpenCV is not installed.
 #include <stdexcept>
 
-#include "core/opencv.h"
+#include "core/pixels/opencv.h"
 
 namespace vmz {
 namespace {

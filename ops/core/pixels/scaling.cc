@@ -1,10 +1,10 @@
-#include "core/scaling.h"
+#include "core/pixels/scaling.h"
 
 #include <algorithm>
 #include <new>
 #include <string>
 
-#include "core/errors.h"
+#include "core/common/errors.h"
 
 namespace vmz {
 namespace {

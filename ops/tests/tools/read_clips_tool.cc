@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "core/clips.h"
-#include "core/errors.h"
-#include "core/opencv.h"
+#include "core/common/errors.h"
+#include "core/pixels/opencv.h"
 
 using namespace vmz;
 

@@ -1,4 +1,4 @@
-#include "core/opencv.h"
+#include "core/pixels/opencv.h"
 
 #include <cmath>
 #include <opencv2/imgproc.hpp>

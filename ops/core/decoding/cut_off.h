@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "core/input.h"
+#include "core/decoding/input.h"
 
 namespace vmz {
 

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string>
 
-#include "core/libav.h"
-#include "core/watch.h"
+#include "core/common/libav.h"
+#include "core/common/watch.h"
 
 namespace vmz {
 

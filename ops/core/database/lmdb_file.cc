@@ -1,4 +1,4 @@
-#include "core/lmdb_file.h"
+#include "core/database/lmdb_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,9 +1,9 @@
-#include "core/order.h"
+#include "core/database/order.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "core/random.h"
+#include "core/common/random.h"
 
 namespace vmz {
 namespace {

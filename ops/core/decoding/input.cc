@@ -1,4 +1,4 @@
-#include "core/input.h"
+#include "core/decoding/input.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -9,8 +9,8 @@
 #include <cstring>
 #include <new>
 
-#include "core/errors.h"
-#include "core/text.h"
+#include "core/common/errors.h"
+#include "core/common/text.h"
 
 namespace vmz {
 namespace {

@@ -1,13 +1,13 @@
-#include "core/decoding.h"
+#include "core/decoding/decoding.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <new>
 #include <vector>
 
-#include "core/containers.h"
-#include "core/cut_off.h"
-#include "core/errors.h"
+#include "core/common/errors.h"
+#include "core/decoding/containers.h"
+#include "core/decoding/cut_off.h"
 
 namespace vmz {
 namespace {

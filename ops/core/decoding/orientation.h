@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/libav.h"
+#include "core/common/libav.h"
+#include "core/pixels/scaling.h"
 #include "core/sampling.h"
-#include "core/scaling.h"
 
 namespace vmz {
 

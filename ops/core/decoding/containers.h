@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "core/input.h"
+#include "core/decoding/input.h"
 
 namespace vmz {
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "core/arguments.h"
-#include "core/opencv.h"
-#include "core/scaling.h"
+#include "core/pixels/opencv.h"
+#include "core/pixels/scaling.h"
 
 namespace vmz {
 

@@ -2,7 +2,7 @@
 #include <cstdio>
 #include <exception>
 
-#include "core/lmdb_file.h"
+#include "core/database/lmdb_file.h"
 
 int main(int count, char** paths) {
   for (int i = 1; i < count; ++i) {

@@ -1,4 +1,4 @@
-#include "core/containers.h"
+#include "core/decoding/containers.h"
 
 #include <algorithm>
 #include <cstring>

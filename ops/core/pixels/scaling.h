@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "core/libav.h"
+#include "core/common/libav.h"
 #include "core/sampling.h"
 
 namespace vmz {

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "core/input.h"
-#include "core/libav.h"
-#include "core/orientation.h"
-#include "core/timeline.h"
+#include "core/common/libav.h"
+#include "core/decoding/input.h"
+#include "core/decoding/orientation.h"
+#include "core/decoding/timeline.h"
 
 namespace vmz {
 

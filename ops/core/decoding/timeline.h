@@ -8,7 +8,7 @@
 #include <map>
 #include <vector>
 
-#include "core/libav.h"
+#include "core/common/libav.h"
 
 namespace vmz {
 

@@ -1,4 +1,4 @@
-#include "core/orientation.h"
+#include "core/decoding/orientation.h"
 
 #include <algorithm>
 #include <cmath>
