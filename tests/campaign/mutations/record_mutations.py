@@ -1,12 +1,12 @@
-"""Records gone wrong, field by field of their wire format: the value of one record, as in mutations.py."""
+"""Records gone wrong, field by field of their wire format: the value of one record, as in drawing.py."""
 
 from __future__ import annotations
 
 import random
 
-from tests.campaign.mutations import ODD_INTEGERS, ODD_TEXTS, _random, mutated_bytes
-from tests.campaign.video_files import VIDEOS, good
-from tests.campaign.video_mutations import playlists
+from tests.campaign.mutations.drawing import ODD_INTEGERS, ODD_TEXTS, chance_of, mutated_bytes
+from tests.campaign.mutations.video_files import VIDEOS, good
+from tests.campaign.mutations.video_mutations import playlists
 
 STRING, INT32, INT64 = 4, 2, 10  # data types of TensorProto
 DATA_TYPE, FLOATS, INT32S, STRINGS, NAME, DEVICE, INT64S = 2, 3, 4, 6, 7, 8, 10  # its fields
@@ -35,7 +35,7 @@ def numbers(number: int, values: list[int], packed: bool) -> bytes:
 
 def records(seed: int, number: int) -> bytes:
     """Database values of our form and the original's, and what is like them."""
-    chance = _random(seed, number)
+    chance = chance_of(seed, number)
     tensors = [field(DATA_TYPE, VARINT, varint(STRING)) + field(STRINGS, BYTES, _video(chance))]
     labels = [chance.randrange(5) for _ in range(chance.choice((1, 1, 1, 2, 3)))]
     if chance.random() < 0.2:

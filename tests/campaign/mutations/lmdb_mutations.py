@@ -1,4 +1,4 @@
-"""LMDBs gone wrong, page by page: data file `number` of a seed, as in mutations.py.
+"""LMDBs gone wrong, page by page: data file `number` of a seed, as in drawing.py.
 
 The format is described in vmz.video.lmdb_file.
 """
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import lmdb
 
-from tests.campaign.mutations import _random, mutated_bytes
-from tests.campaign.structures import ODD_WORDS
-from tests.campaign.video_files import VIDEOS, good
+from tests.campaign.mutations.drawing import chance_of, mutated_bytes
+from tests.campaign.mutations.structures import ODD_WORDS
+from tests.campaign.mutations.video_files import VIDEOS, good
 from vmz.video.records import Record, encode_record
 
 PAGE = 4096
@@ -46,7 +46,7 @@ def _lmdb(values: list[bytes], key: bytes, again: bool = False) -> bytes:
 
 def lmdbs(seed: int, number: int) -> bytes:
     """Data files of a database."""
-    chance = _random(seed, number)
+    chance = chance_of(seed, number)
     files = good_files()
     data = bytearray(files[chance.choice((0, 0, 1, 1, 1, 2, 2, 3))])
     if number < len(files):

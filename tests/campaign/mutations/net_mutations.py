@@ -12,7 +12,8 @@ from typing import Any, Callable
 import numpy as np
 from google.protobuf import text_format
 
-from tests.campaign.mutations import ODD_INTEGERS, ODD_TEXTS, _random, json_text, mutated_bytes
+from tests.campaign.mutations.drawing import ODD_INTEGERS, ODD_TEXTS, chance_of, mutated_bytes
+from tests.campaign.mutations.text_mutations import json_text
 from tests.engines.small_nets import net, normalised, op
 from vmz.checkpoints.mdl import _records
 from vmz.checkpoints.tensors import serialise
@@ -111,7 +112,7 @@ def _odd(chance: random.Random) -> Any:
 
 def _binary(given: Callable[[], Any]) -> Callable[[int, int], bytes]:
     def make(seed: int, number: int) -> bytes:
-        chance = _random(seed, number)
+        chance = chance_of(seed, number)
         if number < len(ODD_FILES):
             return ODD_FILES[number]
         if number < len(ODD_FILES) + 5:
@@ -166,7 +167,7 @@ init_nets = _binary(_given)
 
 def text_nets(seed: int, number: int) -> bytes:
     """predict_net.pbtxt."""
-    chance = _random(seed, number)
+    chance = chance_of(seed, number)
     if number < len(ODD_FILES):
         return ODD_FILES[-1 - number]
     text = text_format.MessageToString(mutated_net(_main(), chance))
@@ -192,7 +193,7 @@ def text_nets(seed: int, number: int) -> bytes:
 
 def json_nets(seed: int, number: int) -> bytes:
     """What print_net.py --json writes, both nets or one."""
-    chance = _random(seed, number)
+    chance = chance_of(seed, number)
     main = net_to_json(mutated_net(_main(), chance) if chance.random() < 0.3 else _main())
     both = {"net": main, "param_init_net": net_to_json(normalised()[0])}
     try:
@@ -216,21 +217,21 @@ def _odd_blobs(chance: random.Random) -> dict[str, np.ndarray]:
 
 def workspaces(seed: int, number: int) -> bytes:
     """A pickled workspace."""
-    chance = _random(seed, number)
+    chance = chance_of(seed, number)
     content = pickle.dumps(_odd_blobs(chance), protocol=chance.choice((0, 2, 4)))
     return mutated_bytes(content, chance, 3) if chance.random() < 0.5 else content
 
 
 def saved_minidbs(seed: int, number: int) -> bytes:
     """What a Save operator wrote."""
-    chance = _random(seed, number)
+    chance = chance_of(seed, number)
     items = [item for name, array in _odd_blobs(chance).items() for item in serialise(name, np.asarray(array))]
     return _minidb(items, chance)
 
 
 def exports(seed: int, number: int) -> bytes:
     """A predictor export with its net."""
-    chance = _random(seed, number)
+    chance = chance_of(seed, number)
     meta = MetaNetDef()
     blobs = _odd_blobs(chance) if chance.random() < 0.5 else dict(_filled())
     names = {"PARAMETERS_BLOB_TYPE": list(blobs), "INPUTS_BLOB_TYPE": ["s/data", "s/label"],

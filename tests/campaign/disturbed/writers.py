@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.campaign.forked import LONG, run
+from tests.campaign.disturbed.forked import LONG, run
 from tests.engines.real_caffe2 import HAS_CAFFE2, HAS_OPERATORS
 from tests.engines.small_training import moving_video
 from vmz.checkpoints.pickles import save_pickle

@@ -11,8 +11,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tests.campaign.cases import Case, unclean
-from tests.campaign.forked import Ended, Moment
+from tests.campaign.disturbed.cases import Case, unclean
+from tests.campaign.disturbed.forked import Ended, Moment
 from tests.goldens.e2e import TOOLS
 from tests.support.processes import ONE_THREAD
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Optional
 
-from tests.campaign.contents import Half, contents, hidden
-from tests.campaign.forked import Ended, Moment, Run, run
+from tests.campaign.disturbed.contents import Half, contents, hidden
+from tests.campaign.disturbed.forked import Ended, Moment, Run, run
+from tests.campaign.disturbed.writers import Writer
 from tests.campaign.isolated import UNCLEAN
-from tests.campaign.writers import Writer
 
 # Files of somebody else, with names like those of ours.
 OTHERS = (".out.npz.old.1234abcd", ".run_1.mdl.0123456", ".db.notes", "run_1.mdl.bak", ".vmz", "notes.parts.txt")

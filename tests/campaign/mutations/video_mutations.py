@@ -1,4 +1,4 @@
-"""Videos and images gone wrong: bytes `number` of a seed, as in mutations.py."""
+"""Videos and images gone wrong: bytes `number` of a seed, as in drawing.py."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.campaign.mutations import _random, mutated_bytes
-from tests.campaign.structures import restructured
-from tests.campaign.video_files import IMAGES, VIDEOS, Kind, good
+from tests.campaign.mutations.drawing import chance_of, mutated_bytes
+from tests.campaign.mutations.structures import restructured
+from tests.campaign.mutations.video_files import IMAGES, VIDEOS, Kind, good
 from tests.support import hostile_videos, small_videos
 
 PLACES = ("http://127.0.0.1:9", 9, Path("/etc/hostname"))  # that a playlist names: nobody listens there
@@ -22,7 +22,7 @@ def playlists() -> list[bytes]:
 
 def containers(seed: int, number: int) -> bytes:
     """Videos, as a record holds them."""
-    chance = _random(seed, number)
+    chance = chance_of(seed, number)
     way = chance.random()
     if way < 0.04:
         return chance.choice(playlists())
@@ -61,7 +61,7 @@ def images(seed: int, number: int) -> bytes:
     """Images, as a record holds them."""
     if 0 <= number - _FIRST_BOMB < len(_BOMBS):
         return _bomb(*_BOMBS[number - _FIRST_BOMB])
-    chance = _random(seed, number)
+    chance = chance_of(seed, number)
     kind = chance.choice(IMAGES)
     content = good(kind)
     way = chance.random()

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.campaign.mutations import _odd_arrays, _random, feature_arrays, mutated_bytes
+from tests.campaign.mutations.array_mutations import feature_arrays, odd_arrays
+from tests.campaign.mutations.drawing import chance_of, mutated_bytes
 
 WAYS = (
     "external", "external link", "soft link", "virtual", "loop", "compound", "text", "reference", "huge", "null",
@@ -20,10 +21,10 @@ def hdf5s(seed: int, number: int) -> bytes:
     """Features as HDF5."""
     import h5py
 
-    chance = _random(seed, number)
+    chance = chance_of(seed, number)
     stream = io.BytesIO()
     with h5py.File(stream, "w") as file:
-        for name, array in _odd_arrays(feature_arrays(chance), chance).items():
+        for name, array in odd_arrays(feature_arrays(chance), chance).items():
             if array.dtype.kind in "biufS" and "\0" not in name and name.strip("./ "):
                 chunks = True if array.size and array.ndim and chance.random() < 0.3 else None
                 file.create_dataset(name, data=array, chunks=chunks, compression="gzip" if chunks else None)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
-from tests.campaign.cases import OTHERS, Case, unclean
-from tests.campaign.contents import Half
-from tests.campaign.forked import Ended, Moment
-from tests.campaign.writers import write_database
+from tests.campaign.disturbed.cases import OTHERS, Case, unclean
+from tests.campaign.disturbed.contents import Half
+from tests.campaign.disturbed.forked import Ended, Moment
+from tests.campaign.disturbed.writers import write_database
 
 ROOM = "64m"
 PAGE = 4096
