@@ -13,7 +13,7 @@ from tests.goldens.recordings import SHARED, needs_shared
 from vmz.cli.shared.original_flags import ORIGINAL_FLAGS
 from vmz.cli.shared.parser import Parser
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LATER = {"test_net": ["get_video_id"], "train_net": ["pretrained_model"]}  # what its scripts and issues use besides
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.operators.cases import case
+from tests.operators.case import case
 
 AXES = "x:3,4,5,2"
 ENDS = ("ReduceFrontSum", "ReduceFrontMean", "ReduceFrontMax", "ReduceBackSum", "ReduceBackMean", "ReduceBackMax")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.operators.cases import Case, case
+from tests.operators.case import Case, case
 
 A, POS = "x:3,4,5:distinct", "x:3,4,5:pos"
 

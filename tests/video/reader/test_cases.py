@@ -8,7 +8,7 @@ import pytest
 
 from tests.goldens import cases
 from tests.goldens.cases import FILES, needs_cases
-from tests.video.test_odd_videos import read
+from tests.video.reader.test_odd_videos import read
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.frames.decoding import Video
 from vmz.video.untrimmed import WindowReader

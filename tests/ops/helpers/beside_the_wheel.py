@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from tests.ops.operator import LIBRARY
+from tests.ops.helpers.operator import LIBRARY
 from vmz.cores import MKL, OMP
 
 START = f"""

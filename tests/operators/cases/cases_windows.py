@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.operators.cases import case
+from tests.operators.case import case
 
 X2, X3 = "x:2,4,7,6:distinct", "x:2,4,4,6,5:distinct"
 X1 = "x:2,4,9:distinct"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.operators.cases import case
+from tests.operators.case import case
 
 X = "x:2,3,4"
 

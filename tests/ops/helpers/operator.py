@@ -14,7 +14,7 @@ import pytest
 from vmz.cores import caffe2_arguments
 
 LIBRARY = Path(
-    os.environ.get("VMZ_OPS_LIBRARY", Path(__file__).resolve().parents[2] / "build" / "ops" / "libvmz_ops.so")
+    os.environ.get("VMZ_OPS_LIBRARY", Path(__file__).resolve().parents[3] / "build" / "ops" / "libvmz_ops.so")
 )
 
 try:

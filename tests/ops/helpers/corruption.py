@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.ops.databases import record, shuffled_tensors, value
+from tests.ops.helpers.databases import record, shuffled_tensors, value
 
 KINDS = ("truncated", "flipped", "blanked", "spliced", "record truncated", "record flipped", "record swapped")
 
