@@ -36,7 +36,7 @@ from vmz.features.video_index import ENTRY, INDEX, earlier_entries, entry_of, me
 from vmz.files import write_json
 from vmz.models.registry import Model, build
 from vmz.outputs import Output, in_progress
-from vmz.processes import group
+from vmz.processes import group, identity
 from vmz.processes.shares import own_share
 from vmz.progress import Progress
 from vmz.settings.engine import device_name
@@ -98,7 +98,7 @@ def extract_videos(config: ExtractionConfig) -> Optional[VideoExtraction]:
         check_fits(model)
         weights, report = load_weights(model, config, bool(config.random_weights))
         wanted = {**settings(config, weights, form, UNUSED), "keep_axes": int(bool(config.keep_axes))}
-        earlier, done = group.share(None if group.rank() else _begin(folder, wanted, paths, config))
+        earlier, done = group.share(None if identity.rank() else _begin(folder, wanted, paths, config))
         mine = own_share().of([path for path in paths if path not in done])
         entries: list[dict[str, Any]] = []
         if len(done) < len(paths):
@@ -167,7 +167,7 @@ class _Run:
         """The index entries of these videos."""
         clips = {path: int(self._seconds(path) / self._stride) + 1 for path in paths}
         share = own_share()
-        title = f"extract_features, process 1 of {share.count}" if share.count > 1 else "extract_features"
+        title = share.titled("extract_features")
         with Progress(sum(clips.values()), "clips", title, sys.stderr, quiet=share.index > 0) as shown:
             return [self._video(path, shown) for path in paths]
 

@@ -15,7 +15,7 @@ from tests.campaign.mutations.array_mutations import zeros_archive
 from tests.campaign.mutations.hdf5_mutations import _add
 from vmz.errors import VmzError
 from vmz.features.formats.feature_files import load_features
-from vmz.numpy_files import read_npy, read_npz
+from vmz.file_formats.numpy_files import read_npy, read_npz
 
 h5py = pytest.importorskip("h5py")
 

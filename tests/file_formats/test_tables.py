@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from vmz.errors import UsageError
-from vmz.tables import check_columns, named_fields, split_rows, text_lines
+from vmz.file_formats.tables import check_columns, named_fields, split_rows, text_lines
 
 
 def test_lines_end_in_any_way_and_are_numbered_as_editors_do() -> None:

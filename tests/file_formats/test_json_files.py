@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vmz.errors import UsageError, VmzError
-from vmz.json_files import Each, misfit, parse_json
+from vmz.file_formats.json_files import Each, misfit, parse_json
 
 
 @pytest.mark.parametrize(
