@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 from tests.campaign.disturbed.forked import LONG, run
 from tests.engines.real_caffe2 import HAS_CAFFE2, HAS_OPERATORS
 from tests.engines.small_training import moving_video
+from tests.support.made_files import MadeFiles
 from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.models.config import ModelConfig
@@ -155,24 +156,11 @@ def engine_here(engine: str) -> bool:
     return engine == "pytorch" or HAS_CAFFE2
 
 
-class Inputs(Mapping[str, Path]):
-    """Small files by name, each made when it is first asked for, below `folder`."""
+class Inputs(MadeFiles):
+    """Small files below `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def __getitem__(self, name: str) -> Path:
-        path = self.folder / name
-        if not path.exists():
-            _MAKERS[name](self, path)
-        return path
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_MAKERS)
-
-    def __len__(self) -> int:
-        return len(_MAKERS)
+        super().__init__(folder, _MAKERS)
 
     def made_by(self, tool: str, flags: tuple[str, ...], file: str, path: Path) -> None:
         """`path`: what a tool writes to {out}/`file`."""
