@@ -36,6 +36,7 @@ from vmz.features.video_index import ENTRY, INDEX, earlier_entries, entry_of, me
 from vmz.files import write_json
 from vmz.models.registry import Model, build
 from vmz.outputs import Output, in_progress
+from vmz.netdef.video_outputs import LABEL, START_FRAME, VIDEO_ID
 from vmz.processes import group, identity
 from vmz.processes.shares import own_share
 from vmz.progress import Progress
@@ -55,7 +56,7 @@ UNUSED = (
     "use_local_file", "original_start_faults", "clip_length_of", "sampling_rate_of", "frame_gap_of",
     "do_flow_aggregation", "flow_data_type",
 )  # fmt: skip
-TIMES = ("start_frame", "start_seconds", "end_seconds")
+TIMES = (START_FRAME, "start_seconds", "end_seconds")
 ENDINGS = {NPZ: ".npz", NPY: ".npy", PICKLE: ".pkl", HDF5: ".h5"}
 
 
@@ -280,7 +281,7 @@ def _feature_names(config: ExtractionConfig) -> list[str]:
     names = [name.strip() for name in config.features.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
         raise UsageError(f"--features={config.features} must name blobs, each once, as final_avg,softmax")
-    unknown = [name for name in names if name in ("label", "video_id", *TIMES)]
+    unknown = [name for name in names if name in (LABEL, VIDEO_ID, *TIMES)]
     if unknown or config.sanity_check or config.test_data:
         what = (
             unknown[0] if unknown else f"--sanity_check={config.sanity_check}" if config.sanity_check else "--test_data"
