@@ -35,8 +35,8 @@ from vmz.features.rows import Parts, PartWriter
 from vmz.features.video_index import ENTRY, INDEX, earlier_entries, entry_of, merged, reusable
 from vmz.files import write_json
 from vmz.models.registry import Model, build
-from vmz.outputs import Output, in_progress
 from vmz.netdef.video_outputs import LABEL, START_FRAME, VIDEO_ID
+from vmz.outputs import Output, in_progress
 from vmz.processes import group, identity
 from vmz.processes.shares import own_share
 from vmz.progress import Progress
