@@ -12,7 +12,7 @@
 
 #include "caffe2/core/db.h"
 #include "caffe2/cursor_lives.h"
-#include "core/order.h"
+#include "core/database/order.h"
 
 namespace vmz {
 namespace {

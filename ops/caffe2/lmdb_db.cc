@@ -1,5 +1,5 @@
 // The DB type `lmdb`, which the wheel lacks: read and written through Caffe2's DB interface. What is read is not mapped
-// (see core/lmdb_file.h).
+// (see core/database/lmdb_file.h).
 #include <lmdb.h>
 #include <sys/stat.h>
 
@@ -16,7 +16,7 @@
 #include "caffe2/core/db.h"
 #include "caffe2/core/logging.h"
 #include "caffe2/cursor_lives.h"
-#include "core/lmdb_file.h"
+#include "core/database/lmdb_file.h"
 
 namespace caffe2 {
 namespace db {

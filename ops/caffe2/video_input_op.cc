@@ -8,8 +8,8 @@
 
 #include "caffe2/core/operator.h"
 #include "caffe2/db_source.h"
-#include "core/errors.h"
-#include "core/libav.h"
+#include "core/common/errors.h"
+#include "core/common/libav.h"
 
 namespace vmz {
 namespace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <initializer_list>
 
-#include "core/errors.h"
-#include "core/opencv.h"
+#include "core/common/errors.h"
+#include "core/pixels/opencv.h"
 
 namespace vmz {
 namespace {

@@ -7,12 +7,12 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/errors.h"
-#include "core/flow.h"
-#include "core/image.h"
-#include "core/orientation.h"
+#include "core/common/errors.h"
+#include "core/decoding/orientation.h"
+#include "core/pixels/flow.h"
+#include "core/pixels/image.h"
+#include "core/pixels/scaling.h"
 #include "core/sampling.h"
-#include "core/scaling.h"
 
 namespace vmz {
 namespace {

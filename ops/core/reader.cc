@@ -11,10 +11,10 @@
 #include <utility>
 
 #include "core/clips.h"
-#include "core/errors.h"
-#include "core/random.h"
-#include "core/record.h"
-#include "core/text.h"
+#include "core/common/errors.h"
+#include "core/common/random.h"
+#include "core/common/text.h"
+#include "core/database/record.h"
 
 namespace vmz {
 namespace {

@@ -1,8 +1,8 @@
 #include "core/arguments.h"
 
 #include "check.h"
-#include "core/errors.h"
-#include "core/opencv.h"
+#include "core/common/errors.h"
+#include "core/pixels/opencv.h"
 
 using vmz::RequestError;
 using vmz::VideoInputArgs;

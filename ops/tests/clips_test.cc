@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "check.h"
-#include "core/errors.h"
+#include "core/common/errors.h"
 #include "make_video.h"
 
 using namespace vmz;

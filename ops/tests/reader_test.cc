@@ -1,8 +1,8 @@
 #include "core/reader.h"
 
 #include "check.h"
-#include "core/errors.h"
-#include "core/text.h"
+#include "core/common/errors.h"
+#include "core/common/text.h"
 #include "make_video.h"
 #include "record_writer.h"
 

@@ -16,7 +16,7 @@ from typing import Any, Optional
 import lmdb
 import numpy as np
 
-from tests.campaign.video_files import VIDEOS, good
+from tests.campaign.mutations.video_files import VIDEOS, good
 from vmz.errors import VmzError
 from vmz.text import printable
 from vmz.video.records import Record, encode_record
@@ -87,7 +87,7 @@ def read_video(path: Path, engine: str) -> str:
 
 def read_image(path: Path, engine: str) -> str:
     """The file is an image, held by a record."""
-    from tests.campaign.video_files import IMAGES
+    from tests.campaign.mutations.video_files import IMAGES
 
     value = encode_record(Record(b"", path.read_bytes(), (4,), 0, 8))
     near = good(IMAGES[0])

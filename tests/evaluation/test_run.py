@@ -19,7 +19,7 @@ from vmz.cli.test_net import configuration
 from vmz.errors import VmzError
 from vmz.evaluation import run as evaluation
 from vmz.evaluation.aggregation import aggregate_files
-from vmz.evaluation.network import test_model as build_test_model
+from vmz.evaluation.network import evaluation_model
 from vmz.evaluation.records import in_order
 from vmz.evaluation.run import evaluate, evaluate_weights
 from vmz.evaluation.scores import Scores, merge, named_lines, score_arrays
@@ -33,7 +33,7 @@ def test_the_net_of_test_net_is_the_originals_reader_and_all(name: str) -> None:
     index = json.loads(golden_path("nets/index_tools.json").read_text())
     argv = next(e["argv"] for e in index if e["name"] == name and e["num_gpus"] == 0)
     golden = json.loads(gzip.decompress(golden_path(f"nets/testnet_{name}_gpu0.json.gz").read_bytes()))
-    model = build_test_model(configuration(argv))
+    model = evaluation_model(configuration(argv))
     assert json.dumps(net_to_json(model.net), sort_keys=True) == json.dumps(golden["net"], sort_keys=True)
     assert json.dumps(net_to_json(model.param_init_net), sort_keys=True) == json.dumps(
         golden["param_init_net"], sort_keys=True
@@ -44,7 +44,7 @@ def test_weights_at_hand_and_in_a_file_give_the_same(tmp_path: Path) -> None:
     small = ["--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.1", "--clip_length_rgb=4", "--num_gpus=0"]
     path = database(tmp_path, 3)
     config = configuration([*small, f"--test_data={path}", "--num_labels=5", "--clip_per_video=2", "--top_k=2"])
-    model = build_test_model(config)
+    model = evaluation_model(config)
     weights = generated_weights([*model.params, *model.computed_params])
     save_pickle(tmp_path / "weights.pkl", weights)
     held = evaluate_weights(config, weights)

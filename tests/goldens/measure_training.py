@@ -1,4 +1,4 @@
-"""Write docs/training_goldens.md and tests/goldens/training_bounds.json: how far two runs of the original end apart.
+"""Write docs/training_goldens.md and measured/training_bounds.json: how far two runs of the original end apart.
 
 The golden training runs on real Caffe2, once as they are and a few times with every value of the clips up or down by
 1e-7 of itself. Run from the repository root in .venv-caffe2, with the golden data beside it, and half an hour of time:
@@ -63,13 +63,14 @@ What flips depends on the CPU and its kernels (MKL chooses by the kind of CPU): 
 only where the same activations flip as in the recording, and real Caffe2 itself, on this machine, does not come closer
 than the golden rows say. The limits that tests take (limits() in tests/goldens/training.py) are, after the
 first iteration, 1e-5 for the loss and 1e-4 for everything else, or the perturbed distance where that is larger; after
-the fifth the perturbed distance (tests/goldens/training_bounds.json).
+the fifth the perturbed distance (tests/goldens/measured/training_bounds.json).
 
 ## With the recording's decisions, everything is within 1e-4
 
 Which way the recording's ReLUs went can be told from its momenta alone:
 tests/goldens/measure_relu_decisions.py finds the few that went otherwise than float64 says
-(tests/goldens/relu_decisions.json), and what is left over says that it found the right ones. With those decisions
+(tests/goldens/measured/relu_decisions.json),
+and what is left over says that it found the right ones. With those decisions
 laid down, both engines repeat the first iteration; each engine's test_the_first_iteration_but_for_the_kinks holds it to
 1e-4. Measured on the machine named above, largest distances,
 "turned" being the ReLU inputs of real Caffe2 here that rounding had sent the other way:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.goldens.recordings import golden_path, video_path
-from tests.ops.databases import BASE, GOOD, OTHER, SHORT, read, record, write
-from tests.ops.operator import Operator, needs_library, opened
+from tests.ops.helpers.databases import BASE, GOOD, OTHER, SHORT, read, record, write
+from tests.ops.helpers.operator import Operator, needs_library, opened
 from vmz.video.reader import REMEDY
 from vmz.video.records import Record
 

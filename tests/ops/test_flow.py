@@ -5,8 +5,8 @@ import pytest
 
 from tests.goldens.reader_cases import FLOW_MEAN, FLOW_SHARE, FLOW_VALUE
 from tests.goldens.recordings import video_path
-from tests.ops.databases import BASE, ODD, SHORT, TALL, record, write
-from tests.ops.operator import Operator, needs_library, needs_opencv, opened, workspace
+from tests.ops.helpers.databases import BASE, ODD, SHORT, TALL, record, write
+from tests.ops.helpers.operator import Operator, needs_library, needs_opencv, opened, workspace
 from tests.video.frames.test_images import encoded, picture
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import Batch, ClipReader

@@ -7,8 +7,8 @@ import lmdb
 import numpy as np
 import pytest
 
-from tests.ops.databases import BASE
-from tests.ops.operator import LIBRARY, core, needs_library, opened, workspace
+from tests.ops.helpers.databases import BASE
+from tests.ops.helpers.operator import LIBRARY, core, needs_library, opened, workspace
 from tests.support.damaged_databases import deep_and_wide, flipped, lmdb_of, truncated
 from vmz.video.lmdb_file import LmdbError, LmdbFile
 

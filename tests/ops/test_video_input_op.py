@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.ops.databases import BASE, ODD, SHORT, TALL, record, value, write
-from tests.ops.operator import Operator, core, needs_library, opened, workspace
+from tests.ops.helpers.databases import BASE, ODD, SHORT, TALL, record, value, write
+from tests.ops.helpers.operator import Operator, core, needs_library, opened, workspace
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import ClipReader
 
@@ -285,7 +285,7 @@ def test_shapes_are_inferred(database):
 
 
 def test_records_with_their_tensors_in_another_order(tmp_path):
-    from tests.ops.databases import shuffled_tensors, write_values
+    from tests.ops.helpers.databases import shuffled_tensors, write_values
 
     one = record(TALL, 4, None, 9)
     path = write_values(tmp_path / "db", [value(one), shuffled_tensors(one)])

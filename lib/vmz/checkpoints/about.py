@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vmz.errors import VmzError
-from vmz.json_files import Each, parse_json
+from vmz.file_formats.json_files import Each, parse_json
 
 _ENTRY = {"epoch": int, "iteration?": int, "figures?": Each((float, None)), "test_videos?": int, "loss?": (float, None)}
 _FAULT = {"key": str, "path": (str, None), "reason": str, "line?": (int, None), "list_file?": (str, None)}

@@ -21,8 +21,8 @@ from vmz.checkpoints.mdl import INPUTS, OUTPUTS, PREDICT_NET, load_export, load_
 from vmz.checkpoints.pickles import load_workspace
 from vmz.checkpoints.values import check_values
 from vmz.errors import UsageError, VmzError
+from vmz.file_formats.json_files import parse_json
 from vmz.files import open_input
-from vmz.json_files import parse_json
 from vmz.netdef.blob_names import first_of_each, unscoped
 from vmz.netdef.json_form import net_from_json
 from vmz.netdef.net_parts import copy_net

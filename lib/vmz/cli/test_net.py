@@ -21,7 +21,7 @@ from vmz.evaluation.run import Evaluation, evaluate
 from vmz.evaluation.scores import class_lines, score_arrays
 from vmz.files import atomic_write, check_outputs, write_json
 from vmz.outputs import in_progress
-from vmz.processes import group
+from vmz.processes import identity
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.engine import EngineSettings
 from vmz.settings.network import NetworkSettings
@@ -66,7 +66,7 @@ def run_evaluation(parser: Parser, argv: Sequence[str]) -> int:
     with in_progress(*outputs_of(config), options=options):
         save_config(options, config)
         evaluation = evaluate(config)
-        if group.rank():
+        if identity.rank():
             return 0
         print_evaluation(evaluation)
         sys.stdout.flush()

@@ -21,10 +21,10 @@ from vmz.cli.shared.running import run_tool, write_each
 from vmz.cli.shared.settings_report import announce
 from vmz.files import write_json
 from vmz.outputs import Output, in_progress
-from vmz.processes import group
+from vmz.processes import identity
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.engine import EngineSettings
-from vmz.settings.epoch_test import EpochTestSettings
+from vmz.settings.epoch_evaluation import EpochTestSettings
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings
 from vmz.settings.setting import settings_of
@@ -70,7 +70,7 @@ def work(argv: Sequence[str]) -> int:
     parser = train_parser(str(__doc__))
     options = parse(parser, argv, TrainConfig.use)
     config = config_of(TrainConfig, options)
-    if group.rank() == 0:
+    if identity.rank() == 0:
         for line in without_effect(parser.given(argv), config.engine):
             print(line, file=sys.stderr)
     output = Output("--output", config.output)

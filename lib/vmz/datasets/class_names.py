@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from vmz.errors import UsageError
+from vmz.file_formats.json_files import parse_json
+from vmz.file_formats.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.files import read_text
-from vmz.json_files import parse_json
-from vmz.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.text import quoted
 
 _LABEL_COLUMNS = ("label", "id", "index", "class", "class_id", "label_id", "number")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from vmz.datasets.video_lists import read_paths
 from vmz.errors import UsageError
 from vmz.files import NOT_REGULAR
-from vmz.processes import group
+from vmz.processes import identity
 from vmz.video.frames.suffixes import is_video_name
 
 LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list")
@@ -89,7 +89,7 @@ def _in_folder(folder: str) -> list[str]:
     if not videos:
         raise UsageError(f"--videos={folder} is a folder without videos: {others} files, none with a video's suffix")
     left_out = f"; {others} files without a video's suffix left out" if others else ""
-    if not group.rank():
+    if not identity.rank():
         print(f"{folder}: {len(videos)} videos{left_out}", file=sys.stderr)
     return sorted(videos)
 

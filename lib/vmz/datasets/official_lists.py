@@ -16,8 +16,8 @@ from typing import Callable, Optional
 
 from vmz.datasets.class_names import read_class_order
 from vmz.errors import UsageError
+from vmz.file_formats.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.files import atomic_write, read_text
-from vmz.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.text import quoted
 
 

@@ -16,8 +16,8 @@ from typing import Any, Optional, Union
 
 from vmz.datasets.class_numbers import Labels, number_classes
 from vmz.errors import UsageError
+from vmz.file_formats.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.files import NOT_REGULAR, read_text
-from vmz.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.text import cut, quoted
 from vmz.video.frames.suffixes import is_video_name
 

@@ -12,8 +12,8 @@ import numpy as np
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.recorded_settings import refuse_mixed
 from vmz.evaluation.scores import Scores, intervals, summarise
-from vmz.json_files import parse_json
-from vmz.numpy_files import read_npz
+from vmz.file_formats.json_files import parse_json
+from vmz.file_formats.numpy_files import read_npz
 
 CHUNK = 256  # videos at a time: means are taken in float64, which all clips of a large run at once would not fit
 KINDS = ("softmax", "prob")

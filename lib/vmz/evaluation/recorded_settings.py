@@ -16,8 +16,8 @@ from typing import Any, Optional
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
+from vmz.file_formats.json_files import Each, read_json
 from vmz.files import write_json
-from vmz.json_files import Each, read_json
 from vmz.settings.setting import Settings
 from vmz.text import cut, printable
 from vmz.video.fingerprint import fingerprint as database_fingerprint
@@ -145,7 +145,7 @@ ACCOUNT = {
 
 
 def read_account(path: Path, form: Any = dict) -> Any:
-    """JSON that an earlier run wrote, of `form` (see vmz.json_files). Raises VmzError for a file that is damaged."""
+    """JSON that an earlier run wrote, of `form` (see file_formats.json_files). VmzError for a file that is damaged."""
     return read_json(path, f"{path} is damaged; it", form, VmzError, "start afresh with --resume=0")
 
 

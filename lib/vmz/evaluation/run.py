@@ -20,7 +20,7 @@ from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import VmzError
 from vmz.evaluation.config import EvaluationConfig
-from vmz.evaluation.network import Weights, check_fits, load_weights, test_model
+from vmz.evaluation.network import Weights, check_fits, evaluation_model, load_weights
 from vmz.evaluation.published import published_account
 from vmz.evaluation.recorded_settings import settings as made_by_settings
 from vmz.evaluation.records import check_labels, described, in_order
@@ -30,7 +30,7 @@ from vmz.intervals import Interval
 from vmz.models.registry import Model
 from vmz.netdef.analysis import Totals
 from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, VIDEO_ID
-from vmz.processes import group
+from vmz.processes import group, identity
 from vmz.processes.shares import own_share, share_of_one_pass
 from vmz.progress import Progress
 from vmz.settings.engine import device_name, environment
@@ -141,15 +141,15 @@ def _evaluate(
     with group.joined():
         ids = {ARGUMENT_OF[VIDEO_ID]: 1} if config.get_video_id else {}
         reader = {ARGUMENT_OF[RECORD_INDEX]: 1, **ids, "on_bad_video": config.on_bad_video, **share_of_one_pass()}
-        model = test_model(config, bool(config.crop_per_inference), **reader)
+        model = evaluation_model(config, bool(config.crop_per_inference), **reader)
         cost = check_fits(model)
-        found = "" if group.rank() else fingerprint(path)
+        found = "" if identity.rank() else fingerprint(path)
         with VideoDatabase(path) as database:
             check_holds(database, bool(config.use_local_file))
             keys = [key_text(key) for key in database.keys]
         weights, report = weights_for(model)
         made_by = None
-        if config.save_scores and not group.rank():
+        if config.save_scores and not identity.rank():
             made_by = made_by_settings(config, weights, "scores", NOT_OF_SCORES)
         with open_engine(config.engine, device_name(config)) as engine:  # takes seconds: what is wrong is told before
             data = _looked_at(config)  # now that flags and weights are known to be right
@@ -183,7 +183,7 @@ def _open_batches(engine: Engine, model: Model, config: EvaluationConfig, reader
 
 def _looked_at(config: EvaluationConfig) -> Optional[DataReport]:
     """What the first process finds out about the data beforehand, with its warnings printed."""
-    if group.rank() or not (config.check_data or config.list):
+    if identity.rank() or not (config.check_data or config.list):
         return None
     row = zoo.row_of(config.zoo, config.load_model_path)
     data = check_data(config, recipe(config, config, row), config.list, config.label_names)
@@ -239,8 +239,8 @@ def score_videos(batches: Batches, keys: list[str], config: EvaluationConfig) ->
     rows = config.rows
     share = own_share()
     mine = share.videos(len(keys), config.batch_size)
-    title = f"test_net, process 1 of {share.count}" if share.count > 1 else "test_net"
     runs = 0
+    title = share.titled("test_net")
     with Progress(mine, "videos", title, every=config.display_iter, quiet=share.index > 0) as progress:
         while not (config.num_iter and share.batch(runs) >= config.num_iter):
             group.check()

@@ -18,10 +18,11 @@ from vmz.errors import UsageError, VmzError
 from vmz.evaluation.recorded_settings import recorded_settings, refuse_mixed
 from vmz.evaluation.scores import ALWAYS_RIGHT, first_not_finite
 from vmz.features.formats.feature_files import ENDINGS, load_features
+from vmz.netdef.video_outputs import LABEL, VIDEO_ID
 from vmz.progress import progress
 from vmz.text import cut, printable
 
-NEEDED = ("softmax", "label", "video_id")
+NEEDED = ("softmax", LABEL, VIDEO_ID)
 TOP_K = 5
 
 
@@ -202,7 +203,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if odd is not None:
         raise VmzError(f"{path}: {odd} is {arrays[odd].dtype} {arrays[odd].shape}, not numbers of at least one clip")
     softmax = softmax.reshape(len(softmax), -1) if softmax.ndim > 1 else softmax
-    label, video_id = _column(path, arrays, "label"), _column(path, arrays, "video_id")
+    label, video_id = _column(path, arrays, LABEL), _column(path, arrays, VIDEO_ID)
     if softmax.ndim != 2 or not len(softmax) == len(label) == len(video_id) or not len(label):
         shapes = ", ".join(f"{name} {arrays[name].shape}" for name in NEEDED)
         raise VmzError(f"{path} has arrays that do not fit together: {shapes}; a row of each is a clip")

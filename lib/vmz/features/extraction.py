@@ -18,7 +18,7 @@ from vmz.checkpoints import matching
 from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
-from vmz.evaluation.network import Weights, check_fits, load_weights, test_model
+from vmz.evaluation.network import Weights, check_fits, evaluation_model, load_weights
 from vmz.evaluation.recorded_settings import finished_account, settings, write_account
 from vmz.evaluation.records import described, in_order
 from vmz.evaluation.scores import first_not_finite
@@ -35,7 +35,7 @@ from vmz.netdef.builder import set_arguments
 from vmz.netdef.net_parts import video_inputs
 from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, START_FRAME, VIDEO_ID
 from vmz.outputs import Output, in_progress
-from vmz.processes import group
+from vmz.processes import group, identity
 from vmz.processes.shares import own_share, share_of_one_pass
 from vmz.progress import Progress
 from vmz.settings.engine import device_name
@@ -87,7 +87,7 @@ def extract(config: ExtractionConfig) -> Optional[Extraction]:
         keys = _keys(config)
         recorded = {**settings(config, weights, form, UNUSED), "keep_axes": _keeps_axes(config)}
         work = Work(config.output)
-        earlier = None if group.rank() or work.is_temporary else _finished(config, recorded)
+        earlier = None if identity.rank() or work.is_temporary else _finished(config, recorded)
         if group.share(earlier is not None):
             return earlier
         work.claim(recorded, bool(config.resume))
@@ -122,7 +122,7 @@ def _network(config: ExtractionConfig, names: Sequence[str]) -> Model:
     """The network with its reader of this process's share; UsageError where `names` are not of it."""
     reader = _reader_arguments(config, names)
     VideoInputArgs.from_mapping({**config.reader_arguments(), **reader}).check()
-    model = test_model(config, **reader)
+    model = evaluation_model(config, **reader)
     check_features(model, names)
     check_fits(model)
     return model
@@ -292,7 +292,7 @@ def _check_last(writer: PartWriter, keys: Sequence[str], config: ExtractionConfi
 def _progress(videos: int, resumed: int, config: ExtractionConfig) -> Progress:
     """Of this process's share; the first process shows its own for all."""
     share = own_share()
-    title = f"extract_features, process 1 of {share.count}" if share.count > 1 else "extract_features"
+    title = share.titled("extract_features")
     mine = share.videos(videos, config.batch_size)
     return Progress(mine, "videos", title, every=config.display_iter, done=resumed, quiet=share.index > 0)
 

@@ -21,8 +21,8 @@ import numpy as np
 from vmz.checkpoints.pickles import NUMERIC_KINDS, PLAIN_TYPE
 from vmz.errors import VmzError
 from vmz.features.formats.table import row_bytes, rows_at_a_time
+from vmz.file_formats.json_files import Each, misfit, read_json
 from vmz.files import atomic_write
-from vmz.json_files import Each, misfit, read_json
 from vmz.text import quoted
 
 RECORDS, CHECKS, LAYOUT = "records.bin", "checks.bin", "layout.json"

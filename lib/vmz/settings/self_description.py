@@ -9,7 +9,7 @@ from typing import Any, Optional
 from vmz.checkpoints.evidence import Fact, facts
 from vmz.checkpoints.loading import load
 from vmz.errors import UsageError, VmzError
-from vmz.settings.epoch_test import EpochTestSettings
+from vmz.settings.epoch_evaluation import EpochTestSettings
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings, ViewSettings
 from vmz.settings.setting import settings_of

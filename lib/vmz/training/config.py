@@ -13,7 +13,7 @@ from vmz.errors import UsageError
 from vmz.evaluation.config import ReportSettings
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.engine import EngineSettings
-from vmz.settings.epoch_test import EpochTestSettings
+from vmz.settings.epoch_evaluation import EpochTestSettings
 from vmz.settings.kinds import Integer, Number, epochs, not_negative, positive, switch
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings

@@ -11,7 +11,7 @@ from vmz.errors import UsageError
 from vmz.evaluation.network import check_fits
 from vmz.models.registry import Model
 from vmz.netdef.analysis import infer_shapes, param_shapes
-from vmz.processes import group
+from vmz.processes import identity
 from vmz.settings.resolution import DEFAULT
 from vmz.training.config import TrainConfig
 
@@ -123,7 +123,7 @@ def fit_batch(config: TrainConfig, devices: int, videos: int) -> TrainConfig:
         return config
     fits = videos // (devices * config.accumulation_steps)
     if 0 < fits < config.batch_size and config.zoo:
-        if not group.rank():
+        if not identity.rank():
             print(
                 f"note: --batch_size={fits} in place of {config.batch_size}: there are {videos} training videos on "
                 f"{devices * config.accumulation_steps} devices",

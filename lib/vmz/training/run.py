@@ -21,7 +21,7 @@ from vmz.evaluation.records import naming_foreign_labels
 from vmz.evaluation.run import Evaluation, evaluate_weights
 from vmz.models.registry import Model, build
 from vmz.outputs import Output, in_progress
-from vmz.processes import group
+from vmz.processes import group, identity
 from vmz.processes.signals import StopRequest
 from vmz.progress import Progress
 from vmz.settings.engine import device_names, environment, gpu_numbers
@@ -63,7 +63,7 @@ def train(config: TrainConfig) -> Trained:
     videos = 0 if config.epoch_size else _videos(config)
     config = fit_batch(config, _devices(config), videos)
     plan = make_plan(config, _devices(config), videos)
-    if videos and not group.rank():
+    if videos and not identity.rank():
         print(one_pass(plan, videos), flush=True)
     describe(plan, forward_net(config), config, 0)  # refuses clips that the layers do not fit
     store = Output("--file_store_path", config.file_store_path, folder=True, name=config.save_model_name)
@@ -74,12 +74,12 @@ def train(config: TrainConfig) -> Trained:
 
 def _devices(config: TrainConfig) -> int:
     """Devices that train, of all processes together: each reads and trains on batches of its own."""
-    if config.engine == "caffe2" and group.world_size() > 1:
+    if config.engine == "caffe2" and identity.world_size() > 1:
         raise UsageError(
             "--engine=caffe2 trains in one process, on several GPUs with --num_gpus=N; start it without torchrun, or "
             "train with --engine=pytorch"
         )
-    return len(device_names(config)) * group.world_size()
+    return len(device_names(config)) * identity.world_size()
 
 
 def _videos(config: TrainConfig) -> int:
@@ -95,7 +95,7 @@ class _Run:
         self.checkpoints = Checkpoints(config.file_store_path, config.save_model_name)
         self.history = History()
         self.files: list[Path] = []
-        self.is_first = group.rank() == 0
+        self.is_first = identity.rank() == 0
         self.iteration, self.has_read = 0, False
         self.data: str = group.share(fingerprint(config.train_database) if self.is_first else None)
         self.side_outputs = SideOutputs()
@@ -229,7 +229,7 @@ class _Run:
         """A checkpoint in the middle of an epoch, when one is due or the process has been told to stop."""
         minutes = self.config.checkpoint_minutes
         due = bool(minutes) and time.monotonic() - self.saved_at >= 60 * minutes
-        if not minutes and group.world_size() == 1 and not stop.requested:
+        if not minutes and identity.world_size() == 1 and not stop.requested:
             return
         if group.any_rank(due or stop.requested):
             self._save(LATEST)
@@ -250,7 +250,7 @@ class _Run:
         if not self.is_first:
             return
         run = {**account(self.config, self.plan, self.data), "history": vars(self.history)}
-        path = self.checkpoints.save(part, test_network(self.config), state, {"run": run, "labels": self.labels})
+        path = self.checkpoints.save(part, evaluation_network(self.config), state, {"run": run, "labels": self.labels})
         if part != LATEST:
             self.files.append(path)
 
@@ -355,6 +355,6 @@ def evaluation_config(config: TrainConfig) -> EvaluationConfig:
     return EvaluationConfig(**{**shared, **changes})
 
 
-def test_network(config: TrainConfig) -> Model:
+def evaluation_network(config: TrainConfig) -> Model:
     """The network for testing, without a reader: what a checkpoint carries beside the weights."""
     return build(model_config(config), is_test=True, use_cudnn=bool(config.use_cudnn))

@@ -1,7 +1,8 @@
 """Reading an LMDB without mapping it: every page that leads to a record is checked, then values are read as asked for.
 
 LMDB itself trusts its file: a truncated or damaged one kills the process that maps it. Here a file is read by plain
-reads, so that what is wrong with it is an error. ops/core/lmdb_file.cc is the same for the C++ operator: change both.
+reads, so that what is wrong with it is an error. ops/core/database/lmdb_file.cc is the same for the C++ operator:
+change both.
 
 The format (LMDB 0.9, 64 bit, little-endian): pages of one size. Pages 0 and 1 are meta pages, of which the one with the
 larger transaction counts; it names the root of a B+ tree. A page begins with its number (8 bytes), 2 unused, its kind

@@ -104,7 +104,7 @@ def _message(data: bytes, place: int, tag: int) -> tuple[int, int]:
     return place, length
 
 
-# ops/core/record.cc is the same for the C++ operator: change both.
+# ops/core/database/record.cc is the same for the C++ operator: change both.
 
 _PROTOS, _DATA_TYPE, _INT32_DATA, _STRING_DATA, _INT64_DATA = 1, 2, 4, 6, 10  # fields of TensorProtos and TensorProto
 

@@ -16,8 +16,8 @@ from typing import Any, Callable, Optional
 from urllib.parse import quote, unquote
 
 from vmz.errors import UsageError, VmzError
+from vmz.file_formats.json_files import Each, read_json
 from vmz.files import write_json
-from vmz.json_files import Each, read_json
 from vmz.outputs import Output, in_progress
 from vmz.progress import Progress
 from vmz.zoo.download import PATIENT, Patience, Received, download

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.campaign.hdf5_mutations import _add
-from tests.campaign.mutations import _zeros
+from tests.campaign.mutations.array_mutations import zeros_archive
+from tests.campaign.mutations.hdf5_mutations import _add
 from vmz.errors import VmzError
 from vmz.features.formats.feature_files import load_features
-from vmz.numpy_files import read_npy, read_npz
+from vmz.file_formats.numpy_files import read_npy, read_npz
 
 h5py = pytest.importorskip("h5py")
 
@@ -79,7 +79,7 @@ ENCRYPTED = re.sub(
     ("content", "says"),
     [
         (ENCRYPTED, "its member 'softmax.npy' is encrypted"),
-        (_zeros(), "it would hold .* bytes unpacked, and .* is the most"),
+        (zeros_archive(), "it would hold .* bytes unpacked, and .* is the most"),
         (packed(zipfile.ZIP_LZMA), "is packed in a way that numpy does not use"),
         (archive(a=np.array([{}], object)), "its array 'a': it is of Python objects"),
         (archive(a=np.zeros(2, "f4,i4")), "its array 'a': it is of type"),

@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 
-from tests.video.test_reader import encode, make, read_all
+from tests.video.reader.small_databases import encode, make, read_all
 from vmz.inspection.dump_clips import to_pixels
 from vmz.video.frames.decoding import DecodingError
 from vmz.video.frames.images import read_image

@@ -13,9 +13,9 @@ from typing import Any, Callable, Optional, TypeVar
 from vmz.cli.shared.parser import Parser
 from vmz.cores import use_threads
 from vmz.errors import UsageError
+from vmz.file_formats.json_files import read_json
 from vmz.files import write_json
-from vmz.json_files import read_json
-from vmz.processes import group
+from vmz.processes import identity
 from vmz.settings.resolution import Resolution, Use, ZooSettings, resolve
 from vmz.settings.setting import Setting, Settings, settings_of
 from vmz.text import quoted
@@ -109,7 +109,7 @@ def config_of(kind: type[Config], options: argparse.Namespace) -> Config:
 
 def save_config(options: argparse.Namespace, config: Settings) -> None:
     """Write --save_config where it is asked for; of several processes the first one does."""
-    if options.save_config and not group.rank():
+    if options.save_config and not identity.rank():
         tool = Path(sys.argv[0]).stem.rpartition(" ")[2].replace("-", "_")  # of `vmz test-net` too
         write_json(options.save_config, {"tool": tool, "options": config.flags()})
 

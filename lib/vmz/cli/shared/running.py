@@ -61,11 +61,11 @@ def _run_tool(main: Main, argv: Optional[Sequence[str]], several: bool) -> int:
     debug = any(argument.startswith("--deb") and "--debug".startswith(argument) for argument in arguments)
 
     def say(error: BaseException) -> None:
-        if several and group.world_size() > 1:  # the libraries of one that failed must not keep it, nor its cores
+        if several and identity.world_size() > 1:  # the libraries of one that failed must not keep it, nor its cores
             faulthandler.dump_traceback_later(group.END_SECONDS, exit=True, file=2)
-        if not getattr(error, "told", False):
+        if not getattr(error, "already_reported", False):
             _say(error, [sys.argv[0], *arguments], debug)
-            error.told = True  # type: ignore[attr-defined]
+            error.already_reported = True  # type: ignore[attr-defined]
 
     with stopping.handled(_clean):
         try:
@@ -73,7 +73,7 @@ def _run_tool(main: Main, argv: Optional[Sequence[str]], several: bool) -> int:
                 error = UsageError(
                     f"{Path(sys.argv[0]).name} does its work in one process; start it without {launcher.name}"
                 )
-                error.told = group.rank() > 0  # they all raise it, and are not joined
+                error.already_reported = identity.rank() > 0  # they all raise it, and are not joined
                 raise error
             with group.joined(say):  # of several processes the first to fail says why
                 return main(arguments)
@@ -92,7 +92,7 @@ def _run_tool(main: Main, argv: Optional[Sequence[str]], several: bool) -> int:
             if (stopped := stopping.raised()) is not None and not isinstance(error, VmzError):
                 say(stopped)
                 return stopping.status_of(stopped)
-            if debug and not getattr(error, "told", False):
+            if debug and not getattr(error, "already_reported", False):
                 raise
             say(error)
             return error.exit_status if isinstance(error, VmzError) else 1

@@ -15,8 +15,8 @@ from vmz.features.formats.hdf5 import check_h5py, read_hdf5, write_hdf5
 from vmz.features.formats.npz import check_one_array, write_npy, write_npz
 from vmz.features.formats.pickled import write_pickle
 from vmz.features.formats.table import Table
+from vmz.file_formats.numpy_files import read_npy, read_npz
 from vmz.files import OutputKind, atomic_write, open_input
-from vmz.numpy_files import read_npy, read_npz
 
 PICKLE, NPZ, NPY, HDF5 = "pickle", "npz", "npy", "hdf5"
 ENDINGS = {".pkl": PICKLE, ".pickle": PICKLE, ".npz": NPZ, ".npy": NPY, ".h5": HDF5, ".hdf5": HDF5}

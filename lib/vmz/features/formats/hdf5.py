@@ -12,8 +12,8 @@ import numpy as np
 from vmz.checkpoints.pickles import NUMERIC_KINDS
 from vmz.errors import UsageError, VmzError
 from vmz.features.formats.table import Table
+from vmz.file_formats.numpy_files import FREE_BYTES, MOST_PACKED
 from vmz.files import open_input
-from vmz.numpy_files import FREE_BYTES, MOST_PACKED
 from vmz.text import cut, printable, quoted
 
 MOST_OBJECTS = 10_000

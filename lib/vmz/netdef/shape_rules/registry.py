@@ -6,12 +6,10 @@ from math import prod
 from typing import Any, Callable
 
 from vmz.errors import VmzError
-from vmz.netdef.net_parts import VIDEO_INPUT
 
 Shape = tuple[int, ...]
 Rule = Callable[[Any, dict[str, Any], list[Shape]], list[Shape]]  # (op, arguments, input shapes) -> output shapes
 RULES: dict[str, Rule] = {}
-READERS = (VIDEO_INPUT,)  # their input is a database, which has no shape
 
 
 class ShapeError(VmzError):

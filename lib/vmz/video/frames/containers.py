@@ -2,7 +2,7 @@
 
 A playlist, a manifest or a text makes FFmpeg open other files, fetch addresses or listen to ports. Such files are told
 by their first bytes and refused by name; what FFmpeg still takes for another format than those listed it does not open.
-ops/core/containers.cc is the same for the C++ operator: change both.
+ops/core/decoding/containers.cc is the same for the C++ operator: change both.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ONE_THREAD, free_port, python
+from tests.support.processes import ONE_THREAD, python
+from vmz.cli.shared.launch import free_port
 
 ROOT = Path(__file__).resolve().parents[4]
 SCRIPT = str(Path(__file__).with_name("rank_failures.py"))

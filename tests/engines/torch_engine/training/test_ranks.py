@@ -121,7 +121,7 @@ def test_a_loss_of_one_rank_ends_all(found: Found) -> None:
 
 def test_one_process_alone() -> None:
     ranks = Ranks("cpu")
-    assert (ranks.rank, ranks.world, ranks.gather(5)) == (0, 1, [5])
+    assert (ranks.rank, ranks.world, ranks.all_gather(5)) == (0, 1, [5])
     assert ranks.sum(torch.ones(3)).tolist() == [1, 1, 1]
 
 

@@ -18,20 +18,12 @@ from torch.fx import Graph, GraphModule, Node, Proxy
 from torch.fx.proxy import GraphAppendingTracer
 
 import vmz.engines.torch_engine.graph.operators  # noqa: F401  fills the registry
-from vmz.engines.engine import full_name
 from vmz.engines.torch_engine.graph.fills import run_fills
 from vmz.engines.torch_engine.graph.op import REGISTRY, Op, fitting, lookup, read_ops
 from vmz.errors import VmzError
+from vmz.netdef.blob_names import full_name, unscoped
+from vmz.netdef.net_parts import READERS
 
-# Run outside of the graph: what they put out is its input.
-READERS = (
-    "VideoInput",
-    "CustomizedVideoInput",
-    "ImageInput",
-    "TensorProtosDBInput",
-    "DequeueBlobs",
-    "SafeDequeueBlobs",
-)
 # Operators whose further outputs are no results: statistics, old shapes, masks, scales.
 BESIDE = (
     "SpatialBN",
@@ -252,7 +244,7 @@ class _Translation:
                 raise VmzError(f"blob {name} is not computed: {self.writers.ops[writer]} leaves it out here")
 
     def _input(self, blob: str) -> None:
-        short = blob.rpartition("/")[2]
+        short = unscoped(blob)
         name = _identifier(short if self.taken.setdefault(short, blob) == blob else blob)
         self._add(blob, -1, self.graph.placeholder(name))
 

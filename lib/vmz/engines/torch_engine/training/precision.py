@@ -33,7 +33,7 @@ def _has_bf16(device: torch.device) -> bool:
 
 
 @contextmanager
-def computing(precision: str, device: torch.device) -> Iterator[None]:
+def autocast_context(precision: str, device: torch.device) -> Iterator[None]:
     """For a forward pass, within `full_precision`, which its backward pass needs too.
 
     Parameters, batch-norm statistics and gradients are float32 in every precision.

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vmz.engines.trainer import RANDOM_STATE
 from vmz.errors import VmzError
+from vmz.netdef.training_state import RANDOM_STATE
 
 MOST_THREADS = (1 << 16) - 1
 
