@@ -10,7 +10,7 @@ from typing import Optional
 import pytest
 
 from tests.report.browser import Page, browser, needs_browser
-from tests.report.examples import class_names, pictures, results, scored
+from tests.report.examples import class_names, evaluation, pictures, scored
 from tests.report.test_training import history
 from vmz.report import comparison, training
 from vmz.report.evaluation import page as evaluation_page
@@ -39,16 +39,15 @@ def chromium() -> Iterator[Page]:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     few, many, several = scored(5, 20), scored(400, 12), scored(157, 20, several_labels=True)
-    healthy = results(few, healthy=True)
     blobs = [
         BlobDifference(f"comp_{n}_conv_{n % 3}_middle_relu", "Conv", (2, 64, 8, 56, 56), 1e-6, 1e-6 * 10.0 ** (n % 9))
         for n in range(60)
     ]
     html = {
-        "few": evaluation_page(results(few), few, class_names(5), pictures),
-        "many": evaluation_page(results(many), many, class_names(400), pictures),
-        "several_labels": evaluation_page(results(several), several, class_names(157), pictures),
-        "healthy": evaluation_page(healthy, few),
+        "few": evaluation_page(evaluation(few, class_names(5)), pictures),
+        "many": evaluation_page(evaluation(many, class_names(400)), pictures),
+        "several_labels": evaluation_page(evaluation(several, class_names(157)), pictures),
+        "healthy": evaluation_page(evaluation(few, healthy=True)),
         "training": training.page(history(2000), {"model_name": "r2plus1d", "train_data": "/data/" + 20 * "long_"}, {}),
         "comparison": comparison.page(Comparison("r2plus1d depth 18", blobs, 1e-4, {})),
     }
