@@ -11,7 +11,7 @@ import pytest
 
 from tests.report.browser import Page, browser, needs_browser
 from tests.report.examples import class_names, evaluation, pictures, scored
-from tests.report.test_training import history
+from tests.report.test_training import epochs, points, result
 from vmz.report import comparison, training
 from vmz.report.evaluation import page as evaluation_page
 from vmz.report.page import write
@@ -48,7 +48,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "many": evaluation_page(evaluation(many, class_names(400)), pictures),
         "several_labels": evaluation_page(evaluation(several, class_names(157)), pictures),
         "healthy": evaluation_page(evaluation(few, healthy=True)),
-        "training": training.page(history(2000), {"model_name": "r2plus1d", "train_data": "/data/" + 20 * "long_"}, {}),
+        "training": training.page(result(points(2000), epochs(2000), train_data="/data/" + 20 * "long_")),
         "comparison": comparison.page(Comparison("r2plus1d depth 18", blobs, 1e-4, {})),
     }
     for name, text in html.items():
