@@ -26,7 +26,7 @@ def found() -> Evaluation:
 
 def test_lines(found: Evaluation) -> None:
     ended = [EndedEarly("1", None, 7, "why")]
-    config = replace(found.config, print_per_class_metrics=1)  # type: ignore[call-arg]
+    config = replace(found.config, print_per_class_metrics=1)
     lines = replace(found, config=config, ended_early=ended).lines()
     assert lines[0].startswith("/models/r2.5d_d18_l8.pkl: loaded 212 parameters; 1 adapted, 0 missing")
     assert lines[1:] == [
