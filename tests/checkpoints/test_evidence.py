@@ -116,7 +116,9 @@ def test_training_state_is_no_network() -> None:
 
 
 def test_facts_go_from_process_to_process():
-    found = facts(blobs(model_name="r2plus1d", model_depth=18, num_channels=5, multi_label=True, channel_multiplier=0.5))
+    found = facts(
+        blobs(model_name="r2plus1d", model_depth=18, num_channels=5, multi_label=True, channel_multiplier=0.5)
+    )
     assert len(found) > 8
     for fact in found:
         copy = pickle.loads(pickle.dumps(fact))

@@ -13,9 +13,10 @@ import pytest
 from tests.support.small_videos import rotated
 from vmz import zoo
 from vmz.cli.test_net import configuration
-from vmz.datasets.audit import SAMPLED_VIDEOS, DataReport, check_data, print_warnings, recipe
+from vmz.datasets.audit import SAMPLED_VIDEOS, check_data, print_warnings, recipe
 from vmz.datasets.inventory import END_BYTES
 from vmz.errors import UsageError
+from vmz.results.data import DataReport
 from vmz.video.database import DatabaseWriter, VideoDatabase
 from vmz.video.faults import Origin
 from vmz.video.records import Record

@@ -12,7 +12,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score, top_k_accura
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.aggregation import CHUNK, aggregate_files, read_scores
 from vmz.evaluation.config import EvaluationConfig
-from vmz.evaluation.scores import Scores, intervals, score_arrays, summarise
+from vmz.evaluation.scores import score_arrays, summarise
+from vmz.results.figures import intervals
+from vmz.results.scores import Scores
 
 VIDEOS, CLIPS, CLASSES = CHUNK + 44, 3, 7
 
@@ -76,7 +78,7 @@ def test_figures_are_scikit_learns(tmp_path: Path) -> None:
     assert found.figures["mAP"] == pytest.approx(np.mean(precision))
     assert found.figures["mAP_all"] == pytest.approx(np.sum(precision) / CLASSES)
     assert found.figures["mAUC"] == pytest.approx(np.mean([roc_auc_score(labels[:, c], mean[:, c]) for c in present]))
-    assert [entry["label"] for entry in found.per_class] == present
+    assert [entry.label for entry in found.per_class] == present
 
 
 @pytest.mark.parametrize("multi_label", [False, True])

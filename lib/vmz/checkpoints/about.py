@@ -7,14 +7,14 @@ from typing import Any
 
 from vmz.errors import VmzError
 from vmz.file_formats.json_files import Each, parse_json
+from vmz.video.faults import BAD_VIDEO
 
 _ENTRY = {"epoch": int, "iteration?": int, "figures?": Each((float, None)), "test_videos?": int, "loss?": (float, None)}
-_FAULT = {"key": str, "path": (str, None), "reason": str, "line?": (int, None), "list_file?": (str, None)}
 _HISTORY = {
     "points?": [{"epoch": int, "iteration": int}],
     "epochs?": [_ENTRY],
     "sums?": {"epoch": Each(float), "point": Each(float)},
-    "faults?": Each(Each(Each(_FAULT))),
+    "faults?": Each(Each(Each(BAD_VIDEO))),
 }
 _FORM = {
     "labels?": object,  # of a stranger they may be anything: they are used where they are names

@@ -88,13 +88,13 @@ def work(argv: Sequence[str]) -> int:
     announce(config.resolution)
     with in_progress(output, Output("--report", config.report), options=options):
         save_config(options, config)
-        trained = train(config)
-        if not trained.is_first:
+        result = train(config)
+        if not result.is_first:
             return 0
-        print(trained.text(), flush=True)
-        for line in trained.not_written:
+        print("\n".join(result.lines()), flush=True)
+        for line in result.not_written:
             print(f"error: {line}", file=sys.stderr)
-        return max(bool(trained.not_written), written(config.output, trained.to_json()))
+        return max(bool(result.not_written), written(config.output, result.to_json()))
 
 
 def written(path: Optional[str], result: Mapping[str, Any]) -> int:

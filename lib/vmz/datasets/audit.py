@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from functools import partial
 from statistics import median
 from typing import Any, NamedTuple, Optional
@@ -17,8 +16,9 @@ from vmz import zoo
 from vmz.datasets.check_videos import rotation_line
 from vmz.datasets.class_names import read_class_order
 from vmz.datasets.create_database import classes_file
-from vmz.datasets.inventory import Held, ListAccount, against_list, duplicates, held, labels_of
+from vmz.datasets.inventory import Held, against_list, duplicates, held, labels_of
 from vmz.datasets.video_lists import VideoList, read_video_list
+from vmz.results.data import DataReport, Recipe
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings
 from vmz.video.database import VideoDatabase
@@ -32,42 +32,6 @@ SAMPLED_VIDEOS = 200  # headers that are looked at
 RATE_TOLERANCE = 0.05  # 29.97 is 30
 SIZE_TOLERANCE = 0.1
 _COMMON = 0.95  # share of videos from which on something holds for "all"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What the videos should be like. frame_rate and short_side: of the published model's data, None where unknown."""
-
-    model: Optional[str]
-    frame_rate: Optional[float]
-    rate_source: str
-    short_side: Optional[int]
-    short_side_source: str
-    shortest_useful_side: int  # a shorter one is enlarged before the network sees it
-    frames_needed: int
-
-
-@dataclass(frozen=True)
-class DataReport:
-    """The account of a database. Counters are {value: videos}, most frequent first; `warnings` are whole sentences."""
-
-    database: str
-    records: int
-    sampled: int
-    unreadable: int
-    frame_rates: dict[str, int]
-    short_sides: dict[str, int]
-    lengths_s: list[float]  # shortest, median and longest of the sampled videos; empty where no header says
-    duplicates: list[list[str]]
-    contradictions: list[list[str]]  # groups of duplicates whose labels differ
-    listed: Optional[ListAccount]
-    recipe: Recipe
-    list_numbering: str = ""  # how --list's names of classes became numbers
-    rotated: list[str] = field(default_factory=list)  # of the sampled videos, those that carry a rotation
-    warnings: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def recipe(network: NetworkSettings, reader: ReaderSettings, row: Optional[zoo.ZooRow]) -> Recipe:

@@ -11,9 +11,11 @@ import numpy as np
 
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.recorded_settings import refuse_mixed
-from vmz.evaluation.scores import Scores, intervals, summarise
+from vmz.evaluation.scores import summarise
 from vmz.file_formats.json_files import parse_json
 from vmz.file_formats.numpy_files import read_npz
+from vmz.results.evaluation import Aggregate
+from vmz.results.scores import Scores
 
 CHUNK = 256  # videos at a time: means are taken in float64, which all clips of a large run at once would not fit
 KINDS = ("softmax", "prob")
@@ -42,33 +44,6 @@ class SavedScores:
         """What files must have alike to be put together, in words."""
         kind = KINDS[self.multi_label]
         return f"{kind} of {self.clips.shape[2]} classes for {self.clips.shape[1]} clips a video"
-
-
-@dataclass(frozen=True)
-class Aggregate:
-    """The result: figures as an Evaluation has them, and the scores of videos that they are of."""
-
-    figures: Mapping[str, float]
-    per_class: list[Mapping[str, Any]]
-    scores: Scores
-    clips_per_video: int
-    classes: int
-    aggregation: int
-    top_k: int
-    files: Sequence[str]
-    label_names: Optional[Sequence[str]] = None
-
-    def to_json(self) -> dict[str, Any]:
-        """All but the scores, under the names of test_net's --output."""
-        return {
-            "figures": dict(self.figures),
-            "intervals": {name: list(found) for name, found in intervals(self.figures, self.scores).items()},
-            "videos": len(self.scores.keys),
-            "clips_per_video": self.clips_per_video,
-            "per_class": self.per_class,
-            "options": {"aggregation": self.aggregation, "top_k": self.top_k},
-            "files": list(self.files),
-        }
 
 
 def aggregate_files(paths: Sequence[Union[str, Path]], aggregation: Optional[int] = None, top_k: int = 5) -> Aggregate:

@@ -20,6 +20,7 @@ from vmz.file_formats.json_files import Each, read_json
 from vmz.files import write_json
 from vmz.settings.setting import Settings
 from vmz.text import cut, printable
+from vmz.video.faults import BAD_VIDEO, ENDED_EARLY
 from vmz.video.fingerprint import fingerprint as database_fingerprint
 
 SETTINGS = "settings.json"
@@ -130,9 +131,7 @@ def claim(work: Path, wanted: Mapping[str, Any], resume: bool) -> None:
     write_json(path, dict(wanted))
 
 
-# What is reported of a single video (vmz.video.faults), and what a finished run keeps beside its file.
-BAD_VIDEO = {"key": str, "path": (str, None), "reason": str, "line?": (int, None), "list_file?": (str, None)}
-ENDED_EARLY = {**BAD_VIDEO, "frames": (int, None)}
+# What a finished run keeps beside its file.
 ACCOUNT = {
     "bytes?": int,
     "settings?": dict,

@@ -16,10 +16,11 @@ import numpy as np
 from vmz import metrics
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.recorded_settings import recorded_settings, refuse_mixed
-from vmz.evaluation.scores import ALWAYS_RIGHT, first_not_finite
 from vmz.features.formats.feature_files import ENDINGS, load_features
 from vmz.netdef.video_outputs import LABEL, VIDEO_ID
 from vmz.progress import progress
+from vmz.results.figures import ALWAYS_RIGHT
+from vmz.results.scores import first_not_finite
 from vmz.text import cut, printable
 
 NEEDED = ("softmax", LABEL, VIDEO_ID)

@@ -21,7 +21,6 @@ from vmz.errors import UsageError, VmzError
 from vmz.evaluation.network import Weights, check_fits, evaluation_model, load_weights
 from vmz.evaluation.recorded_settings import finished_account, settings, write_account
 from vmz.evaluation.records import described, in_order
-from vmz.evaluation.scores import first_not_finite
 from vmz.features.config import ExtractionConfig
 from vmz.features.formats.feature_files import HDF5, check_writable, format_of, load_features, save_features
 from vmz.features.formats.table import ArrayTable, squeezed
@@ -38,6 +37,7 @@ from vmz.outputs import Output, in_progress
 from vmz.processes import group, identity
 from vmz.processes.shares import own_share, share_of_one_pass
 from vmz.progress import Progress
+from vmz.results.scores import first_not_finite
 from vmz.settings.engine import device_name
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase

@@ -24,7 +24,6 @@ from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.network import check_fits, load_weights
 from vmz.evaluation.recorded_settings import claim, read_account, settings
-from vmz.evaluation.scores import first_not_finite
 from vmz.features.config import ExtractionConfig
 from vmz.features.extraction import check_features
 from vmz.features.formats.feature_files import ENDINGS as FILE_ENDINGS
@@ -40,6 +39,7 @@ from vmz.outputs import Output, in_progress
 from vmz.processes import group, identity
 from vmz.processes.shares import own_share
 from vmz.progress import Progress
+from vmz.results.scores import first_not_finite
 from vmz.settings.engine import device_name
 from vmz.settings.network import model_config
 from vmz.text import printable

@@ -45,7 +45,9 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_training(database: Path, folder: Path, *more: str) -> dict[str, float]:
     """The figures of the evaluation after the last epoch."""
     argv = [*RUN, f"--train_data={database}", f"--test_data={database}", f"--file_store_path={folder}", *more]
-    return dict(train(train_net.configuration(argv)).history.epochs[-1]["figures"])
+    figures = train(train_net.configuration(argv)).epochs[-1].figures
+    assert figures is not None
+    return dict(figures)
 
 
 def figures_of_test(database: Path, checkpoint: Path, engine: str, *more: str) -> dict[str, float]:
@@ -134,8 +136,8 @@ def test_the_clips_and_the_network_of_a_checkpoint(database: Path, tmp_path: Pat
 
 def test_an_epoch_of_one_pass(database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = [*RUN, "--batch_size=3", f"--train_data={database}", f"--file_store_path={tmp_path}"]
-    history = train(train_net.configuration(argv)).history
-    assert history.epochs[-1]["iteration"] == 2
+    result = train(train_net.configuration(argv))
+    assert result.epochs[-1].iteration == 2
     said = (
         "an epoch is one pass over the 8 videos: 2 iterations of 3 clips; the 2 videos left over begin the next epoch"
     )
