@@ -208,7 +208,7 @@ def _head(shapes: Mapping[str, Shape]) -> list[Fact]:
     several = int("pred_logit_w" in shapes)
     shown = "pred_logit_w" if several else blob
     return [
-        Fact("num_labels", labels, lambda value: value == labels, blob, f"is of {labels} labels"),
+        Fact("num_labels", labels, lambda value: value == labels, blob, f"is for {labels} labels"),
         Fact("pred_layer_name", own_name, lambda value: value in (own_name, head), blob, f"is the classifier {head}"),
         _one_of("multi_label", several, (several,), shown),
     ]
@@ -220,4 +220,4 @@ def _one_of(flag: str, value: Any, accepted: Collection[Any], blob: str, known: 
 
 
 def _network(flag: str, values: str) -> str:
-    return f"is of a network with --{flag}={values}"
+    return f"belongs to a network with --{flag}={values}"

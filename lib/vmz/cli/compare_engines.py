@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     print(table(found, options.tolerance))
     print(", ".join(f"{engine} {took:.1f} s" for engine, took in seconds.items()))
     if ended:
-        print(closing_line(ended, "its clips are of the frames before"))
+        print(closing_line(ended, "its clips come from the frames before"))
     status = verdict(found, options.tolerance)
     sys.stdout.flush()
     return max(status, write_files(found, options, ended))
@@ -135,7 +135,7 @@ def write_files(found: list[BlobDifference], options: argparse.Namespace, ended:
     """--output and --html, each whatever becomes of the other; the exit status."""
     entries = [{**vars(entry), "relative": entry.relative} for entry in found]
     account = {"tolerance": options.tolerance, "blobs": entries, "ended_early": list(map(vars, ended))}
-    remarks = [closing_line(ended, "its clips are of the frames before")] if ended else []
+    remarks = [closing_line(ended, "its clips come from the frames before")] if ended else []
     title = f"{options.model_name} depth {options.model_depth}"
     writes = [
         (options.output, lambda path: write_json(path, account)),

@@ -94,7 +94,7 @@ class ReaderSettings(FlowSettings):
         0, "largest number of frames read from a video; 0: no limit, 10000: as the original", not_negative
     )
     autorotate: int = setting(
-        0, "1: rotate frames as the video's metadata say, as players do; the original does not", switch
+        0, "1: rotate frames as the video's metadata states, as players do; the original does not", switch
     )
     original_start_faults: int = setting(
         0,

@@ -281,7 +281,10 @@ def orientation_of(source: Source, watch: Optional[Watch] = None) -> Orientation
     with Video(source, watch) as video:
         next(video.read(), None)
         if not video.orientation.right_angled:
-            raise ClipError(f"its metadata turn it by {video.rotation} degrees; autorotate=1 knows right angles only")
+            raise ClipError(
+                f"its metadata rotates it by {video.rotation} degrees; autorotate=1 supports only "
+                "multiples of 90 degrees"
+            )
         return video.orientation
 
 

@@ -108,7 +108,7 @@ def fitting(op: Op) -> Iterator[None]:
 def check_filled(op: Op, sides: Sequence[int]) -> int:
     """The number of values of a fill's shape. VmzError for what is no shape, or more than MOST_FILLED."""
     if not all(isinstance(side, int) and side >= 0 for side in sides):
-        raise VmzError(f"{op}: the shape {quoted(list(sides))} is none: sides are integers from 0 on")
+        raise VmzError(f"{op}: {quoted(list(sides))} is not a shape: sides are integers, 0 or more")
     count = math.prod(sides)
     if count > MOST_FILLED:
         raise VmzError(f"{op} makes {quoted(count)} values; a net may fill {MOST_FILLED} at most")

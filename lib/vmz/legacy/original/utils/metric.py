@@ -28,7 +28,7 @@ def accuracy_metric(softmax: Any, label: Any, k: int = 5) -> tuple[int, int]:
     classes = scores.shape[1]
     known = (labels >= 0) & (labels < classes)  # one that is no class is never right
     if not known.all():
-        log.warning("label %s is none of the %s classes: counted as wrong", labels[~known][0], classes)
+        log.warning("label %s is not one of the %s classes: counted as wrong", labels[~known][0], classes)
     scores, labels = scores[known], labels[known].astype(np.int64)
     return tuple(int(metrics.in_top_k(scores, labels, rank).sum()) for rank in (1, k))  # type: ignore[return-value]
 
