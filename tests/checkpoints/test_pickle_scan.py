@@ -57,7 +57,7 @@ def test_bombs_are_refused_in_a_sentence(content: bytes, says: str, tmp_path: Pa
 @pytest.mark.parametrize("opcode", [b"\x8e", b"\x8d", b"\x96", b"\x95"])
 def test_more_content_than_the_file_has(opcode: bytes, length: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(b"\x80\x05" + opcode + length + b"abc.")
-    with pytest.raises(VmzError, match=r"is cut short: expected a pickle of .*bytes should follow byte 2"):
+    with pytest.raises(VmzError, match=r"is truncated: expected a pickle of .*bytes should follow byte 2"):
         load_pickle(tmp_path / "a.pkl")
 
 

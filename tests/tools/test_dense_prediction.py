@@ -52,7 +52,7 @@ def test_wrong_requests(tmp_path: Path) -> None:
     one = write(tmp_path / "a", clips(0), ".npz")
     assert run_tool("dense_prediction_aggregation.py").returncode == 2
     wrong = run_tool("dense_prediction_fusion.py", f"--input_dir1={one}", f"--input_dir2={one}", "--file_count=10")
-    assert wrong.returncode == 2 and "holds 1 feature files, but --file_count=10" in wrong.stderr
+    assert wrong.returncode == 2 and "contains 1 feature files, but --file_count=10" in wrong.stderr
 
 
 def test_no_feature_file_is_written_over(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def check_kills(database: Path, folder: Path, kills: int) -> None:
         run_until(victim, moments.uniform(0, duration), *arguments)
         again = run_tool("train_net.py", *arguments)
         assert again.returncode == 0, again.stderr
-        resumed += "going on from" in again.stdout
+        resumed += "resuming from" in again.stdout
         assert final_state(victim) == final_state(folder / "alone")
         assert means(victim) == means(folder / "alone")
         assert not list(victim.glob(".run_*")), "what a killed run left half-written is cleared away"

@@ -100,8 +100,8 @@ def print_videos(found: VideoExtraction, weights: Optional[str], engine: str) ->
         )
     if found.resumed == len(found.videos):
         print(
-            f"nothing to do: {found.resumed} videos are already extracted with the same settings, listed in {found.index} "
-            "(--resume=0 extracts them again)"
+            f"nothing to do: {found.resumed} videos are already extracted with the same settings, listed in "
+            f"{found.index} (--resume=0 extracts them again)"
         )
         return
     if found.resumed:

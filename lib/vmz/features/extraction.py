@@ -156,8 +156,8 @@ def _finished(config: ExtractionConfig, wanted: Mapping[str, Any]) -> Optional[E
         return None
     if account["skipped"] and config.on_bad_video == "stop":
         raise UsageError(
-            f"{path} was written by a finished run that left out {len(account['skipped'])} videos (--on_bad_video=skip); "
-            "give that flag again, or --resume=0 to extract again"
+            f"{path} was written by a finished run that left out {len(account['skipped'])} videos (--on_bad_video=skip)"
+            "; give that flag again, or --resume=0 to extract again"
         )
     sanity = account.get("sanity")
     if not config.sanity_check:

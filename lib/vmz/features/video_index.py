@@ -101,8 +101,8 @@ def reusable(entries: Sequence[Entry], folder: Path, paths: Sequence[str], keep_
                 found[path] = {**before, **now}
         elif os.path.realpath(path) != os.path.realpath(before["path"]):
             raise UsageError(
-                f"{folder} contains the features of {before['path']}, a different video than {path} with the same name; "
-                "extract them into different folders"
+                f"{folder} contains the features of {before['path']}, a different video than {path} with the same "
+                "name; extract them into different folders"
             )
     return found
 

@@ -146,8 +146,8 @@ def resolve(
     filed = zoo.row_of_file(path) if use.takes and path else None
     if given.get("protocol") and named is None and filed is None:
         raise UsageError(
-            f"--protocol={given['protocol']} applies to published models, but there is no --zoo, and the checkpoint has "
-            "no published file name; name the model with --zoo, or leave --protocol out"
+            f"--protocol={given['protocol']} applies to published models, but there is no --zoo, and the checkpoint "
+            "has no published file name; name the model with --zoo, or leave --protocol out"
         )
     protocol = _protocol(by_hand, config, use, named or filed)
     layers: dict[str, Mapping[str, Any]] = {

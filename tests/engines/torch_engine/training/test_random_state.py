@@ -16,5 +16,5 @@ def test_the_random_state_there_and_back() -> None:
     with pytest.raises(VmzError, match="vmz_random_state is not the PyTorch engine's"):
         RandomState.from_blob(blob.astype(np.int64))
     for threads in (0, -1, 1 << 16):
-        with pytest.raises(VmzError, match=f"is damaged: {threads} is no number of threads"):
+        with pytest.raises(VmzError, match=f"is damaged: {threads} is not a number of threads"):
             RandomState.from_blob(RandomState(3, 4, threads).to_blob())
