@@ -92,7 +92,7 @@ FOREIGN: dict[str, tuple[Union[bytes, Callable[[], bytes]], str]] = {
         "is a ZIP archive, which contains r2plus1d.pkl and more; unpack it",
     ),
     "s.npz": (npz, "is an .npz archive of NumPy"),
-    "t.pth": (lambda: torch_saved()[:300], "is a ZIP archive that is truncated"),
+    "t.pth": (lambda: torch_saved()[:300], "is a truncated ZIP archive"),
     "u.tflite": (b"\x1c\0\0\0TFL3" + bytes(50), "is a model of TensorFlow Lite"),
     "v.ckpt.index": (
         bytes(10) + b"x" * 40 + b"\x57\xfb\x80\x8b\x24\x75\x47\xdb",

@@ -40,7 +40,7 @@ def scan(path: Path, content: bytes) -> None:
         (b"I" + b"9" * 100_000 + b"\n.", "more than 64 digits"),
         (b"\x80\x02\x8b\x00\x01\x00\x00" + b"\x7f" * 256 + b".", "an integer of 256 bytes"),
         (b"c" + b"x" * 2000 + b"\ny\n.", "a name of more than 1000 bytes"),
-        (b"\x80\x02cnumpy\nndarray\n)\x81.", "makes an object of a class"),
+        (b"\x80\x02cnumpy\nndarray\n)\x81.", "creates an object of a class"),
         (b"\x80\x02\x82\x01.", "a function by number"),
         (b"Pabc\n.", "outside of the file"),
     ],

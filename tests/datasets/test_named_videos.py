@@ -86,5 +86,5 @@ def test_names_that_mean_nothing(name: str, message: str, folder: Path) -> None:
 
 def test_two_videos_of_one_file_name(folder: Path) -> None:
     Path("s/a.mp4").touch()
-    with pytest.raises(UsageError, match=r"has a\.mp4 and s/a\.mp4, of one name"):
+    with pytest.raises(UsageError, match=r"has a\.mp4 and s/a\.mp4, which have the same name"):
         find_videos(["a.mp4", "s"])

@@ -107,7 +107,7 @@ def test_files_that_do_not_go_together(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"prob of 7 classes for 3 clips a video, but .* softmax of 7"):
         aggregate_files([first, kept(tmp_path / "ml.npz", 5, 9, multi_label=True)])
     maximum = kept(tmp_path / "max.npz", 5, 9, aggregation=np.array(1))
-    with pytest.raises(UsageError, match="some with 1; say with --aggregation which"):
+    with pytest.raises(UsageError, match="some from a run with 1; choose one with --aggregation"):
         aggregate_files([first, maximum])
     assert aggregate_files([first, maximum], aggregation=1).aggregation == 1
 

@@ -147,7 +147,7 @@ def test_sanity_check_2_of_a_multi_label_network(run: Run) -> None:
 
 def test_a_file_of_unknown_settings_and_a_database_that_changed(run: Run) -> None:
     run.out.write_bytes(b"of somebody else")
-    with pytest.raises(UsageError, match=r"out\.npz exists already, and .* is not recorded \(there is no"):
+    with pytest.raises(UsageError, match=r"out\.npz exists already, and its settings are not recorded \(there is no"):
         run()
     assert run.out.read_bytes() == b"of somebody else"
     run("--resume=0")

@@ -172,7 +172,9 @@ def test_videos_that_changed_or_moved(runs: Runs) -> None:
     (runs.out / "a.mp4.npz").unlink()
     assert "2 videos were already extracted" in runs(f"--videos={moved}/*.mp4")
     film(runs.folder / "a.mp4", list(range(100, 200, 4)))
-    with pytest.raises(UsageError, match=r"features of .*moved/a\.mp4, another video than .*/a\.mp4 of the same name"):
+    with pytest.raises(
+        UsageError, match=r"features of .*moved/a\.mp4, a different video than .*/a\.mp4 with the same name"
+    ):
         runs(f"--videos={runs.folder}/a.mp4")
 
 

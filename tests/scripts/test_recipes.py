@@ -339,7 +339,7 @@ def test_list_and_show(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match="no recipe is called 'nothing'; there are create_hmdb51"):
         recipe.main(["show", "nothing"])
     for wrong in ("x", "1-0", "0,0", ""):
-        with pytest.raises(UsageError, match="no list of GPUs"):
+        with pytest.raises(UsageError, match="not a list of GPUs"):
             recipe.main(["run", "test_ucf101", "--data_dir=x", f"--gpus={wrong}"])
 
 

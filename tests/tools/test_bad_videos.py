@@ -27,7 +27,7 @@ NETWORK = [
 ]  # fmt: skip
 READER = ["--crop_size=112", "--scale_h=112", "--scale_w=120", "--clip_length_rgb=4", "--num_decode_threads=1"]
 EARLY = ["1 (videos/1.mp4, line 3 of list.csv) after 10 frames", "2 (videos/2.mp4, line 4 of list.csv) after 1"]
-FOREIGN = "(videos/3.mp4, line 5 of list.csv) has label 9, but --num_labels=5 allows 0 to 4; is this the database of"
+FOREIGN = "(videos/3.mp4, line 5 of list.csv) has label 9, but --num_labels=5 allows 0 to 4; check --num_labels"
 
 
 def write(path: Path, contents: list[bytes], labels: list[int]) -> Path:

@@ -236,6 +236,6 @@ def test_refusals(database: Path, tmp_path: Path) -> None:
     half.write_bytes(b"\0" * 100)
     refused(1, "half_1.mdl is a file of zeros", f"--load_model_path={half}")
     (tmp_path / "no" / "run_1.mdl").write_bytes(b"")
-    refused(2, "--resume=1 goes on")
+    refused(2, "--resume=1 resumes")
     refused(1, "run_1.mdl", "--resume=1")
     refused(1, "label", "--num_labels=3", "--save_model_name=labels")

@@ -101,7 +101,7 @@ def test_what_is_no_database_of_videos_is_refused(tmp_path):
         VideoDatabase(tmp_path / "text")
     with pytest.raises(VmzError, match="is an LMDB without records"):
         VideoDatabase(raw(tmp_path / "empty", []))
-    with pytest.raises(VmzError, match=r"an LMDB of something else than videos \(record a: "):
+    with pytest.raises(VmzError, match=r"an LMDB that does not contain videos \(record a: "):
         VideoDatabase(raw(tmp_path / "other", [(b"a", b"\x89PNG picture"), (b"b", b"text")]))
 
 

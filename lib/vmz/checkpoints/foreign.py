@@ -203,7 +203,7 @@ def _kind(path: Path, head: bytes) -> Optional[tuple[str, str]]:
     if not head:
         return "an empty file", AGAIN
     if not head.strip(b"\0"):
-        return "a file that begins with zeros only, such as an interrupted copy leaves behind", AGAIN
+        return "a file of zeros, perhaps from an interrupted copy", AGAIN
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip(path)
     for kind in KINDS:

@@ -97,10 +97,10 @@ def test_npz(content: bytes, says: str, tmp_path: Path) -> None:
     [
         ("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }", "4000000000000 bytes, but it has 0"),
         ("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4611686018427387904), }", ".* is not a shape"),
-        ("{'descr': '<U0', 'fortran_order': False, 'shape': (1000000000,), }", "of type '<U0'"),
+        ("{'descr': '<U0', 'fortran_order': False, 'shape': (1000000000,), }", "has type '<U0'"),
         ("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "(" * 3000, "which does not describe a plain array"),
         ("__import__('os').system('true')", "which cannot be read"),
-        ("{'descr': '" + "f4," * 3000 + "', 'fortran_order': False, 'shape': (6,), }", "of type 'f4,f4"),
+        ("{'descr': '" + "f4," * 3000 + "', 'fortran_order': False, 'shape': (6,), }", "has type 'f4,f4"),
         ("x" * 20000, "its header has 20000 bytes"),
     ],
 )
