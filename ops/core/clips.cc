@@ -347,7 +347,7 @@ Reading read_clips(
       return reading(video);
     }
   }
-  throw BadRecord("it gives another number of frames each time it is read");
+  throw BadRecord("it gives a different number of frames each time it is read");
 }
 
 }  // namespace vmz

@@ -78,7 +78,7 @@ def feature_files(folder: Union[str, Path, None], flag: str, count: Optional[int
     Raises UsageError, naming the flag, where there is no such folder, none in it, or another number of them.
     """
     if not folder:
-        raise UsageError(f"--{flag} is not given; it takes the folder of the files that extract_features.py wrote")
+        raise UsageError(f"--{flag} is not given; give the folder of the files that extract_features.py wrote")
     folder = Path(folder)
     if not folder.is_dir():
         raise UsageError(

@@ -108,7 +108,7 @@ class ReaderSettings(FlowSettings):
     def database(self) -> str:
         """The database that is read. Raises UsageError where none is given."""
         if not self.test_data:
-            raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
+            raise UsageError("--test_data is not given; give an LMDB of videos, created by create_video_db.py")
         return self.test_data
 
 

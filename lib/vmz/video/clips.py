@@ -141,7 +141,7 @@ class _VideoReader:
                 with Video(self._source, self._watch) as video:
                     found = self._by_number(video, found.frames)
         if isinstance(found, _ReadAgain):
-            raise ClipError("it gives another number of frames each time it is read")
+            raise ClipError("it gives a different number of frames each time it is read")
         return replace(found, ended=self._ended)
 
     def _first_attempt(self) -> Union[Reading, _ReadAgain]:

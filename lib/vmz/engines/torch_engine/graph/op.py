@@ -118,7 +118,7 @@ def check_filled(op: Op, sides: Sequence[int]) -> int:
 def lookup(op: Op) -> Callable[..., Any]:
     """The function that carries out `op`, once its type and all its arguments are known to be supported."""
     if op.type not in REGISTRY:
-        raise VmzError(f"{op} is not supported by the PyTorch engine, which knows {', '.join(sorted(REGISTRY))}")
+        raise VmzError(f"{op} is not supported by the PyTorch engine, which supports {', '.join(sorted(REGISTRY))}")
     function, arguments, channels_last = REGISTRY[op.type]
     for argument in op.arguments:
         if argument == "order":
@@ -126,7 +126,7 @@ def lookup(op: Op) -> Callable[..., Any]:
                 raise op.unsupported(argument, "only NCHW is")
         elif argument not in arguments and argument not in WITHOUT_EFFECT:
             known = ", ".join(sorted(arguments)) or "none but those without effect"
-            raise op.unsupported(argument, f"the arguments it knows are {known}")
+            raise op.unsupported(argument, f"the supported arguments are {known}")
     if op.arg("order", "NCHW") == "NHWC" and channels_last:
         return _with_channels_last(function, *channels_last)
     return function
