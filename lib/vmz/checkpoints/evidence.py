@@ -220,4 +220,4 @@ def _one_of(flag: str, value: Any, accepted: Collection[Any], blob: str, known: 
 
 
 def _network(flag: str, values: str) -> str:
-    return f"belongs to a network with --{flag}={values}"
+    return f"is for a network with --{flag}={values}"
