@@ -117,7 +117,7 @@ test-caffe2:
 	    $(CAFFE2_RUN) -m pytest $(SEVERAL) $(CAFFE2_TESTS) $(CAFFE2_ALONE) && \
 	    $(CAFFE2_RUN) -m pytest $(SEVERAL) $(CAFFE2_TOOL_TESTS); else \
 	    why="$$(PYTHON39='$(PYTHON39)' scripts/caffe2/find_python39.sh 2>&1 >/dev/null)" && \
-	        why="there is no $(CAFFE2_VENV); make setup-caffe2 makes it"; \
+	        why="there is no $(CAFFE2_VENV); run make setup-caffe2 to create it"; \
 	    echo "*** NOT TESTED on real Caffe2: $${why#error: }" >&2; [ -z "$$CI" ]; fi
 
 test-all: $(STAMP)

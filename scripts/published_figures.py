@@ -103,7 +103,7 @@ def page(found: Sequence[Comparison]) -> str:
         "|---|---:|---:|---:|---:|---:|---:|---|",
     ]
     for one in found:
-        verdict = {True: "equal", False: "**differs**", None: "audio-visual: not built yet"}[one.equal]
+        verdict = {True: "equal", False: "**differs**", None: "audio-visual: not supported yet"}[one.equal]
         printed = one.row.published
         lines.append(
             f"| {one.row.name} | {one.clip} | {one.crop} | {shown(printed.gflops, 1)} | {shown(one.gmacs, 3)} | "

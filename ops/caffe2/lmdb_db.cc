@@ -81,7 +81,7 @@ std::string data_file(const std::string& path) {
   }
   const std::string data = is_folder(path) ? path + "/data.mdb" : path;
   if (::stat(data.c_str(), &status) != 0) {
-    throw std::runtime_error("lmdb: " + path + " is not an LMDB: it holds no data.mdb");
+    throw std::runtime_error("lmdb: " + path + " is not an LMDB: it contains no data.mdb");
   }
   return data;
 }
@@ -109,7 +109,7 @@ std::shared_ptr<Opened> open_to_write(const std::string& path, bool is_new) {
     check_if_there(path);
   }
   if (is_new && ::mkdir(path.c_str(), 0777) != 0) {
-    throw std::runtime_error("lmdb: cannot make " + path + ": " + std::strerror(errno));
+    throw std::runtime_error("lmdb: cannot create " + path + ": " + std::strerror(errno));
   }
   MDB_env* environment = nullptr;
   check(mdb_env_create(&environment), path, "open");

@@ -41,7 +41,7 @@ OF_RECORDS: Readings = (
 OF_IMAGES: Readings = ({**_SMALL, "image_as_input": 1, "length_rgb": 1, "crop_per_clip": 3},)
 
 
-EMPTY = "DB is an LMDB without records; make one with data/create_video_db.py"
+EMPTY = "DB is an LMDB without records; create one with data/create_video_db.py"
 
 
 KINDS = (  # of reasons in which FFmpeg has a word: what it stumbles over first, and how far it comes
@@ -227,7 +227,7 @@ def _kind(found: dict[str, Any]) -> dict[str, str]:
 
 def reason_kind(reason: str) -> str:
     """A reason without what FFmpeg itself says in it."""
-    reason = reason.replace("VideoInput: the database of its input holds no records", EMPTY)
+    reason = reason.replace("VideoInput: the database of its input contains no records", EMPTY)
     return next((kind for kind, pattern in KINDS if pattern.search(reason)), reason)
 
 

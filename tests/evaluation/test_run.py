@@ -105,5 +105,5 @@ def test_a_database_made_anew_while_it_is_scored_is_refused(
         return scores
 
     monkeypatch.setattr(evaluation, "score_videos", and_remake)
-    with pytest.raises(VmzError, match=r"db was made anew while it was read; run again"):
+    with pytest.raises(VmzError, match=r"db was created again while it was read; run again"):
         evaluate(config)

@@ -18,8 +18,8 @@ from vmz.file_formats.json_files import Each, misfit, parse_json
         ('{"a":' * 101 + "1" + "}" * 101, "nested more than 100 levels deep"),
         ("9" * 5000, "an integer of 5000 digits"),
         ("[1e999]", "'1e999' is too large"),
-        ("NaN", "NaN is no number of JSON"),
-        ('{"a": 1, "a": 2}', "'a' is there twice"),
+        ("NaN", "NaN is not a number in JSON"),
+        ('{"a": 1, "a": 2}', "'a' appears twice"),
         ('["\\ud800"]', "half of a surrogate pair"),
     ],
 )

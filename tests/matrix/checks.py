@@ -157,7 +157,7 @@ def keeps_the_statistics(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 def resumes(laboratory: Laboratory, row: Row, cell: Cell) -> None:
     """weights, momenta and position are, bit for bit, those of the run that never stopped"""
     result = laboratory.result(row, cell)
-    assert "going on from" in result.output
+    assert "resuming from" in result.output
     found, wanted = (load_mdl(result.folder / folder / "run_2.mdl") for folder in ("stopped", "whole"))
     assert int(wanted["optimizer_iteration"][0]) == 4
     same_to_the_bit(found, wanted)
@@ -166,7 +166,7 @@ def resumes(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 def continues_the_other_engine(laboratory: Laboratory, row: Row, cell: Cell) -> None:
     """the other engine's epoch and then one of its own are, within rounding, two of its own"""
     result = laboratory.result(row, cell)
-    assert "going on from" in result.output
+    assert "resuming from" in result.output
     found, wanted = (load_mdl(result.folder / folder / "run_2.mdl") for folder in ("stopped", "whole"))
     assert found["optimizer_iteration"] == wanted["optimizer_iteration"] == [2]
     assert found["vmz_position"].tolist() == wanted["vmz_position"].tolist() == [4]

@@ -156,5 +156,5 @@ def test_what_is_no_image_is_refused(tmp_path):
         assert operator.run()["label"].tolist() == [7]
         reasons = [reason for _, _, reason in operator.skipped()]
     assert len(reasons) == 7
-    assert reasons[1] == "the image cannot be decoded (it is cut off)"
-    assert reasons[6] == "it holds a video, not an image; set image_as_input=0"
+    assert reasons[1] == "the image cannot be decoded (it is truncated)"
+    assert reasons[6] == "it contains a video, not an image; set image_as_input=0"

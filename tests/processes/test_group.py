@@ -167,7 +167,7 @@ def test_a_wrong_flag_is_told_by_one() -> None:
 def test_a_tool_for_one_process_refuses_several() -> None:
     found = processes(2, "--alone")
     assert [status for status, _, _ in found] == [2, 2] and [output for _, output, _ in found] == ["", ""]
-    assert "does its work in one process; start it without torchrun" in found[0][2] and found[1][2] == ""
+    assert "runs in one process; start it without torchrun" in found[0][2] and found[1][2] == ""
 
 
 def test_help_in_all_processes() -> None:

@@ -114,7 +114,7 @@ def evaluation(
         published=Publication(
             name="r2plus1d_d18_l8", display_name="R2.5D-18", train_data="Kinetics-400",
             figures={} if several else {"clip@1": 0.532, "video@1": 0.653, "video@5": 0.852},
-            protocol="10_clips_centre_crop", differences=[] if healthy else ["--crop_size=128 in place of 112"],
+            protocol="10_clips_centre_crop", differences=[] if healthy else ["--crop_size=128 instead of 112"],
             source="c2/tutorials/models.md:7",
         ),
         label_names=names,
@@ -145,7 +145,7 @@ def data(videos: int, healthy: bool) -> DataReport:
         ),
         warnings=[
             "27 of the videos of lists/kinetics_val.csv are not in /data/kinetics/val_lmdb: first "
-            "/data/kinetics/val/missing_0.mp4 (line 2); the figures are of the others",
+            "/data/kinetics/val/missing_0.mp4 (line 2); the figures cover only the others",
             "R2.5D-18 was published for videos of 15 frames a second (c2/tutorials/models.md:7), but 197 of 198 looked "
             "at have another rate, most often 30: a clip spans 0.5 times the time; re-encode them with ffmpeg -r 15",
         ],

@@ -22,7 +22,7 @@ def test_the_figures_are_those_of_the_results() -> None:
     for name, value in found.figures.items():
         assert name in html and f"{value:.2%}".replace("%", "\u00a0%") in html
     assert "Clip metric" in html and "Video metric: the mean of a video's 10 clips" in unescape(html)
-    assert "--crop_size=128 in place of 112" in html and "re-encode them with ffmpeg -r 15" in html
+    assert "--crop_size=128 instead of 112" in html and "re-encode them with ffmpeg -r 15" in html
 
 
 def test_the_worst_class_and_the_worst_video_come_first() -> None:

@@ -16,7 +16,7 @@ def test_lines() -> None:
         "conv1  Conv                 2x3                    1.00e-06   5.00e-07",
         "loss   AveragedLoss         scalar                 5.00e-01   5.00e-01  beyond",
         "caffe2 12.3 s, pytorch 0.5 s",
-        "1 video ended early (its clips are of the frames before): record 3 after 7 frames: x",
+        "1 video ended early (its clips come from the frames before): record 3 after 7 frames: x",
         "different: 1 of 2 blobs beyond 0.0001, the first is loss (AveragedLoss)",
     ]
     equal = Comparison("r2d depth 10", BLOBS[:1], 1e-4, {"caffe2": 1.0, "pytorch": 1.0})

@@ -180,4 +180,6 @@ def check_aslant(read: Read) -> None:
     file = rotated(film(8, codec="mpeg4"), (0.7071, 0.7071, -0.7071, 0.7071))
     assert numbers(read, file, [None], decode_type=1) == [[0, 1, 2, 3]]
     [reason] = read(file, [None], **{**BASE, "decode_type": 1, "autorotate": 1})
-    assert str(reason).startswith("its metadata turn it by -45 degrees; autorotate=1 knows right angles only")
+    assert str(reason).startswith(
+        "its metadata rotates it by -45 degrees; autorotate=1 supports only multiples of 90 degrees"
+    )

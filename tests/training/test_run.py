@@ -115,9 +115,9 @@ def test_a_page_and_a_board_that_cannot_be_written_do_not_stop_a_training(
         assert list(full.iterdir()) == []
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: --")]
     assert warnings == [
-        f"warning: --tensorboard={board}: No space left on device; the run goes on without it",
-        f"warning: --report={full / 'page.html'}: cannot write {full / 'page.html'}: No space left on device; what was "
-        "there before is as it was; the run goes on without it",
+        f"warning: --tensorboard={board}: No space left on device; the run continues without it",
+        f"warning: --report={full / 'page.html'}: cannot write {full / 'page.html'}: No space left on device; "
+        "the previous content is unchanged; the run continues without it",
     ]
     assert len(written) == 6 and len(found.epochs) == 3 and (runs / "run_3.mdl").exists()
     assert [line.partition(" is not complete: ")[0] for line in found.not_written] == [

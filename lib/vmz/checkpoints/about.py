@@ -33,5 +33,5 @@ _FORM = {
 
 def read_about(path: Path, text: str) -> dict[str, Any]:
     """The object in the JSON text of a checkpoint. Raises VmzError for one that is damaged."""
-    what = f"{path} is damaged: what it says about itself"
+    what = f"{path} is damaged: its stored description"
     return dict(parse_json(text, what, _FORM, VmzError, finite=False))  # figures may be NaN

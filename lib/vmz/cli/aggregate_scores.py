@@ -26,14 +26,14 @@ def work(argv: Sequence[str]) -> int:
         "--aggregation",
         type=int,
         choices=(0, 1),
-        help="a video's score over its clips: 0 their mean, 1 their maximum; not given: as the run had it",
+        help="a video's score over its clips: 0 their mean, 1 their maximum; by default the setting of the run",
     )
     parser.add_argument("--top_k", type=positive, default=5, metavar="N", help=settings_of(TestSettings)["top_k"].help)
     parser.add_argument("--print_per_class_metrics", type=switch, default=0, help="also a line for each class")
     parser.add_argument(
         "--label_names",
         metavar="FILE",
-        help="names of the classes, as test_net.py takes them; by default those that it knew",
+        help="names of the classes, as test_net.py takes them; by default those of the run",
     )
     parser.add_argument("--output", metavar="FILE", help="results as JSON")
     options = parser.parse_args(list(argv))

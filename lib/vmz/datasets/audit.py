@@ -173,19 +173,19 @@ def _list_warnings(report: DataReport, named: Named) -> list[str]:
         how = {"labels": ", going by the number of each label", "file name": ", going by file names"}
         found.append(
             f"{many} of the {account.rows} videos of {account.path} are not in {name}"
-            f"{how.get(account.compared_by, '')}: first {video} (line {line}); the figures are of the others"
+            f"{how.get(account.compared_by, '')}: first {video} (line {line}); the figures cover only the others"
         )
     if account.extra:
         found.append(f"{_records(account.extra, named)} of {name} are not in {account.path}; they count too")
     if account.relabelled:
         found.append(
             f"{_records(account.relabelled, named)} of {name} have other labels than in {account.path}; "
-            "was the database made from another list?"
+            "give the list that the database was created from"
         )
     if account.unknown and account.compared_by == "content":
         found.append(
-            f"{account.unknown} of the {account.rows} videos of {account.path} are not here as files: whether {name} "
-            "holds them is not known"
+            f"{account.unknown} of the {account.rows} videos of {account.path} are not available as files: whether "
+            f"{name} contains them is not known"
         )
     return found
 
@@ -206,7 +206,7 @@ def _duplicate_warnings(report: DataReport, named: Named) -> list[str]:
         )
         found.append(
             f"{len(report.duplicates)} videos are in {report.database} more than once, {surplus} records too many: "
-            f"first records {first}; each counts as often as it is there"
+            f"first records {first}; each counts as often as it appears"
         )
     if report.contradictions:
         first = " and ".join(map(named, report.contradictions[0][:2]))
@@ -230,7 +230,7 @@ def _rate_warnings(rates: Mapping[float, int], wanted: Recipe) -> list[str]:
         listed = ", ".join(f"{rate:g} ({count})" for rate, count in list(rates.items())[:4])
         found.append(
             f"the {videos} videos looked at differ in frame rate: {listed}{', ...' if len(rates) > 4 else ''}; "
-            "frames are counted, so that a clip spans another time in each"
+            "frames are counted, so that a clip spans a different time in each"
         )
     off = sum(count for rate, count in rates.items() if not _near(rate, wanted.frame_rate, RATE_TOLERANCE))
     if wanted.frame_rate is not None and off > (1 - _COMMON) * videos:

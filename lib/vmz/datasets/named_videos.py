@@ -28,7 +28,9 @@ def find_videos(names: Sequence[str]) -> list[str]:
     for path in paths:
         other = seen.setdefault(os.path.basename(path), path)
         if other != path:
-            raise UsageError(f"--videos has {other} and {path}, of one name; extract them into different folders")
+            raise UsageError(
+                f"--videos has {other} and {path}, which have the same name; extract them into different folders"
+            )
     return paths
 
 
@@ -43,7 +45,7 @@ def _meant(name: str) -> list[str]:
     pattern = os.path.expanduser(name)
     paths = _matching(_existing_part_literal(pattern)) or _matching(pattern.replace("[", "[[]"))
     if not paths:
-        what = f"matches no file; {_why(pattern)}" if glob.has_magic(pattern) else f"is not there; {_why(pattern)}"
+        what = f"matches no file; {_why(pattern)}" if glob.has_magic(pattern) else f"does not exist; {_why(pattern)}"
         raise UsageError(f"--videos={name} {what}")
     return paths
 
@@ -56,7 +58,9 @@ def _why(path: str) -> str:
         if not parent or os.path.isdir(parent) or parent == folder:
             return f"there is no folder {os.path.abspath(folder)}"
         folder = parent
-    return f"looked in {os.path.abspath(os.curdir)}; give files, a folder, or a pattern in quotes, as 'folder/*.mp4'"
+    return (
+        f"looked in {os.path.abspath(os.curdir)}; give files, a folder, or a pattern in quotes, such as 'folder/*.mp4'"
+    )
 
 
 def _matching(pattern: str) -> list[str]:
@@ -87,8 +91,10 @@ def _in_folder(folder: str) -> list[str]:
             else:
                 others += 1
     if not videos:
-        raise UsageError(f"--videos={folder} is a folder without videos: {others} files, none with a video's suffix")
-    left_out = f"; {others} files without a video's suffix left out" if others else ""
+        raise UsageError(
+            f"--videos={folder} is a folder without videos: {others} files, none with the extension of a video"
+        )
+    left_out = f"; {others} files without the extension of a video left out" if others else ""
     if not identity.rank():
         print(f"{folder}: {len(videos)} videos{left_out}", file=sys.stderr)
     return sorted(videos)

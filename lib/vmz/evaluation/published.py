@@ -25,7 +25,7 @@ def published_account(config: EvaluationConfig) -> Optional[Publication]:
         return None
     wanted = {**row.flags, **zoo.published_test(row)}
     differences = [
-        f"--{flag}={getattr(config, flag)} in place of {wanted[flag]}"
+        f"--{flag}={getattr(config, flag)} instead of {wanted[flag]}"
         for flag in _PROTOCOL_FLAGS
         if wanted.get(flag) is not None and getattr(config, flag) != wanted[flag]
     ]

@@ -131,7 +131,7 @@ def _result(
     seconds: Mapping[str, float],
 ) -> Evaluation:
     if not scores.keys:
-        raise VmzError(f"no video of {config.test_data} could be scored; look at it with create_video_db.py --check")
+        raise VmzError(f"no video of {config.test_data} could be scored; check it with create_video_db.py --check")
     figures, per_class = summarise(scores, config.top_k, bool(config.multi_label))
     return Evaluation(
         figures=figures,

@@ -156,8 +156,8 @@ def _finished(config: ExtractionConfig, wanted: Mapping[str, Any]) -> Optional[E
         return None
     if account["skipped"] and config.on_bad_video == "stop":
         raise UsageError(
-            f"{path} is of a finished run that left out {len(account['skipped'])} videos (--on_bad_video=skip); give "
-            "that flag again, or --resume=0 to extract anew"
+            f"{path} was written by a finished run that left out {len(account['skipped'])} videos (--on_bad_video=skip)"
+            "; give that flag again, or --resume=0 to extract again"
         )
     sanity = account.get("sanity")
     if not config.sanity_check:
@@ -187,7 +187,7 @@ def feature_names(config: ExtractionConfig) -> list[str]:
     """--features as a list. Raises UsageError for none, for one twice, and where the other flags do not go with it."""
     names = [name.strip() for name in config.features.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
-        raise UsageError(f"--features={config.features} must name blobs, each once, as final_avg,softmax,label")
+        raise UsageError(f"--features={config.features} must name blobs, each once, such as final_avg,softmax,label")
     for name in (VIDEO_ID, START_FRAME):
         if name in names and not getattr(config, ARGUMENT_OF[name]):
             raise UsageError(f"--features has {name}, which needs --{ARGUMENT_OF[name]}=1")
@@ -285,7 +285,7 @@ def _check_last(writer: PartWriter, keys: Sequence[str], config: ExtractionConfi
     if writer.last is not None and writer.last >= len(keys):
         raise VmzError(
             f"{writer.folder} is damaged: it has record {writer.last}, but {config.database} has {len(keys)}; start "
-            "afresh with --resume=0"
+            "again with --resume=0"
         )
 
 
@@ -318,8 +318,8 @@ def _check_finite(arrays: Mapping[str, np.ndarray], keys: Sequence[str], rows: i
         if bad is not None:
             record = described(config.database, keys[bad[0]], bool(config.use_local_file))
             raise VmzError(
-                f"blob {name} of {record} has values that are not finite (clip {bad[1] + 1} of {rows}); are the "
-                "weights those of this network?"
+                f"blob {name} of {record} has values that are not finite (clip {bad[1] + 1} of {rows}); check "
+                "that the weights belong to this network"
             )
 
 

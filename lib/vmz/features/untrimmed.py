@@ -236,7 +236,7 @@ class _Run:
             if bad is not None:
                 raise VmzError(
                     f"blob {name} of {printable(path)} has values that are not finite, in the clip at "
-                    f"{windows[bad[0]].start_seconds:.3f} s; are the weights those of this network?"
+                    f"{windows[bad[0]].start_seconds:.3f} s; check that the weights belong to this network"
                 )
         if not self._config.keep_axes:
             found = {name: squeezed(array) for name, array in found.items()}
@@ -280,7 +280,7 @@ def _stated_seconds(path: str, watch: Watch) -> float:
 def _feature_names(config: ExtractionConfig) -> list[str]:
     names = [name.strip() for name in config.features.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
-        raise UsageError(f"--features={config.features} must name blobs, each once, as final_avg,softmax")
+        raise UsageError(f"--features={config.features} must name blobs, each once, such as final_avg,softmax")
     unknown = [name for name in names if name in (LABEL, VIDEO_ID, *TIMES)]
     if unknown or config.sanity_check or config.test_data:
         what = (
@@ -302,14 +302,14 @@ def _stride(config: ExtractionConfig) -> Fraction:
 
 def _output_folder(config: ExtractionConfig, form: str) -> Path:
     if not config.output_path:
-        raise UsageError("--output_path is not given; with --videos it takes a folder, made if need be")
+        raise UsageError("--output_path is not given; with --videos it takes a folder, created if needed")
     folder = Path(config.output_path)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output_path={folder} is a file; with --videos it takes a folder")
     if folder.suffix.lower() in (*FILE_ENDINGS, *FOREIGN) and not folder.exists():
         raise UsageError(
             f"--output_path={folder} is the name of a file; with --videos it takes a folder, and --video_format={form} "
-            "says what the files in it are"
+            "sets the format of the files in it"
         )
     check_writable(folder / f"features{ENDINGS[form]}" if folder.exists() else folder, form)
     return folder

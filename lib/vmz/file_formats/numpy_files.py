@@ -46,7 +46,7 @@ def read_npz(path: Path, name: str, what: str = "a .npz of arrays") -> dict[str,
                 _check_members(members, most)
                 return {_array_name(member): _member(archive, member) for member in members}
         except Exception as error:  # of a damaged archive zipfile raises anything
-            raise VmzError(f"{name} is not {what}, or is cut short ({_said(error)})") from error
+            raise VmzError(f"{name} is not {what}, or is truncated ({_said(error)})") from error
 
 
 def read_npy(path: Path, name: str) -> np.ndarray:
@@ -55,7 +55,7 @@ def read_npy(path: Path, name: str) -> np.ndarray:
         try:
             return _array(stream, os.fstat(stream.fileno()).st_size)
         except Exception as error:
-            raise VmzError(f"{name} is not a .npy of an array, or is cut short ({_said(error)})") from error
+            raise VmzError(f"{name} is not a .npy of an array, or is truncated ({_said(error)})") from error
 
 
 def _said(error: Exception) -> str:
@@ -65,7 +65,7 @@ def _said(error: Exception) -> str:
 
 def _check_members(members: list[zipfile.ZipInfo], most: int) -> None:
     if len(members) > MOST_MEMBERS:
-        raise VmzError(f"it holds {len(members)} files, more than {MOST_MEMBERS}")
+        raise VmzError(f"it contains {len(members)} files, more than {MOST_MEMBERS}")
     seen: set[str] = set()
     for member in members:
         what = f"its member {quoted(member.filename)}"
@@ -74,11 +74,11 @@ def _check_members(members: list[zipfile.ZipInfo], most: int) -> None:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise VmzError(f"{what} is packed in a way that numpy does not use ({member.compress_type})")
         if member.filename in seen:
-            raise VmzError(f"{what} is there twice")
+            raise VmzError(f"{what} appears twice")
         seen.add(member.filename)
     size = sum(member.file_size for member in members)
     if size > most:
-        raise VmzError(f"it would hold {size} bytes unpacked, and {most} is the most for a file of its size")
+        raise VmzError(f"it would have {size} bytes unpacked, and {most} is the most for a file of its size")
 
 
 def _array_name(member: zipfile.ZipInfo) -> str:
@@ -102,7 +102,7 @@ def _array(stream: IO[bytes], size: int) -> np.ndarray:
         raise VmzError("it does not begin as a .npy")
     form = {1: "<H", 2: "<I", 3: "<I"}.get(start[len(MAGIC)])
     if form is None:
-        raise VmzError(f"it is of version {start[len(MAGIC)]} of .npy; 1 to 3 are known")
+        raise VmzError(f"it has version {start[len(MAGIC)]} of .npy; only 1 to 3 are supported")
     (length,) = struct.unpack(form, stream.read(struct.calcsize(form)))
     if length > LONGEST_HEADER:
         raise VmzError(f"its header has {length} bytes, more than {LONGEST_HEADER}")
@@ -116,7 +116,7 @@ def _array(stream: IO[bytes], size: int) -> np.ndarray:
     while done < len(into):
         part = stream.read(min(1 << 22, len(into) - done))
         if not part:
-            raise VmzError(f"it is cut short: {done} of {len(into)} bytes are there")
+            raise VmzError(f"it is truncated: it has {done} of {len(into)} bytes")
         into[done : done + len(part)] = part
         done += len(part)
     stream.read(1)  # at its end a member's checksum is looked at
@@ -129,7 +129,7 @@ def _header(content: bytes) -> tuple[np.dtype, bool, tuple[int, ...]]:
     """(type, whether in Fortran order, shape). VmzError for all that is not numbers or text in a plain array."""
     text = content.decode("latin1")
     if len(re.findall(r"[(\[{+~-]", text)) > 8:  # an honest one has 2; Python's parser cannot go deep
-        raise VmzError(f"its header is {quoted(text)}, which is no plain array's")
+        raise VmzError(f"its header is {quoted(text)}, which does not describe a plain array")
     try:
         found: Any = ast.literal_eval(text.strip())
     except Exception as error:
@@ -138,18 +138,18 @@ def _header(content: bytes) -> tuple[np.dtype, bool, tuple[int, ...]]:
         raise VmzError(f"its header is {quoted(found)}, not a type, an order and a shape")
     kind, fortran, shape = found["descr"], found["fortran_order"], found["shape"]
     if not isinstance(kind, str) or not _PLAIN_TYPE.fullmatch(kind):
-        raise VmzError(f"it is of type {quoted(kind)}, but arrays of numbers and of text are read")
+        raise VmzError(f"it has type {quoted(kind)}, but only arrays of numbers and of text are supported")
     try:
         dtype = np.dtype(kind)
     except TypeError as error:
-        raise VmzError(f"it is of an unknown type {quoted(kind)}") from error
+        raise VmzError(f"it has the unknown type {quoted(kind)}") from error
     if dtype.kind not in _KINDS or not dtype.itemsize:
-        what = "Python objects" if dtype.kind == "O" else f"type {quoted(kind)}"
-        raise VmzError(f"it is of {what}, but arrays of numbers and of text are read")
+        what = "it contains Python objects" if dtype.kind == "O" else f"it has type {quoted(kind)}"
+        raise VmzError(f"{what}, but only arrays of numbers and of text are supported")
     if not isinstance(fortran, bool) or not isinstance(shape, tuple):
         raise VmzError(f"its header is {quoted(found)}, not a type, an order and a shape")
     if len(shape) > MOST_AXES or any(type(extent) is not int or not 0 <= extent < 1 << 40 for extent in shape):
-        raise VmzError(f"its shape {quoted(shape)} is none")
+        raise VmzError(f"{quoted(shape)} is not a shape")
     return dtype, fortran, shape
 
 
@@ -157,4 +157,4 @@ def _check_text(values: np.ndarray) -> None:
     """VmzError for numbers in place of letters, on which Python fails wherever they are used."""
     letters = values.view(values.dtype.byteorder.replace("|", "=") + "u4")
     if letters.size and (int(letters.max()) > 0x10FFFF or ((letters >= 0xD800) & (letters < 0xE000)).any()):
-        raise VmzError("it has numbers that are no letters where text belongs")
+        raise VmzError("it has numbers that are not characters where text is expected")

@@ -32,7 +32,9 @@ def split_rows(name: str, lines: Sequence[str], delimiter: str = ",", first: int
                 yield begun, fields
             begun = first + reader.line_num
     except csv.Error as error:
-        raise UsageError(f"line {begun} of {name} is not a row of a CSV ({error}); are its quotes closed?") from error
+        raise UsageError(
+            f"line {begun} of {name} is not a row of a CSV ({error}); check that its quotes are closed"
+        ) from error
 
 
 def check_columns(name: str, line: int, columns: Sequence[str]) -> None:
@@ -48,7 +50,11 @@ def named_fields(
     """(line, {column: field, None where the row is too short}). UsageError for a row of more fields than columns."""
     for line, fields in rows:
         if any(fields[len(columns) :]):
-            advice = "part the columns by commas" if delimiter == " " else f"{_NAMES[delimiter]} in a field need quotes"
+            advice = (
+                "separate the columns with commas"
+                if delimiter == " "
+                else f"{_NAMES[delimiter]} in a field need quotes"
+            )
             raise UsageError(
                 f"line {line} of {name} has {len(fields)} fields, but there are {len(columns)} columns "
                 f"({', '.join(columns)}); {advice}"

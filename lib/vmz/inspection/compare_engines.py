@@ -78,7 +78,7 @@ def compute(engine_name: str, job: Job, device: str = "cpu", python: Optional[Pa
         return run_job(engine_name, job, device)
     interpreter = python or CAFFE2_PYTHON
     if not interpreter.exists():
-        raise UsageError(f"no Caffe2 in this Python, and no {interpreter}; make setup-caffe2 makes one")
+        raise UsageError(f"no Caffe2 in this Python, and no {interpreter}; run `make setup-caffe2` to create it")
     with tempfile.TemporaryDirectory(prefix="vmz_compare_") as folder:
         write_job(Path(folder), job)
         command = [str(interpreter), "-m", "vmz.inspection.compare_engines", folder, engine_name, device]

@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 from vmz.video.faults import EndedEarly, closing_line
 
-CONSEQUENCE = "its clips are of the frames before"  # of a video that ended early
+CONSEQUENCE = "its clips come from the frames before"  # of a video that ended early
 
 
 @dataclass(frozen=True)

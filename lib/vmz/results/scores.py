@@ -48,8 +48,8 @@ class Scores:
         bad = first_not_finite(clips)
         if bad is not None:
             raise VmzError(
-                f"the scores of {named(keys[bad[0]])} are not finite (clip {bad[1] + 1} of {clips.shape[1]}); are the "
-                "weights those of this network?"
+                f"the scores of {named(keys[bad[0]])} are not finite (clip {bad[1] + 1} of {clips.shape[1]}); check "
+                "that the weights belong to this network"
             )
         if labels.ndim == 1:
             repeated = np.repeat(labels, clips.shape[1])

@@ -85,8 +85,8 @@ def _local_device(device: str, several: bool) -> str:
         return device
     if device.startswith("cuda:"):
         raise UsageError(
-            f"--device={device} would be that of all {identity.local_size()} processes here; give --device=cuda, "
-            "of which each takes its own, or a list with --gpus"
+            f"--device={device} would be used by all {identity.local_size()} processes here; give --device=cuda, "
+            "so that each uses its own, or a list with --gpus"
         )
     from vmz.engines.torch_engine.devices import device_name as own_device  # torch is slow to import
 

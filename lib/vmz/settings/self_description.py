@@ -78,6 +78,6 @@ def _checked(path: str, options: Any) -> dict[str, Any]:
         except UsageError as error:
             given = cut(printable(value)) if isinstance(value, str) else quoted(value)
             raise VmzError(
-                f"{path} is damaged: its protocol has --{name}={given}, which is no value of it; give --{name}"
+                f"{path} is damaged: its protocol has --{name}={given}, which is not one of its values; give --{name}"
             ) from error
     return found

@@ -179,7 +179,7 @@ class TrainConfig(
     def train_database(self) -> str:
         """The database that is trained on. Raises UsageError where none is given."""
         if not self.train_data:
-            raise UsageError("--train_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
+            raise UsageError("--train_data is not given; give an LMDB of videos, created by create_video_db.py")
         return self.train_data
 
     @classmethod

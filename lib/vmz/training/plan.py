@@ -64,7 +64,7 @@ def make_plan(config: TrainConfig, devices: int, videos: int = 0) -> Plan:
     if not config.epoch_size and not videos:
         raise UsageError(
             "--epoch_size=0 means one pass over the training videos, but --train_data="
-            f"{config.train_data} holds none; give --train_data, or a number of clips as --epoch_size"
+            f"{config.train_data} contains none; give --train_data, or a number of clips as --epoch_size"
         )
     per_epoch = (config.epoch_size or videos) // clips
     if not per_epoch:
@@ -125,7 +125,7 @@ def fit_batch(config: TrainConfig, devices: int, videos: int) -> TrainConfig:
     if 0 < fits < config.batch_size and config.zoo:
         if not identity.rank():
             print(
-                f"note: --batch_size={fits} in place of {config.batch_size}: there are {videos} training videos on "
+                f"note: --batch_size={fits} instead of {config.batch_size}: there are {videos} training videos on "
                 f"{devices * config.accumulation_steps} devices",
                 flush=True,
             )
@@ -208,7 +208,7 @@ def text(plan: dict[str, Any]) -> str:
         f"iteration  {plan['clips_per_iteration']} clips: {plan['batch_size_per_device']} on each of "
         f"{plan['devices']} devices"
         + (f" ({plan['accumulation_steps']} of them by accumulation)" if plan["accumulation_steps"] > 1 else ""),
-        f"epoch      one pass over --train_data, which is not there; {plan['epochs']} epochs"
+        f"epoch      one pass over --train_data, which does not exist; {plan['epochs']} epochs"
         if plan["epoch_size"] is None
         else f"epoch      {plan['iterations_per_epoch']} iterations, {plan['epoch_size']} clips; "
         f"{plan['epochs']} epochs are {plan['iterations']} iterations",

@@ -168,7 +168,7 @@ class _Run:
         if saved.run:
             self.history = History.restored(saved.run["history"])
         if self.is_first:
-            print(f"going on from {saved.path}, after iteration {saved.iteration} of {self.plan.iterations}")
+            print(f"resuming from {saved.path}, after iteration {saved.iteration} of {self.plan.iterations}")
 
     def _epoch(self, epoch: int, stop: StopRequest) -> bool:
         """The iterations left of an epoch and what follows it; whether to stop early."""

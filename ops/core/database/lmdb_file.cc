@@ -19,7 +19,7 @@ enum NodeFlag : uint64_t { kInPages = 1, kSubtable = 2 };  // the value has page
 constexpr uint64_t kMaxDepth = 32;                         // LMDB follows no deeper tree
 constexpr uint64_t kNoPage = UINT64_MAX, kInLeaf = UINT64_MAX;
 constexpr uint64_t kHead = 16, kMetaBytes = 136, kNode = 8;
-constexpr const char* kRemedy = "; copy or make it again";
+constexpr const char* kRemedy = "; copy it or create it again";
 
 // A number of so many bytes, the lowest first. The caller has checked that it is there.
 uint64_t number_at(const std::string& bytes, uint64_t at, int count) {
@@ -50,10 +50,10 @@ std::string other_kind(const std::string& start) {
     return "";
   }
   if (has(kHead, big)) {
-    return "is an LMDB of a big-endian machine, which cannot be read here; make it again here";
+    return "is an LMDB of a big-endian machine, which cannot be read here; create it again on this machine";
   }
   if (has(12, little)) {
-    return "is an LMDB of a 32-bit machine, which cannot be read here; make it again here";
+    return "is an LMDB of a 32-bit machine, which cannot be read here; create it again on this machine";
   }
   if (has(24, little)) {
     return "is an LMDB of LMDB 1.0, and only those of LMDB 0.9 can be read; write it again with LMDB 0.9";
@@ -138,7 +138,7 @@ void LmdbFile::walk() {
   }
   if (keys_.size() != meta_.entries) {
     fail(
-        "is damaged: it states " + std::to_string(meta_.entries) + " records and holds " +
+        "is damaged: it states " + std::to_string(meta_.entries) + " records and contains " +
         std::to_string(keys_.size()) + kRemedy);
   }
   check_shared();
@@ -152,7 +152,7 @@ void LmdbFile::walk() {
 LmdbFile::Meta LmdbFile::current_meta() const {
   const auto size = static_cast<uint64_t>(opened_.size);
   if (size == 0) {
-    fail(std::string("is not an LMDB: it holds no bytes") + kRemedy);
+    fail(std::string("is not an LMDB: it is empty") + kRemedy);
   }
   const std::string start = read(0, std::min<uint64_t>(size, 256));
   const std::string other = other_kind(start);
@@ -246,11 +246,11 @@ void LmdbFile::descend(uint64_t number, uint64_t level, const std::string& least
     nodes.push_back(number_at(content, at, 2));
   }
   if (nodes.size() < (level == 1 ? 1u : 2u)) {
-    damaged(number, "holds too few nodes");
+    damaged(number, "contains too few nodes");
   }
   for (const uint64_t node : nodes) {
     if (node < head.upper || node > size - kNode) {
-      damaged(number, "holds a node that does not fit");
+      damaged(number, "contains a node that does not fit");
     }
   }
   if (level == 1) {
@@ -268,7 +268,7 @@ void LmdbFile::branch(
   for (const uint64_t node : nodes) {
     const uint64_t length = number_at(content, node + 6, 2);
     if (node + kNode + length > content.size()) {
-      damaged(number, "holds a node that does not fit");
+      damaged(number, "contains a node that does not fit");
     }
     children.push_back(number_at(content, node, 6));
     keys.push_back(keys.empty() ? least : content.substr(node + kNode, length));  // the first one's stands for any
@@ -276,7 +276,7 @@ void LmdbFile::branch(
   for (size_t i = 0; i < keys.size(); ++i) {
     const std::string* end = i + 1 < keys.size() ? &keys[i + 1] : below;
     if (keys[i] < least || (end != nullptr && keys[i] >= *end)) {
-      damaged(number, "holds keys that are out of order");
+      damaged(number, "contains keys that are out of order");
     }
     descend(children[i], level - 1, keys[i], end);
   }
@@ -292,11 +292,11 @@ void LmdbFile::leaf(
     const uint64_t length = number_at(content, node + 6, 2), start = node + kNode + length;
     const uint64_t end = start + ((flags & kInPages) != 0 ? 8 : value);
     if (end > content.size() || length == 0 || (flags != 0 && flags != kInPages && flags != kSubtable)) {
-      damaged(number, "holds a node that does not fit");
+      damaged(number, "contains a node that does not fit");
     }
     std::string key = content.substr(start - length, length);
     if (key < least || (below != nullptr && key >= *below) || (previous != nullptr && key <= *previous)) {
-      damaged(number, "holds keys that are out of order");
+      damaged(number, "contains keys that are out of order");
     }
     if ((flags & kInPages) != 0) {
       const uint64_t first = number_at(content, start, 8);

@@ -128,7 +128,7 @@ std::vector<Tensor> read_tensors(const char* value, size_t size) {
       }
     }
   } catch (const Truncated&) {
-    throw BadRecord("the record is truncated or is no TensorProtos");
+    throw BadRecord("the record is truncated or is not a TensorProtos");
   }
   return tensors;
 }
@@ -161,10 +161,10 @@ Record parse_record(const char* value, size_t size) {
     }
   }
   if (record.video == nullptr) {
-    throw BadRecord("the record holds no video (a STRING tensor with one entry)");
+    throw BadRecord("the record contains no video (a STRING tensor with one entry)");
   }
   if (record.labels.empty()) {
-    throw BadRecord("the record holds no label (an INT32 tensor)");
+    throw BadRecord("the record contains no label (an INT32 tensor)");
   }
   return record;
 }

@@ -18,8 +18,8 @@ const char* const kFormats =
     "xpm_pipe,xwd_pipe";
 const char* const kNoProtocol = "none";
 const char* const kOtherFormat =
-    "its format is none of those that are read: MP4, MOV, Matroska, WebM, AVI, MPEG, FLV, ASF, Ogg and the like";
-const char* const kElsewhere = "its pictures lie in another file, which is not opened";
+    "its format is not one of those supported: MP4, MOV, Matroska, WebM, AVI, MPEG, FLV, ASF, Ogg and the like";
+const char* const kElsewhere = "its pictures are in another file, which is not opened";
 
 namespace {
 

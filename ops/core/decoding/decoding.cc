@@ -281,7 +281,7 @@ Ending Video::ending() const {
     return {frames_read_, ended_by_};
   }
   if (is_cut_off(*input_) && lacks_frames()) {
-    return {frames_read_, "the file is cut off"};
+    return {frames_read_, "the file is truncated"};
   }
   return {};
 }

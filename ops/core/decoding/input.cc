@@ -41,7 +41,7 @@ Input::Input(const char* bytes, size_t size, Watch* watch)
       size_(static_cast<int64_t>(size)),
       watch_(watch) {
   if (size == 0) {
-    throw BadRecord("it holds no bytes");
+    throw BadRecord("it is empty");
   }
   open_io();
 }

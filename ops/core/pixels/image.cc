@@ -57,7 +57,7 @@ std::vector<uint8_t> read_image(const VideoSource& source, Size size, Watch* wat
   Video image(source, watch);
   const std::string format = image.format();
   if (!ends_with(format, "_pipe")) {  // png_pipe, jpeg_pipe and so on
-    throw BadRecord("it holds a video, not an image; set image_as_input=0");
+    throw BadRecord("it contains a video, not an image; set image_as_input=0");
   }
   const AVFrame* frame = image.next();
   bool whole = frame != nullptr;
@@ -73,7 +73,7 @@ std::vector<uint8_t> read_image(const VideoSource& source, Size size, Watch* wat
   }
   if (!whole) {
     const std::string& why = image.ended_by();
-    throw BadRecord("the image cannot be decoded (" + (why.empty() ? std::string("it is cut off") : why) + ")");
+    throw BadRecord("the image cannot be decoded (" + (why.empty() ? std::string("it is truncated") : why) + ")");
   }
   std::vector<uint8_t> out(static_cast<size_t>(size.width * size.height) * 3);
   resize_by_area(

@@ -40,7 +40,7 @@ std::string text(Size size) {
 
 Size checked(Size size) {
   if (size.width < 1 || size.height < 1 || size.width > kMaxPixels / size.height) {
-    throw BadRecord("its frames become " + text(size) + ", which is no size to work with");
+    throw BadRecord("its frames become " + text(size) + ", which is not a valid size");
   }
   return size;
 }

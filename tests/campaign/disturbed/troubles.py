@@ -197,7 +197,7 @@ def _mixed(case: Case, found: Mapping[str, str], data: Path, other: Path) -> str
 
 
 def _without_reason(ended: Ended) -> str:
-    known = ("is writing it", "exists already", "there already")
+    known = ("is writing it", "exists already")
     return "" if any(one in ended.errors for one in known) else f"refused for another reason: {ended.errors[-300:]}"
 
 

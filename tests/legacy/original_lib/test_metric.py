@@ -40,7 +40,7 @@ def test_a_label_that_is_no_class_is_wrong_and_said(caplog: pytest.LogCaptureFix
     from utils.metric import accuracy_metric
 
     assert accuracy_metric(np.eye(3), [0, 1, 7]) == (2, 2)
-    assert "label 7 is none of the 3 classes" in caplog.text
+    assert "label 7 is not one of the 3 classes" in caplog.text
 
 
 def test_what_does_not_fit_is_refused() -> None:

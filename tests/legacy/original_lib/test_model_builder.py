@@ -108,7 +108,7 @@ def test_clips_from_another_blob() -> None:
 
 
 def test_what_is_no_helper_is_refused() -> None:
-    with pytest.raises(UsageError, match="str is no model helper of Caffe2"):
+    with pytest.raises(UsageError, match="str is not a model helper of Caffe2"):
         built("a model")
 
 

@@ -188,7 +188,7 @@ def test_databases_that_are_none(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="no such database"):
         create_data_reader(cnn_model("reading"), "reader", str(tmp_path / "nowhere"))
-    with pytest.raises(VmzError, match=r"is not an LMDB: it holds no data\.mdb"):
+    with pytest.raises(VmzError, match=r"is not an LMDB: it contains no data\.mdb"):
         create_data_reader(cnn_model("reading"), "reader", str(tmp_path))
 
 
@@ -248,7 +248,7 @@ def test_exports_that_are_none(tmp_path: Path, workspace: Any) -> None:
     exported(path, workspace)
     os.truncate(path, path.stat().st_size - 20)
     for call in (LoadModel, lambda path: getTrainingGPUs(path, "minidb")):
-        with pytest.raises(VmzError, match="is cut short"):
+        with pytest.raises(VmzError, match="is truncated"):
             call(str(path))
         with pytest.raises(UsageError, match="cannot read the checkpoint"):
             call(str(tmp_path / "nowhere.mdl"))

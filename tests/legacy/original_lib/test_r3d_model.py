@@ -114,7 +114,7 @@ def test_c3d_without_biases_and_with_other_widths() -> None:
         ("create_r3d", {"transformation_type": "x"}, "choose from: simple_block, bottleneck"),
         ("create_r3d", {"conv1_temporal_kernel": 4}, "must be 3 or 5"),
         ("create_r3d", {"model_depth": 20}, "model_depth is 20"),
-        ("create_r3d", {"block_type": "3d-sep"}, "as many channels on both sides, not 64 and 128"),
+        ("create_r3d", {"block_type": "3d-sep"}, "same number of channels on both sides, not 64 and 128"),
         ("create_r3d", {"use_convolutional_pred": True}, "for testing only"),
         ("create_r2df", {"conv1_kernel_length": 3}, "one frame at a time"),
         ("create_r2d", {"final_temporal_kernel": 2}, "leaves one frame"),

@@ -65,9 +65,9 @@ def commands(folder: Path, output: Path, weights: str, engine: str) -> dict[str,
 @pytest.mark.parametrize("engine", ENGINES)
 def test_weights_that_are_not_finite_are_refused_by_every_tool(engine: str, folder: Path, tmp_path: Path) -> None:
     for name, given in commands(folder, tmp_path, "nan.pkl", engine).items():
-        with pytest.raises(VmzError, match=r"nan\.pkl holds .* no network works with: comp_1_conv_1_w \(2 NaN, of"):
+        with pytest.raises(VmzError, match=r"nan\.pkl contains .* no network can use: comp_1_conv_1_w \(2 NaN, of"):
             tool(name.strip())(given)
-    with pytest.raises(VmzError, match="no network works with"):
+    with pytest.raises(VmzError, match="no network can use"):
         tool("compare_engines.py")([*NETWORK, f"--load_model_path={folder / 'nan.pkl'}", "--clip_length_rgb=4"])
 
 

@@ -116,7 +116,7 @@ def test_extractions_that_meet_change_or_are_damaged(engine: str, videos: list[b
     status, _, errors = run("extract_features.py", *arguments)
     output, first_errors = first.communicate(timeout=300)
     assert status == 2 and f"process {first.pid} on " in errors and "is writing it" in errors, errors
-    assert first.returncode == 0 and "videos were there already" in output, first_errors
+    assert first.returncode == 0 and "videos were already extracted" in output, first_errors
     found = load_features(tmp_path / "out.npz")
     assert found["record_index"].tolist() == list(range(LONG))
     assert found["label"].tolist() == [number % 5 for number in range(LONG)]
@@ -146,7 +146,7 @@ def test_trainings_that_meet_or_change(engine: str, videos: list[bytes], tmp_pat
         ("--batch_size=4", "clips_per_iteration: 2, now 4"),
     ):
         status, _, errors = run("train_net.py", *arguments, change)
-        assert status == 2 and f"{store / 'run_1.mdl'} is of a run with other settings" in errors, errors
+        assert status == 2 and f"{store / 'run_1.mdl'} was written by a run with other settings" in errors, errors
         assert said in errors and "--is_checkpoint=0" in errors, errors
     shutil.move(str(data), tmp_path / "before")
     database(data, videos, 8, first=1)
@@ -155,7 +155,7 @@ def test_trainings_that_meet_or_change(engine: str, videos: list[bytes], tmp_pat
     shutil.rmtree(data)
     shutil.copytree(tmp_path / "before", data)
     status, output, errors = run("train_net.py", *arguments)
-    assert status == 0 and "going on from" in output and (store / "run_2.pkl").exists(), errors
+    assert status == 0 and "resuming from" in output and (store / "run_2.pkl").exists(), errors
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -120,7 +120,7 @@ def test_skipped_videos_are_listed_once_and_the_batch_is_filled_from_the_next(vi
     batches, skipped = read_all(path, batch_size=2, on_bad_video="skip")
     assert [batch.keys for batch in batches] == [["00", "02"], ["03", "05"]]
     assert [(video.key, video.path) for video in skipped] == [("01", None), ("04", None)]
-    assert skipped[1].reason == "it holds no bytes"
+    assert skipped[1].reason == "it is empty"
     clean, _ = read_all(make(tmp_path / "clean", [videos[n] for n in (0, 2, 3, 5)]), batch_size=2)
     assert np.array_equal(np.concatenate([b.data for b in batches]), np.concatenate([b.data for b in clean]))
     with ClipReader(path, VideoInputArgs.from_mapping({**BASE, "on_bad_video": "skip"})) as reader:
@@ -171,8 +171,12 @@ def test_what_the_database_lacks_stops_even_when_skipping(videos, tmp_path):
 def test_paths_taken_for_bytes_and_bytes_for_paths_are_told(videos, tmp_path):
     (tmp_path / "vidéo 1.mp4").write_bytes(videos[0])
     for content, local, message in (
-        (videos[0], 1, "/db1 holds the bytes of videos, not paths; give --use_local_file=0"),
-        (str(tmp_path / "vidéo 1.mp4").encode(), 0, r"/db0 holds paths of videos, .*/vidéo 1.mp4.*; give --use_local_"),
+        (videos[0], 1, "/db1 contains the bytes of videos, not paths; give --use_local_file=0"),
+        (
+            str(tmp_path / "vidéo 1.mp4").encode(),
+            0,
+            r"/db0 contains paths of videos, .*/vidéo 1.mp4.*; give --use_local_",
+        ),
     ):
         path = make(tmp_path / f"db{local}", [content])
         args = VideoInputArgs.from_mapping({**BASE, "use_local_file": local})

@@ -80,7 +80,7 @@ def run_processes(count: int, command: Sequence[str]) -> int:
         if failure.exitcode >= 0:
             return int(failure.exitcode)
         name = signal.Signals(-failure.exitcode).name
-        error = VmzError(f"process {number} of {count} was ended by {name}; by the system, for lack of memory?")
+        error = VmzError(f"process {number} of {count} was killed by {name}; perhaps the system ran out of memory")
         error.exit_status = 128 - failure.exitcode
         raise error from failed
     except SignalException as stopped:
@@ -95,7 +95,7 @@ def _shared_cores(count: int) -> Iterator[None]:
     """Give each process its share of the cores, and say so: by itself each would compute with all of them."""
     given, cores = os.environ.get(OMP), available_cores()
     threads = given if given is not None else str(max(1, cores // count))
-    why = f"as {OMP} says" if given is not None else f"{cores} cores; {OMP} sets another number"
+    why = f"set by {OMP}" if given is not None else f"{cores} cores; {OMP} sets another number"
     print(f"{count} processes, {threads} computing threads each ({why})", file=sys.stderr, flush=True)
     os.environ[OMP] = threads
     try:

@@ -25,7 +25,9 @@ UseOf = Callable[[Mapping[str, Any]], Use]
 
 # Flags of the original's training that change nothing here, and why: whoever gives one is told.
 NO_EFFECT = {
-    **dict.fromkeys(("audio_weight", "visual_weight", "av_weight"), "gradient blending needs audio, not here yet"),
+    **dict.fromkeys(
+        ("audio_weight", "visual_weight", "av_weight"), "gradient blending needs audio, which is not supported yet"
+    ),
     "cudnn_workspace_limit_mb": "it is for Caffe2 on a GPU",
 }
 
@@ -127,7 +129,7 @@ def _read_config(parser: Parser, path: Optional[str]) -> dict[str, Any]:
     for name, value in values.items():
         if name not in parser.settings:
             close = difflib.get_close_matches(name, parser.settings, 1)
-            hint = f"did you mean {close[0]}?" if close else "is the file of another tool?"
+            hint = f"did you mean {close[0]}?" if close else "the file may belong to another tool"
             raise UsageError(f"{what}: {parser.prog} has no setting {quoted(name)}; {hint}")
         try:
             chosen[name] = parser.settings[name].checked(name, value)
@@ -149,8 +151,8 @@ def without_effect(given: Collection[str], engine: str) -> list[str]:
     unused = [name for name in names if engine != "caffe2" or name != "cudnn_workspace_limit_mb"]
     why = {name: NO_EFFECT[name] for name in unused}
     if "lr_milestones" in given and "step_epoch" in given:
-        why["step_epoch"] = "--lr_milestones says when the rate falls"
+        why["step_epoch"] = "--lr_milestones sets when the rate falls"
     if "warmup_epochs" not in given:
         idle = [name for name in ("gradual_warmup", "decay_after_warmup") if name in given]
-        why.update(dict.fromkeys(idle, "there is no warm-up; --warmup_epochs gives one"))
+        why.update(dict.fromkeys(idle, "there is no warm-up; --warmup_epochs sets one"))
     return [f"--{name} has no effect: {reason}" for name, reason in why.items()]

@@ -52,7 +52,7 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = F
         printed.flush()
         if printed.failed is None or isinstance(printed.failed, BrokenPipeError):  # `tool | head` has what it wants
             return status
-        _say(VmzError(f"what was printed is not complete: {printed.failed.strerror}"), (), False)
+        _say(VmzError(f"the printed output is not complete: {printed.failed.strerror}"), (), False)
         return status or 1
 
 
@@ -70,9 +70,7 @@ def _run_tool(main: Main, argv: Optional[Sequence[str]], several: bool) -> int:
     with stopping.handled(_clean):
         try:
             if not several and (launcher := identity.launcher()) is not None:
-                error = UsageError(
-                    f"{Path(sys.argv[0]).name} does its work in one process; start it without {launcher.name}"
-                )
+                error = UsageError(f"{Path(sys.argv[0]).name} runs in one process; start it without {launcher.name}")
                 error.already_reported = identity.rank() > 0  # they all raise it, and are not joined
                 raise error
             with group.joined(say):  # of several processes the first to fail says why

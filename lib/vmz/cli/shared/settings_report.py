@@ -81,7 +81,7 @@ def notes(resolution: Resolution) -> Iterator[str]:
     if checkpoint is not None and checkpoint.tested_batches and "clip_per_video" in values:
         yield (
             f"note: while training, {_file(resolution)} was tested on the first {checkpoint.tested_batches} batches "
-            "only (--test_num_iter); this test takes as many as its own --num_iter says"
+            "only (--test_num_iter); this test uses its own --num_iter"
         )
 
 

@@ -44,7 +44,7 @@ def check_writable(path: Union[str, Path], form: str, names: Sequence[str] = ())
     """
     ending = Path(path).suffix.lower()
     if ending in FOREIGN or (form == HDF5 and ENDINGS.get(ending) in (NPZ, NPY)):
-        what = "is not HDF5, which --save_h5=1 writes" if form == HDF5 else "is no format of features"
+        what = "is not HDF5, which --save_h5=1 writes" if form == HDF5 else "is not a file format of features"
         raise UsageError(
             f"cannot write {path}: {ending} {what}; choose .npz, .npy (one blob), .h5 or .pkl (the original's)"
         )

@@ -27,8 +27,8 @@ _TEXT_BYTES = 512  # that tell a text from a container
 _MAX_BOXES = 100_000  # of an MP4 that are looked at; a large one has some hundreds outside its tables
 
 READ_FORMATS = "MP4, MOV, Matroska, WebM, AVI, MPEG, FLV, ASF, Ogg and the like"
-OTHER_FORMAT = f"its format is none of those that are read: {READ_FORMATS}"
-ELSEWHERE = "its pictures lie in another file, which is not opened"
+OTHER_FORMAT = f"its format is not one of those supported: {READ_FORMATS}"
+ELSEWHERE = "its pictures are in another file, which is not opened"
 
 _TEXT_CONTAINERS = re.compile(rb"YUV4MPEG2|/\* XPM|#define|P[1-7fF]\s")
 # How a file begins, in lower case and without blanks, and what it is. The first that fits counts.

@@ -193,13 +193,13 @@ def test_states_of_something_else(trainer: Trainer) -> None:
     trainer.load(small_build(), small_training())
     state = trainer.state()
     for blob in ("conv1_w", "conv1_w_momentum", "conv1_spatbn_relu_rm", ITERATION):
-        with pytest.raises(VmzError, match=f"the state lacks blob {blob}, without which training cannot go on"):
+        with pytest.raises(VmzError, match=f"the state lacks blob {blob}, without which training cannot resume"):
             trainer.set_state({name: array for name, array in state.items() if name != blob})
     with pytest.raises(VmzError, match="the state has blob conv9_w, which the network lacks"):
         trainer.set_state({**state, "conv9_w": np.zeros(3, np.float32)})
     with pytest.raises(VmzError, match=r"blob conv1_w has shape \(8, 3, 1, 3, 3\) in the network, not \(3,\)"):
         trainer.set_state({**state, "conv1_w": np.zeros(3, np.float32)})
-    with pytest.raises(VmzError, match="blob vmz_random_state is not the PyTorch engine's"):
+    with pytest.raises(VmzError, match="blob vmz_random_state was not written by the PyTorch engine"):
         trainer.set_state({**state, RANDOM_STATE: np.zeros(5, np.uint8)})
     assert_same(trainer.state(), state)  # a state that is refused changes nothing
     trainer.set_state({**state, "vmz_more": np.zeros(1)})  # a workflow's own
@@ -247,7 +247,7 @@ def test_wrong_requests(trainer: Trainer) -> None:
     for changes, sentence in (
         ({"accumulation": 0}, "accumulation=0 must be at least 1 batch"),
         ({"precision": "fp8"}, "unknown precision 'fp8'; the precisions are fp32, bf16, fp16"),
-        ({"precision": "fp16"}, "precision fp16 is for GPUs: on the CPU take bf16 or fp32"),
+        ({"precision": "fp16"}, "precision fp16 is for GPUs: on the CPU use bf16 or fp32"),
         ({"freeze": "head"}, "unknown freeze 'head'; it may be none, trunk"),
         ({"clip_gradient": -1.0}, "clip_gradient=-1.0 must not be negative"),
     ):

@@ -213,7 +213,9 @@ class TorchTrainer(Trainer):
 
     def _refuse_failure(self, iteration: int, failed_ranks: int) -> None:
         if failed_ranks:
-            raise PeerError(f"iteration {iteration}: {failed_ranks} of {self._ranks.world} ranks failed; they say why")
+            raise PeerError(
+                f"iteration {iteration}: {failed_ranks} of {self._ranks.world} ranks failed; see their messages"
+            )
 
     def _refuse_loss(self, iteration: int, loss: float) -> None:
         if not math.isfinite(loss):
@@ -309,10 +311,10 @@ class TorchTrainer(Trainer):
         optional = self._idle_momenta()
         for name in wanted:
             if name not in state and name not in optional:
-                raise VmzError(f"the state lacks blob {name}, without which training cannot go on from it")
+                raise VmzError(f"the state lacks blob {name}, without which training cannot resume")
         for name, array in state.items():
             if name not in wanted and not name.startswith(FOREIGN):
-                raise VmzError(f"the state has blob {name}, which the network lacks: it is another network's")
+                raise VmzError(f"the state has blob {name}, which the network lacks: it belongs to another network")
             if name in tensors:
                 check_shape(tensors[name], name, array)
 
