@@ -25,7 +25,7 @@ from vmz.models.config import CONVOLUTIONAL_CROPS, ModelConfig
 from vmz.models.registry import MODEL_NAMES, build
 from vmz.netdef import analysis
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "published_figures.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "published_figures.md"
 HALF_A_DIGIT = 0.05 + 1e-9  # the tables print one decimal
 
 # Printed figures that cannot be met, with the cause. A row here must differ, or the script fails too.
@@ -118,7 +118,9 @@ def shown(value: Optional[float], digits: int) -> str:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser("Compare published GFLOPs and parameters with what our nets count.")
-    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} in docs/ instead of printing it")
+    parser.add_argument(
+        "--write", action="store_true", help=f"write {PAGE.name} in docs/reference instead of printing it"
+    )
     return parser.parse_args(argv)
 
 

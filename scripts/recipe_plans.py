@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Write docs/recipe_plans.md: the recipe of each script of the original, and the plans of every training recipe.
+"""Write docs/reference/recipe_plans.md: the recipes of the original's scripts and the plan of each training recipe.
 
-A plan is what train_net prints with --dry_run for the commands of the recipe on so many GPUs.
+A plan is what train_net prints with --dry_run for the commands of the recipe on each number of GPUs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vmz.cli.train_net import configuration
 from vmz.files import atomic_write
 from vmz.training.plan import Plan, make_plan
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "recipe_plans.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "recipe_plans.md"
 GPUS = (1, 8, 64)
 EPOCHS = (1, 10, 11, 20, 45)
 SETTINGS = ("published", "paper")
@@ -92,7 +92,7 @@ def page() -> str:
         "# Recipes and their plans",
         "",
         "Written by `python scripts/recipe_plans.py --write`; `tests/scripts/test_recipe_plans.py` checks that it is",
-        "current, and the rates against a few lines of arithmetic. [recipes.md](recipes.md) says how recipes are run.",
+        "current, and the rates against a few lines of arithmetic. [recipes.md](../guide/recipes.md) says how to run recipes.",
         "",
         "## Scripts of the original",
         "",
@@ -131,7 +131,9 @@ def page() -> str:
 
 def main(argv: Sequence[str]) -> int:
     parser = Parser(__doc__)
-    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} in docs/ instead of printing it")
+    parser.add_argument(
+        "--write", action="store_true", help=f"write {PAGE.name} in docs/reference instead of printing it"
+    )
     if parser.parse_args(argv).write:
         with atomic_write(PAGE, "w") as stream:
             stream.write(page())

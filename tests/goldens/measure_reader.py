@@ -1,4 +1,6 @@
-"""Write docs/reader_goldens.md: how many of the original reader's clips ours gives bit for bit, and why not the others.
+"""Write docs/internals/reader_goldens.md: which clips are equal to the original reader's bit for bit.
+
+The page gives the cause of each difference.
 
 Run from the repository root, with the golden data beside it: python -m tests.goldens.measure_reader
 """
@@ -30,7 +32,7 @@ from vmz.files import atomic_write
 from vmz.video.frames.opencv import opencv
 
 ROOT = Path(__file__).resolve().parents[2]
-OUTPUT = ROOT / "docs" / "reader_goldens.md"
+OUTPUT = ROOT / "docs" / "internals" / "reader_goldens.md"
 NOTES = {
     STARTS_WHERE_TOLD: "With the argument original_start_faults=1 each of these is identical too, or refused where the "
     "original failed (checked).",

@@ -1,4 +1,4 @@
-"""Write docs/training_goldens.md and tests/goldens/training_bounds.json: how far two runs of the original end apart.
+"""Write docs/internals/training_goldens.md and tests/goldens/training_bounds.json: how far runs of the original differ.
 
 The golden training runs on real Caffe2, once as they are and a few times with every value of the clips up or down by
 1e-7 of itself. Run from the repository root in .venv-caffe2, with the golden data beside it, and half an hour of time:
@@ -36,7 +36,7 @@ from vmz.models.registry import Model
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("loss", *KINDS)
-PAGE = ROOT / "docs" / "training_goldens.md"
+PAGE = ROOT / "docs" / "internals" / "training_goldens.md"
 TEXT = """# The original's training runs, and how exactly they can be repeated
 
 Made by tests/goldens/measure_training.py on {machine}: real Caffe2 (torch {torch}).
@@ -190,9 +190,8 @@ def write(measured: Mapping[str, Any], rows: list[str], kinks: list[str], seeds:
                 kinks="\n".join(head),
             )
         )
-    about = (
-        f"tests/goldens/measure_training.py, {seeds} perturbed runs each, on {machine}; see docs/training_goldens.md"
-    )
+    script = "tests/goldens/measure_training.py"
+    about = f"{script}, {seeds} perturbed runs each, on {machine}; see {PAGE.relative_to(ROOT)}"
     rounded = {
         job: {at: {name: float(f"{value:.3g}") for name, value in found.items()} for at, found in entry.items()}
         for job, entry in measured.items()

@@ -1,4 +1,4 @@
-"""What the rows assert. The first line of each docstring stands in docs/engines.md."""
+"""What the rows assert. The first line of each docstring stands in docs/reference/engines.md."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vmz.features.formats.feature_files import load_features
 SCORES = 1e-5  # between engines, absolute
 WEIGHTS = 1e-5  # between engines after an iteration, of a blob's largest value
 # The same of weights behind a ReLU: one whose input is 0 but for rounding passes its gradient on one engine, not on the
-# other. docs/training_goldens.md measures up to 5e-4.
+# other. docs/internals/training_goldens.md measures up to 5e-4.
 KINKS = 1e-3
 STATISTICS = ("_rm", "_riv")
 ON_PYTORCH = Cell("pytorch", 1)

@@ -1,4 +1,4 @@
-"""docs/engines.md: the words about the engines, and the table that the rows make."""
+"""docs/reference/engines.md: the words about the engines, and the table that the rows make."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.matrix.cells import ALL, Cannot, OneProcess, Outcome, Row, Works
 from tests.matrix.rows import FEATURES, LOOKING, TESTING, TRAINING
 
-PATH = Path(__file__).resolve().parents[2] / "docs" / "engines.md"
+PATH = Path(__file__).resolve().parents[2] / "docs" / "reference" / "engines.md"
 BEGIN, END = "<!-- made by python -m tests.matrix; do not edit below -->", "<!-- end of what is made -->"
 SECTIONS = {"Training": TRAINING, "Testing": TESTING, "Features": FEATURES, "Looking at things": LOOKING}
 

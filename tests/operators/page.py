@@ -1,4 +1,4 @@
-"""docs/operators.md: every operator of the PyTorch engine, and how far its numbers are from real Caffe2's."""
+"""docs/reference/operators.md: every operator of the PyTorch engine, and how far its numbers are from real Caffe2's."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.operators.torch_runs import difference, run_in_torch
 from vmz.engines.torch_engine.graph.op import REGISTRY
 from vmz.engines.torch_engine.graph.operators.windows import KERNEL, PADS
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "operators.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "operators.md"
 HEAD = """# Operators of the PyTorch engine
 
 Written by `.venv-caffe2/bin/python -m tests.operators`, which runs every case in real Caffe2 and in the PyTorch
 engine, in one process. `tests/operators` holds both environments against what it recorded.
-[old_nets.md](old_nets.md) says how an old program's network is imported.
+[old_nets.md](../guide/old_nets.md) says how to import an old program's network.
 
 An operator or argument that is not here is refused with its name and its place. Every operator takes, without effect,
 `cudnn_exhaustive_search`, `exhaustive_search`, `use_cudnn`, `ws_nbytes_limit`, `shared_buffer`, `no_bias`, any engine
