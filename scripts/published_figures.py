@@ -118,9 +118,7 @@ def shown(value: Optional[float], digits: int) -> str:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser("Compare published GFLOPs and parameters with what our nets count.")
-    parser.add_argument(
-        "--write", action="store_true", help=f"write {PAGE.name} in docs/reference instead of printing it"
-    )
+    parser.add_argument("--write", action="store_true", help=f"write docs/reference/{PAGE.name} instead of printing it")
     return parser.parse_args(argv)
 
 

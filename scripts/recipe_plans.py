@@ -92,7 +92,7 @@ def page() -> str:
         "# Recipes and their plans",
         "",
         "Written by `python scripts/recipe_plans.py --write`; `tests/scripts/test_recipe_plans.py` checks that it is",
-        "current, and the rates against a few lines of arithmetic. [recipes.md](../guide/recipes.md) says how to run recipes.",
+        "current and checks the learning rates independently. [recipes.md](../guide/recipes.md) says how to run a recipe.",
         "",
         "## Scripts of the original",
         "",
@@ -131,9 +131,7 @@ def page() -> str:
 
 def main(argv: Sequence[str]) -> int:
     parser = Parser(__doc__)
-    parser.add_argument(
-        "--write", action="store_true", help=f"write {PAGE.name} in docs/reference instead of printing it"
-    )
+    parser.add_argument("--write", action="store_true", help=f"write docs/reference/{PAGE.name} instead of printing it")
     if parser.parse_args(argv).write:
         with atomic_write(PAGE, "w") as stream:
             stream.write(page())
