@@ -92,7 +92,7 @@ def page() -> str:
         "# Recipes and their plans",
         "",
         "Written by `python scripts/recipe_plans.py --write`; `tests/scripts/test_recipe_plans.py` checks that it is",
-        "current and checks the learning rates independently. [recipes.md](../guide/recipes.md) says how to run a recipe.",
+        "current and checks the learning rates independently. [recipes.md](../guide/recipes.md) is how to run one.",
         "",
         "## Scripts of the original",
         "",
