@@ -61,17 +61,20 @@ def zoo_page() -> str:
     lines = [
         "# Settings of the published models in test_net",
         "",
-        "Written by `python scripts/settings_tables.py --write`. `tests/scripts/test_settings_tables.py` checks that",
-        "it is current, and compares it with the tables and scripts of the original.",
+        "This page lists the settings that `tools/test_net.py` uses with `--zoo=NAME`, or with a checkpoint that has a",
+        "published file name (`--protocol=published`). `python scripts/settings_tables.py --write` writes it.",
+        "`tests/scripts/test_settings_tables.py` checks that it is current, and compares it with the tables and scripts",
+        "of the original.",
         "",
-        "`tools/test_net.py --zoo=NAME`, or a checkpoint that has the name of a published file, takes these settings",
-        "(`--protocol=published`). `clip` is frames x sampling rate, of flow for the flow networks. `views` is clips x",
-        "crops of a video. `head` is fc, or convolutional, which scores several positions of a crop. `at a time` is",
-        "how many crops go through the network together (0: a whole batch). The last two columns are what",
-        "`--protocol=fast` takes instead. `?` was not published: it is read from the checkpoint's blobs, or has to be",
-        "given.",
+        "- `clip`: frames x sampling rate; of flow for the flow networks.",
+        "- `views`: clips x crops of a video.",
+        "- `head`: fc, or convolutional, which scores several positions of a crop.",
+        "- `crops at a time`: number of crops that go through the network together (0: a whole batch).",
+        "- `test`: the protocol stated for the model.",
+        "- The last two columns are the settings of `--protocol=fast`.",
+        "- `?`: not published. It is read from the checkpoint's blobs, or must be given as a flag.",
         "",
-        "| model | network | labels | clip | resize | crop | pool1 | head | views | at a time | test stated for | "
+        "| model | network | labels | clip | resize | crop | pool1 | head | views | crops at a time | test | "
         "fast: crop | views |",
         "|---|---|---:|---|---|---:|---:|---|---|---:|---|---:|---|",
     ]
@@ -79,7 +82,7 @@ def zoo_page() -> str:
         values, fast = (tested_with(row, protocol).values() for protocol in zoo.PROTOCOLS)
         name = f"{values['model_name']}-{values['model_depth']}"
         if values["model_name"] not in MODEL_NAMES:
-            name += " (needs audio: not here yet)"
+            name += " (needs audio: not supported yet)"
         cells = [
             row.name, name, values["num_labels"], clip_text(values), resize_text(values), values["crop_size"],
             values["use_pool1"], "convolutional" if values["use_convolutional_pred"] else "fc", views_text(values),
