@@ -92,7 +92,7 @@ def page(found: Sequence[Comparison]) -> str:
         "",
         "GFLOPs are the multiply-adds (1e9) of Conv and FC for one clip. Parameters (1e6) are the weights of Conv and",
         "FC. Both are counted over our NetDef in the same way as in the original's `GetFlopsAndParams`. `crop` is the",
-        "crop at which the published figure was measured. The published table sometimes names another one: model_zoo.md",
+        "crop at which the published figure was measured. The published table sometimes names another: model_zoo.md",
         "prints 112 for R(2+1)D-34 and R(2+1)D-152 and 224 for CSN, but its figures belong to the fully convolutional",
         "test at 128 and 256.",
         "",

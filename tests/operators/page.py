@@ -25,8 +25,8 @@ engine, in one process. `tests/operators` compares both environments with the re
 - Every operator accepts `cudnn_exhaustive_search`, `exhaustive_search`, `use_cudnn`, `ws_nbytes_limit`,
   `shared_buffer`, `no_bias`, any engine and any device, and ignores them.
 - Every operator accepts `order` NCHW and NHWC, except those marked *NCHW only*.
-- *window* stands for `kernel`, `kernels`, `kernel_h` with `kernel_w`, and the same for stride and dilation. *pads* stands
-  for `pad`, `pads`, or `pad_t`, `pad_l`, `pad_b` and `pad_r` together.
+- *window* stands for `kernel`, `kernels`, `kernel_h` with `kernel_w`, and the same for stride and dilation. *pads*
+  stands for `pad`, `pads`, or `pad_t`, `pad_l`, `pad_b` and `pad_r` together.
 - A difference is the largest difference divided by the largest value, over all cases and blobs. The limit is 1e-5.
 - *none*: Caffe2 has no gradient for the operator.
 
