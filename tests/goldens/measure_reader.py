@@ -65,7 +65,7 @@ def page(found: dict[str, list[Outcome]]) -> str:
         "# Our clips compared with the original reader's",
         "",
         "This page compares the clips of vmz.video.reader with those recorded from the original reader.",
-        "tests/goldens/measure_reader.py writes it. Every case of the golden data is read from an LMDB with one record.",
+        "tests/goldens/measure_reader.py writes it. Every case of the golden data is read from a one-record LMDB.",
         "Shapes, labels, ids and start frames are equal in all cases. Pixels are compared by the sha256 of the float32",
         "array. Cases with optical flow have their own section at the end.",
         "",

@@ -1,4 +1,4 @@
-"""Write docs/internals/training_goldens.md and tests/goldens/training_bounds.json: the distance between runs of the original.
+"""Write docs/internals/training_goldens.md and tests/goldens/training_bounds.json: how far runs differ.
 
 The golden training runs on real Caffe2, once as they are and a few times with every value of the clips up or down by
 1e-7 of itself. Run from the repository root in .venv-caffe2, with the golden data beside it, and half an hour of time:
@@ -45,8 +45,8 @@ wrote the page.
 
 The golden data contains five iterations of {count} networks, recorded from the original. The table compares runs:
 
-- "perturbed": {count_seeds} runs of each network on this machine, whose clips differ by 1e-7 of each value, up or down at
-  random. The figure is the largest distance from the run on the unchanged clips.
+- "perturbed": {count_seeds} runs of each network on this machine, whose clips differ by 1e-7 of each value, up or down
+  at random. The figure is the largest distance from the run on the unchanged clips.
 - "golden": the distance between that run and the recorded one: the same code on another CPU.
 
 Distances of the loss are relative. Those of parameters, running statistics and momenta are the largest difference
