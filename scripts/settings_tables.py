@@ -82,7 +82,7 @@ def zoo_page() -> str:
         values, fast = (tested_with(row, protocol).values() for protocol in zoo.PROTOCOLS)
         name = f"{values['model_name']}-{values['model_depth']}"
         if values["model_name"] not in MODEL_NAMES:
-            name += " (needs audio: not supported yet)"
+            name += " (needs audio, which is not supported yet)"
         cells = [
             row.name, name, values["num_labels"], clip_text(values), resize_text(values), values["crop_size"],
             values["use_pool1"], "convolutional" if values["use_convolutional_pred"] else "fc", views_text(values),
