@@ -40,7 +40,7 @@ help:
 	@echo "make demo      synthesise videos, make an LMDB, evaluate the demo network on it"
 	@echo "make demo-train  train the demo network from scratch on synthesised videos, evaluate it on every engine here"
 	@echo "make test      the tests (about a quarter of an hour, in both environments); make test-all: the long ones too"
-	@echo "make campaign  damaged files, killed runs and a soak in both environments (docs/reliability.md); campaign-short"
+	@echo "make campaign  damaged files, killed runs and a soak in both environments (docs/internals/reliability.md); campaign-short"
 	@echo "make sanitize  the C++ core under sanitizers, on damaged files"
 	@echo "make lint      ruff, mypy and import-linter; make format: ruff rewrites"
 	@echo "make clean     remove $(DEMO) and caches (not $(VENV))"

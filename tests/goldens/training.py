@@ -1,6 +1,6 @@
 """The golden training runs: five iterations each, started anew on a trainer and compared with what the original gave.
 
-How close an iteration can be is measured, not chosen: see measure_training.py and docs/training_goldens.md.
+How close an iteration can be is measured, not chosen: see measure_training.py and docs/internals/training_goldens.md.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ from vmz.text import cut, printable, quoted
 HEAD_BYTES = 1 << 16
 CONVERT = (
     "VMZ reads Caffe2's .pkl and .mdl; load it in the program that wrote it, and save its arrays with "
-    "vmz.checkpoints.pickles.save_pickle, named as tools/print_net.py shows the network's (docs/checkpoints.md)"
+    "vmz.checkpoints.pickles.save_pickle, named as tools/print_net.py shows the network's "
+    "(docs/reference/checkpoints.md)"
 )
 AGAIN = "download or copy it again"
 

@@ -1,4 +1,4 @@
-"""The original's clips, case by case. The table of all cases is docs/reader_goldens.md."""
+"""The original's clips, case by case. The table of all cases is docs/internals/reader_goldens.md."""
 
 import json
 from collections import Counter

@@ -87,7 +87,7 @@ def refuse_unsupported(ops: Sequence[Op], net_name: str, listed: bool = False) -
         each = "; ".join(f"{op.place}{_reason(op, error)}" for op, error in problems)
         raise VmzError(
             f"the PyTorch engine cannot run {len(problems)} of the operators of the net {net_name or '(no name)'}: "
-            f"{each}; docs/operators.md lists what it can"
+            f"{each}; docs/reference/operators.md lists what it can"
         )
 
 
