@@ -36,7 +36,8 @@ class Case:
             self.empty()
             ended = run(self.writer.tool, self.argv, self.out, self.logs, modules=loaded)
             if ended.status:
-                raise RuntimeError(f"{self.writer.name}: an undisturbed run fails: {ended.errors}")
+                what = f"an undisturbed run fails with status {ended.status}"
+                raise RuntimeError(f"{self.writer.name}: {what}: {ended.errors}")
             found = contents(self.out)
             wrong = self.wrong_contents(found) if self.reference else ""
             if wrong or self.lacking(ended):

@@ -19,6 +19,7 @@ from typing import Any, Optional
 
 from tests.goldens.e2e import TOOLS
 from tests.support.in_process import tool
+from vmz import stopping
 from vmz.cli.shared.running import run_tool
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -137,8 +138,9 @@ def _child(
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         sys.argv = [str(TOOLS / f"{name}.py"), *argv]
         changes = _Changes(out, moment)
-        for number in STOPS:  # as in a script
-            signal.signal(number, sys.modules["_find_vmz"].end_at_once)
+        for number in STOPS:
+            signal.signal(number, signal.SIG_DFL)
+        stopping.end_at_once()  # as in a script
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         if moment is not None and moment.file_bytes is not None:
             refused = moment.number == signal.SIGXFSZ
