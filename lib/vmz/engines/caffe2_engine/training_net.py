@@ -17,8 +17,9 @@ from typing import Any
 from vmz.engines.caffe2_engine.workspace import import_caffe2
 from vmz.engines.schedule import Schedule
 from vmz.engines.trainer import Build, Trainable, Training
+from vmz.errors import VmzError
 from vmz.netdef.builder import device_option, get_arguments
-from vmz.netdef.net_parts import copy_net, copy_op
+from vmz.netdef.net_parts import classifier_parameters, copy_net, copy_op
 from vmz.netdef.protos import CPU, CUDA, OperatorDef
 from vmz.netdef.training_state import MOMENTUM_SUFFIX
 from vmz.stopping import held_back
@@ -135,17 +136,23 @@ def _learning_part(network: Trainable, training: Training) -> _LearningPart:
 
 
 def _classifier_alone(network: Trainable) -> _LearningPart:
-    """The net with its gradients ending where the classifier begins, and the blobs that the classifier reads.
+    """The net with its gradients ending where the classifier begins, and the parameters of the classifier.
+
+    Raises VmzError for a net without one.
 
     In front of it batch norm is that of testing: what learns is a classifier of the features that testing sees.
     """
     ops = list(network.net.op)
-    first = max(number for number, op in enumerate(ops) if op.type == "FC")
+    scores = network.loss or network.prediction
+    learning = classifier_parameters(network.net, scores, [blob for blob, _ in network.params])
+    if not learning:
+        raise VmzError(f"the network has no classifier before {scores} that could learn alone; freeze nothing")
+    first = next(number for number, op in enumerate(ops) if learning.intersection(op.input))
     features = ops[first].input[0]
     stop = OperatorDef(type="StopGradient", input=[features], output=[features])
     stop.device_option.CopyFrom(ops[first].device_option)
     copy = copy_net(network.net, [*map(_with_running_statistics, ops[:first]), stop, *ops[first:]])
-    return _LearningPart(network, copy, {blob for op in ops[first:] for blob in op.input})
+    return _LearningPart(network, copy, learning)
 
 
 def _splice(helper: Any, part: _LearningPart) -> list[Any]:
