@@ -16,7 +16,7 @@ CAFFE2_STAMP = $(CAFFE2_VENV)/.ready
 OPS_LIBRARY = build/ops/libvmz_ops.so
 OPS_SOURCES = $(shell find ops -type f -not -path 'ops/tests/*')
 # Where Python 3.9, torch 1.10.2 and old numpy and protobuf can tell, and Caffe2 itself; of the tools what runs on it.
-CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints video engines ops report evaluation training features datasets inspection cli processes matrix docker \
+CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints video engines ops results report evaluation training features datasets inspection cli processes matrix docker \
 	operators legacy mends test_stopping.py campaign/test_runs.py)
 # Several tests at a time: most of them wait for processes that they start.
 SEVERAL = -n auto --maxprocesses=4 --dist=worksteal
@@ -40,7 +40,7 @@ help:
 	@echo "make demo      synthesise videos, make an LMDB, evaluate the demo network on it"
 	@echo "make demo-train  train the demo network from scratch on synthesised videos, evaluate it on every engine here"
 	@echo "make test      the tests (about a quarter of an hour, in both environments); make test-all: the long ones too"
-	@echo "make campaign  damaged files, killed runs and a soak in both environments (docs/reliability.md); campaign-short"
+	@echo "make campaign  damaged files, killed runs and a soak in both environments (docs/internals/reliability.md); campaign-short"
 	@echo "make sanitize  the C++ core under sanitizers, on damaged files"
 	@echo "make lint      ruff, mypy and import-linter; make format: ruff rewrites"
 	@echo "make clean     remove $(DEMO) and caches (not $(VENV))"
@@ -117,7 +117,7 @@ test-caffe2:
 	    $(CAFFE2_RUN) -m pytest $(SEVERAL) $(CAFFE2_TESTS) $(CAFFE2_ALONE) && \
 	    $(CAFFE2_RUN) -m pytest $(SEVERAL) $(CAFFE2_TOOL_TESTS); else \
 	    why="$$(PYTHON39='$(PYTHON39)' scripts/caffe2/find_python39.sh 2>&1 >/dev/null)" && \
-	        why="there is no $(CAFFE2_VENV); make setup-caffe2 makes it"; \
+	        why="there is no $(CAFFE2_VENV); run make setup-caffe2 to create it"; \
 	    echo "*** NOT TESTED on real Caffe2: $${why#error: }" >&2; [ -z "$$CI" ]; fi
 
 test-all: $(STAMP)

@@ -354,7 +354,7 @@ def check_evaluation(device: str, figures: Figures) -> None:
                 engine.feed(blob, array)
             engine.run()
             engine.fetch("softmax")
-        figures["seconds a clip, all told"] = (time.perf_counter() - started) / batches / rows
+        figures["seconds a clip, in total"] = (time.perf_counter() - started) / batches / rows
         figures.update({f"seconds in {part}": spent for part, spent in engine.seconds.items()})
     data = torch.from_numpy(clips(rows)["data"])
     if device == "cuda":

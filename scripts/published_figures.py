@@ -25,14 +25,14 @@ from vmz.models.config import CONVOLUTIONAL_CROPS, ModelConfig
 from vmz.models.registry import MODEL_NAMES, build
 from vmz.netdef import analysis
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "published_figures.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "published_figures.md"
 HALF_A_DIGIT = 0.05 + 1e-9  # the tables print one decimal
 
 # Printed figures that cannot be met, with the cause. A row here must differ, or the script fails too.
 EXPLAINED = {
     "r2plus1d_34_clip8_ft_kinetics_from_ig65m": (
-        "49.8 is 49.75 rounded once more: our count is 49.74956, and 49.75 is also a quarter of the 199.0 "
-        "printed for the same network at 32 frames, which is met"
+        "the published 49.8 was rounded twice, from 49.75. Our count is 49.74956; 49.75 is also a quarter of the "
+        "199.0 published for the same network at 32 frames, which is equal to ours"
     ),
 }
 
@@ -85,25 +85,27 @@ def page(found: Sequence[Comparison]) -> str:
     equal = sum(bool(one.equal) for one in compared)
     others = [one for one in compared if not one.equal]
     lines = [
-        "# Published GFLOPs and parameters, and ours",
+        "# Published GFLOPs and parameters compared with ours",
         "",
-        "Written by `python scripts/published_figures.py --write`; `tests/test_zoo.py` checks that it is current.",
+        "This page compares the published GFLOPs and parameters of every model with those of our NetDefs.",
+        "`python scripts/published_figures.py --write` writes it; `tests/zoo` checks that it is current.",
         "",
-        "GFLOPs are multiply-adds (1e9) of Conv and FC for one clip, parameters (1e6) the weights of Conv and FC, both",
-        "counted over our NetDef as the original's `GetFlopsAndParams` counts them. `crop` is the crop at which the",
-        "printed figure was measured, not always the one the table names: model_zoo.md prints 112 for R(2+1)D-34 and",
-        "R(2+1)D-152 and 224 for CSN, but its figures are those of the fully convolutional test at 128 and 256.",
+        "GFLOPs are the multiply-adds (1e9) of Conv and FC for one clip. Parameters (1e6) are the weights of Conv and",
+        "FC. Both are counted over our NetDef in the same way as in the original's `GetFlopsAndParams`. `crop` is the",
+        "crop at which the published figure was measured. The published table sometimes names another: model_zoo.md",
+        "prints 112 for R(2+1)D-34 and R(2+1)D-152 and 224 for CSN, but its figures belong to the fully convolutional",
+        "test at 128 and 256.",
         "",
-        f"{equal} of {len(compared)} rows are equal within the printed digits; {len(found) - len(compared)} more are "
-        "audio-visual networks, which cannot be built yet.",
+        f"{equal} of {len(compared)} rows are equal within the printed digits. {len(found) - len(compared)} more rows "
+        "are audio-visual networks, which are not supported yet.",
         "",
         *(f"- {one.row.name}: {EXPLAINED.get(one.row.name, 'differs, cause unknown')}." for one in others),
         "",
-        "| model | clip | crop | GFLOPs printed | ours | params (M) printed | ours | |",
+        "| model | clip | crop | GFLOPs published | ours | params (M) published | ours | result |",
         "|---|---:|---:|---:|---:|---:|---:|---|",
     ]
     for one in found:
-        verdict = {True: "equal", False: "**differs**", None: "audio-visual: not built yet"}[one.equal]
+        verdict = {True: "equal", False: "**differs**", None: "audio-visual: not supported yet"}[one.equal]
         printed = one.row.published
         lines.append(
             f"| {one.row.name} | {one.clip} | {one.crop} | {shown(printed.gflops, 1)} | {shown(one.gmacs, 3)} | "
@@ -118,7 +120,7 @@ def shown(value: Optional[float], digits: int) -> str:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser("Compare published GFLOPs and parameters with what our nets count.")
-    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} in docs/ instead of printing it")
+    parser.add_argument("--write", action="store_true", help=f"write docs/reference/{PAGE.name} instead of printing it")
     return parser.parse_args(argv)
 
 

@@ -115,8 +115,8 @@ def settle(command: Mapping[str, Any], settings: str) -> dict[str, Any]:
     of = {"published": published, "paper": paper}
     if settings in of and of[settings] is None:
         there = [name for name in SETTINGS if name not in of or of[name] is not None]
-        what = "a script of the original has" if settings == "published" else "a paper tells"
-        raise UsageError(f"there are no settings that {what} for this; take --settings={' or '.join(there)}")
+        what = "a script of the original has" if settings == "published" else "a paper states"
+        raise UsageError(f"there are no settings that {what} for this; give --settings={' or '.join(there)}")
     layers = [command["flags"], published or {}]
     if settings == "paper" or published is None:
         layers.append(paper or {})
@@ -210,7 +210,7 @@ def run(recipe: Mapping[str, Any], choices: Choices, dry_run: bool) -> int:
         Path(fill_blanks(recipe, choices)["runs"]).mkdir(parents=True, exist_ok=True)
     for step in steps(recipe, choices):
         if step.makes is not None and step.makes.exists():
-            print(f"# {step.makes} is there already", flush=True)
+            print(f"# {step.makes} exists already", flush=True)
             continue
         print(shlex.join(step.argv), flush=True)
         if not dry_run:
@@ -245,7 +245,7 @@ def _run(argv: Sequence[str]) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     if came:
-        raise Stopped(f"stopped by {signal.Signals(came[0]).name}; the same command goes on from there", came[0])
+        raise Stopped(f"stopped by {signal.Signals(came[0]).name}; the same command resumes from there", came[0])
     return status
 
 
@@ -304,7 +304,7 @@ def gpu_numbers(text: str) -> tuple[int, ...]:
     except ValueError:
         found = []
     if not found or len(set(found)) != len(found):
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of GPUs, such as 0,1 or 0-7")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of GPUs, such as 0,1 or 0-7")
     return tuple(found)
 
 
@@ -322,11 +322,11 @@ def parser() -> Parser:
         "--settings",
         choices=SETTINGS,
         default="recommended",
-        help="published: of the original's script; paper: what the paper tells; recommended: with today's changes",
+        help="published: of the original's script; paper: what the paper states; recommended: with today's changes",
     )
     running.add_argument("--split", type=int, choices=(1, 2, 3), default=1, help="of HMDB51 and UCF101")
     running.add_argument("--weights", help="checkpoint to start from or to test, in place of the recipe's")
-    running.add_argument("--gpus", type=gpu_numbers, default=(), help="GPUs, as 0,1 or 0-7")
+    running.add_argument("--gpus", type=gpu_numbers, default=(), help="GPUs, such as 0,1 or 0-7")
     running.add_argument(
         "--engine",
         choices=ENGINES,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Write docs/recipe_plans.md: the recipe of each script of the original, and the plans of every training recipe.
+"""Write docs/reference/recipe_plans.md: the recipes of the original's scripts and the plan of each training recipe.
 
-A plan is what train_net prints with --dry_run for the commands of the recipe on so many GPUs.
+A plan is what train_net prints with --dry_run for the commands of the recipe on each number of GPUs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vmz.cli.train_net import configuration
 from vmz.files import atomic_write
 from vmz.training.plan import Plan, make_plan
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "recipe_plans.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "recipe_plans.md"
 GPUS = (1, 8, 64)
 EPOCHS = (1, 10, 11, 20, 45)
 SETTINGS = ("published", "paper")
@@ -91,12 +91,13 @@ def page() -> str:
     lines = [
         "# Recipes and their plans",
         "",
-        "Written by `python scripts/recipe_plans.py --write`; `tests/scripts/test_recipe_plans.py` checks that it is",
-        "current, and the rates against a few lines of arithmetic. [recipes.md](recipes.md) says how recipes are run.",
+        "This page lists the recipe of each original script, and the plan of each training recipe. To run a recipe see",
+        "[recipes.md](../guide/recipes.md). `python scripts/recipe_plans.py --write` writes the page;",
+        "`tests/scripts/test_recipe_plans.py` checks that it is current, and checks the learning rates independently.",
         "",
         "## Scripts of the original",
         "",
-        "| c2/scripts | recipe | |",
+        "| c2/scripts | recipe | contents |",
         "|---|---|---|",
     ]
     for script, name in SCRIPTS.items():
@@ -105,11 +106,11 @@ def page() -> str:
         "",
         "## Plans",
         "",
-        "What `train_net --dry_run` plans for the commands of a recipe: fewer GPUs than the settings were made for",
-        "accumulate, more of them raise the batch and the rate (the recipe warns). Rates are those of the first",
-        "iteration of epochs 1, 10, 11, 20 and 45.",
+        "The plans that `train_net --dry_run` prints for the commands of a recipe. With fewer GPUs than the settings",
+        "were made for, gradients are accumulated. With more GPUs the batch and the learning rate are larger, and the",
+        "recipe warns. The last columns are the learning rates of the first iteration of epochs 1, 10, 11, 20 and 45.",
         "",
-        "| recipe | settings | made for | GPUs | accumulated | clips an iteration | iterations an epoch | epochs | "
+        "| recipe | settings | made for | GPUs | accumulation | clips per iteration | iterations per epoch | epochs | "
         + " | ".join(f"epoch {epoch}" for epoch in EPOCHS)
         + " |",
         "|---|---|" + "---:|" * (6 + len(EPOCHS)),
@@ -121,7 +122,7 @@ def page() -> str:
             one.plan.iterations_per_epoch, one.plan.epochs, *rates, *["-"] * (len(EPOCHS) - len(rates)),
         ]  # fmt: skip
         lines.append(f"| {' | '.join(map(str, cells))} |")
-    lines += ["", "## What the settings are", ""]
+    lines += ["", "## Notes on the settings", ""]
     for name, entry in recipes.recipes().items():
         for settings, what in entry.get("settings", {}).items():
             if not what.startswith("there is none"):
@@ -131,7 +132,7 @@ def page() -> str:
 
 def main(argv: Sequence[str]) -> int:
     parser = Parser(__doc__)
-    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} in docs/ instead of printing it")
+    parser.add_argument("--write", action="store_true", help=f"write docs/reference/{PAGE.name} instead of printing it")
     if parser.parse_args(argv).write:
         with atomic_write(PAGE, "w") as stream:
             stream.write(page())

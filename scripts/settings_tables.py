@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Write the tables of settings: of every published model in test_net, and of ten commands with the source of each.
 
-docs/zoo_settings.md is written whole; of docs/settings.md the part between its two marks. Nothing is run: the flags are
-resolved as the tools do it. Exit status 1 when --write is not given and a page is not current.
+All of docs/reference/zoo_settings.md is written, and the part of docs/reference/settings.md between its two marks.
+Nothing is run: the flags are resolved as the tools resolve them. Without --write the exit status is 1 when a page is
+not current.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from vmz.models.config import ModelConfig
 from vmz.models.registry import MODEL_NAMES, build
 from vmz.settings.resolution import SOURCES, TESTING, Resolution, ZooSettings, resolve
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "reference"
 ZOO_PAGE, SETTINGS_PAGE = DOCS / "zoo_settings.md", DOCS / "settings.md"
 BEGIN, END = "<!-- written by scripts/settings_tables.py -->\n", "<!-- end -->\n"
 UNPUBLISHED = "?"
@@ -56,21 +57,24 @@ def tested_with(row: zoo.ZooRow, protocol: str) -> Resolution:
 
 
 def zoo_page() -> str:
-    """docs/zoo_settings.md."""
+    """docs/reference/zoo_settings.md."""
     lines = [
         "# Settings of the published models in test_net",
         "",
-        "Written by `python scripts/settings_tables.py --write`. `tests/scripts/test_settings_tables.py` checks that",
-        "it is current, and compares it with the tables and scripts of the original.",
+        "This page lists the settings that `tools/test_net.py` uses with `--zoo=NAME`, or with a checkpoint that has a",
+        "published file name (`--protocol=published`). `python scripts/settings_tables.py --write` writes it.",
+        "`tests/scripts/test_settings_tables.py` checks that it is current, and compares it with the tables and",
+        "scripts of the original.",
         "",
-        "`tools/test_net.py --zoo=NAME`, or a checkpoint that has the name of a published file, takes these settings",
-        "(`--protocol=published`). `clip` is frames x sampling rate, of flow for the flow networks. `views` is clips x",
-        "crops of a video. `head` is fc, or convolutional, which scores several positions of a crop. `at a time` is",
-        "how many crops go through the network together (0: a whole batch). The last two columns are what",
-        "`--protocol=fast` takes instead. `?` was not published: it is read from the checkpoint's blobs, or has to be",
-        "given.",
+        "- `clip`: frames x sampling rate; of flow for the flow networks.",
+        "- `views`: clips x crops of a video.",
+        "- `head`: fc, or convolutional, which scores several positions of a crop.",
+        "- `crops at a time`: number of crops that go through the network together (0: a whole batch).",
+        "- `test`: the protocol stated for the model.",
+        "- The last two columns are the settings of `--protocol=fast`.",
+        "- `?`: not published. It is read from the checkpoint's blobs, or must be given as a flag.",
         "",
-        "| model | network | labels | clip | resize | crop | pool1 | head | views | at a time | test stated for | "
+        "| model | network | labels | clip | resize | crop | pool1 | head | views | crops at a time | test | "
         "fast: crop | views |",
         "|---|---|---:|---|---|---:|---:|---|---|---:|---|---:|---|",
     ]
@@ -78,7 +82,7 @@ def zoo_page() -> str:
         values, fast = (tested_with(row, protocol).values() for protocol in zoo.PROTOCOLS)
         name = f"{values['model_name']}-{values['model_depth']}"
         if values["model_name"] not in MODEL_NAMES:
-            name += " (needs audio: not here yet)"
+            name += " (needs audio, which is not supported yet)"
         cells = [
             row.name, name, values["num_labels"], clip_text(values), resize_text(values), values["crop_size"],
             values["use_pool1"], "convolutional" if values["use_convolutional_pred"] else "fc", views_text(values),
@@ -164,7 +168,7 @@ def weights_of(**config: Any) -> dict[str, Any]:
 
 
 def settings_page(current: str) -> str:
-    """docs/settings.md with the table renewed."""
+    """docs/reference/settings.md with the table renewed."""
     before, _, rest = current.partition(BEGIN)
     _, _, after = rest.partition(END)
     with tempfile.TemporaryDirectory() as folder:
@@ -172,7 +176,7 @@ def settings_page(current: str) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = Parser("Write the tables of settings in docs/.")
+    parser = Parser("Write the tables of settings in docs/reference.")
     parser.add_argument(
         "--write", action="store_true", help="write the pages; without it, say whether they are current"
     )
@@ -184,7 +188,8 @@ def main(argv: Sequence[str]) -> int:
         return 0
     stale = [path.name for path, text in pages.items() if not path.is_file() or path.read_text() != text]
     if stale:
-        raise VmzError(f"{' and '.join(stale)} in docs/ are not current; run scripts/settings_tables.py --write")
+        names = " and ".join(stale)
+        raise VmzError(f"not current in docs/reference: {names}; run scripts/settings_tables.py --write")
     return 0
 
 

@@ -218,8 +218,8 @@ def test_an_output_must_not_be_what_the_run_reads(tmp_path: Path) -> None:
         (weights, "is the file that --load_model_path reads"),
         (tmp_path / "link", "is the file that --load_model_path reads"),
         (tmp_path / "hard", "is the file that --videos reads"),
-        (database / "data.mdb", "lies in the database that --test_data reads"),
-        (database / "scores.json", "lies in the database that --test_data reads"),
+        (database / "data.mdb", "is in the database that --test_data reads"),
+        (database / "scores.json", "is in the database that --test_data reads"),
     ):
         with (
             pytest.raises(UsageError, match=f"^--output={path} {says}; choose another output"),

@@ -64,7 +64,7 @@ def import_net(
     outputs: Optional[Sequence[str]] = None,
     seed: int = 0,
 ) -> Any:
-    """A network that a Caffe2 program built or saved, as a torch.nn.Module (docs/old_nets.md).
+    """A network that a Caffe2 program built or saved, as a torch.nn.Module (docs/guide/old_nets.md).
 
     net: a NetDef or core.Net, or a file: predict_net.pb, .pbtxt, a folder with predict_net.pb and init_net.pb, a
     predictor export (.mdl, .minidb), JSON of print_net.py. init_net: the same, for the parameters; random fills are

@@ -6,11 +6,11 @@ from __future__ import annotations
 class VmzError(Exception):
     """Something failed. Tools print the message on one line and end with `exit_status`.
 
-    told: another process of the same run prints it.
+    already_reported: another process of the same run prints it.
     """
 
     exit_status = 1
-    told = False
+    already_reported = False
 
 
 class UsageError(VmzError):

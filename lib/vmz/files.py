@@ -155,7 +155,7 @@ def _beside(path: Union[str, Path], kind: OutputKind, mode: str) -> Iterator[IO[
     except BaseException as error:
         remove_temporary(name)
         if (reason := disk_reason(error)) is not None:
-            raise VmzError(f"cannot write {path}: {reason}; what was there before is as it was") from error
+            raise VmzError(f"cannot write {path}: {reason}; the previous content is unchanged") from error
         raise
 
 
@@ -298,7 +298,7 @@ def check_output(path: Union[str, Path], what: str) -> None:
         raise UsageError(f"{what}={path}: {str(error).partition(': ')[2]}") from error
     folder = kind.path.parent
     if not kind.through and not folder.is_dir():
-        raise UsageError(f"{what}={path}: there is no folder {folder}; make it, or choose another")
+        raise UsageError(f"{what}={path}: there is no folder {folder}; create it, or choose another")
 
 
 def check_outputs(options: Any, flags: Sequence[str]) -> None:

@@ -59,6 +59,20 @@ class ClassAccuracy:
     videos: int
     correct: int
 
+    @property
+    def share(self) -> float:
+        """Of its videos, those that are right."""
+        return self.correct / self.videos
+
+
+@dataclass(frozen=True)
+class ClassPrecision:
+    """How many videos have a class, of which they may have several, and its average precision."""
+
+    label: int
+    videos: int
+    average_precision: float
+
 
 def per_class(scores: np.ndarray, labels: np.ndarray) -> list[ClassAccuracy]:
     """One entry for each class that some video has."""
@@ -80,6 +94,15 @@ class MultiLabelMetrics:
     mwap: float
     map_all: float
     average_precision: np.ndarray
+
+
+def per_class_precision(labels: np.ndarray, average_precision: np.ndarray) -> list[ClassPrecision]:
+    """One entry for each class that some video has. labels: 0/1 (videos, classes); average_precision: (classes,)."""
+    return [
+        ClassPrecision(label, int(labels[:, label].sum()), float(value))
+        for label, value in enumerate(average_precision)
+        if not np.isnan(value)
+    ]
 
 
 def multi_label(scores: np.ndarray, labels: np.ndarray) -> MultiLabelMetrics:

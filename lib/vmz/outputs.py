@@ -104,7 +104,7 @@ def _refuse_inputs(output: Output, options: Any) -> None:
             inside = is_database and target.startswith(read + os.sep)
             within = os.path.dirname(read) == target and os.path.basename(read) in output.files
             if inside or within or (is_database and target == read) or _are_one_file(target, read):
-                what = "lies in the database" if inside else "is the database" if is_database else "is the file"
+                what = "is in the database" if inside else "is the database" if is_database else "is the file"
                 if within:
                     what = f"is the folder of {printable(str(path))}, the file"
                 raise UsageError(f"{output} {what} that --{flag} reads; choose another output")
@@ -203,7 +203,7 @@ class _Lock:
                 holder = _read(descriptor)
                 os.close(descriptor)
                 raise UsageError(
-                    f"{self.output}: {holder or 'another run'} is writing it; wait until that has ended, or choose "
+                    f"{self.output}: {holder or 'another run'} is writing it; wait until it has ended, or choose "
                     "another output"
                 ) from error
             except OSError as error:
@@ -211,8 +211,8 @@ class _Lock:
                     os.close(descriptor)
                     raise self._refused(error) from error
                 print(
-                    f"warning: the file system of {self.path.parent} has no locks ({error.strerror}): that two runs "
-                    "write there at once would not be noticed",
+                    f"warning: the file system of {self.path.parent} has no locks ({error.strerror}): two runs that "
+                    "write there at once would not be detected",
                     file=sys.stderr,
                 )
                 os.close(descriptor)
@@ -274,7 +274,7 @@ def _lock_of(output: Output) -> Optional[_Lock]:
     if output.new:
         real = Path(os.path.realpath(output.path))
         if not real.parent.is_dir():
-            raise UsageError(f"{output}: there is no folder {real.parent}; make it, or choose another")
+            raise UsageError(f"{output}: there is no folder {real.parent}; create it, or choose another")
     else:
         check_output(output.path, output.flag)
         kind = OutputKind(output.path)

@@ -48,16 +48,16 @@ def raised() -> Optional[KeyboardInterrupt]:
 
 def end_at_once() -> None:
     """Until `handled`: Ctrl-C and SIGTERM end the process, which has written nothing yet."""
-
-    def end(number: int, frame: Optional[FrameType]) -> None:
-        try:
-            os.write(2, f"{message_of(number)}\n".encode())
-        finally:
-            os._exit(128 + number)
-
     for one in SIGNALS:
         if signal.getsignal(one) is not signal.SIG_IGN:
-            signal.signal(one, end)
+            signal.signal(one, _end)
+
+
+def _end(number: int, frame: Optional[FrameType]) -> None:
+    try:
+        os.write(2, f"{message_of(number)}\n".encode())
+    finally:
+        os._exit(128 + number)
 
 
 def _raise(number: int, frame: Optional[FrameType]) -> None:
@@ -117,7 +117,7 @@ def handled(clean: Callable[[], None]) -> Iterator[None]:
         finally:
             sys.unraisablehook = hook
             for number, handler in before.items():
-                of_a_script = getattr(handler, "__module__", None) == "_find_vmz"
+                of_a_script = handler is _end or getattr(handler, "__module__", None) == "_find_vmz"
                 if of_a_script:
                     _flush()
                 signal.signal(number, signal.SIG_DFL if of_a_script else handler)

@@ -132,9 +132,8 @@ class OfEachValueOp final : public ComparingOp {
   }
 };
 
-// ReduceMax (1), ReduceMin (-1).
-template <int largest>
-class OfAxesOp final : public ComparingOp {
+// Operators that compare the values of their first input alone.
+class OfFirstInputOp : public ComparingOp {
  public:
   using ComparingOp::ComparingOp;
 
@@ -142,7 +141,15 @@ class OfAxesOp final : public ComparingOp {
   int compared() override {
     return 1;
   }
+};
 
+// ReduceMax (1), ReduceMin (-1).
+template <int largest>
+class OfAxesOp final : public OfFirstInputOp {
+ public:
+  using OfFirstInputOp::OfFirstInputOp;
+
+ protected:
   int sign() override {
     return largest;
   }
@@ -159,15 +166,11 @@ class OfAxesOp final : public ComparingOp {
 // ReduceFrontMax, ReduceBackMax: of the matrix that the first or the last axes make; a second input says how many values
 // of each count.
 template <bool front>
-class OfEndsOp final : public ComparingOp {
+class OfEndsOp final : public OfFirstInputOp {
  public:
-  using ComparingOp::ComparingOp;
+  using OfFirstInputOp::OfFirstInputOp;
 
  protected:
-  int compared() override {
-    return 1;
-  }
-
   int64_t place(const Tensor& input, int64_t index) override {
     const int axes = GetSingleArgument<int>("num_reduce_dim", 1);
     if (axes < 0 || axes > input.dim()) {
@@ -194,15 +197,11 @@ class OfMatricesOp final : public ComparingOp {
 };
 
 // TopK: the first value of a row is NaN where one of the row is, as it is in PyTorch.
-class OfRowsOp final : public ComparingOp {
+class OfRowsOp final : public OfFirstInputOp {
  public:
-  using ComparingOp::ComparingOp;
+  using OfFirstInputOp::OfFirstInputOp;
 
  protected:
-  int compared() override {
-    return 1;
-  }
-
   int64_t place(const Tensor& input, int64_t index) override {
     const int axes = input.dim(), given = GetSingleArgument<int>("axis", -1), axis = given < 0 ? given + axes : given;
     if (axis < 0 || axis >= axes) {

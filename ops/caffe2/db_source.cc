@@ -12,7 +12,7 @@
 
 #include "caffe2/core/db.h"
 #include "caffe2/cursor_lives.h"
-#include "core/order.h"
+#include "core/database/order.h"
 
 namespace vmz {
 namespace {
@@ -49,7 +49,7 @@ class CursorInUse {
     while (true) {
       lives_.lock();
       if (!blob->IsType<DBReader>()) {
-        throw std::runtime_error("VideoInput: its input holds no DBReader; run the net with CreateDB first");
+        throw std::runtime_error("VideoInput: its input contains no DBReader; run the net with CreateDB first");
       }
       cursor_ = blob->Get<DBReader>().cursor();
       if (cursor_ != nullptr) {
@@ -65,7 +65,7 @@ class CursorInUse {
     moves_ = std::unique_lock<std::mutex>(lock_of(reader));
     shard_ = shard_of(reader);
     if (!cursor_->Valid()) {
-      throw std::runtime_error("VideoInput: the database of its input holds no records");
+      throw std::runtime_error("VideoInput: the database of its input contains no records");
     }
   }
 
@@ -163,7 +163,7 @@ class SharedCursor {
     cursor->Seek(key);
     if (!cursor->Valid() || cursor->key() != key) {
       throw std::runtime_error(
-          "VideoInput: record " + key + " is no longer in the database of its input; make the net anew after CreateDB");
+          "VideoInput: record " + key + " is no longer in the database of its input; create the net again after CreateDB");
     }
     std::string found = cursor->value();
     cursor->Seek(here);

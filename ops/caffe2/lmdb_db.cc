@@ -1,5 +1,5 @@
 // The DB type `lmdb`, which the wheel lacks: read and written through Caffe2's DB interface. What is read is not mapped
-// (see core/lmdb_file.h).
+// (see core/database/lmdb_file.h).
 #include <lmdb.h>
 #include <sys/stat.h>
 
@@ -16,7 +16,7 @@
 #include "caffe2/core/db.h"
 #include "caffe2/core/logging.h"
 #include "caffe2/cursor_lives.h"
-#include "core/lmdb_file.h"
+#include "core/database/lmdb_file.h"
 
 namespace caffe2 {
 namespace db {
@@ -81,7 +81,7 @@ std::string data_file(const std::string& path) {
   }
   const std::string data = is_folder(path) ? path + "/data.mdb" : path;
   if (::stat(data.c_str(), &status) != 0) {
-    throw std::runtime_error("lmdb: " + path + " is not an LMDB: it holds no data.mdb");
+    throw std::runtime_error("lmdb: " + path + " is not an LMDB: it contains no data.mdb");
   }
   return data;
 }
@@ -109,7 +109,7 @@ std::shared_ptr<Opened> open_to_write(const std::string& path, bool is_new) {
     check_if_there(path);
   }
   if (is_new && ::mkdir(path.c_str(), 0777) != 0) {
-    throw std::runtime_error("lmdb: cannot make " + path + ": " + std::strerror(errno));
+    throw std::runtime_error("lmdb: cannot create " + path + ": " + std::strerror(errno));
   }
   MDB_env* environment = nullptr;
   check(mdb_env_create(&environment), path, "open");

@@ -8,8 +8,8 @@
 
 #include "caffe2/core/operator.h"
 #include "caffe2/db_source.h"
-#include "core/errors.h"
-#include "core/libav.h"
+#include "core/common/errors.h"
+#include "core/common/libav.h"
 
 namespace vmz {
 namespace {
@@ -70,7 +70,7 @@ class ArgumentReader {
       for (int i = 0; i < argument->ints_size(); ++i) {
         const int64_t value = argument->ints(i);
         if (value != static_cast<int>(value)) {
-          throw RequestError(std::string(name) + " holds " + std::to_string(value) + ", which is too large");
+          throw RequestError(std::string(name) + " contains " + std::to_string(value) + ", which is too large");
         }
         field.push_back(static_cast<int>(value));
       }

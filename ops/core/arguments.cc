@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <initializer_list>
 
-#include "core/errors.h"
-#include "core/opencv.h"
+#include "core/common/errors.h"
+#include "core/pixels/opencv.h"
 
 namespace vmz {
 namespace {
@@ -61,7 +61,7 @@ void check_sizes(const VideoInputArgs& a) {
   }
   if (a.crop_per_clip > 1 && a.random_crop) {
     throw RequestError(
-        is("crop_per_clip", a.crop_per_clip) + " needs random_crop=0: several crops lie at fixed places");
+        is("crop_per_clip", a.crop_per_clip) + " needs random_crop=0: several crops have fixed places");
   }
 }
 
@@ -203,7 +203,7 @@ void VideoInputArgs::check() const {
     throw RequestError(
         is("batch_size", batch_size) + " with " + is("clip_per_video", clips()) + ", " +
         is("crop_per_clip", crop_per_clip) + ", " + is("length_rgb", length_rgb) + ", " + is("length_of", length_of) +
-        " and " + is("crop_size", crop_size) + " is more than a computer holds");
+        " and " + is("crop_size", crop_size) + " is more than a computer can store");
   }
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/watch.h"
+#include "core/common/watch.h"
 
 namespace vmz {
 

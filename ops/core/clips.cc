@@ -7,12 +7,12 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/errors.h"
-#include "core/flow.h"
-#include "core/image.h"
-#include "core/orientation.h"
+#include "core/common/errors.h"
+#include "core/decoding/orientation.h"
+#include "core/pixels/flow.h"
+#include "core/pixels/image.h"
+#include "core/pixels/scaling.h"
 #include "core/sampling.h"
-#include "core/scaling.h"
 
 namespace vmz {
 namespace {
@@ -296,8 +296,8 @@ Orientation orientation_of(const VideoSource& source, Watch* watch) {
   video.next();
   if (!video.orientation().right_angled) {
     throw BadRecord(
-        "its metadata turn it by " + std::to_string(video.orientation().rotation) +
-        " degrees; autorotate=1 knows right angles only");
+        "its metadata rotates it by " + std::to_string(video.orientation().rotation) +
+        " degrees; autorotate=1 supports only multiples of 90 degrees");
   }
   return video.orientation();
 }
@@ -347,7 +347,7 @@ Reading read_clips(
       return reading(video);
     }
   }
-  throw BadRecord("it gives another number of frames each time it is read");
+  throw BadRecord("it gives a different number of frames each time it is read");
 }
 
 }  // namespace vmz

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "core/arguments.h"
-#include "core/decoding.h"
-#include "core/random.h"
+#include "core/common/random.h"
+#include "core/decoding/decoding.h"
 
 namespace vmz {
 

@@ -11,10 +11,10 @@
 #include <utility>
 
 #include "core/clips.h"
-#include "core/errors.h"
-#include "core/random.h"
-#include "core/record.h"
-#include "core/text.h"
+#include "core/common/errors.h"
+#include "core/common/random.h"
+#include "core/common/text.h"
+#include "core/database/record.h"
 
 namespace vmz {
 namespace {
@@ -51,10 +51,10 @@ void check_record(const Record& record, const VideoInputArgs& args) {
     }
   }
   if (args.decode_type == kFromStartFrame && !record.has_start_frame) {
-    throw RequestError("has no start frame, which decode_type=2 needs; make it with --use_start_frame=1");
+    throw RequestError("has no start frame, which decode_type=2 needs; create it with --use_start_frame=1");
   }
   if (args.get_video_id && !record.has_video_id) {
-    throw RequestError("has no video id, which get_video_id=1 needs; make it with --use_video_id=1");
+    throw RequestError("has no video id, which get_video_id=1 needs; create it with --use_video_id=1");
   }
 }
 
@@ -97,7 +97,7 @@ VideoSource source_of(const Record& record, const VideoInputArgs& args) {
   const bool path = could_be_path(record);
   if (args.use_local_file) {
     if (!path) {
-      throw BadRecord("it holds the bytes of a video, not a path; give --use_local_file=0");
+      throw BadRecord("it contains the bytes of a video, not a path; give --use_local_file=0");
     }
     source.path.assign(record.video, record.video_size);
     return source;
@@ -105,7 +105,7 @@ VideoSource source_of(const Record& record, const VideoInputArgs& args) {
   if (path) {
     const std::string text(record.video, record.video_size);
     if (reads_as_path(text)) {
-      throw BadRecord("it holds a path, " + shown_path(text) + ", not the bytes of a video; give --use_local_file=1");
+      throw BadRecord("it contains a path, " + shown_path(text) + ", not the bytes of a video; give --use_local_file=1");
     }
   }
   source.bytes = record.video;

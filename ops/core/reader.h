@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/arguments.h"
-#include "core/thread_pool.h"
+#include "core/common/thread_pool.h"
 
 namespace vmz {
 

@@ -1,8 +1,8 @@
 #include "core/arguments.h"
 
 #include "check.h"
-#include "core/errors.h"
-#include "core/opencv.h"
+#include "core/common/errors.h"
+#include "core/pixels/opencv.h"
 
 using vmz::RequestError;
 using vmz::VideoInputArgs;
@@ -105,7 +105,7 @@ TEST(wrong_arguments_are_named) {
   refused("first_position=-1 must be at least 0", [](VideoInputArgs& a) { a.first_position = -1; });
   refused("more than can be counted", [](VideoInputArgs& a) { a.first_position = int64_t{1} << 60; });
   refused("num_decode_threads=100000", [](VideoInputArgs& a) { a.num_decode_threads = 100000; });
-  refused("more than a computer holds", [](VideoInputArgs& a) { a.batch_size = a.length_rgb = 2000000000; });
+  refused("more than a computer can store", [](VideoInputArgs& a) { a.batch_size = a.length_rgb = 2000000000; });
 }
 
 TEST(without_opencv_flow_and_images_are_refused_with_what_to_install) {

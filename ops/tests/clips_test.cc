@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "check.h"
-#include "core/errors.h"
+#include "core/common/errors.h"
 #include "make_video.h"
 
 using namespace vmz;
@@ -129,7 +129,7 @@ TEST(short_and_small_videos_are_refused_with_figures) {
 }
 
 TEST(what_is_no_video_is_refused) {
-  CHECK_THROWS(BadRecord, "holds no bytes", frames("", arguments()));
+  CHECK_THROWS(BadRecord, "it is empty", frames("", arguments()));
   CHECK_THROWS(BadRecord, "not a video", frames(std::string(5000, 'x'), arguments()));
   const std::string video = made::video(40);
   CHECK_THROWS(BadRecord, "not a video", frames(video.substr(0, video.size() / 2), arguments()));

@@ -1,11 +1,11 @@
-#include "core/containers.h"
+#include "core/decoding/containers.h"
 
 #include <cstdio>
 #include <string>
 
 #include "check.h"
-#include "core/decoding.h"
-#include "core/errors.h"
+#include "core/common/errors.h"
+#include "core/decoding/decoding.h"
 #include "make_video.h"
 
 using namespace vmz;

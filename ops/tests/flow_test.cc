@@ -1,4 +1,4 @@
-#include "core/flow.h"
+#include "core/pixels/flow.h"
 
 #include <cmath>
 #include <map>

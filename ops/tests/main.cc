@@ -1,6 +1,6 @@
 // Runs every test, or those whose names hold the word given.
 #include "check.h"
-#include "core/libav.h"
+#include "core/common/libav.h"
 
 int main(int count, char** words) {
   av_log_set_level(AV_LOG_QUIET);

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "check.h"
-#include "core/libav.h"
+#include "core/common/libav.h"
 
 namespace made {
 

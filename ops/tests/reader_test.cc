@@ -1,8 +1,8 @@
 #include "core/reader.h"
 
 #include "check.h"
-#include "core/errors.h"
-#include "core/text.h"
+#include "core/common/errors.h"
+#include "core/common/text.h"
 #include "make_video.h"
 #include "record_writer.h"
 
@@ -163,7 +163,7 @@ TEST(videos_that_end_early_are_listed_once) {
   CHECK_EQUAL(reader.ended_early().size(), size_t{1});
   const EndedEarly& ended = reader.ended_early()[0];
   CHECK_EQUAL(ended.key, "key1");
-  CHECK_EQUAL(ended.reason, "the file is cut off");
+  CHECK_EQUAL(ended.reason, "the file is truncated");
   CHECK(ended.frames >= 4 && ended.frames < 40);
   args.clip_per_video = 1;  // the first frames of each: they say nothing of the rest
   BatchReader first(args, list({wire::string_tensor(cut) + label}, false));
@@ -175,14 +175,14 @@ TEST(paths_and_bytes_are_told_apart) {
   const auto label = wire::int32_tensor({1});
   VideoInputArgs args = arguments(1);
   CHECK_THROWS(
-      BadVideoError, "key0: it holds a path, a/b.mp4, not the bytes of a video; give --use_local_file=1",
+      BadVideoError, "key0: it contains a path, a/b.mp4, not the bytes of a video; give --use_local_file=1",
       BatchReader(args, list({wire::string_tensor("a/b.mp4") + label})).next());
   CHECK_THROWS(
       BadVideoError, "not a video that can be opened",
       BatchReader(args, list({wire::string_tensor("<html>/a</html>") + label})).next());
   args.use_local_file = 1;
   CHECK_THROWS(
-      BadVideoError, "key0: it holds the bytes of a video, not a path; give --use_local_file=0",
+      BadVideoError, "key0: it contains the bytes of a video, not a path; give --use_local_file=0",
       BatchReader(args, list({record(9, 1)})).next());
   CHECK_THROWS(
       BadVideoError, "key0 (gone.mp4): cannot read the file (No such file or directory): looked for /",

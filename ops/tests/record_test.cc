@@ -1,7 +1,7 @@
-#include "core/record.h"
+#include "core/database/record.h"
 
 #include "check.h"
-#include "core/errors.h"
+#include "core/common/errors.h"
 #include "record_writer.h"
 
 using vmz::BadRecord;

@@ -1,7 +1,7 @@
 #include "core/sampling.h"
 
 #include "check.h"
-#include "core/random.h"
+#include "core/common/random.h"
 
 using vmz::Size;
 using vmz::VideoInputArgs;

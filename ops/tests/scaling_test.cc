@@ -1,10 +1,10 @@
-#include "core/scaling.h"
+#include "core/pixels/scaling.h"
 
 #include <cmath>
 #include <vector>
 
 #include "check.h"
-#include "core/errors.h"
+#include "core/common/errors.h"
 
 using namespace vmz;
 

@@ -1,10 +1,10 @@
-#include "core/thread_pool.h"
+#include "core/common/thread_pool.h"
 
 #include <future>
 #include <memory>
 
 #include "check.h"
-#include "core/watch.h"
+#include "core/common/watch.h"
 
 using namespace vmz;
 

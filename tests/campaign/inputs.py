@@ -14,8 +14,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.campaign.mutations import mutated_bytes
-from tests.campaign.record_mutations import records
+from tests.campaign.mutations.drawing import mutated_bytes
+from tests.campaign.mutations.record_mutations import records
 from tests.support.damaged_databases import deep_and_wide, flipped, truncated
 from tests.support.hostile_videos import PLAYLISTS, of_format, playlist, png, slow_jpeg
 from tests.support.odd_videos import KINDS, film, made

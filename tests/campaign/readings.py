@@ -16,7 +16,7 @@ from typing import Any, Optional
 import lmdb
 import numpy as np
 
-from tests.campaign.video_files import VIDEOS, good
+from tests.campaign.mutations.video_files import VIDEOS, good
 from vmz.errors import VmzError
 from vmz.text import printable
 from vmz.video.records import Record, encode_record
@@ -41,7 +41,7 @@ OF_RECORDS: Readings = (
 OF_IMAGES: Readings = ({**_SMALL, "image_as_input": 1, "length_rgb": 1, "crop_per_clip": 3},)
 
 
-EMPTY = "DB is an LMDB without records; make one with data/create_video_db.py"
+EMPTY = "DB is an LMDB without records; create one with data/create_video_db.py"
 
 
 KINDS = (  # of reasons in which FFmpeg has a word: what it stumbles over first, and how far it comes
@@ -87,7 +87,7 @@ def read_video(path: Path, engine: str) -> str:
 
 def read_image(path: Path, engine: str) -> str:
     """The file is an image, held by a record."""
-    from tests.campaign.video_files import IMAGES
+    from tests.campaign.mutations.video_files import IMAGES
 
     value = encode_record(Record(b"", path.read_bytes(), (4,), 0, 8))
     near = good(IMAGES[0])
@@ -227,7 +227,7 @@ def _kind(found: dict[str, Any]) -> dict[str, str]:
 
 def reason_kind(reason: str) -> str:
     """A reason without what FFmpeg itself says in it."""
-    reason = reason.replace("VideoInput: the database of its input holds no records", EMPTY)
+    reason = reason.replace("VideoInput: the database of its input contains no records", EMPTY)
     return next((kind for kind, pattern in KINDS if pattern.search(reason)), reason)
 
 

@@ -28,9 +28,9 @@ from typing import Optional
 
 import torch
 
-from tests.campaign import kills, troubles
-from tests.campaign.cases import Case
-from tests.campaign.writers import WRITERS, Inputs, Writer, here
+from tests.campaign.disturbed import kills, troubles
+from tests.campaign.disturbed.cases import Case
+from tests.campaign.disturbed.writers import WRITERS, Inputs, Writer, here
 from tests.goldens.e2e import TOOLS
 
 Attempt = Callable[[Case, random.Random], tuple[bool, str, str]]

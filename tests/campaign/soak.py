@@ -265,7 +265,7 @@ def _has_flow(engine: str) -> bool:
         except VmzError:
             return False
         return True
-    from tests.ops.operator import LIBRARY
+    from tests.ops.helpers.operator import LIBRARY
 
     return b"libopencv_video" in LIBRARY.read_bytes()
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
 
-from tests.campaign import mutations, net_mutations
-from tests.campaign.hdf5_mutations import hdf5s
-from tests.campaign.lmdb_mutations import lmdbs
+from tests.campaign.mutations import net_mutations
+from tests.campaign.mutations.array_mutations import feature_archives, npys, score_archives
+from tests.campaign.mutations.checkpoint_mutations import feature_pickles, mdls, pickles
+from tests.campaign.mutations.drawing import Mutator
+from tests.campaign.mutations.hdf5_mutations import hdf5s
+from tests.campaign.mutations.lmdb_mutations import lmdbs
+from tests.campaign.mutations.record_mutations import records
+from tests.campaign.mutations.text_mutations import jsons, tables
+from tests.campaign.mutations.video_mutations import containers, images
 from tests.campaign.readings import read_image, read_lmdb, read_record, read_video
-from tests.campaign.record_mutations import records
-from tests.campaign.video_mutations import containers, images
 from tests.engines.real_caffe2 import HAS_OPERATORS
 from tests.support.in_process import tool
 from vmz.cli.test_net import configuration as evaluation_settings
@@ -28,7 +32,7 @@ class Surface:
 
     name: str
     suffix: str
-    make: mutations.Mutator
+    make: Mutator
     read: Callable[..., object]
     engines: Sequence[str] = ("",)
     video: Optional[Callable[[bytes], bytes]] = None
@@ -220,21 +224,21 @@ READERS: Sequence[Surface] = (
     Surface("image", ".bin", images, read_image, ENGINES, bytes),
 )
 SURFACES: Sequence[Surface] = (
-    Surface("pickle", ".pkl", mutations.pickles, _convert("pickle")),
-    Surface("mdl", ".mdl", mutations.mdls, _convert("minidb")),
-    Surface("training state", ".mdl", mutations.mdls, _resume),
-    Surface("scores npz", ".npz", mutations.score_archives, _scores),
-    Surface("features npz", ".npz", mutations.feature_archives, _dense),
-    Surface("features npy", ".npy", mutations.npys, _features),
-    Surface("features pickle", ".pkl", mutations.feature_pickles, _dense),
+    Surface("pickle", ".pkl", pickles, _convert("pickle")),
+    Surface("mdl", ".mdl", mdls, _convert("minidb")),
+    Surface("training state", ".mdl", mdls, _resume),
+    Surface("scores npz", ".npz", score_archives, _scores),
+    Surface("features npz", ".npz", feature_archives, _dense),
+    Surface("features npy", ".npy", npys, _features),
+    Surface("features pickle", ".pkl", feature_pickles, _dense),
     Surface("features HDF5", ".h5", hdf5s, _dense),
-    Surface("layout.json", ".json", mutations.jsons({"softmax": ["<f4", [4]]}), _layout),
-    Surface("account", ".json", mutations.jsons(_ACCOUNT), _account),
-    Surface("index.json", ".json", mutations.jsons(_INDEX), _index),
-    Surface("skipped.json", ".json", mutations.jsons(_BAD), _skipped),
-    Surface("configuration", ".json", mutations.jsons(_CONFIG), _configuration),
-    Surface("settings", ".json", mutations.jsons(_SETTINGS), _settings),
-    Surface("manifest", ".json", lambda seed, number: mutations.jsons(_first_model())(seed, number), _manifest),
+    Surface("layout.json", ".json", jsons({"softmax": ["<f4", [4]]}), _layout),
+    Surface("account", ".json", jsons(_ACCOUNT), _account),
+    Surface("index.json", ".json", jsons(_INDEX), _index),
+    Surface("skipped.json", ".json", jsons(_BAD), _skipped),
+    Surface("configuration", ".json", jsons(_CONFIG), _configuration),
+    Surface("settings", ".json", jsons(_SETTINGS), _settings),
+    Surface("manifest", ".json", lambda seed, number: jsons(_first_model())(seed, number), _manifest),
     Surface("predict_net.pb", ".pb", net_mutations.predict_nets, _old_net("net")),
     Surface("predict_net text", ".pbtxt", net_mutations.text_nets, _old_net("net")),
     Surface("net JSON", ".json", net_mutations.json_nets, _old_net("net")),
@@ -242,19 +246,17 @@ SURFACES: Sequence[Surface] = (
     Surface("init_net.pb", ".pb", net_mutations.init_nets, _old_net("init_net")),
     Surface("workspace", ".pkl", net_mutations.workspaces, _old_net("weights")),
     Surface("Save minidb", ".minidb", net_mutations.saved_minidbs, _old_net("weights")),
-    Surface("names JSON", ".json", mutations.jsons(["a", "b", "c"]), _names),
-    Surface("names CSV", ".csv", mutations.tables([["label", "name"], ["0", "a"], ["1", "b"], ["2", "c"]]), _names),
-    Surface("names text", ".txt", mutations.tables([["0", "a"], ["1", "b"], ["2", "c"]], " "), _names),
-    Surface("video list", ".csv", mutations.tables(_LIST), _list),
-    Surface("plain list", ".txt", mutations.tables([row[:2] for row in _LIST[1:]], " "), _list),
-    Surface("kinetics list", ".csv", mutations.tables(_KINETICS), _kinetics),
-    Surface("sports1m list", ".txt", mutations.tables([["http://y.com/watch?v=ab", "1,2"]] * 3, " "), _sports),
+    Surface("names JSON", ".json", jsons(["a", "b", "c"]), _names),
+    Surface("names CSV", ".csv", tables([["label", "name"], ["0", "a"], ["1", "b"], ["2", "c"]]), _names),
+    Surface("names text", ".txt", tables([["0", "a"], ["1", "b"], ["2", "c"]], " "), _names),
+    Surface("video list", ".csv", tables(_LIST), _list),
+    Surface("plain list", ".txt", tables([row[:2] for row in _LIST[1:]], " "), _list),
+    Surface("kinetics list", ".csv", tables(_KINETICS), _kinetics),
+    Surface("sports1m list", ".txt", tables([["http://y.com/watch?v=ab", "1,2"]] * 3, " "), _sports),
     Surface(
         "names.csv",
         ".csv",
-        mutations.tables(
-            [["key", "bytes", "list", "line", "video"], ["0", "10", "l", "2", "a"], ["1", "20", "l", "3", "b"]]
-        ),
+        tables([["key", "bytes", "list", "line", "video"], ["0", "10", "l", "2", "a"], ["1", "20", "l", "3", "b"]]),
         _record_names,
     ),
     *READERS,

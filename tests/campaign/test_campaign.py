@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.campaign.isolated import ACCEPTED, REFUSED, Outcome, _judged, row
-from tests.campaign.mutations import PICKLE_BOMBS, pickles
+from tests.campaign.mutations.checkpoint_mutations import PICKLE_BOMBS, pickles
 from tests.campaign.surfaces import READERS, SURFACES, Surface
 
 pytest.importorskip("h5py")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.campaign.inputs import MAKERS
-from tests.ops.operator import LIBRARY
+from tests.ops.helpers.operator import LIBRARY
 
 MATROSKA = b"matroska"
 TOOLS = {"lmdb": "read_lmdb_tool", "records": "read_record_tool"}

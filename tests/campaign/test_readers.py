@@ -6,10 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaign.record_mutations import BYTES, DATA_TYPE, END_GROUP, GROUP, INT32S, STRINGS, VARINT, field, varint
+from tests.campaign.mutations.record_mutations import (
+    BYTES,
+    DATA_TYPE,
+    END_GROUP,
+    GROUP,
+    INT32S,
+    STRINGS,
+    VARINT,
+    field,
+    varint,
+)
+from tests.campaign.mutations.video_files import IMAGES, VIDEOS, good
 from tests.campaign.surfaces import ENGINES
 from tests.campaign.test_campaign import rows_of
-from tests.campaign.video_files import IMAGES, VIDEOS, good
 from vmz.video.records import Record, encode_record
 
 GOOD = encode_record(Record(b"", good(VIDEOS[0]), (1,), 2, 7))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaign.contents import Half, contents, hidden
+from tests.campaign.disturbed.contents import Half, contents, hidden
 from tests.engines.real_caffe2 import HAS_OPERATORS
 
 ENGINE = "caffe2" if HAS_OPERATORS else "pytorch"  # each environment has its own

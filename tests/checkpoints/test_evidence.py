@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -112,3 +113,13 @@ def test_training_state_is_no_network() -> None:
     whole = blobs(model_depth=10, num_labels=3)
     momenta = {f"{name}_momentum": array for name, array in whole.items()}
     assert by_flag(facts({**momenta, **whole}))["num_labels"].value == 3
+
+
+def test_facts_go_from_process_to_process():
+    found = facts(
+        blobs(model_name="r2plus1d", model_depth=18, num_channels=5, multi_label=True, channel_multiplier=0.5)
+    )
+    assert len(found) > 8
+    for fact in found:
+        copy = pickle.loads(pickle.dumps(fact))
+        assert copy.accepts(fact.value) and copy.accepts(7) == fact.accepts(7)

@@ -89,17 +89,17 @@ FOREIGN: dict[str, tuple[Union[bytes, Callable[[], bytes]], str]] = {
     "q.tar": (tarred, "is a tar archive"),
     "r.zip": (
         lambda: zipped("r2plus1d.pkl", "readme"),
-        "is a ZIP archive, which holds r2plus1d.pkl and more; unpack it",
+        "is a ZIP archive, which contains r2plus1d.pkl and more; unpack it",
     ),
     "s.npz": (npz, "is an .npz archive of NumPy"),
-    "t.pth": (lambda: torch_saved()[:300], "is a ZIP archive that is cut short"),
+    "t.pth": (lambda: torch_saved()[:300], "is a truncated ZIP archive"),
     "u.tflite": (b"\x1c\0\0\0TFL3" + bytes(50), "is a model of TensorFlow Lite"),
     "v.ckpt.index": (
         bytes(10) + b"x" * 40 + b"\x57\xfb\x80\x8b\x24\x75\x47\xdb",
         "is a part of a checkpoint of TensorFlow",
     ),
     "w.data-00000-of-00001": (b"\1\2\3" * 9, "is a part of a checkpoint of TensorFlow"),
-    "x.caffemodel": (b"\x0a\x06ResNet\x12\x04data" + bytes(9), "is weights of Caffe, the first one"),
+    "x.caffemodel": (b"\x0a\x06ResNet\x12\x04data" + bytes(9), "is weights of the first Caffe"),
     "y.pkl": (b"org_video,label\na.mp4,1\n", "is a text file (it begins with 'org_video,label'), not a"),
     "z.mdl": (b"\0\0\0\x20ftypisom", "is a video"),
     "0.pkl": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "is an XML document"),
@@ -135,7 +135,7 @@ def test_folders(tmp_path: Path) -> None:
 
 def test_tensors_pickled_by_hand(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(STATE))
-    with pytest.raises(VmzError, match=r"it holds objects of PyTorch \(torch._utils._rebuild_tensor_v2\)"):
+    with pytest.raises(VmzError, match=r"it contains objects of PyTorch \(torch._utils._rebuild_tensor_v2\)"):
         load(tmp_path / "a.pkl")
 
 

@@ -84,7 +84,7 @@ def test_bgr_to_rgb_where_it_makes_no_sense() -> None:
 def test_a_file_that_matches_nothing() -> None:
     _, report = match({"res_conv1_w": np.zeros(3)}, NET)
     with pytest.raises(
-        VmzError, match=r"a.pkl fills none of the network's 5 blobs; it holds res_conv1_w; .*allow_partial"
+        VmzError, match=r"a.pkl fills none of the network's 5 blobs; it contains res_conv1_w; .*allow_partial"
     ):
         check(report, "a.pkl", new_head=True)
     check(report, "a.pkl", allow_partial=True)

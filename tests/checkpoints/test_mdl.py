@@ -122,7 +122,7 @@ def test_cut_short_anywhere_it_is_refused(path: Path, tmp_path: Path) -> None:
     assert ends.pop() == len(content) and len(ends) > 100
     for end in ends[1:]:  # between two records
         other.write_bytes(content[:end])
-        with pytest.raises(VmzError, match=r"b\.mdl is cut short: it lacks \d+ of the \d+ blobs .* first [a-z]"):
+        with pytest.raises(VmzError, match=r"b\.mdl is truncated: it lacks \d+ of the \d+ blobs .* first [a-z]"):
             load_mdl(other)
     for end in [*range(1, len(content), 9973), len(content) - 1]:
         other.write_bytes(content[:end])
@@ -134,7 +134,7 @@ def test_a_piece_that_is_missing(tmp_path: Path) -> None:
     save_mdl(tmp_path / "a.mdl", {"big": np.zeros(2_500_000, np.float32), "w": np.zeros(2, np.float32)})
     items = list(records(tmp_path / "a.mdl"))
     write_minidb(tmp_path / "b.mdl", [item for item in items if item[0] != "gpu_0/big#%1"])
-    with pytest.raises(VmzError, match="lacks 1 of the 2 blobs that it should hold, first gpu_0/big"):
+    with pytest.raises(VmzError, match="lacks 1 of the 2 blobs that it should contain, first gpu_0/big"):
         load_mdl(tmp_path / "b.mdl")
 
 
@@ -142,7 +142,7 @@ def test_other_minidbs_and_damaged_records(path: Path, tmp_path: Path) -> None:
     items, other = list(records(path)), tmp_path / "b.mdl"
     text = BlobChunk(name="s", type="std::string", content=b"abc").SerializeToString()
     for changed, says in (
-        (items[1:], "is a minidb, but no checkpoint: the first record"),
+        (items[1:], "is a minidb, but not a checkpoint: the first record"),
         ([("0", b"\xff\xff\xff")], "its first record, '0', cannot be read"),
         ([*items, ("gpu_0/x#%0", b"\xff\xff\xff")], "record gpu_0/x#%0 is damaged"),
         ([*items, ("gpu_0/s", text)], "record gpu_0/s .* it is a std::string"),
@@ -239,7 +239,7 @@ def test_we_read_what_caffe2s_predictor_exporter_writes(tmp_path: Path) -> None:
         assert load_mdl_about(path) == {}
     content = (tmp_path / "0.mdl").read_bytes()
     (tmp_path / "b.mdl").write_bytes(content[: content.rindex(b"gpu_0/big#%") - 8])
-    with pytest.raises(VmzError, match="cut short"):
+    with pytest.raises(VmzError, match="truncated"):
         load_mdl(tmp_path / "b.mdl")
 
 

@@ -53,7 +53,7 @@ def test_cut_short_anywhere_but_between_records(tmp_path: Path) -> None:
         if length in whole:
             assert len(list(records(tmp_path / "b.mdl"))) < len(ITEMS)
             continue
-        with pytest.raises(VmzError, match=r"b\.mdl is (cut short|not a minidb)"):
+        with pytest.raises(VmzError, match=r"b\.mdl is (truncated|not a minidb)"):
             list(records(tmp_path / "b.mdl"))
 
 

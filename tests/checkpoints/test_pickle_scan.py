@@ -40,7 +40,7 @@ def scan(path: Path, content: bytes) -> None:
         (b"I" + b"9" * 100_000 + b"\n.", "more than 64 digits"),
         (b"\x80\x02\x8b\x00\x01\x00\x00" + b"\x7f" * 256 + b".", "an integer of 256 bytes"),
         (b"c" + b"x" * 2000 + b"\ny\n.", "a name of more than 1000 bytes"),
-        (b"\x80\x02cnumpy\nndarray\n)\x81.", "makes an object of a class"),
+        (b"\x80\x02cnumpy\nndarray\n)\x81.", "creates an object of a class"),
         (b"\x80\x02\x82\x01.", "a function by number"),
         (b"Pabc\n.", "outside of the file"),
     ],
@@ -57,7 +57,7 @@ def test_bombs_are_refused_in_a_sentence(content: bytes, says: str, tmp_path: Pa
 @pytest.mark.parametrize("opcode", [b"\x8e", b"\x8d", b"\x96", b"\x95"])
 def test_more_content_than_the_file_has(opcode: bytes, length: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(b"\x80\x05" + opcode + length + b"abc.")
-    with pytest.raises(VmzError, match=r"is cut short: expected a pickle of .*bytes should follow byte 2"):
+    with pytest.raises(VmzError, match=r"is truncated: expected a pickle of .*bytes should follow byte 2"):
         load_pickle(tmp_path / "a.pkl")
 
 

@@ -124,10 +124,10 @@ def test_arrays_of_anything_but_numbers(tmp_path: Path, array: np.ndarray) -> No
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "cut short"),
+        (b"", "truncated"),
         (b"This is no pickle at all, just a text file.\n", "not a checkpoint"),
         (b"\x00\x00\x00\x18ftypmp42", "not a checkpoint"),
-        (pickle.dumps([1, 2]), "holds a list"),
+        (pickle.dumps([1, 2]), "contains a list"),
         (pickle.dumps({"blobs": {"w": "text"}}), "blob w is a str"),
         (pickle.dumps({"blobs": {3: 1.0}}), "named 3"),
     ],

@@ -88,14 +88,14 @@ def test_pieces_that_are_missing_or_twice_there() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda tensor: tensor.ClearField("float_data"), "0 values where 10 belong"),
-        (lambda tensor: setattr(tensor, "float_data", tensor.float_data[:-4]), "9 values where 10 belong"),
-        (lambda tensor: setattr(tensor, "float_data", tensor.float_data[:-3]), "no multiple of 4"),
+        (lambda tensor: tensor.ClearField("float_data"), "0 values, but 10 are expected"),
+        (lambda tensor: setattr(tensor, "float_data", tensor.float_data[:-4]), "9 values, but 10 are expected"),
+        (lambda tensor: setattr(tensor, "float_data", tensor.float_data[:-3]), "not a multiple of 4"),
         (lambda tensor: setattr(tensor, "data_type", 4), "data type 4"),
-        (lambda tensor: tensor.dims.append(2**40), "more than the file can hold"),
-        (lambda tensor: tensor.dims.__setitem__(0, -1), "more than the file can hold"),
-        (lambda tensor: setattr(tensor.segment, "end", 11), "another tensor"),
-        (lambda tensor: setattr(tensor.segment, "begin", 3), "10 values where 7 belong"),
+        (lambda tensor: tensor.dims.append(2**40), "needs more data than the file has"),
+        (lambda tensor: tensor.dims.__setitem__(0, -1), "needs more data than the file has"),
+        (lambda tensor: setattr(tensor.segment, "end", 11), "a different tensor"),
+        (lambda tensor: setattr(tensor.segment, "begin", 3), "10 values, but 7 are expected"),
     ],
 )
 def test_a_damaged_piece(change: Any, says: str) -> None:
@@ -107,7 +107,7 @@ def test_a_damaged_piece(change: Any, says: str) -> None:
 
 def test_pieces_of_different_tensors() -> None:
     first, second = chunks(np.arange(4, dtype=np.float32), 2)[0], chunks(np.arange(6, dtype=np.float32), 2)[1]
-    with pytest.raises(VmzError, match="another tensor"):
+    with pytest.raises(VmzError, match="a different tensor"):
         assembled([first, second])
 
 

@@ -49,7 +49,7 @@ def test_every_loader_names_the_blob_and_how_many(
     loaders = [*LOADERS, lambda path: read(path, 1)] if suffix == ".mdl" else LOADERS
     for loader in loaders:
         loader(tmp_path / f"good{suffix}")
-        with pytest.raises(VmzError, match=rf"bad{suffix} holds weights that no network works with: {says}"):
+        with pytest.raises(VmzError, match=rf"bad{suffix} contains weights that no network can use: {says}"):
             loader(path)
 
 

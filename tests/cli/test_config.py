@@ -187,7 +187,7 @@ def test_zoo_and_protocol_by_hand_win_over_the_file(tmp_path: Path) -> None:
         ('{"load_model_path": true}', "load_model_path is True, but it must be text"),
         ('{"engine": "tensorflow"}', "unknown engine 'tensorflow'; choose from: pytorch, caffe2"),
         ('{"device": "tpu"}', "device: unknown device 'tpu'; the devices are auto, cpu, cuda and cuda:N"),
-        ('{"seed": 1, "seed": 2}', "is not JSON: the name 'seed' is there twice in one object"),
+        ('{"seed": 1, "seed": 2}', "is not JSON: the name 'seed' appears twice in one object"),
         ('{"options": [1]}', "options is [1], not an object of settings and their values"),
         ("[1]", "is not as expected: it is [1], not an object"),
         ("batch_size: 3", "is not JSON"),

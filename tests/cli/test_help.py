@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.test_original_flags import parser_of
+from tests.tools.every_tool.test_original_flags import parser_of
 from vmz.__main__ import commands
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -33,7 +33,7 @@ def test_processes_know_each_other(tmp_path) -> None:
 
 def test_the_exit_status_is_that_of_the_one_that_failed(tmp_path) -> None:
     assert run(tmp_path, "1", "3") == 3
-    with pytest.raises(VmzError, match="process 0 of 2 was ended by SIGKILL") as caught:
+    with pytest.raises(VmzError, match="process 0 of 2 was killed by SIGKILL") as caught:
         run(tmp_path, "0", "die")
     assert caught.value.exit_status == 137
 

@@ -61,7 +61,7 @@ def test_each_process_of_a_machine_has_its_own_gpu(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert device_name(parsed()) == "cuda:1"
     for given, named in (
-        ("--device=cuda:0", "would be that of all 2 processes here"),
+        ("--device=cuda:0", "would be used by all 2 processes here"),
         ("--num_gpus=1", "--num_gpus=1 is too few"),
         ("--gpus=3", "--gpus=3 is too few"),
     ):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.goldens.recordings import SHARED, needs_shared
-from tests.tools.test_original_flags import parser_of
+from tests.tools.every_tool.test_original_flags import parser_of
 from vmz.cli.data import create_video_db
 from vmz.cli.shared.options import parse
 from vmz.errors import UsageError

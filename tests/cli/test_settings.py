@@ -83,7 +83,7 @@ def test_by_hand_comes_first_and_is_warned_of(folder: Path) -> None:
     assert (options.video_res_type, options.top_k) == (0, 1)
     assert sources(options, "video_res_type", "clip_per_video") == [COMMAND_LINE, CHECKPOINT]
     [line] = warnings(options.resolution)
-    assert line == "warning: not as ours.pkl was trained: --video_res_type=0 in place of 1"
+    assert line == "warning: not as ours.pkl was trained: --video_res_type=0 instead of 1"
 
 
 def test_blobs_come_before_defaults(folder: Path) -> None:
@@ -98,7 +98,7 @@ def test_blobs_come_before_defaults(folder: Path) -> None:
     [
         ("--model_depth=34", r"comp_7_conv_4_w \(128x128x1x1x1\)"),
         ("--model_name=ip-csn", "comp_0_conv_3_w"),
-        ("--num_labels=8", r"last_out_L7_w \(7x128\) is of 7 labels"),
+        ("--num_labels=8", r"last_out_L7_w \(7x128\) is for 7 labels"),
         ("--num_channels=2", r"conv1_w \(64x3x3x7x7\)"),
         ("--conv1_temporal_kernel=5", "conv1_w"),
         ("--channel_multiplier=0.5", "comp_7_conv_4_w"),
@@ -108,7 +108,9 @@ def test_blobs_come_before_defaults(folder: Path) -> None:
 )
 def test_what_contradicts_the_blobs_is_refused_in_a_sentence(flag: str, blob: str, folder: Path) -> None:
     path = folder / "foreign.pkl"
-    with pytest.raises(VmzError, match=rf"^{flag} contradicts {path}, which is of another network: its blob {blob}"):
+    with pytest.raises(
+        VmzError, match=rf"^{flag} contradicts {path}, which belongs to another network: its blob {blob}"
+    ):
         of_test(f"--load_model_path={path}", flag)
     of_test(f"--load_model_path={path}", flag, "--allow_partial_load=1")
 
@@ -160,14 +162,14 @@ def test_zoo_is_the_published_protocol_and_fast_is_one_centre_crop() -> None:
     assert (fast.crop_size, fast.crop_per_clip, fast.clip_per_video) == (224, 1, 10)
     assert (fast.use_convolutional_pred, fast.crop_per_inference) == (0, 0)
     [line] = warnings(fast.resolution)
-    assert "--crop_size=224 in place of 256" in line and "--crop_per_clip=1 in place of 3" in line
+    assert "--crop_size=224 instead of 256" in line and "--crop_per_clip=1 instead of 3" in line
     by_hand = of_test(name, "--crop_size=224")
     assert by_hand.resolution.protocol == zoo.FAST and by_hand.use_convolutional_pred == 0
     assert of_test(name, "--crop_size=320").use_convolutional_pred == 1
 
 
 def test_a_protocol_of_no_published_model_is_refused(folder: Path) -> None:
-    with pytest.raises(UsageError, match="--protocol=fast is of a published model, but there is no --zoo"):
+    with pytest.raises(UsageError, match="--protocol=fast applies to published models, but there is no --zoo"):
         of_test(f"--load_model_path={folder / 'ours.pkl'}", "--protocol=fast")
 
 
@@ -231,7 +233,7 @@ def test_zoo_in_training_is_the_network_and_one_pass_over_the_data() -> None:
 @pytest.mark.parametrize(
     ("about", "says"),
     [
-        ({"protocol": {"video_res_type": 7}}, "its protocol has --video_res_type=7, which is no value of it"),
+        ({"protocol": {"video_res_type": 7}}, "its protocol has --video_res_type=7, which is not one of its values"),
         ({"protocol": {"model_depth": "deep"}}, "its protocol has --model_depth=deep"),
         ({"protocol": [1]}, "protocol is .1., not an object or null"),
     ],
@@ -263,7 +265,7 @@ def test_a_line_for_each_source_from_the_first_process_alone(
     announce(options.resolution)
     out, err = capsys.readouterr()
     lines = out.splitlines()
-    assert err == "warning: not as ours.pkl was trained: --scale_w=170 in place of 171\n"
+    assert err == "warning: not as ours.pkl was trained: --scale_w=170 instead of 171\n"
     assert [line.split(":")[0] for line in lines] == [
         "settings from the command line", "settings from the training of ours.pkl", "settings by default",
         "class names from the checkpoint",
@@ -289,4 +291,4 @@ def test_the_account_as_json(folder: Path) -> None:
     account = of_test(f"--load_model_path={folder / 'ours.pkl'}", "--scale_w=170").resolution.to_json()
     assert account["sources"]["scale_w"] == {"value": 170, "source": "command line"}
     assert account["sources"]["model_depth"] == {"value": 10, "source": "checkpoint"}
-    assert account["differences"] == ["--scale_w=170 in place of 171"] and account["published_model"] is None
+    assert account["differences"] == ["--scale_w=170 instead of 171"] and account["published_model"] is None

@@ -13,9 +13,10 @@ import pytest
 from tests.support.small_videos import rotated
 from vmz import zoo
 from vmz.cli.test_net import configuration
-from vmz.datasets.audit import SAMPLED_VIDEOS, DataReport, check_data, print_warnings, recipe
+from vmz.datasets.audit import SAMPLED_VIDEOS, check_data, print_warnings, recipe
 from vmz.datasets.inventory import END_BYTES
 from vmz.errors import UsageError
+from vmz.results.data import DataReport
 from vmz.video.database import DatabaseWriter, VideoDatabase
 from vmz.video.faults import Origin
 from vmz.video.records import Record
@@ -217,7 +218,7 @@ def test_videos_that_carry_a_rotation_are_counted_and_named(tmp_path: Path) -> N
     assert report.rotated == [f"record {number} of {path}: 90 degrees" for number in (1, 2)]
     [warning] = [line for line in report.warnings if "rotation" in line]
     assert warning.startswith(
-        "2 videos carry a rotation in the metadata, and the frames are read as stored, not turned"
+        "2 videos carry a rotation in the metadata, and the frames are read as stored, not rotated"
     )
     assert "(of 3 looked at): record 1 of" in warning
     assert report.short_sides == check(database(tmp_path / "plain", (ONE, 1), (TWO, 1), (THREE, 2))).short_sides
@@ -235,7 +236,7 @@ def test_records_are_named_by_their_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("held", ["paths", "bytes"])
 def test_the_wrong_use_local_file_is_refused(held: str, tmp_path: Path) -> None:
     path = database(tmp_path / "db", (b"v/a.mp4" if held == "paths" else ONE, 1))
-    with pytest.raises(UsageError, match=f"holds {'paths of' if held == 'paths' else 'the bytes of'} videos"):
+    with pytest.raises(UsageError, match=f"contains {'paths of' if held == 'paths' else 'the bytes of'} videos"):
         check(path, f"--use_local_file={int(held == 'bytes')}")
 
 

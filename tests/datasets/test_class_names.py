@@ -51,7 +51,7 @@ def test_every_way_to_write_them(file: str, text: str, tmp_path: Path) -> None:
         ("names.csv", "0,a\n1,b, c\n2,d\n", "line 2 of .* has 3 fields, but its first 2"),
         ("names.csv", "name,name\na,b\n", "names the column name twice"),
         ("names.json", "{", "is not JSON"),
-        ("names.json", "3", "must hold a list of names"),
+        ("names.json", "3", "must contain a list of names"),
         ("names.json", '{"a": 0, "b": 1, "c": 3}', "each label from 0 to 2 once"),
     ],
 )

@@ -183,9 +183,9 @@ def test_check_names_videos_that_end_early_and_rotations(tmp_path):
     assert done.returncode == 0
     _, early, turned = done.stdout.splitlines()
     assert early.startswith("2 videos ended early (read up to there): broken.mp4 after 10 frames: ")
-    assert "; cut.mp4 after 1" in early and early.endswith("the file is cut off")
+    assert "; cut.mp4 after 1" in early and early.endswith("the file is truncated")
     assert turned == (
-        "1 video carries a rotation in the metadata, and the frames are read as stored, not turned: "
+        "1 video carries a rotation in the metadata, and the frames are read as stored, not rotated: "
         "turned.mp4 (90 degrees)"
     )
 

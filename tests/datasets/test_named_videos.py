@@ -50,7 +50,7 @@ def test_what_names_mean(names: list[str], found: list[str], folder: Path) -> No
 
 def test_a_folder_says_how_many_it_has(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     find_videos(["set"])
-    assert capsys.readouterr().err == "set: 2 videos; 2 files without a video's suffix left out\n"
+    assert capsys.readouterr().err == "set: 2 videos; 2 files without the extension of a video left out\n"
 
 
 def test_a_link_that_leads_back_up(folder: Path) -> None:
@@ -71,9 +71,9 @@ def test_a_list_of_videos(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("none.mp4", "--videos=none.mp4 is not there; looked in "),
+        ("none.mp4", "--videos=none.mp4 does not exist; looked in "),
         ("none*.mp4", "--videos=none*.mp4 matches no file; looked in "),
-        ("nowhere/deep/a.mp4", "is not there; there is no folder /"),
+        ("nowhere/deep/a.mp4", "does not exist; there is no folder /"),
         ("nowhere/*.mp4", "matches no file; there is no folder /"),
         ("empty", "--videos=empty is a folder without videos: 1 files"),
     ],
@@ -86,5 +86,5 @@ def test_names_that_mean_nothing(name: str, message: str, folder: Path) -> None:
 
 def test_two_videos_of_one_file_name(folder: Path) -> None:
     Path("s/a.mp4").touch()
-    with pytest.raises(UsageError, match=r"has a\.mp4 and s/a\.mp4, of one name"):
+    with pytest.raises(UsageError, match=r"has a\.mp4 and s/a\.mp4, which have the same name"):
         find_videos(["a.mp4", "s"])

@@ -174,7 +174,7 @@ def test_videos_are_found_by_name_in_any_folder_and_container(tmp_path: Path) ->
     names = [path.relative_to(tmp_path).as_posix() for path, _ in found]
     assert names == ["flat.avi", "deep/er/other.mp4", "a.b/1.5.x.mkv", "a.b/1.5.x.mkv", "plain"]
     assert missing == wanted[-1:]
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         find_videos(wanted, tmp_path / "flat.avi")
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.campaign.disturbed.writers import WRITERS, Inputs, Writer
 from tests.campaign.runs import prepared
-from tests.campaign.writers import WRITERS, Inputs, Writer
 from tests.docker.dockerfiles import ROOT
 from tests.docker.locked import Finished, Image, Mount, mounted, why_not
 from tests.legacy.running import PROGRAMS, weights

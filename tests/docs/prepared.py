@@ -25,12 +25,13 @@ from vmz.checkpoints.net_writing import given_net, predict_net, write_nets
 from vmz.checkpoints.pickles import load_pickle, save_pickle
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.evaluation.config import EvaluationConfig
-from vmz.evaluation.scores import Scores, score_arrays
+from vmz.evaluation.scores import score_arrays
 from vmz.features.formats.feature_files import save_features
 from vmz.features.formats.table import ArrayTable
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.netdef.pruning import prune
+from vmz.results.scores import Scores
 from vmz.settings.network import model_config
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record

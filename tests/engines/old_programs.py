@@ -222,7 +222,7 @@ def save_training(folder: Path) -> None:
         workspace.FeedBlob(blob, array)
     _, loss = model.net.SoftmaxWithLoss(["pred", "label"], ["train_softmax", "loss"])
     brew.accuracy(model, ["train_softmax", "label"], "accuracy")
-    for op in model.net.Proto().op:  # Caffe2's gradient of a batch norm in testing is none: see docs/operators.md
+    for op in model.net.Proto().op:  # in testing Caffe2's batch norm has no gradient: docs/reference/operators.md
         if op.type == "SpatialBN":
             del op.output[1:]
             op.type = "AffineChannel"

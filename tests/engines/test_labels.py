@@ -16,7 +16,7 @@ from vmz.errors import LabelError
 from vmz.netdef.builder import device_option
 
 ENGINES = ["pytorch", pytest.param("caffe2", marks=needs_caffe2)]
-SENTENCE = f"label {LABELS} is none of the {LABELS} classes, 0 to {LABELS - 1}"
+SENTENCE = f"label {LABELS} is not one of the {LABELS} classes, 0 to {LABELS - 1}"
 
 
 def network(**kind: Any) -> Any:
@@ -40,7 +40,7 @@ def test_a_trainer_refuses_them(engine: str, wrong: int) -> None:
         trainer.feed("data", batch["data"])
         labels = batch["label"].copy()
         labels[2] = wrong
-        with pytest.raises(LabelError, match=f"label {wrong} is none of the {LABELS} classes"):
+        with pytest.raises(LabelError, match=f"label {wrong} is not one of the {LABELS} classes"):
             trainer.feed("label", labels)
         trainer.feed("label", batch["label"])
         assert trainer.step().iteration == 1

@@ -73,9 +73,9 @@ FAULTY: dict[str, tuple[Make, dict[str, Any], Optional[str]]] = {
     "path with null bytes": (
         lambda folder: tensors(STRING=[b"/a\0b.mp4"], INT32=[1]),
         {"use_local_file": 1},
-        "DB holds the bytes of videos, not paths; give --use_local_file=0",
+        "DB contains the bytes of videos, not paths; give --use_local_file=0",
     ),
-    "bytes for a path": (good, {"use_local_file": 1}, "DB holds the bytes of videos, not paths"),
+    "bytes for a path": (good, {"use_local_file": 1}, "DB contains the bytes of videos, not paths"),
     "endless path": (
         lambda folder: tensors(STRING=[b"/a" * 2000], INT32=[1]),
         {"use_local_file": 1},
@@ -84,10 +84,10 @@ FAULTY: dict[str, tuple[Make, dict[str, Any], Optional[str]]] = {
     "a path for bytes": (
         lambda folder: tensors(STRING=[b"videos/gone.mp4"], INT32=[1]),
         {},
-        "it holds a path, videos/gone.mp4, not the bytes of a video; give --use_local_file=1",
+        "it contains a path, videos/gone.mp4, not the bytes of a video; give --use_local_file=1",
     ),
     "empty record": (lambda folder: b"", {}, "the record is empty"),
-    "empty video": (lambda folder: tensors(STRING=[b""], INT32=[1]), {}, "it holds no bytes"),
+    "empty video": (lambda folder: tensors(STRING=[b""], INT32=[1]), {}, "it is empty"),
     "text": (lambda folder: tensors(STRING=[BAD], INT32=[1]), {}, "not a video that can be opened"),
     "rubbish": (
         lambda folder: tensors(STRING=[np.random.RandomState(0).bytes(5000)], INT32=[1]),
@@ -116,12 +116,16 @@ FAULTY: dict[str, tuple[Make, dict[str, Any], Optional[str]]] = {
         "(decoding ended there: ",
     ),
     "larger crop": (good, {"video_res_type": 1, "short_edge": 32, "crop_size": 32}, None),
-    "no label": (lambda folder: tensors(STRING=[BAD]), {}, "the record holds no label (an INT32 tensor)"),
-    "label of another type": (lambda folder: tensors(STRING=[BAD], FLOAT=[1]), {}, "the record holds no label"),
-    "no video": (lambda folder: tensors(INT32=[1]), {}, "the record holds no video (a STRING tensor with one entry)"),
-    "video of another type": (lambda folder: tensors(INT64=[1], INT32=[1]), {}, "the record holds no video"),
-    "two videos": (lambda folder: tensors(STRING=[BAD, BAD], INT32=[1]), {}, "the record holds no video"),
-    "truncated record": (lambda folder: good(folder)[:-3], {}, "the record is truncated or is no TensorProtos"),
+    "no label": (lambda folder: tensors(STRING=[BAD]), {}, "the record contains no label (an INT32 tensor)"),
+    "label of another type": (lambda folder: tensors(STRING=[BAD], FLOAT=[1]), {}, "the record contains no label"),
+    "no video": (
+        lambda folder: tensors(INT32=[1]),
+        {},
+        "the record contains no video (a STRING tensor with one entry)",
+    ),
+    "video of another type": (lambda folder: tensors(INT64=[1], INT32=[1]), {}, "the record contains no video"),
+    "two videos": (lambda folder: tensors(STRING=[BAD, BAD], INT32=[1]), {}, "the record contains no video"),
+    "truncated record": (lambda folder: good(folder)[:-3], {}, "the record is truncated or is not a TensorProtos"),
     "several labels, one wanted": (lambda folder: good(folder, 3, 4), {}, None),
     "label out of range": (lambda folder: good(folder, 3, 99), {}, None),  # a reader knows no classes
     "label out of range, multi-label": (
@@ -150,7 +154,7 @@ FAULTY: dict[str, tuple[Make, dict[str, Any], Optional[str]]] = {
     "a video for an image": (
         good,
         {"image_as_input": 1, "length_rgb": 1},
-        "it holds a video, not an image; set image_as_input=0",
+        "it contains a video, not an image; set image_as_input=0",
     ),
     "an image for a video": (
         lambda folder: tensors(STRING=[image()], INT32=[1]),
@@ -260,8 +264,8 @@ def test_the_wrong_use_local_file_is_refused_at_once(held, engine, tmp_path):
     with pytest.raises(UsageError) as caught:
         open_reader(str(tmp_path / "db"), args, engine)
     says = {
-        "bytes": "holds the bytes of videos, not paths; give --use_local_file=0",
-        "paths": "holds paths of videos, not their bytes (the first: lists/a.mp4); give --use_local_file=1",
+        "bytes": "contains the bytes of videos, not paths; give --use_local_file=0",
+        "paths": "contains paths of videos, not their bytes (the first: lists/a.mp4); give --use_local_file=1",
     }
     assert str(caught.value) == f"{tmp_path / 'db'} {says[held]}"
 
@@ -287,7 +291,7 @@ def test_videos_that_end_early_are_reported_once(engine, tmp_path):
     assert len(ended) == 2
     assert ended[0].startswith("record 1 (videos/1.mp4, line 3 of list.csv) after ") and " frames: " in ended[0]
     assert ended[1].startswith("record 2 (videos/2.mp4, line 4 of list.csv) after ")
-    assert ended[1].endswith(" frames: the file is cut off")
+    assert ended[1].endswith(" frames: the file is truncated")
     assert found(**several, wrap_around=1) == ended
     assert found(decode_type=1) == []  # the first four frames of each
     if HAS_OPERATORS and engine == "caffe2":

@@ -116,7 +116,7 @@ def test_pictures_of_another_file_are_not_read(engine, tmp_path):
     ]
     inside = with_reference(good, b"url ", b"")  # without a location it is this file
     reasons = left_out(database(tmp_path, good, inside, *others), engine)
-    wanted = "not a video that can be opened (its pictures lie in another file, which is not opened)"
+    wanted = "not a video that can be opened (its pictures are in another file, which is not opened)"
     assert reasons == [f"record {number:02d}: {wanted}" for number in (2, 3, 4)]
 
 
@@ -146,7 +146,7 @@ def test_other_formats_are_refused(engine, tmp_path):
     reasons = left_out(database(tmp_path, of_format("mp4", "mpeg4"), *contents), engine)
     assert reasons[0] == "record 01: not a video that can be opened (it is a NUT file, not a video)"
     assert reasons[1].startswith(
-        "record 02: not a video that can be opened (its format is none of those that are read: MP4"
+        "record 02: not a video that can be opened (its format is not one of those supported: MP4"
     )
 
 
@@ -205,11 +205,11 @@ def test_a_damaged_database_is_one_sentence(engine, tmp_path):
     damages = {
         content[: leaf + 100]: f"is truncated: {leaf + 100} bytes of {len(content)}",
         without_leaf: f"is damaged: page {leaf // 4096} is not the leaf that it should be",
-        b"": "is not an LMDB: it holds no bytes",
+        b"": "is not an LMDB: it is empty",
     }
     for damaged, wanted in damages.items():
         data.write_bytes(damaged)
-        assert outcome(path, {}, engine) == ([], f"{data} {wanted}; copy or make it again", [])
+        assert outcome(path, {}, engine) == ([], f"{data} {wanted}; copy it or create it again", [])
     data.unlink()
     os.mkfifo(data)
     assert outcome(path, {}, engine) == ([], f"cannot read {data}: it is not a regular file", [])

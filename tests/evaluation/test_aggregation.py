@@ -12,7 +12,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score, top_k_accura
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.aggregation import CHUNK, aggregate_files, read_scores
 from vmz.evaluation.config import EvaluationConfig
-from vmz.evaluation.scores import Scores, intervals, score_arrays, summarise
+from vmz.evaluation.scores import score_arrays, summarise
+from vmz.results.figures import intervals
+from vmz.results.scores import Scores
 
 VIDEOS, CLIPS, CLASSES = CHUNK + 44, 3, 7
 
@@ -76,7 +78,7 @@ def test_figures_are_scikit_learns(tmp_path: Path) -> None:
     assert found.figures["mAP"] == pytest.approx(np.mean(precision))
     assert found.figures["mAP_all"] == pytest.approx(np.sum(precision) / CLASSES)
     assert found.figures["mAUC"] == pytest.approx(np.mean([roc_auc_score(labels[:, c], mean[:, c]) for c in present]))
-    assert [entry["label"] for entry in found.per_class] == present
+    assert [entry.label for entry in found.per_class] == present
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
@@ -107,7 +109,7 @@ def test_files_that_do_not_go_together(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"prob of 7 classes for 3 clips a video, but .* softmax of 7"):
         aggregate_files([first, kept(tmp_path / "ml.npz", 5, 9, multi_label=True)])
     maximum = kept(tmp_path / "max.npz", 5, 9, aggregation=np.array(1))
-    with pytest.raises(UsageError, match="some with 1; say with --aggregation which"):
+    with pytest.raises(UsageError, match="some from a run with 1; choose one with --aggregation"):
         aggregate_files([first, maximum])
     assert aggregate_files([first, maximum], aggregation=1).aggregation == 1
 
@@ -120,7 +122,7 @@ KEYS = np.repeat(["a", "b"], 3)
     [
         ({"key": np.array(["a", "a", "b", "b", "a", "a"])}, "clips of record a in two places"),
         ({"key": np.array(["a", "b", "b", "b", "b", "b"])}, "5 clips of record b but 1 of record a"),
-        ({"key": KEYS[:5]}, r"key is of shape \(5,\)"),
+        ({"key": KEYS[:5]}, r"key has shape \(5,\)"),
         ({"label": np.array([0, 1, 0, 0, 0, 0])}, "several labels"),
         ({"label": np.full(6, 7)}, "labels are from 7 to 7, but softmax allows 0 to 6"),
         ({"label": np.zeros((6, 7), np.int32)}, r"label is int32 \(6, 7\)"),
@@ -168,9 +170,9 @@ def test_files_of_different_runs_are_not_put_together(tmp_path: Path) -> None:
     made = {"weights": "sha256 1", "crop_size": 112, "test_data": "1 records, sha256 a", "engine": "pytorch"}
     first = kept(tmp_path / "a.npz", 0, 10, made_by=np.array(json.dumps(made)))
     for changes, said in (
-        ({"weights": "sha256 2"}, r"a.npz and \S+b.npz are of different runs \(weights: sha256 1, now sha256 2\)"),
+        ({"weights": "sha256 2"}, r"a.npz and \S+b.npz come from different runs \(weights: sha256 1, now sha256 2\)"),
         ({"crop_size": 224}, r"different runs \(crop_size: 112, now 224\)"),
-        ({"test_data": made["test_data"]}, r"a.npz and \S+b.npz are of the same database"),
+        ({"test_data": made["test_data"]}, r"a.npz and \S+b.npz come from the same database"),
         ({"engine": "caffe2"}, ""),
         (None, ""),  # of before this was kept
     ):

@@ -14,22 +14,22 @@ def options(*argv: str) -> EvaluationConfig:
 
 def test_the_published_protocol_differs_in_nothing() -> None:
     account = published_account(options("--zoo=r2plus1d_d18_l8"))
-    assert account is not None and account["differences"] == []
-    assert account["figures"] == {"clip@1": 0.532, "video@1": 0.653, "video@5": 0.852}
+    assert account is not None and account.differences == []
+    assert account.figures == {"clip@1": 0.532, "video@1": 0.653, "video@5": 0.852}
 
 
 def test_what_differs_is_named() -> None:
     account = published_account(options("--zoo=r2plus1d_d18_l8", "--clip_per_video=2", "--aggregation=1"))
     assert account is not None
-    assert account["differences"] == ["--clip_per_video=2 in place of 10", "--aggregation=1 in place of 0"]
+    assert account.differences == ["--clip_per_video=2 instead of 10", "--aggregation=1 instead of 0"]
 
 
 def test_one_crop_of_a_model_published_with_thirty_views_differs() -> None:
     account = published_account(options("--zoo=ir_csn_152_ft_kinetics_from_ig65m"))
-    assert account is not None and account["differences"] == []  # --zoo is the published protocol
+    assert account is not None and account.differences == []  # --zoo is the published protocol
     account = published_account(options("--zoo=ir_csn_152_ft_kinetics_from_ig65m", "--protocol=fast"))
-    assert account is not None and account["protocol"] == "30_views_convolutional"
-    assert "--crop_per_clip=1 in place of 3" in account["differences"]
+    assert account is not None and account.protocol == "30_views_convolutional"
+    assert "--crop_per_clip=1 instead of 3" in account.differences
 
 
 @pytest.mark.parametrize("path", ["/models/r2.5d_d18_l8.pkl", "R2.5D_D18_L8.pkl"])

@@ -23,9 +23,9 @@ def path(tmp_path: Path) -> str:
 
 def test_the_first_record_with_such_a_label_is_named(path: str) -> None:
     config = EvaluationConfig(test_data=path, num_labels=5)
-    said = r"record .*1 of .*db.* has label 7, but --num_labels=5 allows 0 to 4; is this the database of another"
+    said = r"record .*1 of .*db.* has label 7, but --num_labels=5 allows 0 to 4; check --num_labels"
     with pytest.raises(LabelError, match=said), naming_foreign_labels(path, config, config):
-        raise LabelError("label 9 is none of the 5 classes")
+        raise LabelError("label 9 is not one of the 5 classes")
 
 
 def test_another_failure_that_speaks_of_labels_passes_as_it_is(path: str) -> None:

@@ -19,12 +19,13 @@ from vmz.cli.test_net import configuration
 from vmz.errors import VmzError
 from vmz.evaluation import run as evaluation
 from vmz.evaluation.aggregation import aggregate_files
-from vmz.evaluation.network import test_model as build_test_model
+from vmz.evaluation.network import evaluation_model
 from vmz.evaluation.records import in_order
 from vmz.evaluation.run import evaluate, evaluate_weights
-from vmz.evaluation.scores import Scores, merge, named_lines, score_arrays
+from vmz.evaluation.scores import merge, score_arrays
 from vmz.netdef.json_form import net_to_json
-from vmz.report.evaluation import Scored, page
+from vmz.report.evaluation import page
+from vmz.results.scores import Scores
 from vmz.video.reader import BadVideo
 
 
@@ -33,7 +34,7 @@ def test_the_net_of_test_net_is_the_originals_reader_and_all(name: str) -> None:
     index = json.loads(golden_path("nets/index_tools.json").read_text())
     argv = next(e["argv"] for e in index if e["name"] == name and e["num_gpus"] == 0)
     golden = json.loads(gzip.decompress(golden_path(f"nets/testnet_{name}_gpu0.json.gz").read_bytes()))
-    model = build_test_model(configuration(argv))
+    model = evaluation_model(configuration(argv))
     assert json.dumps(net_to_json(model.net), sort_keys=True) == json.dumps(golden["net"], sort_keys=True)
     assert json.dumps(net_to_json(model.param_init_net), sort_keys=True) == json.dumps(
         golden["param_init_net"], sort_keys=True
@@ -44,7 +45,7 @@ def test_weights_at_hand_and_in_a_file_give_the_same(tmp_path: Path) -> None:
     small = ["--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.1", "--clip_length_rgb=4", "--num_gpus=0"]
     path = database(tmp_path, 3)
     config = configuration([*small, f"--test_data={path}", "--num_labels=5", "--clip_per_video=2", "--top_k=2"])
-    model = build_test_model(config)
+    model = evaluation_model(config)
     weights = generated_weights([*model.params, *model.computed_params])
     save_pickle(tmp_path / "weights.pkl", weights)
     held = evaluate_weights(config, weights)
@@ -60,18 +61,17 @@ def test_the_last_accuracy_of_three_classes_is_video_3(engine: str, tmp_path: Pa
     small = ["--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.1", "--clip_length_rgb=4", "--num_gpus=0"]
     path = database(tmp_path, 3)
     more = ["--num_labels=3", "--clip_per_video=2", "--random_weights=1", f"--save_scores={tmp_path / 'scores.npz'}"]
-    found = evaluate(configuration([*small, *more, f"--test_data={path}", f"--engine={engine}"]))
+    config = configuration([*small, *more, f"--test_data={path}", f"--engine={engine}"])
+    found = evaluate(config)
     assert list(found.figures) == ["clip@1", "video@1", "video@3"] and list(found.intervals) == ["clip@1", "video@1"]
-    assert found.closing_lines().splitlines()[0].endswith(", top3: 1.0")
     always = "video@3  100.00%, always: the network has 3 classes"
-    assert found.named_lines().splitlines()[-1] == always
-    html = page(
-        found.to_json(), Scored(found.scores.keys, np.stack(found.scores.videos), np.stack(found.scores.labels))
-    )
+    *_, named, figures, cost = found.lines()
+    assert named == always and figures.endswith(", top3: 1.0") and cost.startswith("FLOPs: ")
+    html = page(found)
     assert "Always 100\u00a0%: there are 3 classes." in html and "video@5" not in html
-    np.savez(tmp_path / "scores.npz", **score_arrays(found.scores, found.config))
+    np.savez(tmp_path / "scores.npz", **score_arrays(found.scores, config))
     again = aggregate_files([tmp_path / "scores.npz"])
-    assert again.figures == found.figures and named_lines(again.figures, again.scores, 0).splitlines()[-1] == always
+    assert again.figures == found.figures and again.lines()[-2:] == [always, figures]
 
 
 def test_scores_of_several_processes_are_put_in_database_order() -> None:
@@ -105,5 +105,5 @@ def test_a_database_made_anew_while_it_is_scored_is_refused(
         return scores
 
     monkeypatch.setattr(evaluation, "score_videos", and_remake)
-    with pytest.raises(VmzError, match=r"db was made anew while it was read; run again"):
+    with pytest.raises(VmzError, match=r"db was created again while it was read; run again"):
         evaluate(config)

@@ -156,7 +156,7 @@ def test_files_come_by_number_and_unfinished_ones_are_refused(tmp_path: Path) ->
         (tmp_path / name).touch()
     assert [path.name for path in feature_files(tmp_path, "input_dir")] == ["f1.npz", "f9.pkl", "f10.pkl"]
     (tmp_path / "f11.pkl.parts").mkdir()
-    with pytest.raises(UsageError, match=r"f11[.]pkl[.]parts, an extraction that has not ended"):
+    with pytest.raises(UsageError, match=r"f11[.]pkl[.]parts, an unfinished extraction"):
         feature_files(tmp_path, "input_dir")
 
 
@@ -181,7 +181,7 @@ def test_arrays_that_do_not_fit(change: dict[str, Any], message: str, tmp_path: 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"video_id": clips()["video_id"] + 1}, "missing in the second stream, as 500"),
+        ({"video_id": clips()["video_id"] + 1}, "missing in the second stream, for example 500"),
         ({"label": (clips()["label"] + 1) % 7}, "label of video"),
         ({"softmax": np.zeros((40, 8), np.float32)}, "numbers of classes"),
     ],

@@ -89,9 +89,9 @@ def test_every_format_of_a_database_and_its_shapes(run: Run) -> None:
         run("--features=final_avg", f"--output_path={run.folder / name}", *keep)
         array = np.load(run.folder / name, allow_pickle=False)
         assert array.shape == shape and np.array_equal(array.ravel(), wanted["final_avg"].ravel())
-    with pytest.raises(UsageError, match=r"a \.npy file holds one array, but 2 blobs .*\.npz"):
+    with pytest.raises(UsageError, match=r"a \.npy file contains one array, but 2 blobs .*\.npz"):
         run("--features=final_avg,softmax", f"--output_path={run.folder / 'f.npy'}")
-    with pytest.raises(UsageError, match=r"\.csv is no format of features"):
+    with pytest.raises(UsageError, match=r"\.csv is not a file format of features"):
         run(f"--output_path={run.folder / 'f.csv'}")
 
 
@@ -99,7 +99,7 @@ def test_a_finished_file_is_not_made_again_nor_replaced(run: Run) -> None:
     run("--features=final_avg,softmax,label")
     before = run.out.read_bytes(), run.out.stat().st_mtime_ns
     told = run("--features=final_avg,softmax,label")
-    assert f"nothing to do: {run.out} is there, of 3 videos with the same settings" in told
+    assert f"nothing to do: {run.out} already contains 3 videos with the same settings" in told
     assert "Sanity check --- clip accuracy: " in run("--features=final_avg,softmax,label", "--sanity_check=1")
     moved = run.folder / "moved.pkl"
     (run.folder / "weights.pkl").rename(moved)
@@ -109,7 +109,9 @@ def test_a_finished_file_is_not_made_again_nor_replaced(run: Run) -> None:
         ([], r"weights: sha256 \w{16}, now sha256 \w{16}"),
         (["--random_weights=1", "--load_model_path="], r"weights: sha256 \w{16}, now untrained"),
     ):
-        with pytest.raises(UsageError, match=rf"out\.npz is of a finished run with other settings \(.*{named}\)"):
+        with pytest.raises(
+            UsageError, match=rf"out\.npz was written by a finished run with other settings \(.*{named}\)"
+        ):
             run("--features=final_avg,softmax,label", f"--load_model_path={moved}", *more)
     save_weights(moved, 0)
     with pytest.raises(UsageError, match=r"\(clip_length_rgb: 4, now 2; features: final_avg,\S+, now label\)"):
@@ -145,7 +147,7 @@ def test_sanity_check_2_of_a_multi_label_network(run: Run) -> None:
 
 def test_a_file_of_unknown_settings_and_a_database_that_changed(run: Run) -> None:
     run.out.write_bytes(b"of somebody else")
-    with pytest.raises(UsageError, match=r"out\.npz is there already, and .* is not recorded \(there is no"):
+    with pytest.raises(UsageError, match=r"out\.npz exists already, and its settings are not recorded \(there is no"):
         run()
     assert run.out.read_bytes() == b"of somebody else"
     run("--resume=0")
@@ -155,7 +157,7 @@ def test_a_file_of_unknown_settings_and_a_database_that_changed(run: Run) -> Non
     with pytest.raises(UsageError, match=r"test_data: 3 records, sha256 \w+, now 1 records, sha256"):
         run(f"--test_data={run.folder / 'db2'}")
     run.out.write_bytes(b"replaced by hand")
-    with pytest.raises(UsageError, match="is of another file"):
+    with pytest.raises(UsageError, match="belongs to another file"):
         run()
 
 

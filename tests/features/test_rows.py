@@ -78,7 +78,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     with PartWriter(tmp_path, NAMES, 2) as writer:
         assert writer.last is None
         writer.append(*batch(0))
-        with pytest.raises(VmzError, match=r"softmax has rows of \(4,\) float32, but those so far are of \(3,\)"):
+        with pytest.raises(VmzError, match=r"softmax has rows of \(4,\) float32, but those so far have \(3,\)"):
             writer.append(*batch(1, width=4))
         with pytest.raises(VmzError, match="a feature has a row for each clip"):
             writer.append(np.array([1, 2]), batch(1)[1])

@@ -12,7 +12,7 @@ def test_the_accuracy_of_clips() -> None:
     softmax = np.eye(4, dtype=np.float32)[[0, 1, 2, 3, 0]]
     table = ArrayTable({"softmax": softmax.reshape(5, 4, 1, 1, 1), "label": np.array([0, 1, 1, 3, 3], np.int32)})
     assert clip_accuracy(table) == 0.6
-    with pytest.raises(VmzError, match="none of the 4 classes"):
+    with pytest.raises(VmzError, match="not one of the 4 classes"):
         clip_accuracy(ArrayTable({"softmax": softmax, "label": np.array([0, 1, 1, 3, 4], np.int32)}))
 
 

@@ -91,12 +91,12 @@ def test_maps_keep_the_axes_that_say_something(runs: Runs) -> None:
 def test_a_finished_run_is_not_done_again(runs: Runs) -> None:
     runs()
     before = runs.files()
-    assert "nothing to do: 3 videos are there, with the same settings" in runs() and runs.files() == before
+    assert "nothing to do: 3 videos are already extracted with the same settings" in runs() and runs.files() == before
     assert "nothing to do: 3 videos" in runs("--batch_size=2", "--num_decode_threads=1", "--display_iter=3")
     with pytest.raises(VmzError, match=r"c\.mp4: not a video"):
         runs("--on_bad_video=stop")  # a video left out is no feature to keep
     film(runs.folder / "d.mp4", list(range(0, 60, 4)))
-    assert "3 videos were there already" in runs()
+    assert "3 videos were already extracted" in runs()
     assert "nothing to do: 1 videos" in runs(f"--videos={runs.folder}/b.mp4")
     assert runs.names() == ["a.mp4", "b.mp4", "c.mp4", "d.mp4"] and not (runs.out / ".parts").exists()
     assert {name: runs.files()[name] for name in before} == before
@@ -121,8 +121,9 @@ def test_other_settings_are_refused(flag: str, named: str, finished: Runs) -> No
     before = finished.files()
     with pytest.raises(UsageError) as error:
         finished(flag)
-    assert f"index.json is of a finished run with other settings ({named}); give those, another --output_path" in str(
-        error.value
+    assert (
+        f"index.json was written by a finished run with other settings ({named}); use those, another --output_path"
+        in str(error.value)
     )
     assert "--resume=0" in str(error.value) and finished.files() == before
 
@@ -143,7 +144,9 @@ def finished(finished_folder: Path, capsys: pytest.CaptureFixture[str]) -> Runs:
 
 def test_resume_0_replaces_but_does_not_mix(runs: Runs) -> None:
     runs()
-    with pytest.raises(UsageError, match=r"holds features of 2 other videos, as .*a\.mp4, with other settings"):
+    with pytest.raises(
+        UsageError, match=r"contains features of 2 other videos, for example .*a\.mp4, with other settings"
+    ):
         runs("--resume=0", "--stride_seconds=0.25", f"--videos={runs.folder}/b.mp4")
     runs("--resume=0", f"--videos={runs.folder}/b.mp4")
     assert runs.names() == ["a.mp4", "b.mp4", "c.mp4"]
@@ -163,20 +166,22 @@ def test_videos_that_changed_or_moved(runs: Runs) -> None:
     assert "nothing to do: 3 videos" in runs(f"--videos={moved}/*.mp4")
     assert all(Path(path).parent == moved for path in [entry["path"] for entry in runs.index()["videos"]])  # type: ignore[attr-defined]
     film(moved / "b.mp4", list(range(100, 200, 4)))
-    assert "2 videos were there already" in runs(f"--videos={moved}/*.mp4")
+    assert "2 videos were already extracted" in runs(f"--videos={moved}/*.mp4")
     after = runs.files()
     assert after["a.mp4.npz"] == before["a.mp4.npz"] and after["b.mp4.npz"] != before["b.mp4.npz"]
     (runs.out / "a.mp4.npz").unlink()
-    assert "2 videos were there already" in runs(f"--videos={moved}/*.mp4")
+    assert "2 videos were already extracted" in runs(f"--videos={moved}/*.mp4")
     film(runs.folder / "a.mp4", list(range(100, 200, 4)))
-    with pytest.raises(UsageError, match=r"features of .*moved/a\.mp4, another video than .*/a\.mp4 of the same name"):
+    with pytest.raises(
+        UsageError, match=r"features of .*moved/a\.mp4, a different video than .*/a\.mp4 with the same name"
+    ):
         runs(f"--videos={runs.folder}/a.mp4")
 
 
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
-        (["--video_format=npy"], r"a \.npy file holds one array, but 2 blobs .*final_avg, softmax.*write an \.npz"),
+        (["--video_format=npy"], r"a \.npy file contains one array, but 2 blobs .*final_avg, softmax.*write an \.npz"),
         (["--output_path=/tmp/features.npy"], "is the name of a file; with --videos it takes a folder"),
     ],
 )
@@ -189,7 +194,7 @@ def test_a_damaged_index_is_named(finished_folder: Path, finished: Runs) -> None
     path = finished.out / "index.json"
     content = path.read_text()
     path.write_text(content[:40])
-    with pytest.raises(VmzError, match=r"index\.json is damaged; .*; start afresh with --resume=0"):
+    with pytest.raises(VmzError, match=r"index\.json is damaged; .*; start again with --resume=0"):
         finished()
     finished("--resume=0")
     assert finished.names() == ["a.mp4"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.goldens.recordings import SHARED
-from tests.support.odd_videos import Read
+from tests.support.odd_video_checks import Read
 from vmz.video.frames.decoding import Video
 from vmz.video.frames.scaling import Scaler
 

@@ -1,4 +1,6 @@
-"""Write docs/reader_goldens.md: how many of the original reader's clips ours gives bit for bit, and why not the others.
+"""Write docs/internals/reader_goldens.md: which clips are equal to the original reader's bit for bit.
+
+The page gives the cause of each difference.
 
 Run from the repository root, with the golden data beside it: python -m tests.goldens.measure_reader
 """
@@ -30,13 +32,13 @@ from vmz.files import atomic_write
 from vmz.video.frames.opencv import opencv
 
 ROOT = Path(__file__).resolve().parents[2]
-OUTPUT = ROOT / "docs" / "reader_goldens.md"
+OUTPUT = ROOT / "docs" / "internals" / "reader_goldens.md"
 NOTES = {
-    STARTS_WHERE_TOLD: "With the argument original_start_faults=1 each of these is identical too, or refused where the "
+    STARTS_WHERE_TOLD: "With the argument original_start_faults=1 each of these is identical too, or refused if the "
     "original failed (checked).",
     UNWRITTEN: "With those columns black, as in the original's zeroed buffer, each is identical (checked).",
-    REFUSED: "The original could not decode enough frames and gave its last clip again. Here each is an error.",
-    READ: "The original wrote past its buffer and died: there is nothing to compare with.",
+    REFUSED: "The original could not decode enough frames and returned its previous clip. In VMZ each is an error.",
+    READ: "The original wrote past the end of its buffer and crashed, so there is no recorded clip.",
 }
 
 
@@ -60,23 +62,24 @@ def page(found: dict[str, list[Outcome]]) -> str:
     with_pixels = len(everything) - counts[REFUSED] - counts[READ]
     swscale = ".".join(map(str, av.library_versions["libswscale"]))
     lines = [
-        "# The original's clips, and ours",
+        "# Our clips compared with the original reader's",
         "",
-        "Made by tests/goldens/measure_reader.py. Every case of the golden data, read from a one-record LMDB by",
-        "vmz.video.reader: shapes, labels, ids and start frames are equal in all of them; pixels are compared by the",
-        "sha256 of the float32 array. Cases that ask for optical flow stand by themselves, at the end.",
+        "This page compares the clips of vmz.video.reader with those recorded from the original reader.",
+        "tests/goldens/measure_reader.py writes it. Every case of the golden data is read from a one-record LMDB.",
+        "Shapes, labels, ids and start frames are equal in all cases. Pixels are compared by the sha256 of the float32",
+        "array. Cases with optical flow have their own section at the end.",
         "",
         f"PyAV {av.__version__}, libswscale {swscale}: **{counts[IDENTICAL]} of {with_pixels} identical**, "
-        f"{counts[REFUSED]} refused, {counts[READ]} without an original to compare with.",
+        f"{counts[REFUSED]} refused, {counts[READ]} without a recorded clip.",
         "",
-        "| video | identical | refused | no original | explained |",
+        "| video | identical | refused | no recorded clip | explained |",
         "|---|---|---|---|---|",
     ]
     for video, results in found.items():
         count = Counter(outcome.verdict for outcome in results)
         explained = len(results) - count[IDENTICAL] - count[REFUSED] - count[READ]
         lines.append(f"| {video} | {count[IDENTICAL]} | {count[REFUSED]} | {count[READ]} | {explained} |")
-    lines += ["", "## Each case that is not identical", ""]
+    lines += ["", "## Cases that are not identical", ""]
     causes: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in everything:
         if outcome.verdict != IDENTICAL:
@@ -85,7 +88,7 @@ def page(found: dict[str, list[Outcome]]) -> str:
         lines.append(f"- **{cause[0].upper()}{cause[1:]}** ({len(results)}): {cases(results)}.")
         differences = [outcome.difference for outcome in results if outcome.difference is not None]
         if differences:
-            lines.append(f"  Largest difference at the 64 sampled places of each: {max(differences)} grey levels.")
+            lines.append(f"  Largest difference at 64 sampled positions of each: {max(differences)} grey levels.")
         if cause in NOTES:
             lines.append(f"  {NOTES[cause]}")
     lines += flow_section(flows)
@@ -103,12 +106,12 @@ def flow_section(flows: list[Outcome]) -> list[str]:
         "## Optical flow",
         "",
         f"opencv-python-headless {opencv().__version__}: **{within} of {len(read)} within the tolerance** (of the",
-        f"normalised flow: mean difference 1e-3, 99.9 % of the values within {FLOW_VALUE}), {same} of them identical;",
-        f"{len(refused)} refused, as the original failed: {cases(refused)}. RGB clips of the same cases are",
-        "identical in all of them. Another build of OpenCV rounds otherwise, and single pixels of Farneback's flow",
-        "then come out elsewhere. The C++ operator with Debian's OpenCV (4.5 in Debian 11, 4.6 in 12) gives all",
-        "of them **identical to the bit** (tests/ops/test_goldens.py). The Python reader's whole arrays beside the",
-        "operator's: a mean difference of 1.8e-4 at most, and 99.93 % within 0.05 at least (portrait.mp4 39).",
+        f"normalised flow: mean difference 1e-3, 99.9 % of the values within {FLOW_VALUE}), {same} of them identical.",
+        f"{len(refused)} were refused, as the original failed: {cases(refused)}. The RGB clips of these cases are all",
+        "identical. Another build of OpenCV rounds differently, which changes single pixels of Farneback's flow.",
+        "The C++ operator with Debian's OpenCV (4.5 in Debian 11, 4.6 in 12) gives all of them **identical to the",
+        "bit** (tests/ops/test_goldens.py). The whole arrays of the Python reader compared with those of the operator:",
+        "a mean difference of at most 1.8e-4, and at least 99.93 % within 0.05 (portrait.mp4 39).",
         "",
         "| video | case | compared | mean difference | largest | within 0.05 |",
         "|---|---|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""Write tests/goldens/relu_decisions.json: what the original's ReLUs decided by rounding.
+"""Write tests/goldens/measured/relu_decisions.json: what the original's ReLUs decided by rounding.
 
 The first iteration of a golden training run leaves momenta that differ from exact arithmetic by up to 1e-2. This finds
 out from the recorded momenta alone why: of the ReLU inputs that are no further from 0 than float32 rounding reaches,

@@ -1,4 +1,4 @@
-"""Write docs/training_goldens.md and tests/goldens/training_bounds.json: how far two runs of the original end apart.
+"""Write docs/internals/training_goldens.md and tests/goldens/measured/training_bounds.json: how far runs differ.
 
 The golden training runs on real Caffe2, once as they are and a few times with every value of the clips up or down by
 1e-7 of itself. Run from the repository root in .venv-caffe2, with the golden data beside it, and half an hour of time:
@@ -36,45 +36,50 @@ from vmz.models.registry import Model
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("loss", *KINDS)
-PAGE = ROOT / "docs" / "training_goldens.md"
-TEXT = """# The original's training runs, and how exactly they can be repeated
+PAGE = ROOT / "docs" / "internals" / "training_goldens.md"
+TEXT = """# Reproducibility of the original's training runs
 
-Made by tests/goldens/measure_training.py on {machine}: real Caffe2 (torch {torch}).
+This page shows how closely real Caffe2 and the PyTorch engine reproduce recorded training runs of the original.
+tests/goldens/measure_training.py measured it on {machine} with real Caffe2 (torch {torch}) and
+wrote the page.
 
-The golden data holds five iterations of {count} networks, recorded from the original. The rows "perturbed" are
-{count_seeds} runs a network on this machine whose clips differ by 1e-7 of each value, up or down at random: the
-largest distance from the run on the clips as they are. "golden" is the distance of that run from the recorded one: the
-same code, on another CPU. Distances of the loss are relative; those of parameters, running statistics and momenta are
-the largest difference over the largest value of the blob, of all blobs the largest (in the golden rows, of what the
-golden data has of a blob: eight of its values, mean, standard deviation and largest value). The learning rate and the
-iteration count are exact everywhere.
+The golden data contains five iterations of {count} networks, recorded from the original. The table compares runs:
+
+- "perturbed": {count_seeds} runs of each network on this machine, whose clips differ by 1e-7 of each value, up or down
+  at random. The figure is the largest distance from the run on the unchanged clips.
+- "golden": the distance between that run and the recorded one: the same code on another CPU.
+
+Distances of the loss are relative. Those of parameters, running statistics and momenta are the largest difference
+divided by the largest value of the blob; the figure is the largest over all blobs. In the golden rows they cover the
+recorded data of a blob: eight of its values, mean, standard deviation and largest value. The learning rate and the
+iteration count are always equal.
 
 {table}
 
-## Why momenta differ already after one iteration
+## Why the momenta differ after one iteration
 
-A gradient is not continuous where a ReLU's input is 0. Of the millions of activations of a run some lie so close to 0
-that rounding decides on which side: each such flip takes one term out of a sum of gradients, or puts one in. With tanh
-in place of every ReLU the same perturbation moves the first iteration's momenta by no more than rounding:
+A gradient is not continuous where the input of a ReLU is 0. A run has millions of activations. Some are so close to 0
+that rounding decides their sign. Each such flip adds a term to a sum of gradients, or removes one. With tanh instead of
+every ReLU, the same perturbation changes the momenta of the first iteration only by rounding:
 
 {kinks}
 
-What flips depends on the CPU and its kernels (MKL chooses by the kind of CPU): the momenta of another run agree to 1e-4
-only where the same activations flip as in the recording, and real Caffe2 itself, on this machine, does not come closer
-than the golden rows say. The limits that tests take (limits() in tests/goldens/training.py) are, after the
-first iteration, 1e-5 for the loss and 1e-4 for everything else, or the perturbed distance where that is larger; after
-the fifth the perturbed distance (tests/goldens/training_bounds.json).
+The flips depend on the CPU and its kernels (MKL selects them by CPU type). The momenta of another run agree to 1e-4
+only if the same activations flip as in the recording. On this machine, real Caffe2 itself is no closer than the golden
+rows show. The tests use these limits (limits() in tests/goldens/training.py): after the first iteration 1e-5 for the
+loss and 1e-4 for everything else, or the perturbed distance if that is larger; after the fifth iteration the perturbed
+distance (tests/goldens/measured/training_bounds.json).
 
-## With the recording's decisions, everything is within 1e-4
+## With the recorded ReLU decisions everything agrees to 1e-4
 
-Which way the recording's ReLUs went can be told from its momenta alone:
-tests/goldens/measure_relu_decisions.py finds the few that went otherwise than float64 says
-(tests/goldens/relu_decisions.json), and what is left over says that it found the right ones. With those decisions
-laid down, both engines repeat the first iteration; each engine's test_the_first_iteration_but_for_the_kinks holds it to
-1e-4. Measured on the machine named above, largest distances,
-"turned" being the ReLU inputs of real Caffe2 here that rounding had sent the other way:
+The decisions of the recorded ReLUs can be inferred from the recorded momenta alone.
+tests/goldens/measure_relu_decisions.py finds the few that differ from a computation in float64
+(tests/goldens/measured/relu_decisions.json); the remaining difference confirms that they are the right ones. With these
+decisions both engines reproduce the first iteration. The test test_the_first_iteration_but_for_the_kinks of each engine
+requires 1e-4. The table has the largest distances, measured on the machine named above. "flipped" is the number of ReLU
+inputs that rounding had given the other sign in real Caffe2 on this machine.
 
-| run | turned | Caffe2: params | statistics | momentum | PyTorch: params | statistics | momentum |
+| run | flipped | Caffe2: params | statistics | momentum | PyTorch: params | statistics | momentum |
 |---|---|---|---|---|---|---|---|
 | r2plus1d10 | 6 | 1.0e-07 | 1.4e-07 | 4.5e-06 | 3.1e-07 | 1.6e-07 | 5.1e-06 |
 | mc3_10_multilabel | 2 | 2.4e-08 | 1.0e-07 | 2.3e-06 | 6.4e-08 | 2.1e-07 | 3.2e-06 |
@@ -176,7 +181,7 @@ def row(job: str, iteration: int, what: str, found: Mapping[str, float]) -> str:
 def write(measured: Mapping[str, Any], rows: list[str], kinks: list[str], seeds: int) -> None:
     import torch
 
-    table = ["| run | iteration | | " + " | ".join(NAMES) + " |", "|---|---|---|---|---|---|---|", *rows]
+    table = ["| run | iteration | compared | " + " | ".join(NAMES) + " |", "|---|---|---|---|---|---|---|", *rows]
     head = ["| run | flips | momenta, ReLU | momenta, tanh |", "|---|---|---|---|", *kinks]
     machine = cpu_name()
     with atomic_write(PAGE, "w") as stream:
@@ -190,9 +195,8 @@ def write(measured: Mapping[str, Any], rows: list[str], kinks: list[str], seeds:
                 kinks="\n".join(head),
             )
         )
-    about = (
-        f"tests/goldens/measure_training.py, {seeds} perturbed runs each, on {machine}; see docs/training_goldens.md"
-    )
+    script = "tests/goldens/measure_training.py"
+    about = f"{script}, {seeds} perturbed runs each, on {machine}; see {PAGE.relative_to(ROOT)}"
     rounded = {
         job: {at: {name: float(f"{value:.3g}") for name, value in found.items()} for at, found in entry.items()}
         for job, entry in measured.items()

@@ -16,7 +16,7 @@ import pytest
 from tests.goldens import reader_cases as goldens
 from tests.goldens.reader_cases import IDENTICAL, READ, REFUSED, STARTS_WHERE_TOLD, UNWRITTEN, Outcome
 from tests.goldens.recordings import video_path
-from tests.ops.operator import opened
+from tests.ops.helpers.operator import opened
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import DatabaseWriter
 from vmz.video.frames.decoding import Video

@@ -2,7 +2,8 @@
 
 Optical flow is compared with a tolerance: another build of OpenCV moves single pixels.
 
-Used by tests/video/test_reader_goldens.py and by tests/goldens/measure_reader.py, which writes docs/reader_goldens.md.
+Used by tests/video/reader/test_reader_goldens.py and by tests/goldens/measure_reader.py, which writes
+docs/internals/reader_goldens.md.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from tests.goldens.training import TrainingGolden
 from vmz.engines.torch_engine.graph.importer import import_net
 from vmz.engines.torch_engine.graph.op import REGISTRY, Op, leaf
 
-DECISIONS = Path(__file__).with_name("relu_decisions.json")
+DECISIONS = Path(__file__).with_name("measured") / "relu_decisions.json"
 
 
 class Gates:

@@ -1,6 +1,6 @@
 """The golden training runs: five iterations each, started anew on a trainer and compared with what the original gave.
 
-How close an iteration can be is measured, not chosen: see measure_training.py and docs/training_goldens.md.
+How close an iteration can be is measured, not chosen: see measure_training.py and docs/internals/training_goldens.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vmz.models.registry import Model, build
 from vmz.netdef.builder import make_argument
 from vmz.netdef.training_state import MOMENTUM_SUFFIX
 
-BOUNDS = Path(__file__).with_name("training_bounds.json")
+BOUNDS = Path(__file__).with_name("measured") / "training_bounds.json"
 ITERATIONS = 5
 SNAPSHOTS = (1, 5)
 KINDS = ("params", "statistics", "momentum")

@@ -93,7 +93,7 @@ def test_a_missing_package_is_told_by_the_name_to_install(tmp_path: Path) -> Non
     "arguments, status, sentence",
     [
         (["nowhere.py"], 2, "error: cannot read the program nowhere.py: No such file or directory; give the path of a"),
-        (["--without=nix", __file__], 2, "error: there is no mend 'nix' to leave out; choose from: builtins, "),
+        (["--without=nix", __file__], 2, "error: there is no mend 'nix' to leave out; choose from: old-modules, "),
         (["."], 2, "error: . is a folder; name the program's own file, such as ./train_net.py"),
         ([], 2, "error: no program is named; give the path of a Python file, such as tools/train_net.py"),
         (["--py3", __file__], 2, "error: unrecognized arguments: --py3"),

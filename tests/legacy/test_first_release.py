@@ -68,7 +68,7 @@ def test_it_fails_without_the_mend(folder: Path) -> None:
 def test_a_network_that_has_changed_is_refused(folder: Path) -> None:
     ran = legacy(SCORE, f"--test_data={folder / 'test_db'}", "--model_depth=26")
     assert ran.returncode == 1
-    assert "networks of 26 layers were others than today's" in ran.stderr
+    assert "networks of 26 layers differed from today's" in ran.stderr
 
 
 CREATED = """

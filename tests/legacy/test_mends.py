@@ -104,7 +104,7 @@ CAFFE2_PROGRAMS = {
     ),
 }
 
-# What the program says without its mend, word for word, as docs/coming_from_the_original.md quotes it.
+# What the program says without its mend, word for word, as docs/guide/coming_from_the_original.md quotes it.
 ERRORS = {
     "operators": "AttributeError: Method VideoInput is not a registered operator. Did you mean: []",
     "checkpoint": "AttributeError: Method _shared_model is not a registered operator. Did you mean: []",
@@ -112,7 +112,7 @@ ERRORS = {
     "numpy": "AttributeError: module 'numpy' has no attribute 'asscalar'",
     "pickle": "UnicodeDecodeError: 'utf-8' codec can't decode byte 0x80 in position 0: invalid start byte",
 }
-DOCUMENT = (ROOT / "docs" / "coming_from_the_original.md").read_text()
+DOCUMENT = (ROOT / "docs" / "guide" / "coming_from_the_original.md").read_text()
 
 
 @pytest.fixture

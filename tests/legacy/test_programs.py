@@ -171,7 +171,7 @@ def test_a_program_for_gpus_trains_on_the_cpu_with_our_lib(folder: Path, tmp_pat
 
 def test_two_gpus_become_two_devices_of_the_cpu(folder: Path, tmp_path: Path) -> None:
     ended(train_for_gpus(folder, "twin_db", tmp_path, "--num_gpus=2", "--epoch_size=8"))
-    same_weights(load(tmp_path / "simple_1.mdl"), two_devices(folder, "r2plus1d", tmp_path), 100)
+    same_weights(load(tmp_path / "simple_1.mdl").blobs, two_devices(folder, "r2plus1d", tmp_path), 100)
 
 
 def evaluate(folder: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

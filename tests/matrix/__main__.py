@@ -1,4 +1,4 @@
-"""python -m tests.matrix: write the tables of docs/engines.md anew, from the rows that the tests run."""
+"""python -m tests.matrix: write the tables of docs/reference/engines.md, from the rows that the tests run."""
 
 from __future__ import annotations
 

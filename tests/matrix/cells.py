@@ -1,6 +1,7 @@
 """What the table of engines is made of: a row is a tool and a feature, with an outcome for each engine.
 
-Rows declare the outcomes, the tests of test_cells.py assert them, and page.py writes them into docs/engines.md.
+Rows declare the outcomes, the tests of test_cells.py assert them, and page.py writes
+them into docs/reference/engines.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the rows assert. The first line of each docstring stands in docs/engines.md."""
+"""What the rows assert. The first line of each docstring stands in docs/reference/engines.md."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vmz.features.formats.feature_files import load_features
 SCORES = 1e-5  # between engines, absolute
 WEIGHTS = 1e-5  # between engines after an iteration, of a blob's largest value
 # The same of weights behind a ReLU: one whose input is 0 but for rounding passes its gradient on one engine, not on the
-# other. docs/training_goldens.md measures up to 5e-4.
+# other. docs/internals/training_goldens.md measures up to 5e-4.
 KINKS = 1e-3
 STATISTICS = ("_rm", "_riv")
 ON_PYTORCH = Cell("pytorch", 1)
@@ -60,7 +60,7 @@ def trained(result: Result, epoch: int = 1) -> dict[str, np.ndarray]:
 
 
 def learns(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """the run ends with finite losses, momenta that are not 0, and the same weights in .pkl and .mdl"""
+    """the losses are finite, the momenta are not 0, and .pkl and .mdl contain the same weights"""
     result = laboratory.result(row, cell)
     weights = trained(result)
     state = load_mdl(result.folder / "run_1.mdl")
@@ -73,7 +73,7 @@ def learns(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 
 
 def fine_tunes(laboratory: Laboratory, row: Row, cell: Cell, kinks: float = KINKS) -> None:
-    """after an iteration loss, statistics and weights agree between engines; two devices do what two batches do"""
+    """after one iteration loss, statistics and weights agree between engines; two devices equal two batches"""
     result = laboratory.result(row, cell)
     weights, before = trained(result), initial(laboratory, row)
     assert {name for name in before if name in weights and np.array_equal(before[name], weights[name])} == set()
@@ -93,7 +93,7 @@ def fine_tunes(laboratory: Laboratory, row: Row, cell: Cell, kinks: float = KINK
 
 
 def fine_tunes_on_flow(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """the same as on RGB, but for what the engines' builds of OpenCV differ in"""
+    """the same as on RGB, within the differences between the engines' builds of OpenCV"""
     fine_tunes(laboratory, row, cell, kinks=10 * KINKS)
 
 
@@ -117,7 +117,7 @@ def initial(laboratory: Laboratory, row: Row) -> dict[str, np.ndarray]:
 
 
 def has_a_new_head(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """the classifier is new and learns; in front of it the statistics agree between engines, and test_net takes it"""
+    """the classifier is new and learns; the statistics of the trunk agree between engines; test_net accepts it"""
     result = laboratory.result(row, cell)
     weights, before = trained(result), initial(laboratory, row)
     head = sorted(set(weights) - set(before))
@@ -133,7 +133,7 @@ def has_a_new_head(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 
 
 def keeps_the_trunk(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """the trunk keeps the bytes of the file, the classifier learns, and agrees between engines and process counts"""
+    """the trunk is unchanged; the classifier learns and agrees between engines and numbers of processes"""
     weights, before = trained(laboratory.result(row, cell)), initial(laboratory, row)
     head = [name for name in weights if name.startswith("last_out")]
     same_to_the_bit(
@@ -146,7 +146,7 @@ def keeps_the_trunk(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 
 
 def keeps_the_statistics(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """running statistics keep the bytes of the file, and two processes do what two accumulated batches do"""
+    """the running statistics are unchanged; two processes equal two accumulated batches"""
     weights, before = trained(laboratory.result(row, cell)), initial(laboratory, row)
     for name, array in weights.items():
         assert np.array_equal(array, before[name]) == name.endswith(STATISTICS), name
@@ -155,18 +155,18 @@ def keeps_the_statistics(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 
 
 def resumes(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """weights, momenta and position are, bit for bit, those of the run that never stopped"""
+    """weights, momenta and position equal those of an uninterrupted run, bit for bit"""
     result = laboratory.result(row, cell)
-    assert "going on from" in result.output
+    assert "resuming from" in result.output
     found, wanted = (load_mdl(result.folder / folder / "run_2.mdl") for folder in ("stopped", "whole"))
     assert int(wanted["optimizer_iteration"][0]) == 4
     same_to_the_bit(found, wanted)
 
 
 def continues_the_other_engine(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """the other engine's epoch and then one of its own are, within rounding, two of its own"""
+    """an epoch of the other engine and one of its own equal two of its own, within rounding"""
     result = laboratory.result(row, cell)
-    assert "going on from" in result.output
+    assert "resuming from" in result.output
     found, wanted = (load_mdl(result.folder / folder / "run_2.mdl") for folder in ("stopped", "whole"))
     assert found["optimizer_iteration"] == wanted["optimizer_iteration"] == [2]
     assert found["vmz_position"].tolist() == wanted["vmz_position"].tolist() == [4]
@@ -174,7 +174,7 @@ def continues_the_other_engine(laboratory: Laboratory, row: Row, cell: Cell) -> 
 
 
 def evaluates(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """the figures after the epoch are those that test_net gives for its checkpoint, to the last digit"""
+    """the figures after the epoch equal those of test_net on its checkpoint, to the last digit"""
     folder = laboratory.result(row, cell).folder
     (epoch,) = json.loads((folder / "result.json").read_text())["epochs"]
     tested = json.loads((folder / "tested.json").read_text())
@@ -191,7 +191,7 @@ def scores(result: Result, name: str = "scores.npz") -> dict[str, np.ndarray]:
 
 
 def scores_agree(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """scores of every clip agree between engines to 1e-5; two processes of as many threads give those of one"""
+    """the scores of every clip agree between engines to 1e-5; two processes equal one with as many threads"""
     result = laboratory.result(row, cell)
     found = scores(result)
     kind = "prob" if "prob" in found else "softmax"
@@ -209,7 +209,7 @@ def scores_agree(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 
 
 def slices_agree(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """slices of a few crops give the scores of the whole batch to 1e-5, on either engine and with two processes"""
+    """slices of a few crops equal the whole batch to 1e-5, on both engines and with two processes"""
     scores_agree(laboratory, row, cell)
     result = laboratory.result(row, cell)
     found, whole = scores(result), scores(result, "whole.npz")
@@ -217,7 +217,7 @@ def slices_agree(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 
 
 def aggregates(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """aggregate_scores gives, from the scores that were kept, the figures of the run"""
+    """aggregate_scores computes the figures of the run from the saved scores"""
     folder = laboratory.result(row, cell).folder
     run, again = (json.loads((folder / name).read_text()) for name in ("tested.json", "again.json"))
     assert again["figures"] == run["figures"] and again["per_class"] == run["per_class"] and again["videos"] == 7
@@ -238,7 +238,7 @@ def features_of(result: Result) -> dict[str, np.ndarray]:
 
 
 def features_agree(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """features agree between engines to 1e-5, labels, ids and times are equal; two processes give those of one"""
+    """features agree between engines to 1e-5; labels, ids and times are equal; two processes equal one"""
     found = features_of(laboratory.result(row, cell))
     wanted = features_of(laboratory.result(row, other_cell(cell)))
     assert found and list(found) == list(wanted)
@@ -250,7 +250,7 @@ def features_agree(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 
 
 def random_features(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """two processes draw the clips that one draws; another seed draws others, and so does the other engine"""
+    """two processes draw the same clips as one; another seed and the other engine draw different clips"""
     found = features_of(laboratory.result(row, cell))
     if cell.processes > 1:
         same_to_the_bit(found, features_of(laboratory.result(row, Cell(cell.engine, 1))))
@@ -261,7 +261,7 @@ def random_features(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 
 
 def formats_agree(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """the file holds what the .npz of the same run holds, and agrees between engines to 1e-5"""
+    """the file has the same contents as the .npz of the same run, and agrees between engines to 1e-5"""
     features_agree(laboratory, row, cell)
     from tests.matrix.rows import ROWS
 
@@ -273,7 +273,7 @@ def formats_agree(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 
 
 def dense_figures(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """figures follow from the features by the definition; fused with itself a stream keeps its own"""
+    """the figures equal those computed from the features; a stream fused with itself keeps its figures"""
     result = laboratory.result(row, cell)
     arrays = rows_of(result.folder / "features" / "0.npz")
     ids, labels, softmax = arrays["video_id"][:, 0], arrays["label"][:, 0], arrays["softmax"]
@@ -291,14 +291,14 @@ def dense_figures(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 
 
 def clips_agree(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """the clips are the same values on both engines"""
+    """the clips are equal on both engines"""
     found, wanted = (dict(np.load(laboratory.result(row, c).folder / "clips.npz")) for c in (cell, ON_PYTORCH))
     assert found["data"].std() > 0.01
     same_to_the_bit(found, wanted)
 
 
 def flow_agrees(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """flow agrees between engines as closely as with the original's: each has its own build of OpenCV"""
+    """the flow agrees between engines within the tolerance of the goldens; each has its own build of OpenCV"""
     found, wanted = (dict(np.load(laboratory.result(row, c).folder / "clips.npz")) for c in (cell, ON_PYTORCH))
     difference = np.abs(found.pop("flow") - wanted.pop("flow"))
     assert difference.mean() <= FLOW_MEAN and (difference <= FLOW_VALUE).mean() >= FLOW_SHARE
@@ -306,7 +306,7 @@ def flow_agrees(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 
 
 def all_blobs_agree(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """every blob of the network agrees between engines within 1e-4 of its largest value"""
+    """every blob of the network agrees between engines to 1e-4 of its largest value"""
     result = laboratory.result(row, cell)
     assert "equal: all" in result.output
     blobs = json.loads((result.folder / "blobs.json").read_text())["blobs"]
@@ -314,7 +314,7 @@ def all_blobs_agree(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 
 
 def converts(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """test_net scores the .pkl as it scores the .mdl that the engine's training wrote, to the last bit"""
+    """test_net gives the same scores for the .pkl and for the .mdl of the engine's training, to the bit"""
     result = laboratory.result(row, cell)
     same_to_the_bit(scores(result), scores(result, "whole.npz"))
     state, weights = load_mdl(result.folder / "run_1.mdl"), load_pickle(result.folder / "converted.pkl")
@@ -322,7 +322,7 @@ def converts(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 
 
 def lists_the_parameters(laboratory: Laboratory, row: Row, cell: Cell) -> None:
-    """the parameters that print_net lists are those, of those shapes, that the engine's training saves"""
+    """print_net lists the parameters, with their shapes, that the engine's training saves"""
     result = laboratory.result(row, cell)
     listed = json.loads(result.output)
     shapes = {

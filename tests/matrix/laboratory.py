@@ -19,6 +19,7 @@ import numpy as np
 from tests.engines.small_training import moving_video
 from tests.matrix.cells import Cell, Row
 from tests.matrix.running import Answer, Call, run, run_together
+from tests.support.made_files import MadeFiles
 from tests.video.frames.test_images import encoded
 from tests.video.test_untrimmed import film
 from vmz.checkpoints.pickles import save_pickle
@@ -54,27 +55,19 @@ class Result:
         return self.answers[-1].errors
 
 
-class Laboratory(Mapping[str, Path]):
+class Laboratory(MadeFiles):
     """Files by name, and results by row and cell. `wanted`: the cells of two processes that are going to be asked for.
 
     They are run together, for the processes take seconds to start. `shared`: a folder of all workers of pytest-xdist.
     """
 
     def __init__(self, folder: Path, shared: Path, wanted: Sequence[tuple[Row, Cell]] = ()) -> None:
-        self.folder, self._shared, self._wanted = folder, shared, wanted
+        super().__init__(folder, _MAKERS)
+        self._shared, self._wanted = shared, wanted
         self._results: dict[Any, Result] = {}
 
-    def __getitem__(self, name: str) -> Path:
-        path = self.folder / re.sub("_(pkl|mdl)$", r".\1", name)
-        if not path.exists():
-            _MAKERS[name](self, path)
-        return path
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_MAKERS)
-
-    def __len__(self) -> int:
-        return len(_MAKERS)
+    def file_name(self, name: str) -> str:
+        return re.sub("_(pkl|mdl)$", r".\1", name)
 
     def result(self, row: Row, cell: Cell, *more: str) -> Result:
         """What the row gave, run now if need be; `more`: flags at the end of its commands."""

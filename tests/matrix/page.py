@@ -1,4 +1,4 @@
-"""docs/engines.md: the words about the engines, and the table that the rows make."""
+"""docs/reference/engines.md: the text about the engines, and the tables made from the rows."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from tests.matrix.cells import ALL, Cannot, OneProcess, Outcome, Row, Works
 from tests.matrix.rows import FEATURES, LOOKING, TESTING, TRAINING
 
-PATH = Path(__file__).resolve().parents[2] / "docs" / "engines.md"
+PATH = Path(__file__).resolve().parents[2] / "docs" / "reference" / "engines.md"
 BEGIN, END = "<!-- made by python -m tests.matrix; do not edit below -->", "<!-- end of what is made -->"
-SECTIONS = {"Training": TRAINING, "Testing": TESTING, "Features": FEATURES, "Looking at things": LOOKING}
+SECTIONS = {"Training": TRAINING, "Testing": TESTING, "Features": FEATURES, "Inspection": LOOKING}
 
 
 def tables() -> str:
     """All that is made of the rows."""
     sections = "\n\n".join(f"### {title}\n\n{_table(rows)}" for title, rows in SECTIONS.items())
-    return f"{sections}\n\n## What cannot be\n\n{_refusals()}\n\n## What the tests assert\n\n{_checks()}"
+    return f"{sections}\n\n## Unsupported combinations\n\n{_refusals()}\n\n## What the tests assert\n\n{_checks()}"
 
 
 def with_tables(text: str) -> str:
@@ -30,7 +30,7 @@ def with_tables(text: str) -> str:
 
 def _table(rows: list[Row]) -> str:
     lines = [
-        "| tool | | PyTorch | PyTorch, 2 processes | Caffe2 | Caffe2, 2 processes |",
+        "| tool | feature | PyTorch | PyTorch, 2 processes | Caffe2 | Caffe2, 2 processes |",
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -64,7 +64,7 @@ def _refusals() -> str:
         key = row.tool, outcome.says
         found.setdefault(key, {})[where] = None
         features.setdefault(key, {})[row.feature] = None
-    lines = ["| tool | | where | the tool says |", "|---|---|---|---|"]
+    lines = ["| tool | feature | not supported on | error |", "|---|---|---|---|"]
     for (tool, says), where in found.items():
         own = list(features[tool, says])
         feature = own[0] if len(own) == 1 else "all of training"
@@ -73,7 +73,7 @@ def _refusals() -> str:
 
 
 def _checks() -> str:
-    lines = ["| | what holds |", "|---|---|"]
+    lines = ["| tools and features | assertion |", "|---|---|"]
     features: dict[str, list[str]] = {}
     for rows in SECTIONS.values():
         for row in (one for one in rows if any(isinstance(one.outcome(cell), Works) for cell in ALL)):

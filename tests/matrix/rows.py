@@ -34,14 +34,14 @@ def testing(
 
 
 TESTING = [
-    testing("test", "one crop a clip, scores kept (--save_scores)", test("rgb_pkl")),
+    testing("test", "one crop per clip, scores saved (--save_scores)", test("rgb_pkl")),
     testing(
         "test_maximum",
         "maximum over clips (--aggregation=1)",
         test("rgb_pkl", "--aggregation=1"),
         outcomes=ALL_SLOW,
     ),
-    testing("test_crops", "three crops a clip", test("rgb_pkl", "--crop_per_clip=3", "--video_res_type=1")),
+    testing("test_crops", "three crops per clip", test("rgb_pkl", "--crop_per_clip=3", "--video_res_type=1")),
     testing("test_convolutional", "fully convolutional", test("rgb_pkl", *CONVOLUTIONAL), outcomes=SLOW_TOGETHER),
     testing(
         "test_large",
@@ -57,7 +57,7 @@ TESTING = [
         test("rgb_pkl", *CONVOLUTIONAL, "--crop_per_clip=3", "--video_res_type=1", scores="whole.npz"),
         check=checks.slices_agree,
     ),
-    testing("test_multi", "several labels a video", test("multi_pkl", "--multi_label=1"), outcomes=SLOW_TOGETHER),
+    testing("test_multi", "several labels per video", test("multi_pkl", "--multi_label=1"), outcomes=SLOW_TOGETHER),
     testing("test_flow", "on optical flow", test("flow_pkl", *FLOW), outcomes=SLOW_TOGETHER),
     testing(
         "test_images",
@@ -65,10 +65,10 @@ TESTING = [
         test("images_pkl", *IMAGES, "--clip_per_video=1", data="pictures"),
         outcomes=SLOW_TOGETHER,
     ),
-    testing("test_mdl", "a .mdl of training", test("state_mdl"), outcomes=SLOW_TOGETHER),
+    testing("test_mdl", "a training .mdl", test("state_mdl"), outcomes=SLOW_TOGETHER),
     testing(
         "aggregate",
-        "aggregate_scores on kept scores",
+        "aggregate_scores on saved scores",
         test("rgb_pkl", "--aggregation=1"),
         Command("aggregate_scores", ("{out}/scores.npz", "--top_k=2", "--output={out}/again.json")),
         check=checks.aggregates,
@@ -102,13 +102,13 @@ FEATURES = [
     ),
     extraction(
         "features_uniform",
-        "clips evenly spaced",
+        "evenly spaced clips",
         extract("--decode_type=1", "--clip_per_video=2", *NO_START),
         outcomes=ALL_SLOW,
     ),
     extraction(
         "features_random",
-        "a random clip, of the seed",
+        "a random clip from the seed",
         extract("--decode_type=0", *NO_START),
         check=checks.random_features,
     ),
@@ -206,7 +206,7 @@ LOOKING = [
     looking(
         "convert",
         "minidb_to_pickle",
-        "a .mdl of training",
+        "a training .mdl",
         train(),
         Command("minidb_to_pickle", ("--load_model_path={out}/run_1.mdl", "--save_model_path={out}/converted.pkl")),
         test("{out}/run_1.mdl", scores="whole.npz"),

@@ -43,7 +43,7 @@ TRAINING = [
     ),
     training(
         "tune_multi",
-        "several labels a video",
+        "several labels per video",
         fine_tune("multi_pkl", "--multi_label=1"),
         check=checks.fine_tunes,
         outcomes=SLOW_TRAINS,
@@ -57,14 +57,14 @@ TRAINING = [
     ),
     training(
         "tune_labels",
-        "fine-tune on another number of labels",
+        "fine-tune with another number of labels",
         fine_tune("rgb_pkl", "--num_labels=9"),
         test("{out}/run_1.pkl", "--num_labels=9"),
         check=checks.has_a_new_head,
     ),
     training(
         "tune_name",
-        "fine-tune a classifier under its own --pred_layer_name",
+        "fine-tune a classifier with its own --pred_layer_name",
         fine_tune("rgb_pkl", "--pred_layer_name=mine"),
         test("{out}/run_1.pkl", "--pred_layer_name=mine"),
         check=checks.has_a_new_head,
@@ -72,7 +72,7 @@ TRAINING = [
     ),
     training(
         "tune_frozen",
-        "fine-tune the classifier alone (--use_full_ft=0)",
+        "fine-tune only the classifier (--use_full_ft=0)",
         fine_tune("rgb_pkl", "--use_full_ft=0"),
         check=checks.keeps_the_trunk,
     ),
@@ -109,7 +109,7 @@ TRAINING = [
     ),
     training(
         "resume_middle",
-        "resume in the middle of an epoch",
+        "resume within an epoch",
         again("whole", *VARIED),
         again("stopped", *VARIED, stop_after=1, status=143),
         again("stopped", *VARIED, "--resume=1"),
@@ -117,7 +117,7 @@ TRAINING = [
     ),
     training(
         "resume_other",
-        "resume what the other engine began",
+        "resume a run of the other engine",
         again("whole", "--epoch_size={iterations_1}", "--engine={engine}"),
         again("stopped", "--epoch_size={iterations_1}", "--engine={other}", epochs=1),
         again("stopped", "--epoch_size={iterations_1}", "--engine={engine}", "--resume=1"),
@@ -148,7 +148,7 @@ TRAINING = [
     ),
     training(
         "train_lr_milestones",
-        "steps of the rate after the warm-up (--lr_milestones)",
+        "steps of the learning rate after the warm-up (--lr_milestones)",
         train("--warmup_epochs=0.25", "--lr_milestones=0.5"),
         check=checks.learns,
     ),
@@ -163,8 +163,8 @@ TRAINING = [
         for flag, value, says, words in (
             ("clip_gradient", "1", "=1", "clipped gradients (--clip_gradient)"),
             ("precision", "bf16", "=bf16", "mixed precision (--precision=bf16, fp16)"),
-            ("channels_last", "1", "=1", "channels last in memory (--channels_last=1)"),
-            ("precise_bn", "1", "", "recomputed statistics of batch norm (--precise_bn)"),
+            ("channels_last", "1", "=1", "channels-last memory format (--channels_last=1)"),
+            ("precise_bn", "1", "", "recomputed batch-norm statistics (--precise_bn)"),
         )
     ),
     training(

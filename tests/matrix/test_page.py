@@ -1,4 +1,4 @@
-"""docs/engines.md says what the rows declare, which test_cells.py asserts."""
+"""docs/reference/engines.md says what the rows declare, which test_cells.py asserts."""
 
 from __future__ import annotations
 

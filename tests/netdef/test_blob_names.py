@@ -16,7 +16,7 @@ def test_with_a_scope_and_without() -> None:
 def test_of_several_devices_the_first_counts_or_none() -> None:
     arrays = {"gpu_1/a": 1, "gpu_0/a": 0, "b": 2}
     assert first_of_each(arrays) == {"a": 1, "b": 2}
-    with pytest.raises(VmzError, match="blob a is there twice, once as gpu_0/a; give one device's blobs"):
+    with pytest.raises(VmzError, match="blob a appears twice, once as gpu_0/a; give one device's blobs"):
         without_scopes(arrays)
     assert without_scopes({"gpu_1/a": 1, "b": 2}) == {"a": 1, "b": 2}
 

@@ -25,7 +25,7 @@ def test_what_is_whole_is_parsed() -> None:
 def test_text_that_is_no_utf8_is_an_error_without_a_word_of_protobuf(capfd: pytest.CaptureFixture[str]) -> None:
     for good, bad in ((b"n\xc3\xa9t", b"n\xff\xa9t"), (b"Conv", b"\xffonv"), (b"order", b"orde\xff")):
         assert good in made()
-        with pytest.raises(DecodeError, match="no NetDef, or is cut off"):
+        with pytest.raises(DecodeError, match="not a NetDef, or is truncated"):
             parse(NetDef, made().replace(good, bad))
     assert capfd.readouterr() == ("", "")
 

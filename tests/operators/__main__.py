@@ -1,4 +1,4 @@
-"""Record what real Caffe2 computes for every case, and write docs/operators.md: run it in .venv-caffe2."""
+"""Record what real Caffe2 computes for every case, and write docs/reference/operators.md: run it in .venv-caffe2."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.operators.cases import Case
+from tests.operators.case import Case
 from vmz.netdef.protos import NetDef
 
 

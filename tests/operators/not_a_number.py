@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.operators.cases import Case
+from tests.operators.case import Case
 from tests.operators.table import CASES
 
 Run = Callable[[Case, dict[str, np.ndarray]], list[np.ndarray]]  # the outputs for these inputs

@@ -1,4 +1,4 @@
-"""docs/operators.md: every operator of the PyTorch engine, and how far its numbers are from real Caffe2's."""
+"""docs/reference/operators.md: every operator of the PyTorch engine, and how far its numbers are from real Caffe2's."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from tests.operators.torch_runs import difference, run_in_torch
 from vmz.engines.torch_engine.graph.op import REGISTRY
 from vmz.engines.torch_engine.graph.operators.windows import KERNEL, PADS
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "operators.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "operators.md"
 HEAD = """# Operators of the PyTorch engine
 
-Written by `.venv-caffe2/bin/python -m tests.operators`, which runs every case in real Caffe2 and in the PyTorch
-engine, in one process. `tests/operators` holds both environments against what it recorded.
-[old_nets.md](old_nets.md) says how an old program's network is imported.
+This page lists every operator that the PyTorch engine supports, with its arguments and its difference from real
+Caffe2. To import an old program's network see [old_nets.md](../guide/old_nets.md).
 
-An operator or argument that is not here is refused with its name and its place. Every operator takes, without effect,
-`cudnn_exhaustive_search`, `exhaustive_search`, `use_cudnn`, `ws_nbytes_limit`, `shared_buffer`, `no_bias`, any engine
-and any device; and `order`, which is NCHW or NHWC, but for those that say *NCHW only*. *window*: `kernel`, `kernels`,
-`kernel_h` with `kernel_w`, and so for stride and dilation. *pads*: `pad`, `pads`, or `pad_t`, `pad_l`, `pad_b` and
-`pad_r` together.
+`.venv-caffe2/bin/python -m tests.operators` writes the page. It runs every case in real Caffe2 and in the PyTorch
+engine, in one process. `tests/operators` compares both environments with the recorded results.
 
-Differences are the largest one over the largest value, of all cases and blobs; the limit is 1e-5. *none*: Caffe2 has no
-gradient of it.
+- An operator or argument that is not listed is refused; the message gives its name and position.
+- Every operator accepts `cudnn_exhaustive_search`, `exhaustive_search`, `use_cudnn`, `ws_nbytes_limit`,
+  `shared_buffer`, `no_bias`, any engine and any device, and ignores them.
+- Every operator accepts `order` NCHW and NHWC, except those marked *NCHW only*.
+- *window* stands for `kernel`, `kernels`, `kernel_h` with `kernel_w`, and the same for stride and dilation. *pads*
+  stands for `pad`, `pads`, or `pad_t`, `pad_l`, `pad_b` and `pad_r` together.
+- A difference is the largest difference divided by the largest value, over all cases and blobs. The limit is 1e-5.
+- *none*: Caffe2 has no gradient for the operator.
 
-| operator | arguments | cases | forward | gradient | |
+| operator | arguments | cases | forward | gradient | notes |
 |---|---|---:|---:|---:|---|
 """
 
@@ -49,7 +51,7 @@ def rows(numbers: Mapping[str, Numbers]) -> list[list[str]]:
                 gradient = max(gradient, difference(expected.gradients, ours.gradients))
                 has_gradient = True
             if case.stand_in:
-                notes.append(f"against Caffe2's {case.stand_in}, which does the same")
+                notes.append(f"compared with Caffe2's {case.stand_in}, which is equivalent")
             if case.differs:
                 about = ", ".join(f"{key}={value}" for key, value in case.arguments.items() if key != "order")
                 notes.append(f"gradient not compared with {about}: {case.differs}")
@@ -60,7 +62,7 @@ def rows(numbers: Mapping[str, Numbers]) -> list[list[str]]:
 
 
 def _arguments(names: frozenset[str]) -> list[str]:
-    """In order; those that place a window or its padding by one word, which the page explains."""
+    """Sorted; the arguments of a window or its padding are replaced by one word, which the page explains."""
     groups = {"window": set(KERNEL.split()), "pads": set(PADS.split())}
     found = []
     for word, group in groups.items():

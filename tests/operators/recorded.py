@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.operators.caffe2_runs import Numbers
-from tests.operators.cases import Case
+from tests.operators.case import Case
 
 FILE = Path(__file__).with_name("recorded.npz")
 

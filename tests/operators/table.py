@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.operators import cases_arrangement, cases_elementwise, cases_layers, cases_windows
-from tests.operators.cases import Case, numbered
+from tests.operators.case import Case, numbered
+from tests.operators.cases import cases_arrangement, cases_elementwise, cases_layers, cases_windows
 
 CASES: dict[str, Case] = numbered(
     [*cases_windows.CASES, *cases_elementwise.CASES, *cases_layers.CASES, *cases_arrangement.CASES]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from tests.engines.real_caffe2 import needs_caffe2, needs_operators
-from tests.operators.cases import Case
+from tests.operators.case import Case
 from tests.operators.not_a_number import in_caffe2, lose_it
 from tests.operators.table import CASES
 from vmz.engines.torch_engine.graph.importer import import_net, input_blobs

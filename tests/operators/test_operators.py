@@ -12,7 +12,7 @@ from tests.engines.real_caffe2 import HAS_CAFFE2, needs_caffe2
 from tests.engines.small_nets import net, op
 from tests.operators import recorded
 from tests.operators.caffe2_runs import Numbers, run_in_caffe2
-from tests.operators.cases import Case
+from tests.operators.case import Case
 from tests.operators.page import HEAD, PAGE, rows
 from tests.operators.table import CASES, LIMIT, WITHOUT
 from tests.operators.torch_runs import difference, run_in_torch
@@ -130,7 +130,7 @@ def test_dropout_is_its_definition(ratio: float) -> None:
 
 @pytest.mark.skipif(not HAS_CAFFE2, reason="no Caffe2 in this Python: make setup-caffe2")
 def test_dropout_in_caffe2_is_the_same_definition() -> None:
-    from tests.operators.cases import case
+    from tests.operators.case import case
 
     numbers = run_in_caffe2(case("Dropout", "x:20,500", "y m", ratio=0.25, is_test=0))
     kept = numbers.outputs["m"].astype(np.float32)

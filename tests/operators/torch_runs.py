@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tests.operators.caffe2_runs import Numbers
-from tests.operators.cases import Case
+from tests.operators.case import Case
 from vmz.engines.torch_engine.graph.importer import import_net, input_blobs
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.goldens import cases
 from tests.goldens.cases import FILES, needs_cases
-from tests.ops.operator import needs_library
+from tests.ops.helpers.operator import needs_library
 from tests.ops.test_odd_videos import read
 
 pytestmark = [needs_cases, needs_library]

@@ -7,8 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from tests.ops.beside_the_wheel import compared, printed
-from tests.ops.operator import needs_library, operator_results
+from tests.ops.helpers.beside_the_wheel import compared, printed
+from tests.ops.helpers.operator import needs_library, operator_results
 
 # Finite values of few kinds, zeros of both signs among them, so that there are ties; +inf, which no maximum loses.
 VALUES = """

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from tests.ops.operator import LIBRARY, needs_library
+from tests.ops.helpers.operator import LIBRARY, needs_library
 
 
 @needs_library

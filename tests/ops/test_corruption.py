@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.goldens.recordings import VIDEOS, needs_shared, video_path
-from tests.ops.corruption import KINDS, variant
-from tests.ops.databases import BASE, write_values
-from tests.ops.operator import needs_library, needs_opencv, opened
+from tests.ops.helpers.corruption import KINDS, variant
+from tests.ops.helpers.databases import BASE, write_values
+from tests.ops.helpers.operator import needs_library, needs_opencv, opened
 
 pytestmark = [needs_library, needs_shared]
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.goldens.recordings import golden_path, video_path
-from tests.ops.databases import BASE, GOOD, OTHER, SHORT, read, record, write
-from tests.ops.operator import Operator, needs_library, opened
+from tests.ops.helpers.databases import BASE, GOOD, OTHER, SHORT, read, record, write
+from tests.ops.helpers.operator import Operator, needs_library, opened
 from vmz.video.reader import REMEDY
 from vmz.video.records import Record
 
@@ -64,7 +64,7 @@ READ = {
         [1],
         "record 00000 (/nonexistent/a.mp4): cannot read the file (No such file or directory)",
     ),
-    "empty_bytes": ([held(GOOD, 1), held(b"", 9)], [1], "record 00001: it holds no bytes"),
+    "empty_bytes": ([held(GOOD, 1), held(b"", 9)], [1], "record 00001: it is empty"),
     "garbage_100B": ([held(GOOD, 1), held(b"g" * 100, 9)], [1], NO_VIDEO),
     "garbage_5KB": ([held(GOOD, 1), held(np.random.RandomState(0).bytes(5000), 9)], [1], NO_VIDEO),
     "truncated_half": ([held(GOOD, 1), truncated(None)], [1], NO_VIDEO),

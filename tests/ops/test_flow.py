@@ -5,8 +5,8 @@ import pytest
 
 from tests.goldens.reader_cases import FLOW_MEAN, FLOW_SHARE, FLOW_VALUE
 from tests.goldens.recordings import video_path
-from tests.ops.databases import BASE, ODD, SHORT, TALL, record, write
-from tests.ops.operator import Operator, needs_library, needs_opencv, opened, workspace
+from tests.ops.helpers.databases import BASE, ODD, SHORT, TALL, record, write
+from tests.ops.helpers.operator import Operator, needs_library, needs_opencv, opened, workspace
 from tests.video.frames.test_images import encoded, picture
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import Batch, ClipReader
@@ -156,5 +156,5 @@ def test_what_is_no_image_is_refused(tmp_path):
         assert operator.run()["label"].tolist() == [7]
         reasons = [reason for _, _, reason in operator.skipped()]
     assert len(reasons) == 7
-    assert reasons[1] == "the image cannot be decoded (it is cut off)"
-    assert reasons[6] == "it holds a video, not an image; set image_as_input=0"
+    assert reasons[1] == "the image cannot be decoded (it is truncated)"
+    assert reasons[6] == "it contains a video, not an image; set image_as_input=0"

@@ -7,7 +7,7 @@ import pytest
 from tests.goldens.operator_cases import outcomes
 from tests.goldens.reader_cases import FLOW, IDENTICAL, READ, REFUSED, STARTS_WHERE_TOLD, UNWRITTEN, videos
 from tests.goldens.recordings import needs_shared
-from tests.ops.operator import needs_library, needs_opencv
+from tests.ops.helpers.operator import needs_library, needs_opencv
 
 LARGE = {
     "flipping_a_pancake.mkv": 5,

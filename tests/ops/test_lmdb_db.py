@@ -7,8 +7,8 @@ import lmdb
 import numpy as np
 import pytest
 
-from tests.ops.databases import BASE
-from tests.ops.operator import LIBRARY, core, needs_library, opened, workspace
+from tests.ops.helpers.databases import BASE
+from tests.ops.helpers.operator import LIBRARY, core, needs_library, opened, workspace
 from tests.support.damaged_databases import deep_and_wide, flipped, lmdb_of, truncated
 from vmz.video.lmdb_file import LmdbError, LmdbFile
 
@@ -57,7 +57,7 @@ def test_the_map_grows(tmp_path):
 
 
 def test_an_existing_folder_is_not_overwritten(tmp_path):
-    with pytest.raises(RuntimeError, match=r"lmdb: cannot make .*: File exists"):
+    with pytest.raises(RuntimeError, match=r"lmdb: cannot create .*: File exists"):
         save(tmp_path, {"a": np.zeros(3, np.float32)})
 
 
@@ -89,13 +89,13 @@ def test_what_is_no_database(content, tmp_path):
         path.mkdir()
         (path / "data.mdb").write_bytes(content)
     with pytest.raises(
-        RuntimeError, match=r"lmdb: (no such database|.* is not an LMDB: it (holds no bytes|does not begin as one))"
+        RuntimeError, match=r"lmdb: (no such database|.* is not an LMDB: it (is empty|does not begin as one))"
     ):
         open_reader(path)
 
 
 def test_a_folder_without_data(tmp_path):
-    with pytest.raises(RuntimeError, match=r"holds no data\.mdb"):
+    with pytest.raises(RuntimeError, match=r"contains no data\.mdb"):
         open_reader(tmp_path)
 
 

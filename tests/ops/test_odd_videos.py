@@ -11,10 +11,11 @@ from typing import Any, Optional, Union
 import numpy as np
 import pytest
 
-from tests.ops.databases import record, write
-from tests.ops.operator import needs_library, opened
-from tests.support import odd_videos
-from tests.support.odd_videos import KINDS, TURNS
+from tests.ops.helpers.databases import record, write
+from tests.ops.helpers.operator import needs_library, opened
+from tests.support import odd_video_checks
+from tests.support.odd_video_checks import TURNS
+from tests.support.odd_videos import KINDS
 
 pytestmark = needs_library
 
@@ -37,43 +38,43 @@ def read(file: bytes, starts: Sequence[Optional[int]], **args: Any) -> list[Unio
 
 @pytest.mark.parametrize("name", KINDS)
 def test_start_frames_are_counted_as_they_are_shown(name: str) -> None:
-    odd_videos.check_start_frames(name, read)
+    odd_video_checks.check_start_frames(name, read)
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_random_clips_reach_all_of_a_video(name: str) -> None:
-    odd_videos.check_random_clips(name, read)
+    odd_video_checks.check_random_clips(name, read)
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_uniform_clips(name: str) -> None:
-    odd_videos.check_uniform_clips(name, read)
+    odd_video_checks.check_uniform_clips(name, read)
 
 
 @pytest.mark.parametrize("name", TURNS)
 def test_frames_are_turned_when_asked(name: str) -> None:
-    odd_videos.check_turn(name, read)
+    odd_video_checks.check_turn(name, read)
 
 
 def test_faults_of_the_original() -> None:
-    odd_videos.check_faults(read)
+    odd_video_checks.check_faults(read)
 
 
 def test_frames_before_rubbish_are_kept() -> None:
-    odd_videos.check_rubbish(read)
+    odd_video_checks.check_rubbish(read)
 
 
 def test_a_jpeg_without_its_end() -> None:
-    odd_videos.check_cut_jpeg(read)
+    odd_video_checks.check_cut_jpeg(read)
 
 
 def test_long_videos_are_read_to_their_end() -> None:
-    odd_videos.check_long(read)
+    odd_video_checks.check_long(read)
 
 
 def test_only_a_cover() -> None:
-    odd_videos.check_only_a_cover(read)
+    odd_video_checks.check_only_a_cover(read)
 
 
 def test_an_angle_that_is_not_a_right_one() -> None:
-    odd_videos.check_aslant(read)
+    odd_video_checks.check_aslant(read)

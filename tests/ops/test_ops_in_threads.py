@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from tests.ops.beside_the_wheel import compared, printed
-from tests.ops.operator import needs_library
+from tests.ops.helpers.beside_the_wheel import compared, printed
+from tests.ops.helpers.operator import needs_library
 
 # Any kernel, stride, dilation, padding, group and order, of 1 to 3 axes. A size of padding alone is among them.
 EQUAL = """

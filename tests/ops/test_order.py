@@ -5,8 +5,8 @@ import functools
 import numpy as np
 import pytest
 
-from tests.ops.databases import BASE, ODD, TALL, record, write
-from tests.ops.operator import Operator, core, needs_library, opened, workspace
+from tests.ops.helpers.databases import BASE, ODD, TALL, record, write
+from tests.ops.helpers.operator import Operator, core, needs_library, opened, workspace
 from tests.support.sharding import AUGMENTED, check_shards
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import ClipReader

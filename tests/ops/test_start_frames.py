@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.goldens.recordings import golden_path
-from tests.ops.databases import read, record, write
-from tests.ops.operator import needs_library, opened
+from tests.ops.helpers.databases import read, record, write
+from tests.ops.helpers.operator import needs_library, opened
 
 pytestmark = needs_library
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.ops.databases import BASE, ODD, SHORT, TALL, record, value, write
-from tests.ops.operator import Operator, core, needs_library, opened, workspace
+from tests.ops.helpers.databases import BASE, ODD, SHORT, TALL, record, value, write
+from tests.ops.helpers.operator import Operator, core, needs_library, opened, workspace
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import ClipReader
 
@@ -227,7 +227,7 @@ def test_blobs_that_hold_no_database(database):
     with opened(database, BASE) as operator:
         workspace.FeedBlob("reader", np.zeros(3, np.float32))
         workspace.CreateNet(operator.net, overwrite=True)
-        with pytest.raises(RuntimeError, match="its input holds no DBReader"):
+        with pytest.raises(RuntimeError, match="its input contains no DBReader"):
             operator.run()
 
 
@@ -236,7 +236,7 @@ def test_an_empty_database(tmp_path):
 
     with lmdb.open(str(tmp_path / "db")):
         pass
-    with opened(tmp_path / "db", BASE) as operator, pytest.raises(RuntimeError, match="holds no records"):
+    with opened(tmp_path / "db", BASE) as operator, pytest.raises(RuntimeError, match="contains no records"):
         operator.run()
 
 
@@ -251,7 +251,7 @@ def test_an_empty_database(tmp_path):
         ({"on_bad_video": 1}, "on_bad_video must be a string"),
         ({"on_bad_video": "go on"}, 'on_bad_video="go on" must be one of stop, skip'),
         ({"batch_size": 1 << 40}, "batch_size=1099511627776 is too large"),
-        ({"batch_size": 1 << 30, "length_rgb": 1 << 30}, "more than a computer holds"),
+        ({"batch_size": 1 << 30, "length_rgb": 1 << 30}, "more than a computer can store"),
         ({"get_rgb": 0}, "get_rgb=0 and get_optical_flow=0 leave nothing to read"),
         ({"get_optical_flow": 1}, "length_of=0 must be at least 1"),
         ({"get_optical_flow": 1, "length_of": 4, "flow_alg_type": 1}, "flow_alg_type=1 has no CPU version"),
@@ -285,7 +285,7 @@ def test_shapes_are_inferred(database):
 
 
 def test_records_with_their_tensors_in_another_order(tmp_path):
-    from tests.ops.databases import shuffled_tensors, write_values
+    from tests.ops.helpers.databases import shuffled_tensors, write_values
 
     one = record(TALL, 4, None, 9)
     path = write_values(tmp_path / "db", [value(one), shuffled_tensors(one)])

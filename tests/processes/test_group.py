@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,8 +13,9 @@ import numpy as np
 import pytest
 import torch.distributed as dist
 
+from vmz.cli.shared.launch import free_port
 from vmz.errors import UsageError, VmzError
-from vmz.processes import group
+from vmz.processes import group, identity
 from vmz.processes.group import FailedElsewhere, Group
 
 
@@ -77,9 +77,9 @@ def test_all_fail_when_one_does_wherever_they_are(failing: int) -> None:
     for rank, error in enumerate(found):
         assert error.exit_status == 2
         if rank == failing:
-            assert type(error) is UsageError and not error.told
+            assert type(error) is UsageError and not error.already_reported
         else:
-            assert isinstance(error, FailedElsewhere) and error.told
+            assert isinstance(error, FailedElsewhere) and error.already_reported
             assert str(error) == f"process {failing} of 3 failed: a flag is wrong"
 
 
@@ -98,7 +98,7 @@ def test_what_follows_from_a_failure_is_not_told_again() -> None:
 def test_one_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "8")  # without RANK: some clusters set it for other ends
     monkeypatch.delenv("RANK", raising=False)
-    assert (group.world_size(), group.rank(), group.local_rank()) == (1, 0, 0)
+    assert (identity.world_size(), identity.rank(), identity.local_rank()) == (1, 0, 0)
     with group.joined():
         assert group.gather(5) == [5] and group.share(6) == 6
         assert group.any_rank(True) and not group.any_rank(False)
@@ -108,7 +108,7 @@ def test_one_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 SCRIPT = """
 import sys
 from vmz.errors import VmzError
-from vmz.processes import group
+from vmz.processes import group, identity
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool
 
@@ -117,8 +117,8 @@ def main(argv):
     parser.add_argument("--fail", type=int, default=-1)
     options = parser.parse_args(argv)
     with group.joined(), group.joined():
-        numbers = group.gather(group.rank())
-        if group.rank() == options.fail:
+        numbers = group.gather(identity.rank())
+        if identity.rank() == options.fail:
             raise VmzError("this one is wrong")
         total = group.share(sum(numbers) if numbers else None)
     print("total", total)
@@ -130,10 +130,7 @@ sys.exit(run_tool(main, several="--alone" not in sys.argv))
 
 def processes(world: int, *arguments: str) -> list[tuple[int, str, str]]:
     """Exit status, stdout and stderr of the script's processes, started without torchrun: the first keeps the store."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    environment = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    environment = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     running = [
         subprocess.Popen(
             [sys.executable, "-c", SCRIPT, *arguments],
@@ -170,7 +167,7 @@ def test_a_wrong_flag_is_told_by_one() -> None:
 def test_a_tool_for_one_process_refuses_several() -> None:
     found = processes(2, "--alone")
     assert [status for status, _, _ in found] == [2, 2] and [output for _, output, _ in found] == ["", ""]
-    assert "does its work in one process; start it without torchrun" in found[0][2] and found[1][2] == ""
+    assert "runs in one process; start it without torchrun" in found[0][2] and found[1][2] == ""
 
 
 def test_help_in_all_processes() -> None:

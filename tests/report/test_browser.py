@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 import pytest
 
 from tests.report.browser import Page, browser, needs_browser
-from tests.report.examples import class_names, pictures, results, scored
-from tests.report.test_training import history
+from tests.report.examples import class_names, evaluation, pictures, scored
+from tests.report.test_training import epochs, points, result
 from vmz.report import comparison, training
 from vmz.report.evaluation import page as evaluation_page
 from vmz.report.page import write
+from vmz.results.comparison import BlobDifference, Comparison
 
 pytestmark = needs_browser
 
@@ -35,31 +35,21 @@ def chromium() -> Iterator[Page]:
         yield page
 
 
-@dataclass(frozen=True)
-class Blob:
-    blob: str
-    kind: str
-    shape: tuple[int, ...]
-    absolute: float
-    relative: float
-
-
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     few, many, several = scored(5, 20), scored(400, 12), scored(157, 20, several_labels=True)
-    healthy = results(few, healthy=True)
     blobs = [
-        Blob(f"comp_{n}_conv_{n % 3}_middle_relu", "Conv", (2, 64, 8, 56, 56), 1e-6, 10.0 ** -(n % 9))
+        BlobDifference(f"comp_{n}_conv_{n % 3}_middle_relu", "Conv", (2, 64, 8, 56, 56), 1e-6, 1e-6 * 10.0 ** (n % 9))
         for n in range(60)
     ]
     html = {
-        "few": evaluation_page(results(few), few, class_names(5), pictures),
-        "many": evaluation_page(results(many), many, class_names(400), pictures),
-        "several_labels": evaluation_page(results(several), several, class_names(157), pictures),
-        "healthy": evaluation_page(healthy, few),
-        "training": training.page(history(2000), {"model_name": "r2plus1d", "train_data": "/data/" + 20 * "long_"}, {}),
-        "comparison": comparison.page(blobs, 1e-4, "r2plus1d depth 18"),
+        "few": evaluation_page(evaluation(few, class_names(5)), pictures),
+        "many": evaluation_page(evaluation(many, class_names(400)), pictures),
+        "several_labels": evaluation_page(evaluation(several, class_names(157)), pictures),
+        "healthy": evaluation_page(evaluation(few, healthy=True)),
+        "training": training.page(result(points(2000), epochs(2000), train_data="/data/" + 20 * "long_")),
+        "comparison": comparison.page(Comparison("r2plus1d depth 18", blobs, 1e-4, {})),
     }
     for name, text in html.items():
         write(folder / f"{name}.html", text)

@@ -1,4 +1,4 @@
-"""docs/recipe_plans.md is current, and its rates are those of a few lines of arithmetic."""
+"""docs/reference/recipe_plans.md is current, and its rates are those of a few lines of arithmetic."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_the_tools_take_every_command(
     weights = str(tmp_path / "own.pkl") if RECIPES[name].get("weights", "") is None else None
     choices = choose(tmp_path, settings=settings, split=2, more=(), weights=weights)
     if lacks(name, settings):
-        with pytest.raises(UsageError, match=r"there are no settings that .* for this; take --settings=.*recommended"):
+        with pytest.raises(UsageError, match=r"there are no settings that .* for this; give --settings=.*recommended"):
             recipe.steps(RECIPES[name], choices)
         return
     for step in one_of_each(recipe.steps(RECIPES[name], choices)):
@@ -326,7 +326,7 @@ def test_dense_prediction_of_a_small_hmdb51(tmp_path: Path, capfd: pytest.Captur
     assert "Accuracy: clip 0." in printed and "3 videos, 6 clips (1 to 3 a video), of 2 files" in printed
     assert json.loads((tmp_path / "runs" / "dense_own.json").read_text())["videos"] == 3
     assert recipe.main(arguments) == 0  # what is made already is passed over
-    assert capfd.readouterr().out.count("is there already") == 6
+    assert capfd.readouterr().out.count("exists already") == 6
 
 
 def test_list_and_show(capsys: pytest.CaptureFixture[str]) -> None:
@@ -339,7 +339,7 @@ def test_list_and_show(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match="no recipe is called 'nothing'; there are create_hmdb51"):
         recipe.main(["show", "nothing"])
     for wrong in ("x", "1-0", "0,0", ""):
-        with pytest.raises(UsageError, match="no list of GPUs"):
+        with pytest.raises(UsageError, match="not a list of GPUs"):
             recipe.main(["run", "test_ucf101", "--data_dir=x", f"--gpus={wrong}"])
 
 
@@ -361,7 +361,7 @@ def test_databases_of_a_small_ucf101(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert (tmp_path / "ucf101_classes.txt").read_text() == "Archery\nBiking\n"
     capfd.readouterr()
     assert recipe.main(["run", "create_ucf101", f"--data_dir={tmp_path}"]) == 0
-    assert capfd.readouterr().out.count("is there already") == 4
+    assert capfd.readouterr().out.count("exists already") == 4
     (videos / "Biking" / "v_Biking_g01_c01.avi").unlink()
     (tmp_path / "ucf101_test_1.csv").unlink()
     with pytest.raises(VmzError, match=r"dataset_list.py ended with status 2; the recipe stops there"):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.goldens.e2e import TOOLS
+from vmz.cli.shared.launch import free_port
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -24,12 +24,6 @@ def python(processes: int = 0) -> list[str]:
         return [sys.executable]
     place = ["--master_addr=127.0.0.1", f"--master_port={free_port()}"]
     return [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}", *place]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def run_processes(processes: int, tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -27,7 +27,7 @@ NETWORK = [
 ]  # fmt: skip
 READER = ["--crop_size=112", "--scale_h=112", "--scale_w=120", "--clip_length_rgb=4", "--num_decode_threads=1"]
 EARLY = ["1 (videos/1.mp4, line 3 of list.csv) after 10 frames", "2 (videos/2.mp4, line 4 of list.csv) after 1"]
-FOREIGN = "(videos/3.mp4, line 5 of list.csv) has label 9, but --num_labels=5 allows 0 to 4; is this the database of"
+FOREIGN = "(videos/3.mp4, line 5 of list.csv) has label 9, but --num_labels=5 allows 0 to 4; check --num_labels"
 
 
 def write(path: Path, contents: list[bytes], labels: list[int]) -> Path:
@@ -77,7 +77,7 @@ def assert_both_early(line: str, entries: list[dict[str, Any]]) -> None:
     assert [entry["key"] for entry in entries] == ["1", "2"]
     assert [entry["path"] for entry in entries] == ["videos/1.mp4", "videos/2.mp4"]
     assert entries[0]["frames"] == 10 and 10 <= entries[1]["frames"] < 20
-    assert entries[1]["reason"] == "the file is cut off" and entries[0]["reason"] and entries[0]["line"] == 3
+    assert entries[1]["reason"] == "the file is truncated" and entries[0]["reason"] and entries[0]["line"] == 3
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -124,14 +124,14 @@ def test_labels_that_the_network_lacks(
         assert len(features["final_avg"]) == 8 and features[feature].shape == (8, 5)
     checked = tool("extract_features")(*common, *out[:2], "--features=softmax,label", "--sanity_check=1", "--resume=0")
     assert checked == 1
-    assert "record 3 of" in (message := capsys.readouterr().err) and "has label 9, which is none of the 5" in message
+    assert "record 3 of" in (message := capsys.readouterr().err) and "has label 9, which is not one of the 5" in message
     assert tool("extract_features")(*common, *out, "--features=prob,label", "--resume=0") == 1
     assert "record 3 of" in (message := capsys.readouterr().err) and "num_of_class=5 allows 0 to 4" in message
 
 
 EARLY_ENTRIES = [
     {"key": "1", "path": "videos/1.mp4", "frames": 10, "reason": "any", "line": 3},
-    {"key": "2", "path": "videos/2.mp4", "frames": 15, "reason": "the file is cut off", "line": 4},
+    {"key": "2", "path": "videos/2.mp4", "frames": 15, "reason": "the file is truncated", "line": 4},
 ]
 
 
@@ -177,7 +177,7 @@ def test_untrimmed_videos(
     line = ended_line(capsys.readouterr().out)
     entries = json.loads((tmp_path / "out" / "index.json").read_text())["ended_early"]
     assert line.startswith("2 videos ended early (") and [entry["key"] for entry in entries] == ["1.mp4", "2.mp4"]
-    assert entries[0]["frames"] == 10 and entries[1]["reason"] == "the file is cut off"
+    assert entries[0]["frames"] == 10 and entries[1]["reason"] == "the file is truncated"
 
 
 @needs_caffe2
@@ -202,5 +202,5 @@ def test_a_bad_video_and_the_wrong_use_local_file(
     [skipped] = json.loads((tmp_path / "r.json").read_text())["skipped"]
     assert (skipped["key"], skipped["path"], skipped["line"]) == ("1", "videos/1.mp4", 3)
     assert tool("test_net")(*flags, "--use_local_file=1") == 2
-    says = f"error: {database} holds the bytes of videos, not paths; give --use_local_file=0\n"
+    says = f"error: {database} contains the bytes of videos, not paths; give --use_local_file=0\n"
     assert capsys.readouterr().err.endswith(says)

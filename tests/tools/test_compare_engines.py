@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 
 from tests.engines.real_caffe2 import HAS_CAFFE2, needs_caffe2
 from tests.goldens.e2e import run_tool
-from vmz.inspection.compare_engines import Job, blobs_to_compare, differences, first_beyond, read_job, write_job
+from vmz.inspection.compare_engines import Job, blobs_to_compare, differences, read_job, write_job
 from vmz.models.config import ModelConfig
 from vmz.models.registry import MODEL_NAMES, build
 from vmz.report.comparison import page
+from vmz.results.comparison import Comparison
 
 
 def test_the_first_blob_beyond_the_tolerance_is_found() -> None:
@@ -19,14 +21,20 @@ def test_the_first_blob_beyond_the_tolerance_is_found() -> None:
     left = {blob: np.full(3, 2.0) for blob in blobs_to_compare(model.net)}
     right = {blob: array + (1e-3 if blob == "comp_1_conv_1" else 1e-9) for blob, array in left.items()}
     found = differences(model.net, left, right)
-    first = first_beyond(found, 1e-4)
+    comparison = Comparison("r2d", found, 1e-4, {"caffe2": 1.0, "pytorch": 0.5})
+    first = comparison.first_beyond()
     assert first is not None and (first.blob, first.kind) == ("comp_1_conv_1", "Conv")
     assert first.relative == pytest.approx(5e-4)
-    assert first_beyond(found, 1e-2) is None
-    html = page(found, 1e-4, "r2d")
+    last = comparison.lines()[-1]
+    assert last == f"different: 1 of {len(found)} blobs beyond 0.0001, the first is comp_1_conv_1 (Conv)"
+    agreed = replace(comparison, tolerance=1e-2)
+    assert agreed.first_beyond() is None and agreed.lines()[-2] == "caffe2 1.0 s, pytorch 0.5 s"
+    assert agreed.lines()[-1] == f"equal: all {len(found)} blobs within 0.01; largest 5.00e-04 at comp_1_conv_1"
+    html = page(comparison)
     assert "the first is comp_1_conv_1" in html and html.count('class="gauge') == len(found)
     right["conv1"] = np.array([np.nan, 0, 0])
-    assert first_beyond(differences(model.net, left, right), 1e-2).blob == "conv1"  # type: ignore[union-attr]
+    damaged = replace(agreed, blobs=differences(model.net, left, right)).first_beyond()
+    assert damaged is not None and damaged.blob == "conv1"
 
 
 def test_a_job_goes_through_files(tmp_path: Path) -> None:

@@ -107,7 +107,11 @@ def test_real_caffe2_runs_what_is_written(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "status", "says"),
     [
-        (["--output=x.onnx"], 2, "--output=x.onnx ends in no form that can be written; the endings are .pt2, .json"),
+        (
+            ["--output=x.onnx"],
+            2,
+            "--output=x.onnx has no extension that can be written; the extensions are .pt2, .json",
+        ),
         (["--input_shape=label=2"], 2, "--input_shape=label=2: the net has no input label; its inputs are s/data"),
         (["--input_shape=data=2,x"], 2, "--input_shape=data=2,x must be NAME=N,C"),
         (["--input_shape=data=2,0"], 2, "must be positive numbers"),

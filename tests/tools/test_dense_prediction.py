@@ -39,7 +39,7 @@ def test_the_lines_of_the_original(tmp_path: Path) -> None:
     for number, line in enumerate(lines[:2]):
         assert line.startswith(f"{folder}/features_{number}.pkl has an accuracy of clip 0."), line
         assert [word.split()[0] for word in line.split(" of ")[1].split(", ")] == ["clip", "top1", "top5"]
-    assert "5 videos are in more than one file, as 50" in answer.stderr and "--across_files=1" in answer.stderr
+    assert "5 videos are in more than one file, for example 50" in answer.stderr and "--across_files=1" in answer.stderr
     quiet = run_tool("dense_prediction_aggregation.py", f"--input_dir={folder}", "--output_clip_accuracy=0")
     assert quiet.stdout.splitlines()[-1] == f"Accuracy: clip 0.0, top1 {top1}, top5 {top5}"
     few = write(tmp_path / "few", clips(0, classes=3), ".npz")
@@ -52,7 +52,7 @@ def test_wrong_requests(tmp_path: Path) -> None:
     one = write(tmp_path / "a", clips(0), ".npz")
     assert run_tool("dense_prediction_aggregation.py").returncode == 2
     wrong = run_tool("dense_prediction_fusion.py", f"--input_dir1={one}", f"--input_dir2={one}", "--file_count=10")
-    assert wrong.returncode == 2 and "holds 1 feature files, but --file_count=10" in wrong.stderr
+    assert wrong.returncode == 2 and "contains 1 feature files, but --file_count=10" in wrong.stderr
 
 
 def test_no_feature_file_is_written_over(tmp_path: Path) -> None:

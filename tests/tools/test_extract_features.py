@@ -123,7 +123,7 @@ def test_a_killed_run_goes_on(processes: int, tmp_path: Path) -> None:
     assert "clip_length_rgb: 4, now 2" in other.stderr and "--resume=0" in other.stderr
     again = extract(processes, *arguments, f"--output_path={tmp_path / 'out.npz'}")
     assert again.returncode == 0, again.stderr
-    assert "videos were there already" in again.stdout and "2 videos left out" in again.stdout
+    assert "videos were already extracted" in again.stdout and "2 videos left out" in again.stdout
     assert_same(load_features(tmp_path / "out.npz"), load_features(tmp_path / "whole.npz"))
 
 

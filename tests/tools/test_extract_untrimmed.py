@@ -143,7 +143,7 @@ def test_videos_whose_times_begin_again_or_that_have_a_cover(engine: str, tmp_pa
     given = [f"--videos={tmp_path}/*.*", "--stride_seconds=0.4", f"--engine={engine}", "--clip_length_rgb=4"]
     answer = extract(*given, f"--output_path={tmp_path / 'out'}", "--autorotate=1", "--max_frames=45")
     assert answer.returncode == 0, answer.stderr
-    assert "its times began again or leapt in 1 place" in answer.stdout
+    assert "its timestamps restarted or jumped in 1 place" in answer.stdout
     again, cover, turned = json.loads((tmp_path / "out" / "index.json").read_text())["videos"]
     assert [entry["times_mended"] for entry in (again, cover, turned)] == [1, 0, 0]
     assert [(entry["frames"], entry["clips"]) for entry in (again, cover, turned)] == [(45, 5)] * 3

@@ -78,5 +78,5 @@ def test_what_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     assert status == 2 and "name it *.pkl" in error
     checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
     status, _, error = convert(checkpoint, tmp_path / "a.pkl")
-    assert status == 1 and "cut short" in error and len(error.splitlines()) == 1
+    assert status == 1 and "truncated" in error and len(error.splitlines()) == 1
     assert not (tmp_path / "a.pkl").exists()

@@ -21,7 +21,7 @@ from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
 
 # Rows of clips whose last columns the original left unwritten, with what its memory held: a video that is not scaled,
-# of a width that is no multiple of 8 (docs/reader_goldens.md). There nothing can be the original's to rounding.
+# of a width that is no multiple of 8 (docs/internals/reader_goldens.md). These cannot equal the original's.
 UNWRITTEN = {"large_ipcsn50_conv256_3crop": [2]}
 
 

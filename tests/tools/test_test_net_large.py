@@ -18,7 +18,7 @@ from tests.tools.test_test_net import check_job
 from vmz.cli.test_net import configuration, evaluation_parser
 from vmz.engines.net_reader import open_reader
 from vmz.engines.registry import open_engine
-from vmz.evaluation.network import test_model as build_test_model
+from vmz.evaluation.network import evaluation_model
 from vmz.evaluation.run import evaluate_weights
 from vmz.netdef.pruning import prune
 from vmz.video.arguments import VideoInputArgs
@@ -51,7 +51,7 @@ def test_columns_that_the_original_left_unwritten(engine: str, tmp_path: Path) -
     job = load_job("large_ipcsn50_conv256_3crop")
     data = write_database(tmp_path / "db", job["videos"], job["labels"])
     options = configuration([*flags(job, test_data=data), "--crop_per_inference=1"])
-    model = build_test_model(options)
+    model = evaluation_model(options)
     with open_reader(str(data), VideoInputArgs.from_mapping(options.reader_arguments()), engine) as reader:
         clip = reader.next_batch().data[5:6]
     clip[..., -(340 % 8) :] = (-MEAN / STD)[None, :, None, None, None]
@@ -86,7 +86,7 @@ def check_slices(data: Path, engine: str, sizes: list[int], *arguments: str) -> 
     """Slices give what the batch gives; 3 videos in batches of 2 leave a short one."""
     flags = [*SMALL, f"--test_data={data}", f"--engine={engine}", "--batch_size=2", *arguments]
     flags.append("--save_scores=kept")
-    model = build_test_model(configuration(flags))
+    model = evaluation_model(configuration(flags))
     weights = generated_weights([*model.params, *model.computed_params])
     whole = evaluate_weights(configuration(flags), weights)
     assert np.ptp(np.stack(whole.scores.clips), axis=0).max() > 1e-3  # clips differ, so a wrong order would show

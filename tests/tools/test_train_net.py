@@ -140,7 +140,7 @@ def check_kills(database: Path, folder: Path, kills: int) -> None:
         run_until(victim, moments.uniform(0, duration), *arguments)
         again = run_tool("train_net.py", *arguments)
         assert again.returncode == 0, again.stderr
-        resumed += "going on from" in again.stdout
+        resumed += "resuming from" in again.stdout
         assert final_state(victim) == final_state(folder / "alone")
         assert means(victim) == means(folder / "alone")
         assert not list(victim.glob(".run_*")), "what a killed run left half-written is cleared away"
@@ -236,6 +236,6 @@ def test_refusals(database: Path, tmp_path: Path) -> None:
     half.write_bytes(b"\0" * 100)
     refused(1, "half_1.mdl is a file of zeros", f"--load_model_path={half}")
     (tmp_path / "no" / "run_1.mdl").write_bytes(b"")
-    refused(2, "--resume=1 goes on")
+    refused(2, "--resume=1 resumes")
     refused(1, "run_1.mdl", "--resume=1")
     refused(1, "label", "--num_labels=3", "--save_model_name=labels")

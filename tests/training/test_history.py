@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from typing import Any, Optional
 
 import pytest
 
 from vmz.engines.trainer import Step
 from vmz.errors import VmzError
-from vmz.training.history import History, epoch_line
+from vmz.results.training import Epoch, VideoFaults
+from vmz.training.history import History
 from vmz.video.faults import BadVideo, EndedEarly
 
 
@@ -24,24 +27,25 @@ def test_points_of_unequal_length_give_the_mean_of_the_epoch() -> None:
         history.add(one, seconds=number)
         assert history.means("epoch", one)["loss"] == pytest.approx(sum(losses[:number]) / number)
         if number in (4, 8, 9):
-            history.points.append(history.take("point", one, 1))
-    history.epochs.append(history.take("epoch", one, 1))
+            history.take_point(one, 1)
+    history.take_epoch(one, 1)
     (epoch,), points = history.epochs, history.points
-    assert epoch["loss"] == pytest.approx(0.6) and epoch["accuracy"] == pytest.approx(5 / 9)
-    assert epoch["clips_per_second"] == pytest.approx(54 / 45) and epoch["seconds"] == {"read": 2.25, "compute": 4.5}
-    assert [point["clips"] for point in points] == [24, 24, 6] and [p["iterations"] for p in points] == [4, 4, 1]
+    assert epoch.loss == pytest.approx(0.6) and epoch.accuracy == pytest.approx(5 / 9) and epoch.clips == 54
+    assert epoch.clips_per_second == pytest.approx(54 / 45) and epoch.seconds == {"read": 2.25, "compute": 4.5}
+    assert [point.clips for point in points] == [24, 24, 6] and [point.iterations for point in points] == [4, 4, 1]
     for name in ("loss", "accuracy"):
-        assert sum(point[name] * point["clips"] for point in points) / epoch["clips"] == pytest.approx(epoch[name])
-    assert sum(point["loss"] for point in points) / 3 == pytest.approx(0.5)
-    assert epoch_line(epoch, 3) == "epoch 1/3, loss 0.6000, accuracy 0.5556, rate 0.01"
+        assert sum(getattr(p, name) * (p.clips or 0) for p in points) / 54 == pytest.approx(getattr(epoch, name))
+    assert sum(point.loss or 0 for point in points) / 3 == pytest.approx(0.5)
+    assert epoch.line(3) == "epoch 1/3, loss 0.6000, accuracy 0.5556, rate 0.01"
 
 
 def test_iterations_of_unequal_batches_count_by_their_clips() -> None:
     history = History()
     for number, (loss, clips) in enumerate([(1.0, 30), (2.0, 10)], 1):
         history.add(step(number, loss, None, clips), 1.0)
-    entry = history.take("epoch", step(2, 2.0, None, 10), 1)
-    assert entry["loss"] == 1.25 and entry["accuracy"] is None and entry["clips"] == 40
+    epoch = history.take_epoch(step(2, 2.0, None, 10), 1)
+    assert epoch.loss == 1.25 and epoch.accuracy is None and epoch.clips == 40
+    assert epoch.to_json()["accuracy"] is None and "figures" not in epoch.to_json()
 
 
 def test_a_history_goes_on_in_the_midst_of_an_epoch() -> None:
@@ -50,23 +54,22 @@ def test_a_history_goes_on_in_the_midst_of_an_epoch() -> None:
     for number in range(1, 4):
         for one in (whole, first):
             one.add(step(number, number, 0.5, 8), 1.0)
-    later = History.restored(json.loads(json.dumps(vars(first))))
+    later = History.restored(json.loads(json.dumps(first.to_json())))
     sums = {"iterations": 3, "loss": 6.0, "accuracy": 1.5, "seconds": 3.0, "clips": 24, "read_seconds": 0.75}
     before = History.restored({"points": [], "epochs": [], "sums": {"epoch": dict(sums), "point": {}}})
     last = step(4, 10.0, 1.0, 8)
     for one in (whole, later, before):
         one.add(last, 1.0)
-    expected = whole.take("epoch", last, 1)
-    assert later.take("epoch", last, 1) == expected and expected["loss"] == 4 and expected["accuracy"] == 0.625
-    assert before.take("epoch", last, 1)["loss"] == 4
+    expected = whole.take_epoch(last, 1)
+    assert later.take_epoch(last, 1) == expected and expected.loss == 4 and expected.accuracy == 0.625
+    assert before.take_epoch(last, 1).loss == 4
 
 
 def evaluated(*epochs: tuple[float, float, Optional[float]], names: tuple[str, str] = ("video@1", "clip@1")) -> History:
     """Epochs by their two figures and the loss."""
     history = History()
     for number, (first, second, loss) in enumerate(epochs, 1):
-        entry: dict[str, Any] = {"epoch": number, "figures": {names[1]: second, names[0]: first}}
-        history.epochs.append(entry if loss is None else {**entry, "loss": loss})
+        history.epochs.append(Epoch(number, loss=loss, figures={names[1]: second, names[0]: first}))
     return history
 
 
@@ -91,14 +94,14 @@ def test_the_best_epoch(
 ) -> None:
     history = evaluated(*epochs, names=names)
     found = history.best()
-    assert (None if found is None else found["epoch"]) == best and history.last_rise() == rise
+    assert (None if found is None else found.epoch) == best and history.last_rise() == rise
 
 
 def test_epochs_without_an_evaluation_are_never_the_best() -> None:
     history = evaluated((0.5, 0.5, 1.0))
-    history.epochs.append({"epoch": 2, "loss": 0.1})
+    history.epochs.append(Epoch(2, loss=0.1))
     found = history.best()
-    assert found is not None and found["epoch"] == 1 and history.last_rise() == 1
+    assert found is not None and found.epoch == 1 and history.last_rise() == 1
 
 
 def test_each_faulty_video_counts_once_also_after_resuming() -> None:
@@ -107,22 +110,60 @@ def test_each_faulty_video_counts_once_also_after_resuming() -> None:
     for _ in range(2):  # two epochs, or two processes
         history.note("train", [bad], [early])
     history.note("test", [], [early])
-    history = History(**json.loads(json.dumps(vars(history))))  # as a checkpoint keeps it
+    history = History.restored(json.loads(json.dumps(history.to_json())))  # as a checkpoint keeps it
     history.note("train", [bad], [early, EndedEarly("3", None, None, "why")])
-    assert history.skipped("train") == [bad] and history.skipped("test") == []
-    assert [video.key for video in history.ended_early("train")] == ["2", "3"]
+    train, test = history.faults_of("train"), history.faults_of("test")
+    assert train.skipped == [bad] and test.skipped == [] and test.ended_early == [early]
+    assert [video.key for video in train.ended_early] == ["2", "3"]
     assert history.fault_lines() == [
         "train data: 1 video left out: record 1 (a.mp4, line 2 of l.csv): no video",
         "train data: 2 videos ended early (trained on the frames before): record 2 after 7 frames: why; record 3: why",
         "test data: 1 video ended early (scored from the frames before): record 2 after 7 frames: why",
     ]
-    assert History().fault_lines() == [] and History().ended_early("test") == []
+    assert History().fault_lines() == [] and History().faults_of("test") == VideoFaults([], [])
 
 
 def test_an_epochs_line_counts_them() -> None:
-    entry = {"epoch": 1, "loss": 1.0, "accuracy": None, "learning_rate": 0.1, "skipped": 1, "ended_early": 2}
-    assert epoch_line(entry, 3).endswith("1 training video left out so far, 2 training videos ended early so far")
-    assert "so far" not in epoch_line({**entry, "skipped": 0, "ended_early": 0}, 3)
+    epoch = Epoch(1, loss=1.0, learning_rate=0.1, skipped=1, ended_early=2)
+    assert epoch.line(3).endswith("1 training video left out so far, 2 training videos ended early so far")
+    assert "so far" not in replace(epoch, skipped=0, ended_early=0).line(3)
+
+
+RECORDS: dict[str, Any] = {
+    "points": [
+        {"epoch": 1, "iteration": 2, "learning_rate": 0.1, "loss": 2, "accuracy": None, "clips_per_second": 3.5,
+         "iterations": 2, "clips": 8, "seconds": {"read": 1.5, "compute": 2}},
+    ],
+    "epochs": [
+        {"epoch": 1, "iteration": 2},  # of the original's training
+        {"epoch": 2, "iteration": 4, "learning_rate": 0.1, "loss": 1.5, "accuracy": 0.25, "clips_per_second": 3.5,
+         "seconds": {}},  # of before: means over nobody said how many clips
+        {"epoch": 3, "iteration": 6, "learning_rate": 0.1, "loss": 1.5, "accuracy": 0.25, "clips_per_second": 3.5,
+         "iterations": 2, "clips": 8, "seconds": {"read": 1.5}, "skipped": 0, "ended_early": 1,
+         "figures": {"clip@1": 0.5, "video@1": 1.0}, "test_videos": 8},
+    ],
+    "sums": {"epoch": {}, "point": {}},
+    "faults": {},
+}  # fmt: skip
+
+
+def test_what_is_restored_is_kept_as_it_was() -> None:
+    history = History.restored(json.loads(json.dumps(RECORDS)))
+    assert json.dumps(history.to_json()) == json.dumps(RECORDS)
+    assert history.best() is history.epochs[2] and history.epochs[0].line(3) == "epoch 1/3"
+    unknown = History.restored({"epochs": [{"epoch": 1, "figures": {"video@1": None}}]}).epochs[0]
+    assert unknown.figures is not None and math.isnan(unknown.figures["video@1"])
+
+
+def test_an_evaluation_is_taken_over_from_its_weights() -> None:
+    history = History.restored(json.loads(json.dumps({**RECORDS, "epochs": RECORDS["epochs"][:1]})))
+    metrics = {**RECORDS["epochs"][2], "epoch": 1, "iteration": 2}
+    history.take_over_evaluation({"metrics": metrics})
+    assert json.dumps(history.epochs[-1].to_json()) == json.dumps(metrics)
+    history.take_over_evaluation({"metrics": None})
+    assert history.epochs[-1].to_json() == metrics
+    with pytest.raises(VmzError, match="the account of an epoch is damaged"):
+        history.take_over_evaluation({"metrics": {"figures": [0.5]}})
 
 
 @pytest.mark.parametrize(
@@ -131,6 +172,11 @@ def test_an_epochs_line_counts_them() -> None:
         {"unknown": 1},
         {"sums": {"epoch": {"accuracy": 1.0, "loss": 1.0, "clips": 1}, "point": {}}},
         {"sums": {"epoch": {"accuracy": 1.0, "loss": 1.0, "clips": 1, "iterations": 0}, "point": {}}},
+        {"points": [{"epoch": 1}]},
+        {"points": [{"epoch": 1, "iteration": 4, "loss": "0.5"}]},
+        {"epochs": [{"epoch": 1, "figures": {"video@1": "high"}}]},
+        {"epochs": [{"epoch": 1, "temperature": 21.0}]},
+        {"epochs": 3},
         {"faults": {"skipped": {"train": {"0": {"key": "0", "path": None, "reason": "x", "more": 1}}}}},
     ],
 )
@@ -146,7 +192,7 @@ def test_the_faults_of_an_evaluation_are_taken_over_from_its_weights() -> None:
     history.note("test", [BadVideo("3", "a.mp4", "no frame")], [])
     resumed.note("train", [], [])
     resumed.take_over_tested(json.loads(json.dumps(history.tested())))
-    assert resumed.faults == history.faults and [bad.key for bad in resumed.skipped("test")] == ["3"]
+    assert resumed.faults == history.faults and [bad.key for bad in resumed.faults_of("test").skipped] == ["3"]
     for damaged in ([1], {"skipped": 3}, {"skipped": {"3": {"wrong": 1}}}):
         with pytest.raises(VmzError, match="is damaged"):
             History().take_over_tested(damaged)  # type: ignore[arg-type]

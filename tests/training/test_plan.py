@@ -98,7 +98,9 @@ def test_an_epoch_of_one_pass_over_the_data() -> None:
     assert make_plan(one_pass, devices=2, videos=1000).iterations_per_epoch == 15
     with pytest.raises(UsageError, match=r"one pass over the 50 videos of lmdb, is smaller .* give --batch_size=25 or"):
         make_plan(one_pass, devices=2, videos=50)
-    with pytest.raises(UsageError, match="means one pass over the training videos, but --train_data=lmdb holds none"):
+    with pytest.raises(
+        UsageError, match="means one pass over the training videos, but --train_data=lmdb contains none"
+    ):
         make_plan(one_pass, devices=2)
 
 
@@ -109,7 +111,7 @@ def test_a_batch_that_one_pass_over_little_data_fills(capsys: pytest.CaptureFixt
     ):  # fmt: skip
         found = fit_batch(options(*flags), devices, 50)
         assert found.batch_size == batch, flags
-    assert capsys.readouterr().out.count("--batch_size=25 in place of 32") == 1
+    assert capsys.readouterr().out.count("--batch_size=25 instead of 32") == 1
 
 
 def test_a_dry_run_of_a_published_model_needs_no_data_either() -> None:
@@ -117,7 +119,7 @@ def test_a_dry_run_of_a_published_model_needs_no_data_either() -> None:
     assert (plan["batch_size_per_device"], plan["labels"], plan["clip"]) == (32, 400, [3, 8, 112, 112])
     assert plan["epoch_size"] is plan["iterations"] is plan["training_pflops"] is None
     assert [entry["from_epoch"] for entry in plan["learning_rates"]] == [1, 11]
-    assert "epoch      one pass over --train_data, which is not there; 20 epochs" in text(plan)
+    assert "epoch      one pass over --train_data, which does not exist; 20 epochs" in text(plan)
 
 
 def test_dry_run_needs_no_data() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -14,6 +13,7 @@ from tests.support.disks import disk
 from tests.support.motion import TINY_NETWORK, write_motion_database
 from vmz.checkpoints.loading import load
 from vmz.cli.train_net import configuration
+from vmz.results.training import TrainingResult
 from vmz.training import run as training
 from vmz.training.side_outputs import SideOutputs
 
@@ -25,7 +25,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(
     database: Path, folder: Path, figures: list[dict[str, float]], monkeypatch: pytest.MonkeyPatch, *more: str
-) -> Any:
+) -> TrainingResult:
     """Train for some epochs whose evaluations give `figures`."""
     given = iter(figures)
     monkeypatch.setattr(
@@ -47,10 +47,11 @@ def test_of_equal_epochs_the_better_clips_then_the_lower_loss_are_kept(
 ) -> None:
     equal = [{"clip@1": clip, "video@1": 1.0} for clip in (0.5, 0.75, 0.75, 0.75)]
     found = run(database, tmp_path, equal, monkeypatch, f"--engine={engine}", "--early_stop=2")
-    assert found.stopped_early and "stopped early: 2 epochs without improvement of video@1 and clip@1" in found.text()
-    losses = {entry["epoch"]: entry["loss"] for entry in found.history.epochs if entry["epoch"] > 1}
+    lines = "\n".join(found.lines())
+    assert found.stopped_early and "stopped early: 2 epochs without improvement of video@1 and clip@1" in lines
+    losses = {epoch.epoch: epoch.loss for epoch in found.epochs if epoch.epoch > 1}
     lowest = min(losses, key=lambda epoch: losses[epoch])
-    assert f"best: epoch {lowest}," in found.text()
+    assert f"best: epoch {lowest}," in lines and found.best is not None and found.best.epoch == lowest
     about = load(tmp_path / "run_best.pkl").about["metrics"]
     assert about["epoch"] == lowest and about["figures"] == equal[1]
 
@@ -76,10 +77,11 @@ def test_tensorboard_is_given_the_figures_of_the_log(
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
     figures = [{"clip@1": 0.5, "video@1": 1.0}] * 2
     found = run(database, tmp_path, figures, monkeypatch, f"--tensorboard={tmp_path / 'board'}")
-    for entry in found.history.epochs:
+    for epoch in found.epochs:
+        assert epoch.iteration is not None
         for name in ("loss", "accuracy", "learning_rate", "clips_per_second"):
-            assert given[f"epoch/{name}", entry["iteration"]] == entry[name]
-        assert given["test/video@1", entry["iteration"]] == 1.0
+            assert given[f"epoch/{name}", epoch.iteration] == getattr(epoch, name)
+        assert given["test/video@1", epoch.iteration] == 1.0
     assert [iteration for name, iteration in given if name == "train/loss"] == [2, 3, 5, 6]
 
 
@@ -113,11 +115,11 @@ def test_a_page_and_a_board_that_cannot_be_written_do_not_stop_a_training(
         assert list(full.iterdir()) == []
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: --")]
     assert warnings == [
-        f"warning: --tensorboard={board}: No space left on device; the run goes on without it",
-        f"warning: --report={full / 'page.html'}: cannot write {full / 'page.html'}: No space left on device; what was "
-        "there before is as it was; the run goes on without it",
+        f"warning: --tensorboard={board}: No space left on device; the run continues without it",
+        f"warning: --report={full / 'page.html'}: cannot write {full / 'page.html'}: No space left on device; "
+        "the previous content is unchanged; the run continues without it",
     ]
-    assert len(written) == 6 and len(found.history.epochs) == 3 and (runs / "run_3.mdl").exists()
+    assert len(written) == 6 and len(found.epochs) == 3 and (runs / "run_3.mdl").exists()
     assert [line.partition(" is not complete: ")[0] for line in found.not_written] == [
         f"--tensorboard={board}",
         f"--report={full / 'page.html'}",
@@ -145,5 +147,5 @@ def test_a_schedule_that_waits_for_the_warm_up(
     """Three epochs of three iterations: one of warm-up, then a tenth after one, on either engine."""
     flags = [f"--engine={engine}", "--warmup_epochs=1", "--lr_milestones=1", "--base_learning_rate=0.003"]
     found = run(database, tmp_path, [{"clip@1": 0.5, "video@1": 1.0}] * 3, monkeypatch, *flags, "--display_iter=1")
-    rates = [point["learning_rate"] for point in found.history.points]
+    rates = [point.learning_rate for point in found.points]
     assert rates == pytest.approx([0.001, 0.002, 0.003, 0.003, 0.003, 0.0003, 0.0003, 0.0003, 0.0003])

@@ -58,7 +58,7 @@ def test_an_existing_output_is_refused(tmp_path):
 
 
 def test_an_output_that_cannot_be_written_is_a_sentence(tmp_path):
-    with pytest.raises(VmzError, match=r"there is no folder .*none; make it"):
+    with pytest.raises(VmzError, match=r"there is no folder .*none; create it"):
         DatabaseWriter(tmp_path / "none" / "db")
 
 
@@ -93,7 +93,7 @@ def test_opening_leaves_a_read_only_folder_as_it_is(tmp_path):
 def test_what_is_no_database_of_videos_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"no such database: .*none"):
         VideoDatabase(tmp_path / "none")
-    with pytest.raises(VmzError, match=r"is not an LMDB: it holds no data\.mdb"):
+    with pytest.raises(VmzError, match=r"is not an LMDB: it contains no data\.mdb"):
         VideoDatabase(tmp_path)
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "data.mdb").write_text("not an LMDB" * 1000)
@@ -101,7 +101,7 @@ def test_what_is_no_database_of_videos_is_refused(tmp_path):
         VideoDatabase(tmp_path / "text")
     with pytest.raises(VmzError, match="is an LMDB without records"):
         VideoDatabase(raw(tmp_path / "empty", []))
-    with pytest.raises(VmzError, match=r"an LMDB of something else than videos \(record a: "):
+    with pytest.raises(VmzError, match=r"an LMDB that does not contain videos \(record a: "):
         VideoDatabase(raw(tmp_path / "other", [(b"a", b"\x89PNG picture"), (b"b", b"text")]))
 
 

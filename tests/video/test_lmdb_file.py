@@ -82,7 +82,7 @@ def test_changed_bytes_are_an_error_or_change_no_more_than_a_record(name, databa
         try:
             assert len(read(tmp_path / "data.mdb", content)) == (3000 if name == "deep" else 60)
         except LmdbError as error:
-            assert str(error).endswith(("; copy or make it again", "create_video_db.py wrote", "LMDB 0.9"))
+            assert str(error).endswith(("; copy it or create it again", "create_video_db.py wrote", "LMDB 0.9"))
             refused += 1
     assert refused > (150 if name == "deep" else 50)
 
@@ -106,7 +106,7 @@ def test_every_byte_of_the_pages_that_lead_to_records(tmp_path):
 
 
 KINDS = {
-    "no bytes": (lambda content: b"", "is not an LMDB: it holds no bytes"),
+    "no bytes": (lambda content: b"", "is not an LMDB: it is empty"),
     "text": (lambda content: b"no LMDB" * 2000, "is not an LMDB: it does not begin as one"),
     "zeros": (lambda content: bytes(len(content)), "is not an LMDB: it does not begin as one"),
     "a few bytes": (lambda content: content[:100], "is truncated: 100 bytes are less than a page"),
@@ -125,8 +125,8 @@ KINDS = {
         "it names page 72057594037927935",
     ),
     "a page of its own": (lambda content: with_meta(content, 112, b"\1" + bytes(7)), "it names page 1 and 0 more"),
-    "more records": (lambda content: with_meta(content, 104, b"\xff\xff"), "it states 65535 records and holds 60"),
-    "no root": (lambda content: with_meta(content, 112, b"\xff" * 8), "it states 60 records and holds 0"),
+    "more records": (lambda content: with_meta(content, 104, b"\xff\xff"), "it states 65535 records and contains 60"),
+    "no root": (lambda content: with_meta(content, 112, b"\xff" * 8), "it states 60 records and contains 0"),
 }
 
 

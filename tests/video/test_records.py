@@ -35,7 +35,7 @@ def test_a_start_frame_and_an_id_are_told_apart_by_type_whatever_their_order():
     [
         (b"", "empty"),
         (encode_record(Record(b"0", b"video" * 9, (1,)))[:20], "truncated"),
-        (b"\x89PNG and more", "truncated or is no TensorProtos"),
+        (b"\x89PNG and more", "truncated or is not a TensorProtos"),
         (TensorProtos().SerializeToString() or b"\x12\x00", "no video"),
     ],
 )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.goldens.recordings import video_path
-from tests.support import odd_videos
+from tests.support import odd_video_checks, odd_videos
 from vmz.errors import UsageError
 from vmz.video.arguments import UNIFORM, VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
@@ -126,5 +126,5 @@ def test_max_frames_and_autorotate() -> None:
     assert reader.rotation == -90
     turned = arguments(autorotate=1)
     windows = list(WindowReader(source, turned, Fraction("0.2")))
-    assert odd_videos.white_corner([windows[0].clip]) == (0, 1)
+    assert odd_video_checks.white_corner([windows[0].clip]) == (0, 1)
     check_against_clips(source, windows, turned)

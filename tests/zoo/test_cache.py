@@ -52,7 +52,7 @@ def test_fetched_once_and_held_against_what_came_first(tmp_path: Path) -> None:
 
     path.write_bytes(CONTENT[:-1] + b"?")
     damaged = run(folder, "verify", ROW.name)
-    assert damaged.returncode == 1 and "is not the file that came from" in damaged.stderr and damaged.stdout == ""
+    assert damaged.returncode == 1 and "is not the file downloaded from" in damaged.stderr and damaged.stdout == ""
     path.unlink()
     with serving({f"/{ROW.file}": whole(CONTENT[::-1])}) as (address, _):
         other = run(folder, "fetch", ROW.name, VMZ_MIRROR=address, https_proxy="http://127.0.0.1:9")
@@ -83,5 +83,5 @@ def test_what_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         zoo.fetch(ROW)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("VMZ_CACHE", str(tmp_path / "file"))
-    with pytest.raises(UsageError, match=r"cannot make the cache .*: File exists"):
+    with pytest.raises(UsageError, match=r"cannot create the cache .*: File exists"):
         zoo.fetch(ROW)

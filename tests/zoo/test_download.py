@@ -56,7 +56,9 @@ def test_a_cut_is_resumed_or_begun_anew(tmp_path: Path, ranges: bool, tag: str) 
 def test_a_later_call_goes_on(tmp_path: Path) -> None:
     answers = {"/a": in_turn(whole(CONTENT, cut=300_000), status(503))}
     with serving(answers) as (address, seen):
-        with pytest.raises(VmzError, match=r"a: .*/a: answers 503 Service Unavailable, 3 times; what came is kept"):
+        with pytest.raises(
+            VmzError, match=r"a: .*/a: answers 503 Service Unavailable, 3 times; the downloaded part is kept"
+        ):
             download([f"{address}/a"], tmp_path / "a", patience=QUICK)
         assert files(tmp_path) == [".a.part", ".a.part.json"]
         assert (tmp_path / ".a.part").stat().st_size == 300_000
@@ -85,7 +87,7 @@ FAILURES: dict[str, tuple[Answer, str]] = {
     "one that always breaks off": (whole(CONTENT, cut=1000, tag=""), "broke off after 1000 of 1024000 bytes, 3 times"),
     "one that is too busy": (status(503), "answers 503 Service Unavailable, 3 times"),
     "a file of this machine": (leading_to("file:///etc/passwd"), "answers 302 .*is not allowed"),
-    "a file of another kind": (leading_to("ftp://127.0.0.1/a"), r"cannot be asked \(unknown url type: ftp"),
+    "a file of another kind": (leading_to("ftp://127.0.0.1/a"), r"cannot be reached \(unknown url type: ftp"),
     "a circle": (in_turn(leading_to("/a")), "answers 302"),
 }
 
@@ -118,7 +120,7 @@ def test_no_server_and_no_host(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["file:///etc/passwd", "ftp://a/b", "/etc/passwd", "data:text/plain,a"])
 def test_addresses_that_are_none(source: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no address of http or https"):
+    with pytest.raises(UsageError, match="not an http or https address"):
         download([source], tmp_path / "a")
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from vmz.errors import VmzError
-from vmz.json_files import Each, parse_json
+from vmz.file_formats.json_files import Each, parse_json
+from vmz.video.faults import BAD_VIDEO
 
 _ENTRY = {"epoch": int, "iteration?": int, "figures?": Each((float, None)), "test_videos?": int, "loss?": (float, None)}
-_FAULT = {"key": str, "path": (str, None), "reason": str, "line?": (int, None), "list_file?": (str, None)}
 _HISTORY = {
     "points?": [{"epoch": int, "iteration": int}],
     "epochs?": [_ENTRY],
     "sums?": {"epoch": Each(float), "point": Each(float)},
-    "faults?": Each(Each(Each(_FAULT))),
+    "faults?": Each(Each(Each(BAD_VIDEO))),
 }
 _FORM = {
     "labels?": object,  # of a stranger they may be anything: they are used where they are names
@@ -33,5 +33,5 @@ _FORM = {
 
 def read_about(path: Path, text: str) -> dict[str, Any]:
     """The object in the JSON text of a checkpoint. Raises VmzError for one that is damaged."""
-    what = f"{path} is damaged: what it says about itself"
+    what = f"{path} is damaged: its stored description"
     return dict(parse_json(text, what, _FORM, VmzError, finite=False))  # figures may be NaN

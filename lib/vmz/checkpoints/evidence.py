@@ -216,7 +216,7 @@ def _head(shapes: Mapping[str, Shape]) -> list[Fact]:
     several = int("pred_logit_w" in shapes)
     shown = "pred_logit_w" if several else blob
     return [
-        Fact("num_labels", labels, partial(operator.contains, (labels,)), blob, f"is of {labels} labels"),
+        Fact("num_labels", labels, partial(operator.contains, (labels,)), blob, f"is for {labels} labels"),
         Fact(
             "pred_layer_name", own_name, partial(operator.contains, (own_name, head)), blob, f"is the classifier {head}"
         ),
@@ -230,4 +230,4 @@ def _one_of(flag: str, value: Any, accepted: Collection[Any], blob: str, known: 
 
 
 def _network(flag: str, values: str) -> str:
-    return f"is of a network with --{flag}={values}"
+    return f"is for a network with --{flag}={values}"

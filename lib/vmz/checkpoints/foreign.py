@@ -20,8 +20,9 @@ from vmz.text import cut, printable, quoted
 
 HEAD_BYTES = 1 << 16
 CONVERT = (
-    "VMZ reads Caffe2's .pkl and .mdl; load it where it was made, and write its arrays with "
-    "vmz.checkpoints.pickles.save_pickle, named as tools/print_net.py shows the network's (docs/checkpoints.md)"
+    "VMZ reads Caffe2's .pkl and .mdl; load it in the program that wrote it, and save its arrays with "
+    "vmz.checkpoints.pickles.save_pickle, named as tools/print_net.py shows the network's "
+    "(docs/reference/checkpoints.md)"
 )
 AGAIN = "download or copy it again"
 
@@ -84,13 +85,13 @@ def _is_tensorflow_index(path: Path) -> bool:
 KINDS: Sequence[Kind] = (
     Kind(
         _looks_like(rb"\s*(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)?<(!doctype\s+html|html|head|body)"),
-        "a web page, not a checkpoint: the page of a download was saved in place of the file",
+        "a web page, not a checkpoint: the page of a download was saved instead of the file",
         "download the file itself (of Dropbox with ?dl=1 at the end of the link, with curl -L)",
     ),
     Kind(
         _looks_like(rb"\s*<\?xml"),
-        "an XML document, not a checkpoint, perhaps a server's refusal",
-        "look into it, and download the file again",
+        "an XML document, not a checkpoint, perhaps a server's error message",
+        "read it, and download the file again",
     ),
     Kind(
         _begins(b"version https://git-lfs"),
@@ -113,10 +114,10 @@ KINDS: Sequence[Kind] = (
     ),
     Kind(_is_safetensors, "a safetensors file", CONVERT),
     Kind(_at(4, b"TFL3"), "a model of TensorFlow Lite", CONVERT),
-    Kind(_begins(b"\x93NUMPY"), "a single NumPy array", "a checkpoint holds many, by name; " + CONVERT),
+    Kind(_begins(b"\x93NUMPY"), "a single NumPy array", "a checkpoint contains many, by name; " + CONVERT),
     Kind(
         _at(16, b"\xde\xc0\xef\xbe"),
-        "the data of an LMDB, such as --train_data and --test_data take",
+        "the data of an LMDB, which is for --train_data or --test_data",
         "give a .pkl or .mdl",
     ),
     Kind(_begins(b"\x1f\x8b"), "compressed by gzip", "unpack it with gunzip, or tar -xzf, and give what was in it"),
@@ -148,9 +149,9 @@ ZIPPED = (
     (r"\.npy$", "an .npz archive of NumPy", CONVERT),
 )
 SUFFIXES = {
-    ".caffemodel": "weights of Caffe, the first one",
+    ".caffemodel": "weights of the first Caffe",
     ".pb": "a protobuf, as Caffe2 (init_net.pb) and TensorFlow write them",
-    ".prototxt": "a network of Caffe, the first one, without weights",
+    ".prototxt": "a network of the first Caffe, without weights",
     ".pbtxt": "a network as text, without weights",
 }
 
@@ -203,7 +204,7 @@ def _kind(path: Path, head: bytes) -> Optional[tuple[str, str]]:
     if not head:
         return "an empty file", AGAIN
     if not head.strip(b"\0"):
-        return "a file of zeros as far as it was looked at, as a broken copy leaves it", AGAIN
+        return "a file of zeros, perhaps from an interrupted copy", AGAIN
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip(path)
     for kind in KINDS:
@@ -235,21 +236,21 @@ def _zip(path: Path) -> tuple[str, str]:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except Exception:  # of a damaged directory zipfile raises anything
-        return "a ZIP archive that is cut short, as those of PyTorch are in part", AGAIN
+        return "a truncated ZIP archive, perhaps a checkpoint of PyTorch", AGAIN
     for pattern, what, remedy in ZIPPED:
         if any(re.search(pattern, name) for name in names):
             return what, remedy
     holds = (
-        f", which holds {cut(printable(names[0]))}{' and more' if len(names) > 1 else ''}"
+        f", which contains {cut(printable(names[0]))}{' and more' if len(names) > 1 else ''}"
         if names
-        else ", which holds nothing"
+        else ", which is empty"
     )
     return f"a ZIP archive{holds}", "unpack it with unzip, and give what was in it"
 
 
 def _folder(path: Path) -> str:
     if (path / "data.mdb").exists():
-        return "an LMDB, such as --train_data and --test_data take"
+        return "an LMDB, which is for --train_data or --test_data"
     if (path / "saved_model.pb").exists():
         return "a SavedModel of TensorFlow"
     return "a folder"

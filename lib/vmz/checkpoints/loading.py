@@ -31,7 +31,7 @@ def file_type(path: Union[str, Path], db_type: Optional[str] = None) -> str:
     if kind not in DB_TYPES:
         refuse_foreign(path)
         raise UsageError(
-            f"unknown format of the checkpoint {path}: its name ends neither in .pkl nor in .mdl; say which it is with "
+            f"unknown format of the checkpoint {path}: its extension is neither .pkl nor .mdl; give the format with "
             f"--db_type={' or '.join(DB_TYPES)}"
         )
     return kind

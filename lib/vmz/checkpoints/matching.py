@@ -114,16 +114,17 @@ def check(
         return
     found = len(report.copied) + len(report.adapted)
     left = [*report.missing, *report.mismatched]
-    advice = "is this the checkpoint of another network? --allow_partial_load loads what fits"
+    advice = "give a checkpoint of this network, or --allow_partial_load=1 to load what fits"
     if not found:
         raise VmzError(
-            f"{source} fills none of the network's {len(left)} blobs; it holds {_some(report.unused)}; {advice}"
+            f"{source} fills none of the network's {len(left)} blobs; it contains {_some(report.unused)}; {advice}"
         )
     head = set(filter(is_classifier, left)) if classifier is None else {unscoped(blob) for blob in classifier}
     trunk = [name for name in left if name not in head]
     if trunk:
         shapes = "".join(
-            f"; {name} is {have} there and {want} here" for name, (have, want) in list(report.mismatched.items())[:1]
+            f"; {name} is {have} in the file and {want} in the network"
+            for name, (have, want) in list(report.mismatched.items())[:1]
         )
         raise VmzError(
             f"{source} would leave {len(trunk)} of the network's {found + len(left)} blobs at their initial values: "
@@ -140,7 +141,7 @@ def _about_heads(report: Report, source: str, left: list[str]) -> str:
             f"{source} was trained for {theirs} labels, but the network has --num_labels={ours}; give "
             f"--num_labels={theirs}, or fine-tune the checkpoint on the new labels first"
         )
-    shapes = "".join(f" ({have} there, {want} here)" for have, want in report.mismatched.values())
+    shapes = "".join(f" ({have} in the file, {want} in the network)" for have, want in report.mismatched.values())
     return (
         f"{source} lacks the classifier {_some(left)}{shapes}; a network is evaluated with the classifier it was "
         f"trained with, under the same --num_labels and --multi_label"

@@ -58,7 +58,7 @@ def load_export(path: Union[str, Path]) -> tuple[Head, dict[str, np.ndarray]]:
     missing = [name for name in listed if name not in assembly.arrays or name in incomplete] or list(incomplete)
     if missing:
         raise VmzError(
-            f"{path} is cut short: it lacks {len(missing)} of the {len(listed)} blobs that it should hold, first "
+            f"{path} is truncated: it lacks {len(missing)} of the {len(listed)} blobs that it should contain, first "
             f"{cut(printable(missing[0]))}; copy it again, or use an earlier checkpoint"
         )
     return head, {name: assembly.arrays[name] for name in dict.fromkeys([*listed, *assembly.arrays])}
@@ -72,7 +72,7 @@ def load_saved_blobs(path: Union[str, Path]) -> dict[str, np.ndarray]:
         _add(path, assembly, key, value)
     incomplete = assembly.incomplete()
     if incomplete:
-        raise VmzError(f"{path} is cut short: it lacks a part of blob {cut(printable(incomplete[0]))}; copy it again")
+        raise VmzError(f"{path} is truncated: it lacks a part of blob {cut(printable(incomplete[0]))}; copy it again")
     return assembly.arrays
 
 
@@ -185,7 +185,7 @@ def _add(path: Path, assembly: Assembly, key: str, value: bytes) -> None:
         assembly.add(key.partition(SEPARATOR)[0], blob.tensor)
     except (DecodeError, VmzError) as error:
         raise VmzError(
-            f"{path}: record {cut(printable(key))} is damaged, or none that VMZ knows: {cut(printable(str(error)))}"
+            f"{path}: record {cut(printable(key))} is damaged or of an unknown kind: {cut(printable(str(error)))}"
         ) from error
 
 
@@ -200,7 +200,7 @@ def _open(path: Path) -> tuple[Head, Iterator[tuple[str, bytes]]]:
         raise VmzError(f"{path} is damaged: its first record, {quoted(key)}, cannot be read") from error
     if key.partition(SEPARATOR)[0] != META_NET_DEF or head is None:
         raise VmzError(
-            f"{path} is a minidb, but no checkpoint: the first record of a predictor export is {META_NET_DEF}, here it "
-            f"is {quoted(key)}"
+            f"{path} is a minidb, but not a checkpoint: the first record of a predictor export is {META_NET_DEF}, here "
+            f"it is {quoted(key)}"
         )
     return head, content

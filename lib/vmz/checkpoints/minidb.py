@@ -28,14 +28,14 @@ def records(path: Union[str, Path]) -> Iterator[tuple[str, bytes]]:
     with open_input(path, f"the checkpoint {path}") as stream:
         size, position = os.fstat(stream.fileno()).st_size, 0
         if not size:
-            raise VmzError(f"{path} is empty; a minidb holds at least one record")
+            raise VmzError(f"{path} is empty; a minidb contains at least one record")
         while position < size:
             header = stream.read(LENGTHS.size)
             key_length, value_length = LENGTHS.unpack(header) if len(header) == LENGTHS.size else (0, 0)
             end = position + LENGTHS.size + key_length + value_length
             if end > size or key_length <= 0 or value_length < 0:
                 raise VmzError(
-                    f"{path} is cut short or damaged at byte {position}: what begins there is no whole record"
+                    f"{path} is truncated or damaged at byte {position}: no complete record begins there"
                     if position
                     else f"{path} is not a minidb, Caffe2's form of a .mdl: it does not begin with a record"
                 )
@@ -51,6 +51,6 @@ def write_minidb(path: Union[str, Path], items: Union[Mapping[str, bytes], Itera
         for key, value in pairs:
             name = key.encode("utf-8", "surrogateescape")
             if not name or len(value) > LONGEST:
-                raise VmzError(f"record {key!r} of {path} has {len(value)} bytes; a minidb takes 2^31 - 1 and a key")
+                raise VmzError(f"record {key!r} of {path} has {len(value)} bytes; a minidb allows 2^31 - 1 and a key")
             stream.write(LENGTHS.pack(len(name), len(value)) + name)
             stream.write(value)

@@ -37,7 +37,7 @@ def given_net(blobs: Mapping[str, np.ndarray], inputs: Sequence[str] = ()) -> An
         array = np.asarray(array)
         if array.dtype not in FILLS:
             raise VmzError(
-                f"blob {name} is an array of {array.dtype}, which no fill of Caffe2 makes; cast it to float32"
+                f"blob {name} is an array of {array.dtype}, which no Caffe2 fill creates; cast it to float32"
             )
         op = net.op.add(type=FILLS[array.dtype], output=[name])
         shape, values = op.arg.add(name="shape"), op.arg.add(name="values")
@@ -71,7 +71,7 @@ def write_nets(path: Path, net: Any, init_net: Any) -> list[Path]:
     paths = [path, init_path(path)]
     for file, message in zip(paths, (net, init_net)):
         if message.ByteSize() > LONGEST:
-            raise VmzError(f"{file} would be larger than 2 GiB, which protobuf cannot hold; write a .mdl instead")
+            raise VmzError(f"{file} would be larger than 2 GiB, the limit of protobuf; write a .mdl instead")
         text = path.suffix.lower() == ".pbtxt"
         with atomic_write(file) as stream:
             stream.write(text_format.MessageToString(message).encode() if text else message.SerializeToString())

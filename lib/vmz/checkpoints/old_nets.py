@@ -21,8 +21,8 @@ from vmz.checkpoints.mdl import INPUTS, OUTPUTS, PREDICT_NET, load_export, load_
 from vmz.checkpoints.pickles import load_workspace
 from vmz.checkpoints.values import check_values
 from vmz.errors import UsageError, VmzError
+from vmz.file_formats.json_files import parse_json
 from vmz.files import open_input
-from vmz.json_files import parse_json
 from vmz.netdef.blob_names import first_of_each, unscoped
 from vmz.netdef.json_form import net_from_json
 from vmz.netdef.net_parts import copy_net
@@ -84,7 +84,7 @@ def _check_names(found: OldNet) -> None:
         for name in (*names, *net.external_input, *net.external_output, *found.inputs, *found.outputs):
             if not isinstance(name, str) or not name.isprintable():  # bytes: what is no UTF-8, in some protobufs
                 raise VmzError(
-                    f"the net {quoted(net.name)} is damaged: {quoted(name)} is no name of a blob or operator"
+                    f"the net {quoted(net.name)} is damaged: {quoted(name)} is not a valid name of a blob or operator"
                 )
 
 
@@ -99,7 +99,7 @@ def read_blobs(path: Union[str, Path]) -> dict[str, np.ndarray]:
         return load_saved_blobs(path)
     refuse_foreign(path)
     _bytes(Path(path))
-    raise UsageError(f"{path} holds no weights that VMZ knows: give a pickled workspace (.pkl), a .mdl or a .minidb")
+    raise UsageError(f"{path} contains no weights that VMZ knows: give a pickled workspace (.pkl), a .mdl or a .minidb")
 
 
 def named_as(wanted: Iterable[str], blobs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -155,7 +155,7 @@ def _proto(source: Any) -> Any:
     """A NetDef of ours from any object with the interface of one: a NetDef, or a core.Net."""
     message = source.Proto() if hasattr(source, "Proto") else source
     if not hasattr(message, "SerializeToString") or not hasattr(message, "external_input"):
-        raise UsageError(f"a {type(source).__name__} is no net; give a NetDef, or a file: {FORMS}")
+        raise UsageError(f"a {type(source).__name__} is not a net; give a NetDef, or a file: {FORMS}")
     return copy_net(message)
 
 
@@ -166,7 +166,7 @@ def _in_folder(folder: Path, names: Iterable[str]) -> Optional[Path]:
 def _export(path: Path) -> OldNet:
     head, blobs = load_export(path)
     if PREDICT_NET not in head.nets or not head.nets[PREDICT_NET].op:
-        raise UsageError(f"{path} holds weights alone, no net; give it as the weights, and a net beside it: {FORMS}")
+        raise UsageError(f"{path} contains only weights, no net; give it as the weights, and a net beside it: {FORMS}")
     inputs, outputs = (tuple(head.names.get(key, ())) for key in (INPUTS, OUTPUTS))
     net = copy_net(head.nets[PREDICT_NET])
     return OldNet(net, NetDef(), dict(blobs), inputs, outputs, "predictor export")
@@ -190,7 +190,7 @@ def _json(path: Path, content: bytes, only: str = "net") -> Optional[OldNet]:
         return OldNet(net_from_json(form["net"]), init, form="JSON")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(
-            f"{path} is JSON, but no net in the form of print_net.py --json: {type(error).__name__} {error}"
+            f"{path} is JSON, but not a net in the form of print_net.py --json: {type(error).__name__} {error}"
         ) from error
 
 
@@ -206,12 +206,16 @@ def _net(path: Path, content: bytes) -> Any:
         else:
             net = parse(NetDef, content)
     except RecursionError as error:
-        raise UsageError(f"{path} is no net of Caffe2: what it holds is nested too deeply") from error
+        raise UsageError(f"{path} is not a net of Caffe2: its content is nested too deeply") from error
     except (DecodeError, text_format.ParseError) as error:
-        raise UsageError(f"{path} is no net of Caffe2, or is damaged: {' '.join(str(error).split())[:200]}") from error
+        raise UsageError(
+            f"{path} is not a net of Caffe2, or is damaged: {' '.join(str(error).split())[:200]}"
+        ) from error
     if not net.op or not all(op.type for op in net.op):
         what = "a net of Caffe2 has operators, each with a type"
-        raise UsageError(f"{path} holds no net of Caffe2: {what}; perhaps it is of another program (TensorFlow, ONNX)")
+        raise UsageError(
+            f"{path} contains no net of Caffe2: {what}; perhaps it comes from another program (TensorFlow, ONNX)"
+        )
     return net
 
 

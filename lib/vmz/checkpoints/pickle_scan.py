@@ -38,13 +38,13 @@ _REFUSED = {
     "EXT2": "it asks for a function by number",
     "EXT4": "it asks for a function by number",
     "NEXT_BUFFER": "it refers to data outside of the file",
-    "INST": "it makes an object of a class, but a checkpoint needs nothing but arrays",
-    "OBJ": "it makes an object of a class, but a checkpoint needs nothing but arrays",
-    "NEWOBJ": "it makes an object of a class, but a checkpoint needs nothing but arrays",
-    "NEWOBJ_EX": "it makes an object of a class, but a checkpoint needs nothing but arrays",
-    "EMPTY_SET": "it holds a set, but a checkpoint has dicts and lists",
-    "FROZENSET": "it holds a set, but a checkpoint has dicts and lists",
-    "ADDITEMS": "it holds a set, but a checkpoint has dicts and lists",
+    "INST": "it creates an object of a class, but a checkpoint needs only arrays",
+    "OBJ": "it creates an object of a class, but a checkpoint needs only arrays",
+    "NEWOBJ": "it creates an object of a class, but a checkpoint needs only arrays",
+    "NEWOBJ_EX": "it creates an object of a class, but a checkpoint needs only arrays",
+    "EMPTY_SET": "it contains a set, but a checkpoint has dicts and lists",
+    "FROZENSET": "it contains a set, but a checkpoint has dicts and lists",
+    "ADDITEMS": "it contains a set, but a checkpoint has dicts and lists",
 }
 _CONTENT = {
     opcode.name for opcode in pickletools.opcodes if opcode.arg and re.search("string|bytes", opcode.arg.name)
@@ -113,7 +113,7 @@ class _Scan:
             length = int(self._unpacked(_COUNTED[kind]))
             if kind.startswith("long") and length > LARGEST_INTEGER:
                 raise VmzError(
-                    f"it holds an integer of {length} bytes (at byte {place}); a checkpoint has 64-bit numbers"
+                    f"it contains an integer of {length} bytes (at byte {place}); a checkpoint has 64-bit numbers"
                 )
             return self._skipped(length, place)
         if kind == "decimalnl_short" or kind == "decimalnl_long" or kind == "floatnl":
@@ -131,7 +131,7 @@ class _Scan:
     def _skipped(self, length: int, place: int = 0) -> int:
         left = self.size - self.stream.tell()
         if not 0 <= length <= left:
-            raise EOFError(f"{length} bytes should follow byte {place}, and {left} do")
+            raise EOFError(f"{length} bytes should follow byte {place}, but only {left} do")
         self.stream.seek(length, os.SEEK_CUR)
         return length
 
@@ -159,7 +159,7 @@ class _Scan:
             self.stack.append(None)
         elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
             if not 0 <= argument <= place:
-                raise VmzError(f"it numbers a value {argument}, but has not made so many by byte {place}")
+                raise VmzError(f"it numbers a value {argument}, but has created fewer values before byte {place}")
             self.memo[argument] = self._top()
         elif name == "MEMOIZE":
             self.memo[len(self.memo)] = self._top()

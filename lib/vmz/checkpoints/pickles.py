@@ -51,7 +51,7 @@ def _blobs(path: Path, content: Any) -> Mapping[Any, Any]:
         if isinstance(content, dict) and key in content:
             blobs = content[key]
     if not isinstance(blobs, dict):
-        raise VmzError(f"{path} holds a {type(blobs).__name__}, but a checkpoint is a dict of blobs by name")
+        raise VmzError(f"{path} contains a {type(blobs).__name__}, but a checkpoint is a dict of blobs by name")
     return blobs
 
 
@@ -78,7 +78,9 @@ def load_array_lists(path: Union[str, Path]) -> dict[str, np.ndarray]:
     path = Path(path)
     content = _content(path, "a file of features", "{name: array}")
     if not isinstance(content, dict):
-        raise VmzError(f"{path} holds a {type(content).__name__}, but a file of features is a dict of arrays by name")
+        raise VmzError(
+            f"{path} contains a {type(content).__name__}, but a file of features is a dict of arrays by name"
+        )
     found: dict[str, np.ndarray] = {}
     for key, value in content.items():
         name = key.decode("latin1") if isinstance(key, bytes) else key
@@ -87,7 +89,7 @@ def load_array_lists(path: Union[str, Path]) -> dict[str, np.ndarray]:
         try:
             found[name] = _stacked(value)
         except (TypeError, ValueError) as error:
-            raise VmzError(f"{path}: {cut(printable(name))} is no array of numbers ({cut(str(error))})") from error
+            raise VmzError(f"{path}: {cut(printable(name))} is not an array of numbers ({cut(str(error))})") from error
     return found
 
 
@@ -133,7 +135,7 @@ def _content(path: Path, what: str = "a checkpoint", form: str = "{'blobs': {nam
             raise VmzError(f"{path} is refused: {error}") from error
         except Exception as error:  # what a damaged pickle raises is anything: EOFError, KeyError, MemoryError, ...
             raise VmzError(
-                f"{path} is not {what}, or is cut short: expected a pickle of {form} ({type(error).__name__}: "
+                f"{path} is not {what}, or is truncated: expected a pickle of {form} ({type(error).__name__}: "
                 f"{cut(printable(str(error)))})"
             ) from error
 
@@ -183,7 +185,7 @@ class _Dtype:
         """(version, byte order, subtype, names, fields, ...): a plain number has a byte order and no more."""
         order, structure = state[1], state[2:5]
         if any(part is not None for part in structure):
-            raise VmzError("it holds an array of records, but blobs are arrays of numbers")
+            raise VmzError("it contains an array of records, but blobs are arrays of numbers")
         self.dtype = np.dtype(_text(order).replace("|", "") + self.dtype.str[1:])
 
 
@@ -203,7 +205,7 @@ def _array(content: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
     if isinstance(content, str):  # what Python 2 wrote as str
         content = content.encode("latin1")
     if not isinstance(content, (bytes, bytearray)) or not isinstance(dtype, _Dtype):
-        raise VmzError("it holds an array of objects, but blobs are arrays of numbers")
+        raise VmzError("it contains an array of objects, but blobs are arrays of numbers")
     array = np.frombuffer(bytes(content), dtype.dtype) if content else np.empty(0, dtype.dtype)
     return array.reshape(shape, order="F" if _text(order) == "F" else "C")
 
@@ -212,7 +214,7 @@ def _numeric(code: Any) -> np.dtype:
     text = _text(code)
     dtype = np.dtype(text if PLAIN_TYPE.fullmatch(text) else object)  # numpy would take a whole record's description
     if dtype.kind not in NUMERIC_KINDS:
-        raise VmzError(f"it holds an array of type {quoted(_text(code))}, but blobs are arrays of numbers")
+        raise VmzError(f"it contains an array of type {quoted(_text(code))}, but blobs are arrays of numbers")
     return dtype
 
 
@@ -220,7 +222,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bytes):
         value = value.decode("latin1")
     if not isinstance(value, str):
-        raise VmzError(f"it has {quoted(value)} where a name of a type or order belongs")
+        raise VmzError(f"it has {quoted(value)} where the name of a type or order is expected")
     return value
 
 
@@ -269,10 +271,10 @@ class _ArrayUnpickler(pickle.Unpickler):
             module, name = printable(module), printable(name)
             if module.partition(".")[0] == "torch":
                 raise VmzError(
-                    f"it holds objects of PyTorch ({module}.{name}), but a checkpoint here holds arrays; {CONVERT}"
+                    f"it contains objects of PyTorch ({module}.{name}), but VMZ loads only arrays; {CONVERT}"
                 ) from None
             raise VmzError(
-                f"it asks for {module}.{name}, but a checkpoint needs nothing but arrays; do not load files from "
+                f"it asks for {module}.{name}, but a checkpoint needs only arrays; do not load files from "
                 "sources you do not trust with other tools"
             ) from None
 

@@ -81,20 +81,20 @@ class Assembly:
             raise VmzError(f"it has Caffe2's data type {tensor.data_type}, but blobs are arrays of numbers")
         shape = tuple(tensor.dims)
         if len(shape) > MOST_AXES or min(shape, default=0) < 0 or max(shape, default=0) > self._limit:
-            raise VmzError(f"its shape {quoted(shape)} is more than the file can hold")
+            raise VmzError(f"its shape {quoted(shape)} needs more data than the file has")
         size = prod(shape)
         array = self.arrays.get(name)
         if array is None:
             self._values += size
             if self._values > self._limit:
-                raise VmzError(f"its shape {quoted(shape)} is more than the file can hold")
+                raise VmzError(f"its shape {quoted(shape)} needs more data than the file has")
             array = self.arrays[name] = np.empty(shape, storage.dtype)
         begin, end = (tensor.segment.begin, tensor.segment.end) if tensor.HasField("segment") else (0, size)
         values = _values(storage, tensor)
         if array.shape != shape or array.dtype != storage.dtype or not 0 <= begin <= end <= size:
-            raise VmzError("it is a piece of another tensor than the one before")
+            raise VmzError("it is a piece of a different tensor than the one before")
         if values.size != end - begin:
-            raise VmzError(f"it has {values.size} values where {end - begin} belong")
+            raise VmzError(f"it has {values.size} values, but {end - begin} are expected")
         array.reshape(-1)[begin:end] = values
         self._filled.setdefault(name, []).append((begin, end))
 
@@ -132,7 +132,7 @@ def _values(storage: _Storage, tensor: Any) -> np.ndarray:
         varint = storage.varint
     if not varint:
         if len(content) % storage.dtype.itemsize:
-            raise VmzError(f"its values have {len(content)} bytes, no multiple of {storage.dtype.itemsize}")
+            raise VmzError(f"its values have {len(content)} bytes, which is not a multiple of {storage.dtype.itemsize}")
         return np.frombuffer(content, storage.dtype)
     integers = from_varints(content)
     if integers is None:

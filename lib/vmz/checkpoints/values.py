@@ -27,7 +27,7 @@ def check_values(path: Union[str, Path], blobs: Mapping[str, np.ndarray]) -> Non
     if wrong:
         more = f" and {len(wrong) - NAMED_AT_MOST} more blobs" if len(wrong) > NAMED_AT_MOST else ""
         raise VmzError(
-            f"{path} holds weights that no network works with: {', '.join(wrong[:NAMED_AT_MOST])}{more}; the training "
+            f"{path} contains weights that no network can use: {', '.join(wrong[:NAMED_AT_MOST])}{more}; the training "
             "that wrote it has diverged, or the file is damaged: use an earlier checkpoint, or copy it again"
         )
 

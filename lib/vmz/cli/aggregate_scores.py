@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Optional
 
 from vmz.cli.shared.parser import Parser
@@ -12,7 +13,6 @@ from vmz.cli.shared.running import run_tool, write_each
 from vmz.datasets.class_names import read_label_names
 from vmz.evaluation.aggregation import aggregate_files
 from vmz.evaluation.config import TestSettings
-from vmz.evaluation.scores import class_lines, figures_line, named_lines
 from vmz.files import write_json
 from vmz.outputs import Output, in_progress
 from vmz.settings.kinds import positive, switch
@@ -26,14 +26,14 @@ def work(argv: Sequence[str]) -> int:
         "--aggregation",
         type=int,
         choices=(0, 1),
-        help="a video's score over its clips: 0 their mean, 1 their maximum; not given: as the run had it",
+        help="a video's score over its clips: 0 their mean, 1 their maximum; by default the setting of the run",
     )
     parser.add_argument("--top_k", type=positive, default=5, metavar="N", help=settings_of(TestSettings)["top_k"].help)
     parser.add_argument("--print_per_class_metrics", type=switch, default=0, help="also a line for each class")
     parser.add_argument(
         "--label_names",
         metavar="FILE",
-        help="names of the classes, as test_net.py takes them; by default those that it knew",
+        help="names of the classes, as test_net.py takes them; by default those of the run",
     )
     parser.add_argument("--output", metavar="FILE", help="results as JSON")
     options = parser.parse_args(list(argv))
@@ -43,14 +43,9 @@ def work(argv: Sequence[str]) -> int:
 
 def run(options: argparse.Namespace) -> int:
     found = aggregate_files(options.scores, options.aggregation, options.top_k)
-    names = read_label_names(options.label_names, found.classes) if options.label_names else found.label_names
-    if options.print_per_class_metrics:
-        print("\n".join(class_lines(found.per_class, names)))
-    plural = "file" if len(found.files) == 1 else "files"
-    print(f"{len(found.scores.keys)} videos, {found.clips_per_video} clips each, from {len(found.files)} {plural}")
-    if "clip@1" in found.figures:
-        print(named_lines(found.figures, found.scores, found.aggregation))
-    print(figures_line(found.figures), flush=True)
+    if options.label_names:
+        found = replace(found, label_names=read_label_names(options.label_names, found.classes))
+    print("\n".join(found.lines(bool(options.print_per_class_metrics))), flush=True)
     return write_each(lambda: write_json(options.output, found.to_json())) if options.output else 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -21,11 +20,12 @@ from vmz.evaluation.network import check_fits, load_weights
 from vmz.evaluation.records import check_labels
 from vmz.features.config import ExtractionConfig
 from vmz.files import write_json
-from vmz.inspection.compare_engines import BlobDifference, Job, blobs_to_compare, compute, differences, first_beyond
+from vmz.inspection.compare_engines import Job, blobs_to_compare, compare
 from vmz.models.registry import Model, build
 from vmz.outputs import Output, in_progress
 from vmz.report.comparison import page
 from vmz.report.page import write
+from vmz.results.comparison import Comparison
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.clips import ClipSettings
 from vmz.settings.engine import EngineSettings
@@ -33,7 +33,7 @@ from vmz.settings.kinds import Integer, Number
 from vmz.settings.network import NetworkSettings, model_config
 from vmz.settings.reader import ReaderSettings, ViewSettings
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.faults import EndedEarly, closing_line
+from vmz.video.faults import EndedEarly
 from vmz.video.reader import ClipReader
 
 
@@ -60,19 +60,11 @@ def run(options: argparse.Namespace) -> int:
     model = build(model_config(clips, batch_size=-1), use_cudnn=bool(clips.use_cudnn))
     check_fits(model)
     job, ended = make_job(model, options, clips)
-    values, seconds = {}, {}
-    for engine in ("caffe2", "pytorch"):
-        started = time.perf_counter()
-        values[engine] = compute(engine, job, python=options.caffe2_python)
-        seconds[engine] = time.perf_counter() - started
-    found = differences(model.net, values["caffe2"], values["pytorch"])
-    print(table(found, options.tolerance))
-    print(", ".join(f"{engine} {took:.1f} s" for engine, took in seconds.items()))
-    if ended:
-        print(closing_line(ended, "its clips are of the frames before"))
-    status = verdict(found, options.tolerance)
-    sys.stdout.flush()
-    return max(status, write_files(found, options, ended))
+    found = compare(
+        job, options.tolerance, f"{options.model_name} depth {options.model_depth}", options.caffe2_python, ended
+    )
+    print("\n".join(found.lines()), flush=True)
+    return max(int(found.first_beyond() is not None), write_files(found, options))
 
 
 def make_job(model: Model, options: argparse.Namespace, clips: ClipSettings) -> tuple[Job, list[EndedEarly]]:
@@ -107,39 +99,11 @@ def read_batch(clips: ClipSettings) -> tuple[np.ndarray, np.ndarray, list[EndedE
     return data, batch.label, ended
 
 
-def table(found: list[BlobDifference], tolerance: float) -> str:
-    width = max(len(entry.blob) for entry in found)
-    lines = [f"{'blob':{width}}  {'op':20} {'shape':20} {'absolute':>10} {'relative':>10}"]
-    for entry in found:
-        mark = "" if entry.relative <= tolerance else "  beyond"
-        shape = "x".join(map(str, entry.shape)) or "scalar"
-        lines.append(
-            f"{entry.blob:{width}}  {entry.kind:20} {shape:20} {entry.absolute:10.2e} {entry.relative:10.2e}{mark}"
-        )
-    return "\n".join(lines)
-
-
-def verdict(found: list[BlobDifference], tolerance: float) -> int:
-    """The last line, and the exit status: 0 when every blob is within the tolerance."""
-    first = first_beyond(found, tolerance)
-    if first is None:
-        worst = max(found, key=lambda entry: entry.relative)
-        print(f"equal: all {len(found)} blobs within {tolerance:g}; largest {worst.relative:.2e} at {worst.blob}")
-        return 0
-    beyond = sum(not entry.relative <= tolerance for entry in found)
-    print(f"different: {beyond} of {len(found)} blobs beyond {tolerance:g}, the first is {first.blob} ({first.kind})")
-    return 1
-
-
-def write_files(found: list[BlobDifference], options: argparse.Namespace, ended: list[EndedEarly]) -> int:
+def write_files(found: Comparison, options: argparse.Namespace) -> int:
     """--output and --html, each whatever becomes of the other; the exit status."""
-    entries = [{**vars(entry), "relative": entry.relative} for entry in found]
-    account = {"tolerance": options.tolerance, "blobs": entries, "ended_early": list(map(vars, ended))}
-    remarks = [closing_line(ended, "its clips are of the frames before")] if ended else []
-    title = f"{options.model_name} depth {options.model_depth}"
     writes = [
-        (options.output, lambda path: write_json(path, account)),
-        (options.html, lambda path: write(path, page(found, options.tolerance, title, remarks))),
+        (options.output, lambda path: write_json(path, found.to_json())),
+        (options.html, lambda path: write(path, page(found))),
     ]
     return write_each(*(partial(one, path) for path, one in writes if path))
 

@@ -47,7 +47,8 @@ def work(argv: Sequence[str]) -> int:
         action="append",
         default=[],
         metavar="FILE",
-        help=f"what to write, by its ending ({', '.join(ENDINGS)}), once for each file; none: check and tell",
+        help=f"file to write, in the format of its extension ({', '.join(ENDINGS)}); once for each file. Without it, "
+        "the net is checked and described",
     )
     options = parser.parse_args(argv)
     with in_progress(*outputs_of(options.output), options=options):

@@ -65,8 +65,8 @@ def run(options: argparse.Namespace) -> int:
         split = split_videos(parts)
         if split:
             print(
-                f"warning: {len(split)} videos are in more than one file, as {split[0]}, and count in each, as in the "
-                "original; --across_files=1 puts their clips together",
+                f"warning: {len(split)} videos are in more than one file, for example {split[0]}, and count in "
+                "each, as in the original; --across_files=1 puts their clips together",
                 file=sys.stderr,
             )
     figures = shown(original_figures(parts), options)

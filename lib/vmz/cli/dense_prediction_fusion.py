@@ -23,7 +23,9 @@ def work(argv: Sequence[str]) -> int:
     parser.add_argument("--input_dir1", metavar="FOLDER", help="feature files of the first stream")
     parser.add_argument("--input_dir2", metavar="FOLDER", help="feature files of the second stream")
     parser.add_argument(
-        "--file_count", type=positive, help="files that each folder should hold; not given: any (the original: 10)"
+        "--file_count",
+        type=positive,
+        help="files that each folder should contain; any number by default (the original: 10)",
     )
     parser.add_argument("--alpha", type=Number(), default=0.5, help="weight of the first stream (0.6 was published)")
     parser.add_argument(

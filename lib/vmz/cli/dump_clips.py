@@ -89,7 +89,7 @@ def print_summary(dump: Dump) -> None:
         for video in dump.skipped:
             print(f"  {video}")
     if dump.ended_early:
-        print(closing_line(dump.ended_early, "their clips are of the frames before"))
+        print(closing_line(dump.ended_early, "their clips come from the frames before"))
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

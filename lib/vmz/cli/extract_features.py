@@ -61,19 +61,19 @@ def print_extraction(extraction: Extraction, weights: Optional[str], engine: str
     if extraction.checkpoint is not None:
         print(f"{weights}: {extraction.checkpoint.summary()}")
     if extraction.resumed and not extraction.was_there:
-        print(f"{extraction.resumed} videos were there already, of a run that was stopped")
+        print(f"{extraction.resumed} videos were already extracted by a run that was stopped")
     if extraction.skipped:
         print(f"{len(extraction.skipped)} videos left out:")
         for bad in extraction.skipped:
             print(f"  {bad}")
     if extraction.ended_early:
-        print(closing_line(extraction.ended_early, "their features are of the frames before"))
+        print(closing_line(extraction.ended_early, "their features come from the frames before"))
     for name, shape in extraction.shapes.items():
         print(f"{name}: {' x '.join(map(str, shape))}")
     if extraction.was_there:
         print(
-            f"nothing to do: {extraction.path} is there, of {extraction.videos} videos with the same settings "
-            "(--resume=0 extracts them anew)"
+            f"nothing to do: {extraction.path} already contains {extraction.videos} videos with the same settings "
+            "(--resume=0 extracts them again)"
         )
     else:
         print(f"{extraction.videos} videos, {extraction.seconds:.1f} s on {engine}, written to {extraction.path}")
@@ -92,18 +92,20 @@ def print_videos(found: VideoExtraction, weights: Optional[str], engine: str) ->
             times = ""
             if mended := entry.get("times_mended"):
                 places = f"{mended} place{'s' * (mended > 1)}"
-                times = f", its times began again or leapt in {places}: mended by frame durations"
+                times = f", its timestamps restarted or jumped in {places}: corrected by frame durations"
             print(f"{entry['file']}: {entry['clips']} clips of {entry['seconds']:.1f} s{early}{times}")
     if found.ended_early:
-        print(closing_line(found.ended_early, "their features are of the frames before", f"{found.index} lists them"))
+        print(
+            closing_line(found.ended_early, "their features come from the frames before", f"{found.index} lists them")
+        )
     if found.resumed == len(found.videos):
         print(
-            f"nothing to do: {found.resumed} videos are there, with the same settings, listed in {found.index} "
-            "(--resume=0 extracts them anew)"
+            f"nothing to do: {found.resumed} videos are already extracted with the same settings, listed in "
+            f"{found.index} (--resume=0 extracts them again)"
         )
         return
     if found.resumed:
-        print(f"{found.resumed} videos were there already, of an earlier run with the same settings")
+        print(f"{found.resumed} videos were already extracted by an earlier run with the same settings")
     print(f"{len(found.videos)} videos, {found.seconds:.1f} s on {engine}, listed in {found.index}")
 
 

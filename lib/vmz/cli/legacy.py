@@ -53,7 +53,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         start(options.without)
         run_script(options.script, source, options.arguments, options.py2)
     except VmzError as error:
-        if error.told:  # the program's own, which it did not catch
+        if error.already_reported:  # the program's own, which it did not catch
             raise
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status

@@ -14,8 +14,8 @@ from vmz.cli.shared.running import run_tool
 from vmz.cli.shared.settings_report import announce
 from vmz.errors import UsageError
 from vmz.features.config import ExtractionConfig
+from vmz.file_formats.json_files import parse_json, read_json
 from vmz.inspection.print_net import model_from_golden, model_to_json, table
-from vmz.json_files import parse_json, read_json
 from vmz.models.registry import TEST_NET_NAME, build
 from vmz.settings.clips import ClipSettings
 from vmz.settings.kinds import switch

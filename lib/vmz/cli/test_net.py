@@ -17,20 +17,18 @@ from vmz.cli.shared.settings_report import announce
 from vmz.engines.registry import check_engine
 from vmz.evaluation.config import EvaluationConfig, ReportSettings, TestSettings
 from vmz.evaluation.page import OUTPUTS, outputs_of, write_report
-from vmz.evaluation.run import Evaluation, evaluate
-from vmz.evaluation.scores import class_lines, score_arrays
+from vmz.evaluation.run import evaluate
+from vmz.evaluation.scores import score_arrays
 from vmz.files import atomic_write, check_outputs, write_json
 from vmz.outputs import in_progress
-from vmz.processes import group
+from vmz.processes import identity
+from vmz.results.evaluation import Evaluation
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.engine import EngineSettings
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings, ViewSettings
 from vmz.video.database import VideoDatabase
-from vmz.video.faults import closing_line
 from vmz.video.fingerprint import refuse_remade
-
-SCORED_FROM = "scored from the frames before"
 
 
 def evaluation_parser(description: str, example: str = "", **defaults: Any) -> Parser:
@@ -66,26 +64,23 @@ def run_evaluation(parser: Parser, argv: Sequence[str]) -> int:
     with in_progress(*outputs_of(config), options=options):
         save_config(options, config)
         evaluation = evaluate(config)
-        if group.rank():
+        if identity.rank():
             return 0
-        print_evaluation(evaluation)
-        sys.stdout.flush()
-        return write_files(evaluation)
+        print("\n".join(evaluation.lines()), flush=True)
+        return write_files(evaluation, config)
 
 
-def write_files(evaluation: Evaluation) -> int:
+def write_files(evaluation: Evaluation, config: EvaluationConfig) -> int:
     """--save_scores, --output and --report, each whole or not at all and whatever becomes of the others; the status."""
-    config = evaluation.config
     writes = {
-        "save_scores": lambda: _save_scores(evaluation),
+        "save_scores": lambda: _save_scores(evaluation, config),
         "output": lambda: write_json(str(config.output), evaluation.to_json()),
-        "report": lambda: write_report(evaluation),
+        "report": lambda: write_report(evaluation, config),
     }
     return write_each(*(write for flag, write in writes.items() if getattr(config, flag)))
 
 
-def _save_scores(evaluation: Evaluation) -> None:
-    config = evaluation.config
+def _save_scores(evaluation: Evaluation, config: EvaluationConfig) -> None:
     with VideoDatabase(config.database) as database:
         paths = database.paths(evaluation.scores.keys, bool(config.use_local_file))
     refuse_remade(config.database, evaluation.database)
@@ -95,25 +90,6 @@ def _save_scores(evaluation: Evaluation) -> None:
     arrays["made_by"] = np.array(json.dumps(evaluation.made_by))
     with atomic_write(str(config.save_scores)) as stream:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-
-
-def print_evaluation(evaluation: Evaluation) -> None:
-    """Class by class when asked for, what was left out, then the original's two closing lines."""
-    if evaluation.checkpoint is not None:
-        print(f"{evaluation.config.load_model_path}: {evaluation.checkpoint.summary()}")
-    if evaluation.config.print_per_class_metrics:
-        print("\n".join(class_lines(evaluation.per_class, evaluation.label_names)))
-    spent = f"{evaluation.seconds['run']:.1f} s on {evaluation.environment['engine']}"
-    print(f"{evaluation.videos} videos, {evaluation.clips_per_video} clips each, {spent}")
-    if evaluation.skipped:
-        print(f"{len(evaluation.skipped)} videos left out:")
-        for bad in evaluation.skipped:
-            print(f"  {bad}")
-    if evaluation.ended_early:
-        print(closing_line(evaluation.ended_early, SCORED_FROM, "--output lists them all"))
-    if evaluation.intervals:
-        print(evaluation.named_lines())
-    print(evaluation.closing_lines())
 
 
 def work(argv: Sequence[str]) -> int:

@@ -21,10 +21,10 @@ from vmz.cli.shared.running import run_tool, write_each
 from vmz.cli.shared.settings_report import announce
 from vmz.files import write_json
 from vmz.outputs import Output, in_progress
-from vmz.processes import group
+from vmz.processes import identity
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.engine import EngineSettings
-from vmz.settings.epoch_test import EpochTestSettings
+from vmz.settings.epoch_evaluation import EpochTestSettings
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings
 from vmz.settings.setting import settings_of
@@ -70,7 +70,7 @@ def work(argv: Sequence[str]) -> int:
     parser = train_parser(str(__doc__))
     options = parse(parser, argv, TrainConfig.use)
     config = config_of(TrainConfig, options)
-    if group.rank() == 0:
+    if identity.rank() == 0:
         for line in without_effect(parser.given(argv), config.engine):
             print(line, file=sys.stderr)
     output = Output("--output", config.output)
@@ -88,13 +88,13 @@ def work(argv: Sequence[str]) -> int:
     announce(config.resolution)
     with in_progress(output, Output("--report", config.report), options=options):
         save_config(options, config)
-        trained = train(config)
-        if not trained.is_first:
+        result = train(config)
+        if not result.is_first:
             return 0
-        print(trained.text(), flush=True)
-        for line in trained.not_written:
+        print("\n".join(result.lines()), flush=True)
+        for line in result.not_written:
             print(f"error: {line}", file=sys.stderr)
-        return max(bool(trained.not_written), written(config.output, trained.to_json()))
+        return max(bool(result.not_written), written(config.output, result.to_json()))
 
 
 def written(path: Optional[str], result: Mapping[str, Any]) -> int:

@@ -15,11 +15,11 @@ from vmz.cli.shared.running import run_tool
 from vmz.errors import VmzError
 
 FETCH = (
-    "Get the weights of models into the cache ($VMZ_CACHE, else ~/.cache/vmz) and print the paths. An interrupted one "
-    "goes on where it was. $VMZ_MIRROR: an address with the files, asked before the published links. VMZ_OFFLINE=1: no "
-    "network."
+    "Get the weights of models into the cache ($VMZ_CACHE, else ~/.cache/vmz) and print the paths. An interrupted "
+    "download resumes where it stopped. $VMZ_MIRROR: an address with the files, tried before the published links. "
+    "VMZ_OFFLINE=1: no network."
 )
-VERIFY = "Read files of the cache and hold each against the SHA-256 that it had when it first came."
+VERIFY = "Read files of the cache and compare each with the SHA-256 recorded at its first download."
 COLUMNS = ("name", "clip", "crop", "trained on", "pre-trained on", "clip@1", "video@1", "video@5", "GFLOPs", "params")
 
 
@@ -35,9 +35,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     showing.add_argument("--json", action="store_true", help="the row of the manifest as JSON")
     fetching = commands.add_parser("fetch", help="get the weights of models", description=FETCH)
     fetching.add_argument("names", nargs="+", metavar="NAME", help="a model's name, or the name of its file")
-    fetching.add_argument("--again", action="store_true", help="fetch it although it is there, and trust what comes")
-    verifying = commands.add_parser("verify", help="hold fetched files against what came first", description=VERIFY)
-    verifying.add_argument("names", nargs="*", metavar="NAME", help="not given: all that are in the cache")
+    fetching.add_argument("--again", action="store_true", help="download it again, and trust the new file")
+    verifying = commands.add_parser(
+        "verify", help="compare downloaded files with the first download", description=VERIFY
+    )
+    verifying.add_argument("names", nargs="*", metavar="NAME", help="by default all in the cache")
     return parser.parse_args(argv)
 
 

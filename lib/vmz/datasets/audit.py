@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from functools import partial
 from statistics import median
 from typing import Any, NamedTuple, Optional
@@ -17,8 +16,9 @@ from vmz import zoo
 from vmz.datasets.check_videos import rotation_line
 from vmz.datasets.class_names import read_class_order
 from vmz.datasets.create_database import classes_file
-from vmz.datasets.inventory import Held, ListAccount, against_list, duplicates, held, labels_of
+from vmz.datasets.inventory import Held, against_list, duplicates, held, labels_of
 from vmz.datasets.video_lists import VideoList, read_video_list
+from vmz.results.data import DataReport, Recipe
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings
 from vmz.video.database import VideoDatabase
@@ -32,42 +32,6 @@ SAMPLED_VIDEOS = 200  # headers that are looked at
 RATE_TOLERANCE = 0.05  # 29.97 is 30
 SIZE_TOLERANCE = 0.1
 _COMMON = 0.95  # share of videos from which on something holds for "all"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What the videos should be like. frame_rate and short_side: of the published model's data, None where unknown."""
-
-    model: Optional[str]
-    frame_rate: Optional[float]
-    rate_source: str
-    short_side: Optional[int]
-    short_side_source: str
-    shortest_useful_side: int  # a shorter one is enlarged before the network sees it
-    frames_needed: int
-
-
-@dataclass(frozen=True)
-class DataReport:
-    """The account of a database. Counters are {value: videos}, most frequent first; `warnings` are whole sentences."""
-
-    database: str
-    records: int
-    sampled: int
-    unreadable: int
-    frame_rates: dict[str, int]
-    short_sides: dict[str, int]
-    lengths_s: list[float]  # shortest, median and longest of the sampled videos; empty where no header says
-    duplicates: list[list[str]]
-    contradictions: list[list[str]]  # groups of duplicates whose labels differ
-    listed: Optional[ListAccount]
-    recipe: Recipe
-    list_numbering: str = ""  # how --list's names of classes became numbers
-    rotated: list[str] = field(default_factory=list)  # of the sampled videos, those that carry a rotation
-    warnings: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def recipe(network: NetworkSettings, reader: ReaderSettings, row: Optional[zoo.ZooRow]) -> Recipe:
@@ -209,19 +173,19 @@ def _list_warnings(report: DataReport, named: Named) -> list[str]:
         how = {"labels": ", going by the number of each label", "file name": ", going by file names"}
         found.append(
             f"{many} of the {account.rows} videos of {account.path} are not in {name}"
-            f"{how.get(account.compared_by, '')}: first {video} (line {line}); the figures are of the others"
+            f"{how.get(account.compared_by, '')}: first {video} (line {line}); the figures cover only the others"
         )
     if account.extra:
         found.append(f"{_records(account.extra, named)} of {name} are not in {account.path}; they count too")
     if account.relabelled:
         found.append(
             f"{_records(account.relabelled, named)} of {name} have other labels than in {account.path}; "
-            "was the database made from another list?"
+            "give the list that the database was created from"
         )
     if account.unknown and account.compared_by == "content":
         found.append(
-            f"{account.unknown} of the {account.rows} videos of {account.path} are not here as files: whether {name} "
-            "holds them is not known"
+            f"{account.unknown} of the {account.rows} videos of {account.path} are not available as files: whether "
+            f"{name} contains them is not known"
         )
     return found
 
@@ -242,7 +206,7 @@ def _duplicate_warnings(report: DataReport, named: Named) -> list[str]:
         )
         found.append(
             f"{len(report.duplicates)} videos are in {report.database} more than once, {surplus} records too many: "
-            f"first records {first}; each counts as often as it is there"
+            f"first records {first}; each counts as often as it appears"
         )
     if report.contradictions:
         first = " and ".join(map(named, report.contradictions[0][:2]))
@@ -266,7 +230,7 @@ def _rate_warnings(rates: Mapping[float, int], wanted: Recipe) -> list[str]:
         listed = ", ".join(f"{rate:g} ({count})" for rate, count in list(rates.items())[:4])
         found.append(
             f"the {videos} videos looked at differ in frame rate: {listed}{', ...' if len(rates) > 4 else ''}; "
-            "frames are counted, so that a clip spans another time in each"
+            "frames are counted, so that a clip spans a different time in each"
         )
     off = sum(count for rate, count in rates.items() if not _near(rate, wanted.frame_rate, RATE_TOLERANCE))
     if wanted.frame_rate is not None and off > (1 - _COMMON) * videos:

@@ -58,11 +58,13 @@ def _check(path: str, min_frames: int, watch: Watch) -> VideoCheck:
         if ended_by:
             remarks.append(f"decoding ended early: {ended_by}")
         if video.rotation:
-            remarks.append(f"its metadata turn it by {video.rotation} degrees, the reader does not")
+            remarks.append(f"its metadata rotates it by {video.rotation} degrees, the reader does not")
         if video.frames and video.frames != count:
             remarks.append(f"states {video.frames} frames")
         if not video.has_times:
-            remarks.append("states no duration or number of frames: its start frames are counted, not sought")
+            remarks.append(
+                "states no duration or number of frames: its start frames are found by counting frames, not by seeking"
+            )
         if backwards:
             remarks.append(f"{backwards} timestamps do not advance")
         status = "bad" if not count else "short" if count < min_frames else "odd" if remarks else "good"
@@ -114,5 +116,5 @@ def rotation_line(videos: int) -> str:
     """What becomes of so many videos that carry a rotation."""
     verb = "carries" if videos == 1 else "carry"
     return (
-        f"{counted(videos, 'video')} {verb} a rotation in the metadata, and the frames are read as stored, not turned"
+        f"{counted(videos, 'video')} {verb} a rotation in the metadata, and the frames are read as stored, not rotated"
     )

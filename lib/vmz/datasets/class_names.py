@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from vmz.errors import UsageError
+from vmz.file_formats.json_files import parse_json
+from vmz.file_formats.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.files import read_text
-from vmz.json_files import parse_json
-from vmz.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.text import quoted
 
 _LABEL_COLUMNS = ("label", "id", "index", "class", "class_id", "label_id", "number")
@@ -23,7 +23,8 @@ def read_label_names(path: Union[str, Path], num_labels: int) -> list[str]:
     names = read_names(path, "--label_names")
     if len(names) != num_labels:
         raise UsageError(
-            f"--label_names={path} names {len(names)} classes, but --num_labels={num_labels}; are they of this network?"
+            f"--label_names={path} names {len(names)} classes, but --num_labels={num_labels}; "
+            "give the classes of this network"
         )
     return names
 
@@ -52,7 +53,7 @@ def read_class_order(path: Union[str, Path], flag: str) -> list[str]:
     names = read_names(path, flag)
     if len(set(names)) < len(names):
         doubled = next(name for name in names if names.count(name) > 1)
-        raise UsageError(f"{flag}={path} names the class {quoted(doubled)} twice; which number is it?")
+        raise UsageError(f"{flag}={path} names the class {quoted(doubled)} twice; name each class once")
     return names
 
 
@@ -92,7 +93,7 @@ def _from_json(what: str, text: str) -> list[str]:
         if None in by_label or len(by_label) < len(found):
             by_label = {_label(label): str(name) for label, name in found.items()}
         return _in_order(what, by_label, len(found))
-    raise UsageError(f"{what} must hold a list of names, {{name: label}} or {{label: name}}")
+    raise UsageError(f"{what} must contain a list of names, {{name: label}} or {{label: name}}")
 
 
 def _from_csv(what: str, text: str) -> list[str]:

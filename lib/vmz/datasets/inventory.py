@@ -11,6 +11,7 @@ from typing import Optional
 from vmz.datasets.video_lists import ListedVideo
 from vmz.files import open_regular
 from vmz.progress import progress
+from vmz.results.data import ListAccount
 from vmz.video.database import VideoDatabase
 from vmz.video.records import RecordError, key_text
 
@@ -27,23 +28,6 @@ class Held:
     labels: Optional[tuple[int, ...]]
     path: Optional[str]
     identity: Identity
-
-
-@dataclass(frozen=True)
-class ListAccount:
-    """A list against a database. compared_by: "path", "file name", "content", or "labels" (only numbers are known).
-
-    missing: rows whose video no record holds, (line, video). extra: keys of records that no row names. relabelled: keys
-    of records whose labels are not the row's. unknown: rows whose file is not here, so that its content is not known.
-    """
-
-    path: str
-    rows: int
-    compared_by: str
-    missing: list[tuple[int, str]]
-    extra: list[str]
-    relabelled: list[str]
-    unknown: int = 0
 
 
 def held(database: VideoDatabase, use_local_file: bool) -> list[Held]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from vmz.datasets.video_lists import read_paths
 from vmz.errors import UsageError
 from vmz.files import NOT_REGULAR
-from vmz.processes import group
+from vmz.processes import identity
 from vmz.video.frames.suffixes import is_video_name
 
 LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list")
@@ -28,7 +28,9 @@ def find_videos(names: Sequence[str], flag: str = "--videos", one_of_a_name: boo
     for path in paths if one_of_a_name else []:
         other = seen.setdefault(os.path.basename(path), path)
         if other != path:
-            raise UsageError(f"{flag} has {other} and {path}, of one name; extract them into different folders")
+            raise UsageError(
+                f"{flag} has {other} and {path}, which have the same name; extract them into different folders"
+            )
     return paths
 
 
@@ -43,7 +45,7 @@ def _meant(name: str, flag: str) -> list[str]:
     pattern = os.path.expanduser(name)
     paths = _matching(_existing_part_literal(pattern)) or _matching(pattern.replace("[", "[[]"))
     if not paths:
-        what = f"matches no file; {_why(pattern)}" if glob.has_magic(pattern) else f"is not there; {_why(pattern)}"
+        what = f"matches no file; {_why(pattern)}" if glob.has_magic(pattern) else f"does not exist; {_why(pattern)}"
         raise UsageError(f"{flag}={name} {what}")
     return paths
 
@@ -56,7 +58,9 @@ def _why(path: str) -> str:
         if not parent or os.path.isdir(parent) or parent == folder:
             return f"there is no folder {os.path.abspath(folder)}"
         folder = parent
-    return f"looked in {os.path.abspath(os.curdir)}; give files, a folder, or a pattern in quotes, as 'folder/*.mp4'"
+    return (
+        f"looked in {os.path.abspath(os.curdir)}; give files, a folder, or a pattern in quotes, such as 'folder/*.mp4'"
+    )
 
 
 def _matching(pattern: str) -> list[str]:
@@ -87,9 +91,11 @@ def _in_folder(folder: str, flag: str) -> list[str]:
             else:
                 others += 1
     if not videos:
-        raise UsageError(f"{flag}={folder} is a folder without videos: {others} files, none with a video's suffix")
-    left_out = f"; {others} files without a video's suffix left out" if others else ""
-    if not group.rank():
+        raise UsageError(
+            f"{flag}={folder} is a folder without videos: {others} files, none with the extension of a video"
+        )
+    left_out = f"; {others} files without the extension of a video left out" if others else ""
+    if not identity.rank():
         print(f"{folder}: {len(videos)} videos{left_out}", file=sys.stderr)
     return sorted(videos)
 

@@ -16,8 +16,8 @@ from typing import Callable, Optional
 
 from vmz.datasets.class_names import read_class_order
 from vmz.errors import UsageError
+from vmz.file_formats.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.files import atomic_write, read_text
-from vmz.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.text import quoted
 
 
@@ -89,14 +89,14 @@ def hmdb51(source: Source) -> OfficialList:
     files = dict(sorted((file.name[: -len(ending)], file) for file in found))
     if not files:
         raise UsageError(
-            f"{source.annotations} holds no files <class>{ending}; --annotations is the folder of HMDB51's lists, "
+            f"{source.annotations} contains no files <class>{ending}; --annotations is the folder of HMDB51's lists, "
             "testTrainMulti_7030_splits, and --split 1, 2 or 3"
         )
     classes = source.classes or tuple(files)
     entries = []
     for folder, file in files.items():
         if folder not in classes:
-            raise UsageError(f"{file} is of class {folder}, which --classes does not name")
+            raise UsageError(f"{file} belongs to class {folder}, which --classes does not name")
         for where, line in _lines(file):
             video, _, use = line.rpartition(" ")
             if not video.strip() or use not in ("0", "1", "2"):
@@ -181,7 +181,7 @@ def find_videos(entries: Sequence[Entry], folder: Path) -> tuple[list[tuple[Path
     folder nor the ending in the list tells apart.
     """
     if not folder.is_dir():
-        raise UsageError(f"--video_dir={folder} is no folder")
+        raise UsageError(f"--video_dir={folder} is not a folder")
     by_stem: dict[str, list[Path]] = {}
     for parent, _, names in os.walk(os.path.abspath(folder), followlinks=True):
         for name in names:

@@ -16,8 +16,8 @@ from typing import Any, Optional, Union
 
 from vmz.datasets.class_numbers import Labels, number_classes
 from vmz.errors import UsageError
+from vmz.file_formats.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.files import NOT_REGULAR, read_text
-from vmz.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.text import cut, quoted
 from vmz.video.frames.suffixes import is_video_name
 
@@ -119,7 +119,7 @@ def check_files(videos: VideoList) -> None:
         return
     first = missing[0]
     if os.path.isdir(first.video):
-        why = "which is a folder; a list names video files, folders of frames are not read"
+        why = "which is a folder; a list names video files, folders of frames are not supported"
     elif os.path.exists(first.video):
         why = NOT_REGULAR
     else:
@@ -146,7 +146,7 @@ def _rows(path: str, wanted: dict[str, str], labels: bool = True) -> Iterator[_R
         if wanted:
             raise UsageError(
                 f"the list {path} has no column {', '.join(name + why for name, why in wanted.items())}: its first "
-                "line holds no column names, such as org_video,label,start_frm,video_id"
+                "line has no column names, such as org_video,label,start_frm,video_id"
             )
         rows = _plain_rows(path, lines, labels)
     found = list(rows)
@@ -204,7 +204,7 @@ def _named_rows(
 ) -> Iterator[_Row]:
     if "frame_id" in columns:
         raise UsageError(
-            f"{path} is a list of single frames (column frame_id), which are not read here; list video files"
+            f"{path} is a list of single frames (column frame_id), which are not supported; list video files"
         )
     video = next((name for name in VIDEO_COLUMNS if name in columns), None)
     given = [name for name in LABEL_COLUMNS if name in columns]
@@ -229,8 +229,8 @@ def _spaced_rows(path: str, lines: Sequence[str], first: int, columns: list[str]
     """Of columns parted by spaces, the first is the video, whose name may hold spaces too."""
     if columns[0] not in VIDEO_COLUMNS:
         raise UsageError(
-            f"the columns of {path} are parted by spaces, of which the first must be the video, not {columns[0]}; "
-            "part them by commas"
+            f"the columns of {path} are separated by spaces, and then the first must be the video, not {columns[0]}; "
+            "separate them with commas"
         )
     for line, text in enumerate(lines, first):
         if not text.strip():
@@ -254,12 +254,13 @@ def _plain_rows(path: str, lines: Sequence[str], labels: bool) -> Iterator[_Row]
             _refuse_frames(path, number, fields[0], fields[1:])
             raise UsageError(
                 f"line {number} of {path} has {len(fields)} fields, but a row without column names is a path and a "
-                'label; put several labels, or a path that holds commas, in double quotes ("1,2"), or name the columns '
-                "in a first line, as org_video,label"
+                'label; put several labels, or a path that contains commas, in double quotes ("1,2"), or name the '
+                "columns in a first line, such as org_video,label"
             )
         if len(fields) < 2 and labels and not _looks_like_video(fields[0]):
             raise UsageError(
-                f"line {number} of {path} is not a path and a label parted by {_SPOKEN[delimiter]}, as the lines before"
+                f"line {number} of {path} is not a path and a label separated by {_SPOKEN[delimiter]}, like the "
+                "lines before"
             )
         yield _Row(number, fields[0], fields[1] if len(fields) > 1 else None)
 
@@ -339,8 +340,8 @@ def _refuse_frames(path: str, line: int, video: str, numbers: Sequence[str]) -> 
     if _looks_like_video(video) and not os.path.isdir(video):
         return
     raise UsageError(
-        f"line {line} of {path}, {video} {' '.join(numbers)}, is that of a list of folders of frames (folder, frames, "
-        "label), which are not read here; list the video files themselves, as path and label"
+        f"line {line} of {path}, {video} {' '.join(numbers)}, comes from a list of folders of frames (folder, frames, "
+        "label), which are not supported; list the video files themselves, as path and label"
     )
 
 
@@ -349,7 +350,7 @@ def _labels(where: str, row: _Row) -> Labels:
     text = (row.labels or "").strip().strip('"').strip()
     words = text.replace(";", " ").replace(",", " ").split()
     if not words:
-        raise UsageError(f"{where} has no label; give a number or a class, or several parted by ';'")
+        raise UsageError(f"{where} has no label; give a number or a class, or several separated by ';'")
     if all(_NUMBER.fullmatch(word) for word in words):
         return Labels(row.line, tuple(_fits(where, "label", word, _INT32) for word in words), ())
     if all(_NUMBER.fullmatch(word) or _DECIMAL.fullmatch(word) for word in words):

@@ -9,8 +9,6 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.netdef.blob_names import full_name as full_name
-
 
 class Engine(ABC):
     """One net, its parameters and its readers on one device.

@@ -46,5 +46,6 @@ def check_labels(labels: np.ndarray, classes: int) -> None:
     wrong = numbers[(numbers < 0) | (numbers >= classes)] if classes else numbers[:0]
     if wrong.size:
         raise LabelError(
-            f"label {int(wrong.flat[0])} is none of the {classes} classes, 0 to {classes - 1}; of another data set?"
+            f"label {int(wrong.flat[0])} is not one of the {classes} classes, 0 to {classes - 1}; "
+            "check that the labels belong to this data set"
         )

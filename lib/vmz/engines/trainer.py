@@ -12,13 +12,6 @@ import numpy as np
 
 from vmz.engines.schedule import Schedule
 from vmz.errors import UsageError
-from vmz.netdef.blob_names import without_scopes as without_scopes
-from vmz.netdef.training_state import FOREIGN as FOREIGN
-from vmz.netdef.training_state import ITERATION as ITERATION
-from vmz.netdef.training_state import MOMENTUM_SUFFIX as MOMENTUM_SUFFIX
-from vmz.netdef.training_state import POSITION as POSITION
-from vmz.netdef.training_state import RANDOM_STATE as RANDOM_STATE
-from vmz.processes.shares import divided as divided
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 FREEZES = ("none", "trunk")

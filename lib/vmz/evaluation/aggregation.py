@@ -11,9 +11,11 @@ import numpy as np
 
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.recorded_settings import refuse_mixed
-from vmz.evaluation.scores import Scores, intervals, summarise
-from vmz.json_files import parse_json
-from vmz.numpy_files import read_npz
+from vmz.evaluation.scores import summarise
+from vmz.file_formats.json_files import parse_json
+from vmz.file_formats.numpy_files import read_npz
+from vmz.results.evaluation import Aggregate
+from vmz.results.scores import Scores
 
 CHUNK = 256  # videos at a time: means are taken in float64, which all clips of a large run at once would not fit
 KINDS = ("softmax", "prob")
@@ -44,33 +46,6 @@ class SavedScores:
         return f"{kind} of {self.clips.shape[2]} classes for {self.clips.shape[1]} clips a video"
 
 
-@dataclass(frozen=True)
-class Aggregate:
-    """The result: figures as an Evaluation has them, and the scores of videos that they are of."""
-
-    figures: Mapping[str, float]
-    per_class: list[Mapping[str, Any]]
-    scores: Scores
-    clips_per_video: int
-    classes: int
-    aggregation: int
-    top_k: int
-    files: Sequence[str]
-    label_names: Optional[Sequence[str]] = None
-
-    def to_json(self) -> dict[str, Any]:
-        """All but the scores, under the names of test_net's --output."""
-        return {
-            "figures": dict(self.figures),
-            "intervals": {name: list(found) for name, found in intervals(self.figures, self.scores).items()},
-            "videos": len(self.scores.keys),
-            "clips_per_video": self.clips_per_video,
-            "per_class": self.per_class,
-            "options": {"aggregation": self.aggregation, "top_k": self.top_k},
-            "files": list(self.files),
-        }
-
-
 def aggregate_files(paths: Sequence[Union[str, Path]], aggregation: Optional[int] = None, top_k: int = 5) -> Aggregate:
     """The figures of the videos of all files together. `aggregation`: 0 mean, 1 maximum, None as the runs had it.
 
@@ -82,7 +57,9 @@ def aggregate_files(paths: Sequence[Union[str, Path]], aggregation: Optional[int
     if aggregation is None:
         used = {part.aggregation or 0 for part in parts}
         if len(used) > 1:
-            raise UsageError("some files are of a run with --aggregation=0, some with 1; say with --aggregation which")
+            raise UsageError(
+                "some files come from a run with --aggregation=0, some from a run with 1; choose one with --aggregation"
+            )
         aggregation = used.pop()
     scores = Scores()
     for part in parts:
@@ -104,7 +81,7 @@ def read_scores(path: Union[str, Path]) -> SavedScores:
     missing = [name for name in ("label", "key") if name not in arrays]
     if len(kinds) != 1 or missing:
         lacking = f"array {missing[0]!r}" if missing else "either array 'softmax' or array 'prob'"
-        raise VmzError(f"{path} lacks {lacking}: it is not of test_net.py --save_scores")
+        raise VmzError(f"{path} lacks {lacking}: it was not written by test_net.py --save_scores")
     clips, label, key = arrays[kinds[0]], arrays["label"], arrays["key"]
     multi_label = kinds[0] == "prob"
     _check_arrays(path, kinds[0], clips, label, key)
@@ -114,16 +91,18 @@ def read_scores(path: Union[str, Path]) -> SavedScores:
     keys = [str(name) for name in key[starts]]
     if len(set(keys)) < len(keys):
         twice = next(name for place, name in enumerate(keys) if name in keys[:place])
-        raise VmzError(f"{path} holds the clips of record {twice} in two places; clips of a video belong together")
+        raise VmzError(
+            f"{path} contains the clips of record {twice} in two places; the clips of a video must be together"
+        )
     if (counts != counts[0]).any():
         odd = int(np.argmax(counts != counts[0]))
         raise VmzError(
-            f"{path} holds {counts[odd]} clips of record {keys[odd]} but {counts[0]} of record {keys[0]}; "
-            "is the file of one run?"
+            f"{path} contains {counts[odd]} clips of record {keys[odd]} but {counts[0]} of record {keys[0]}; "
+            "give a file written by one run"
         )
     labels = label[starts]
     if (label != np.repeat(labels, counts[0], axis=0)).any():
-        raise VmzError(f"{path} holds several labels for the clips of one record; is the file of one run?")
+        raise VmzError(f"{path} contains several labels for the clips of one record; give a file written by one run")
     return SavedScores(
         path=str(path),
         multi_label=multi_label,
@@ -148,7 +127,9 @@ def _check_about(path: Union[str, Path], arrays: Mapping[str, np.ndarray], class
     for name, kinds, shape in (("aggregation", "iu", ()), ("database", "U", ()), ("label_names", "U", (classes,))):
         array = arrays.get(name)
         if array is not None and (array.dtype.kind not in kinds or array.shape != shape):
-            raise VmzError(f"{path}: {name} is {array.dtype} {array.shape}; is the file of test_net.py --save_scores?")
+            raise VmzError(
+                f"{path}: {name} is {array.dtype} {array.shape}; give a file written by test_net.py --save_scores"
+            )
     if "aggregation" in arrays and arrays["aggregation"] not in (0, 1):
         raise VmzError(f"{path}: aggregation is {arrays['aggregation']}, not 0 or 1")
 
@@ -167,7 +148,7 @@ def _check_arrays(path: Union[str, Path], kind: str, clips: np.ndarray, label: n
     if label.shape != wanted or not np.issubdtype(label.dtype, np.integer):
         raise VmzError(f"{path}: label is {label.dtype} {label.shape} beside {kind} {clips.shape}, not int32 {wanted}")
     if key.shape != clips.shape[:1]:
-        raise VmzError(f"{path}: key is of shape {key.shape} beside {kind} {clips.shape}; each clip has its video's")
+        raise VmzError(f"{path}: key has shape {key.shape} beside {kind} {clips.shape}; each clip has its video's")
     highest = 1 if kind == "prob" else clips.shape[1] - 1
     if label.min() < 0 or label.max() > highest:
         raise VmzError(f"{path}: labels are from {label.min()} to {label.max()}, but {kind} allows 0 to {highest}")
@@ -181,8 +162,8 @@ def _check_together(parts: Sequence[SavedScores]) -> None:
     for part in parts:
         if part.layout != parts[0].layout:
             raise UsageError(
-                f"{part.path} holds {part.layout}, but {parts[0].path} {parts[0].layout}; give files of one network "
-                "and protocol"
+                f"{part.path} contains {part.layout}, but {parts[0].path} contains {parts[0].layout}; give "
+                "files of one network and protocol"
             )
         for key in part.keys:
             if (part.database, key) in seen:

@@ -9,7 +9,7 @@ from typing import Any, Optional
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.clips import ClipSettings
 from vmz.settings.engine import EngineSettings
-from vmz.settings.epoch_test import EpochTestSettings
+from vmz.settings.epoch_evaluation import EpochTestSettings
 from vmz.settings.kinds import Integer, not_negative, positive, switch
 from vmz.settings.resolution import TESTING, ProtocolSettings, Use
 from vmz.settings.setting import Settings, changed, setting

@@ -19,7 +19,7 @@ from vmz.settings.network import model_config
 Weights = Optional[Mapping[str, np.ndarray]]
 
 
-def test_model(clips: ClipSettings, sliced: bool = False, **reader: Any) -> Model:
+def evaluation_model(clips: ClipSettings, sliced: bool = False, **reader: Any) -> Model:
     """The testing network as the original's test_net builds it on one CPU, its reader in front unless it takes slices.
 
     `reader`: VideoInput arguments of ours on top of the original's.

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Optional
 
-import numpy as np
-
 from vmz.evaluation.config import EvaluationConfig
-from vmz.evaluation.run import Evaluation
 from vmz.outputs import Output
-from vmz.report.evaluation import Scored, page
+from vmz.report.evaluation import page
 from vmz.report.page import write
 from vmz.report.thumbnails import thumbnail
+from vmz.results.evaluation import Evaluation
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import record_place
 from vmz.video.fingerprint import refuse_remade
@@ -26,15 +24,13 @@ def outputs_of(config: EvaluationConfig) -> list[Output]:
     return [Output(f"--{flag}", getattr(config, flag)) for flag in OUTPUTS]
 
 
-def write_report(evaluation: Evaluation) -> None:
+def write_report(evaluation: Evaluation, config: EvaluationConfig) -> None:
     """Write the page to --report."""
-    config, scores = evaluation.config, evaluation.scores
-    scored = Scored(scores.keys, np.stack(scores.videos), np.stack(scores.labels))
 
     def pictures(keys: Sequence[str]) -> Iterator[tuple[str, Optional[bytes], str]]:
         return _pictures(config.database, bool(config.use_local_file), keys)
 
-    html = page(evaluation.to_json(), scored, evaluation.label_names, pictures)
+    html = page(evaluation, pictures)
     refuse_remade(config.database, evaluation.database)
     write(str(config.report), html)
 

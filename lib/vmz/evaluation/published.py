@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Optional
 
 from vmz import zoo
 from vmz.evaluation.config import EvaluationConfig
+from vmz.results.data import Publication
 
 # What decides a score; the rest of a published model's flags say what the network is.
 _PROTOCOL_FLAGS = (
@@ -14,8 +15,8 @@ _PROTOCOL_FLAGS = (
 )  # fmt: skip
 
 
-def published_account(config: EvaluationConfig) -> Optional[dict[str, Any]]:
-    """The published figures (shares of 1), the protocol they come from, and each flag that differs from it.
+def published_account(config: EvaluationConfig) -> Optional[Publication]:
+    """The published figures, the protocol they come from, and each flag that differs from it.
 
     None where nothing was published of the model. A value that was never published differs from nothing.
     """
@@ -24,7 +25,7 @@ def published_account(config: EvaluationConfig) -> Optional[dict[str, Any]]:
         return None
     wanted = {**row.flags, **zoo.published_test(row)}
     differences = [
-        f"--{flag}={getattr(config, flag)} in place of {wanted[flag]}"
+        f"--{flag}={getattr(config, flag)} instead of {wanted[flag]}"
         for flag in _PROTOCOL_FLAGS
         if wanted.get(flag) is not None and getattr(config, flag) != wanted[flag]
     ]
@@ -33,13 +34,13 @@ def published_account(config: EvaluationConfig) -> Optional[dict[str, Any]]:
         "video@1": row.published.video_top1,
         "video@5": row.published.video_top5,
     }
-    return {
-        "name": row.name,
-        "display_name": row.display_name,
-        "train_data": row.train_data,
-        "figures": {name: value / 100 for name, value in percents.items() if value is not None},
-        "protocol": row.protocol,
-        "differences": differences,
-        "source": row.source,
-        "remarks": list(row.remarks),
-    }
+    return Publication(
+        name=row.name,
+        display_name=row.display_name,
+        train_data=row.train_data,
+        figures={name: value / 100 for name, value in percents.items() if value is not None},
+        protocol=row.protocol,
+        differences=differences,
+        source=row.source,
+        remarks=list(row.remarks),
+    )

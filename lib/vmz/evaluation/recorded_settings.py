@@ -16,10 +16,11 @@ from typing import Any, Optional
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
+from vmz.file_formats.json_files import Each, read_json
 from vmz.files import write_json
-from vmz.json_files import Each, read_json
 from vmz.settings.setting import Settings
 from vmz.text import cut, printable
+from vmz.video.faults import BAD_VIDEO, ENDED_EARLY
 from vmz.video.fingerprint import fingerprint as database_fingerprint
 
 SETTINGS = "settings.json"
@@ -104,12 +105,14 @@ def refuse_mixed(files: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         if found:
             more = f"; and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
             raise UsageError(
-                f"{first} and {path} are of different runs ({'; '.join(found[:MOST_SHOWN])}{more}); give files of one "
-                "network, made with the same settings"
+                f"{first} and {path} come from different runs ({'; '.join(found[:MOST_SHOWN])}{more}); give files of "
+                "one network, made with the same settings"
             )
         database = settings.get("test_data")
         if database in databases:
-            raise UsageError(f"{databases[database]} and {path} are of the same database; its videos would count twice")
+            raise UsageError(
+                f"{databases[database]} and {path} come from the same database; its videos would count twice"
+            )
         databases[str(database)] = path
 
 
@@ -121,18 +124,16 @@ def claim(work: Path, wanted: Mapping[str, Any], resume: bool) -> None:
     path = work / SETTINGS
     if path.exists():
         refuse_other(
-            f"{work} holds an unfinished run",
+            f"{work} contains an unfinished run",
             read_account(path),
             wanted,
-            "go on with those, or start afresh with --resume=0",
+            "use those, or start again with --resume=0",
         )
         return
     write_json(path, dict(wanted))
 
 
-# What is reported of a single video (vmz.video.faults), and what a finished run keeps beside its file.
-BAD_VIDEO = {"key": str, "path": (str, None), "reason": str, "line?": (int, None), "list_file?": (str, None)}
-ENDED_EARLY = {**BAD_VIDEO, "frames": (int, None)}
+# What a finished run keeps beside its file.
 ACCOUNT = {
     "bytes?": int,
     "settings?": dict,
@@ -145,8 +146,8 @@ ACCOUNT = {
 
 
 def read_account(path: Path, form: Any = dict) -> Any:
-    """JSON that an earlier run wrote, of `form` (see vmz.json_files). Raises VmzError for a file that is damaged."""
-    return read_json(path, f"{path} is damaged; it", form, VmzError, "start afresh with --resume=0")
+    """JSON that an earlier run wrote, of `form` (see file_formats.json_files). VmzError for a file that is damaged."""
+    return read_json(path, f"{path} is damaged; it", form, VmzError, "start again with --resume=0")
 
 
 def account_path(output: str) -> Path:
@@ -180,10 +181,10 @@ def finished_account(output: str, wanted: Mapping[str, Any]) -> Optional[dict[st
     path = account_path(output)
     account = read_account(path, ACCOUNT) if path.exists() else {}
     if account.get("bytes") != os.path.getsize(output):
-        why = f"{path} is of another file" if account else f"there is no {path}"
-        raise UsageError(f"{output} is there already, and how it was made is not recorded ({why}); give {remedy}")
+        why = f"{path} belongs to another file" if account else f"there is no {path}"
+        raise UsageError(f"{output} exists already, and its settings are not recorded ({why}); give {remedy}")
     lacking = next((name for name in ("settings", "videos", "shapes", "skipped") if name not in account), None)
     if lacking is not None:
-        raise VmzError(f"{path} is damaged; it has no {lacking!r}; start afresh with --resume=0")
-    refuse_other(f"{output} is of a finished run", account["settings"], wanted, f"give those, {remedy}")
+        raise VmzError(f"{path} is damaged; it has no {lacking!r}; start again with --resume=0")
+    refuse_other(f"{output} was written by a finished run", account["settings"], wanted, f"use those, {remedy}")
     return account

@@ -43,8 +43,8 @@ def foreign_label(
     """The error of a record whose label the network lacks. path: of its database, by default the reader's."""
     name = described(path or reader.database, key, bool(reader.use_local_file))
     return LabelError(
-        f"{name} has label {label}, but --num_labels={network.num_labels} allows 0 to {network.num_labels - 1}; is "
-        "this the database of another data set?"
+        f"{name} has label {label}, but --num_labels={network.num_labels} allows 0 to {network.num_labels - 1}; "
+        "check --num_labels, and that the database belongs to the data set of the network"
     )
 
 

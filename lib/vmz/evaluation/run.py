@@ -7,32 +7,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Optional
 
 import numpy as np
 
 from vmz import zoo
 from vmz.checkpoints import matching
-from vmz.datasets.audit import DataReport, check_data, print_warnings, recipe
+from vmz.datasets.audit import check_data, print_warnings, recipe
 from vmz.datasets.class_names import read_label_names
 from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import VmzError
 from vmz.evaluation.config import EvaluationConfig
-from vmz.evaluation.network import Weights, check_fits, load_weights, test_model
+from vmz.evaluation.network import Weights, check_fits, evaluation_model, load_weights
 from vmz.evaluation.published import published_account
 from vmz.evaluation.recorded_settings import settings as made_by_settings
 from vmz.evaluation.records import check_labels, described, in_order
 from vmz.evaluation.scored_batches import Batches, SlicedBatches, WholeBatches
-from vmz.evaluation.scores import Scores, figures_line, intervals, merge, named_lines, summarise
-from vmz.intervals import Interval
+from vmz.evaluation.scores import merge, summarise
 from vmz.models.registry import Model
 from vmz.netdef.analysis import Totals
 from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, VIDEO_ID
-from vmz.processes import group
+from vmz.processes import group, identity
 from vmz.processes.shares import own_share, share_of_one_pass
 from vmz.progress import Progress
+from vmz.results.data import DataReport
+from vmz.results.evaluation import Evaluation
+from vmz.results.scores import Scores
 from vmz.settings.engine import device_name, environment
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly
@@ -45,77 +47,6 @@ NOT_OF_SCORES = (
     "output", "save_scores", "report", "list", "check_data", "print_per_class_metrics", "label_names", "aggregation",
     "top_k", "num_iter", "batch_size", "crop_per_inference", "engine", "use_local_file", "get_video_id", "classes",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The result: figures by name ("clip@1", "video@1", "video@5", or "mAUC", "mAP", ...), and how they came about."""
-
-    figures: Mapping[str, float]
-    per_class: list[Mapping[str, Any]]
-    totals: Totals
-    videos: int
-    clips_per_video: int
-    skipped: list[BadVideo]
-    ended_early: list[EndedEarly]
-    checkpoint: Optional[matching.Report]
-    seconds: Mapping[str, float]
-    scores: Scores
-    config: EvaluationConfig
-    environment: Mapping[str, str]
-    data: Optional[DataReport] = None
-    published: Optional[Mapping[str, Any]] = None
-    label_names: Optional[Sequence[str]] = None
-    made_by: Optional[Mapping[str, Any]] = None  # what kept scores depend on, where they are kept
-    database: str = ""  # the fingerprint of --test_data
-
-    @property
-    def intervals(self) -> dict[str, Interval]:
-        """95 % intervals of the accuracies by the names of the figures."""
-        return intervals(self.figures, self.scores)
-
-    def named_lines(self) -> str:
-        """What each accuracy is an accuracy of, and how well it is known: one line each."""
-        return named_lines(self.figures, self.scores, self.config.aggregation)
-
-    def closing_lines(self) -> str:
-        """The two lines that the original ends with."""
-        cost = self.totals
-        return (
-            f"{figures_line(self.figures)}\nFLOPs: {cost.gmacs}, params: {cost.params_m}, inters: {cost.interactions_g}"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """All but the scores, as results.json holds it."""
-        report = self.checkpoint
-        return {
-            "figures": dict(self.figures),
-            "intervals": {name: list(interval) for name, interval in self.intervals.items()},
-            "videos": self.videos,
-            "clips_per_video": self.clips_per_video,
-            "skipped": [vars(bad) for bad in self.skipped],
-            "ended_early": [vars(video) for video in self.ended_early],
-            "per_class": self.per_class,
-            "gmacs_per_clip": self.totals.gmacs,
-            "params_m": self.totals.params_m,
-            "interactions_g": self.totals.interactions_g,
-            "checkpoint": None
-            if report is None
-            else {
-                "copied": len(report.copied),
-                "adapted": dict(report.adapted),
-                "missing": list(report.missing),
-                "unused": list(report.unused),
-                "mismatched": list(report.mismatched),
-            },
-            "published": self.published,
-            "settings": self.config.sources(),
-            "label_names": None if self.label_names is None else list(self.label_names),
-            "data": None if self.data is None else self.data.to_json(),
-            "seconds": dict(self.seconds),
-            "options": self.config.flags(),
-            "environment": dict(self.environment),
-        }
 
 
 def evaluate(config: EvaluationConfig) -> Evaluation:
@@ -141,15 +72,15 @@ def _evaluate(
     with group.joined():
         ids = {ARGUMENT_OF[VIDEO_ID]: 1} if config.get_video_id else {}
         reader = {ARGUMENT_OF[RECORD_INDEX]: 1, **ids, "on_bad_video": config.on_bad_video, **share_of_one_pass()}
-        model = test_model(config, bool(config.crop_per_inference), **reader)
+        model = evaluation_model(config, bool(config.crop_per_inference), **reader)
         cost = check_fits(model)
-        found = "" if group.rank() else fingerprint(path)
+        found = "" if identity.rank() else fingerprint(path)
         with VideoDatabase(path) as database:
             check_holds(database, bool(config.use_local_file))
             keys = [key_text(key) for key in database.keys]
         weights, report = weights_for(model)
         made_by = None
-        if config.save_scores and not group.rank():
+        if config.save_scores and not identity.rank():
             made_by = made_by_settings(config, weights, "scores", NOT_OF_SCORES)
         with open_engine(config.engine, device_name(config)) as engine:  # takes seconds: what is wrong is told before
             data = _looked_at(config)  # now that flags and weights are known to be right
@@ -183,7 +114,7 @@ def _open_batches(engine: Engine, model: Model, config: EvaluationConfig, reader
 
 def _looked_at(config: EvaluationConfig) -> Optional[DataReport]:
     """What the first process finds out about the data beforehand, with its warnings printed."""
-    if group.rank() or not (config.check_data or config.list):
+    if identity.rank() or not (config.check_data or config.list):
         return None
     row = zoo.row_of(config.zoo, config.load_model_path)
     data = check_data(config, recipe(config, config, row), config.list, config.label_names)
@@ -200,7 +131,7 @@ def _result(
     seconds: Mapping[str, float],
 ) -> Evaluation:
     if not scores.keys:
-        raise VmzError(f"no video of {config.test_data} could be scored; look at it with create_video_db.py --check")
+        raise VmzError(f"no video of {config.test_data} could be scored; check it with create_video_db.py --check")
     figures, per_class = summarise(scores, config.top_k, bool(config.multi_label))
     return Evaluation(
         figures=figures,
@@ -239,8 +170,8 @@ def score_videos(batches: Batches, keys: list[str], config: EvaluationConfig) ->
     rows = config.rows
     share = own_share()
     mine = share.videos(len(keys), config.batch_size)
-    title = f"test_net, process 1 of {share.count}" if share.count > 1 else "test_net"
     runs = 0
+    title = share.titled("test_net")
     with Progress(mine, "videos", title, every=config.display_iter, quiet=share.index > 0) as progress:
         while not (config.num_iter and share.batch(runs) >= config.num_iter):
             group.check()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Optional, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ LOOK = 2  # clips in the comparison: more than one, for the batch is open
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. paths: one file, or two of Caffe2. difference: the largest of a score; None where not verified."""
+    """What was written. paths: one, of Caffe2 nets two. difference: the largest of a score, None if not verified."""
 
     form: str
     paths: tuple[Path, ...]
@@ -119,7 +119,7 @@ def _onnx(model: VideoModel, path: Path, verify: bool) -> Exported:
         _require(package, path)
     clips = _example(model)
     with _quiet():
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             _Both(model),
             (clips,),
             input_names=[INPUT],

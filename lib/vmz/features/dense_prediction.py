@@ -16,12 +16,14 @@ import numpy as np
 from vmz import metrics
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.recorded_settings import recorded_settings, refuse_mixed
-from vmz.evaluation.scores import ALWAYS_RIGHT, first_not_finite
 from vmz.features.formats.feature_files import ENDINGS, load_features
+from vmz.netdef.video_outputs import LABEL, VIDEO_ID
 from vmz.progress import progress
+from vmz.results.figures import ALWAYS_RIGHT
+from vmz.results.scores import first_not_finite
 from vmz.text import cut, printable
 
-NEEDED = ("softmax", "label", "video_id")
+NEEDED = ("softmax", LABEL, VIDEO_ID)
 TOP_K = 5
 
 
@@ -78,19 +80,21 @@ def feature_files(folder: Union[str, Path, None], flag: str, count: Optional[int
     Raises UsageError, naming the flag, where there is no such folder, none in it, or another number of them.
     """
     if not folder:
-        raise UsageError(f"--{flag} is not given; it takes the folder of the files that extract_features.py wrote")
+        raise UsageError(f"--{flag} is not given; give the folder of the files that extract_features.py wrote")
     folder = Path(folder)
     if not folder.is_dir():
-        raise UsageError(f"--{flag}={folder} is no folder; give that of the files that extract_features.py wrote")
+        raise UsageError(
+            f"--{flag}={folder} is not a folder; give the folder of the files that extract_features.py wrote"
+        )
     files = sorted((path for path in folder.iterdir() if path.suffix.lower() in ENDINGS), key=_by_number)
     if not files:
-        raise UsageError(f"--{flag}={folder} holds no feature file ({', '.join(ENDINGS)})")
+        raise UsageError(f"--{flag}={folder} contains no feature file ({', '.join(ENDINGS)})")
     if count is not None and len(files) != count:
-        raise UsageError(f"--{flag}={folder} holds {len(files)} feature files, but --file_count={count}")
+        raise UsageError(f"--{flag}={folder} contains {len(files)} feature files, but --file_count={count}")
     refuse_mixed([(str(path), settings) for path in files if (settings := recorded_settings(str(path))) is not None])
     unfinished = sorted(path.name for path in folder.glob("*.parts"))
     if unfinished:
-        raise UsageError(f"--{flag}={folder} holds {unfinished[0]}, an extraction that has not ended; finish it first")
+        raise UsageError(f"--{flag}={folder} contains {unfinished[0]}, an unfinished extraction; finish it first")
     return files
 
 
@@ -133,8 +137,8 @@ def _aggregate(files: Iterable[Path], max_clip: int, counts_all: bool = False) -
                 labels.append(own)
             elif labels[place] != own:
                 raise VmzError(
-                    f"{path} gives video {identity} the label {own}, but it had {labels[place]} before; are "
-                    "the files of one data set, with one id for each video?"
+                    f"{path} gives video {identity} the label {own}, but it had {labels[place]} before; "
+                    "give files of one data set, with one id for each video"
                 )
         more = len(places) - len(counts)
         sums = np.concatenate([sums.reshape(-1, softmax.shape[1]), np.zeros((more, softmax.shape[1]))])
@@ -172,12 +176,14 @@ def fuse(first: DensePrediction, second: DensePrediction, alpha: float, means: b
     if ids != others:
         only = sorted(ids - others) or sorted(others - ids)
         lacking = "second" if ids - others else "first"
-        raise VmzError(f"{len(only)} videos are missing in the {lacking} stream, as {only[0]}; fuse the same videos")
+        raise VmzError(
+            f"{len(only)} videos are missing in the {lacking} stream, for example {only[0]}; fuse the same videos"
+        )
     order = np.array([places[identity] for identity in first.ids.tolist()], np.int64)
     differ = np.flatnonzero(second.labels[order] != first.labels)
     if len(differ) or first.scores.shape[1] != second.scores.shape[1]:
         what = f"label of video {first.ids[differ[0]]} differs" if len(differ) else "numbers of classes differ"
-        raise VmzError(f"the {what} between the streams; are both of one data set?")
+        raise VmzError(f"the {what} between the streams; give two streams of one data set")
     one, two = first.scores, second.scores[order]
     if not means:
         one, two = one * first.clips[:, None], two * second.clips[order][:, None]
@@ -202,7 +208,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if odd is not None:
         raise VmzError(f"{path}: {odd} is {arrays[odd].dtype} {arrays[odd].shape}, not numbers of at least one clip")
     softmax = softmax.reshape(len(softmax), -1) if softmax.ndim > 1 else softmax
-    label, video_id = _column(path, arrays, "label"), _column(path, arrays, "video_id")
+    label, video_id = _column(path, arrays, LABEL), _column(path, arrays, VIDEO_ID)
     if softmax.ndim != 2 or not len(softmax) == len(label) == len(video_id) or not len(label):
         shapes = ", ".join(f"{name} {arrays[name].shape}" for name in NEEDED)
         raise VmzError(f"{path} has arrays that do not fit together: {shapes}; a row of each is a clip")

@@ -18,10 +18,9 @@ from vmz.checkpoints import matching
 from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
-from vmz.evaluation.network import Weights, check_fits, load_weights, test_model
+from vmz.evaluation.network import Weights, check_fits, evaluation_model, load_weights
 from vmz.evaluation.recorded_settings import finished_account, settings, write_account
 from vmz.evaluation.records import described, in_order
-from vmz.evaluation.scores import first_not_finite
 from vmz.features.config import ExtractionConfig
 from vmz.features.formats.feature_files import HDF5, check_writable, format_of, load_features, save_features
 from vmz.features.formats.table import ArrayTable, squeezed
@@ -35,9 +34,10 @@ from vmz.netdef.builder import set_arguments
 from vmz.netdef.net_parts import video_inputs
 from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, START_FRAME, VIDEO_ID
 from vmz.outputs import Output, in_progress
-from vmz.processes import group
+from vmz.processes import group, identity
 from vmz.processes.shares import own_share, share_of_one_pass
 from vmz.progress import Progress
+from vmz.results.scores import first_not_finite
 from vmz.settings.engine import device_name
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
@@ -87,7 +87,7 @@ def extract(config: ExtractionConfig) -> Optional[Extraction]:
         keys = _keys(config)
         recorded = {**settings(config, weights, form, UNUSED), "keep_axes": _keeps_axes(config)}
         work = Work(config.output)
-        earlier = None if group.rank() or work.is_temporary else _finished(config, recorded)
+        earlier = None if identity.rank() or work.is_temporary else _finished(config, recorded)
         if group.share(earlier is not None):
             return earlier
         work.claim(recorded, bool(config.resume))
@@ -122,7 +122,7 @@ def _network(config: ExtractionConfig, names: Sequence[str]) -> Model:
     """The network with its reader of this process's share; UsageError where `names` are not of it."""
     reader = _reader_arguments(config, names)
     VideoInputArgs.from_mapping({**config.reader_arguments(), **reader}).check()
-    model = test_model(config, **reader)
+    model = evaluation_model(config, **reader)
     check_features(model, names)
     check_fits(model)
     return model
@@ -156,8 +156,8 @@ def _finished(config: ExtractionConfig, wanted: Mapping[str, Any]) -> Optional[E
         return None
     if account["skipped"] and config.on_bad_video == "stop":
         raise UsageError(
-            f"{path} is of a finished run that left out {len(account['skipped'])} videos (--on_bad_video=skip); give "
-            "that flag again, or --resume=0 to extract anew"
+            f"{path} was written by a finished run that left out {len(account['skipped'])} videos (--on_bad_video=skip)"
+            "; give that flag again, or --resume=0 to extract again"
         )
     sanity = account.get("sanity")
     if not config.sanity_check:
@@ -187,7 +187,7 @@ def feature_names(config: ExtractionConfig) -> list[str]:
     """--features as a list. Raises UsageError for none, for one twice, and where the other flags do not go with it."""
     names = [name.strip() for name in config.features.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
-        raise UsageError(f"--features={config.features} must name blobs, each once, as final_avg,softmax,label")
+        raise UsageError(f"--features={config.features} must name blobs, each once, such as final_avg,softmax,label")
     for name in (VIDEO_ID, START_FRAME):
         if name in names and not getattr(config, ARGUMENT_OF[name]):
             raise UsageError(f"--features has {name}, which needs --{ARGUMENT_OF[name]}=1")
@@ -285,14 +285,14 @@ def _check_last(writer: PartWriter, keys: Sequence[str], config: ExtractionConfi
     if writer.last is not None and writer.last >= len(keys):
         raise VmzError(
             f"{writer.folder} is damaged: it has record {writer.last}, but {config.database} has {len(keys)}; start "
-            "afresh with --resume=0"
+            "again with --resume=0"
         )
 
 
 def _progress(videos: int, resumed: int, config: ExtractionConfig) -> Progress:
     """Of this process's share; the first process shows its own for all."""
     share = own_share()
-    title = f"extract_features, process 1 of {share.count}" if share.count > 1 else "extract_features"
+    title = share.titled("extract_features")
     mine = share.videos(videos, config.batch_size)
     return Progress(mine, "videos", title, every=config.display_iter, done=resumed, quiet=share.index > 0)
 
@@ -318,8 +318,8 @@ def _check_finite(arrays: Mapping[str, np.ndarray], keys: Sequence[str], rows: i
         if bad is not None:
             record = described(config.database, keys[bad[0]], bool(config.use_local_file))
             raise VmzError(
-                f"blob {name} of {record} has values that are not finite (clip {bad[1] + 1} of {rows}); are the "
-                "weights those of this network?"
+                f"blob {name} of {record} has values that are not finite (clip {bad[1] + 1} of {rows}); check "
+                "that the weights belong to this network"
             )
 
 

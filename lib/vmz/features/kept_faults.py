@@ -7,9 +7,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Generic
 
-from vmz.evaluation.recorded_settings import BAD_VIDEO, ENDED_EARLY, read_account
+from vmz.evaluation.recorded_settings import read_account
 from vmz.files import write_json
-from vmz.video.faults import BadVideo, Fault
+from vmz.video.faults import BAD_VIDEO, ENDED_EARLY, BadVideo, Fault
 
 
 def _faults(path: Path, kind: type[Fault]) -> list[Fault]:

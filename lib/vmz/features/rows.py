@@ -21,13 +21,13 @@ import numpy as np
 from vmz.checkpoints.pickles import NUMERIC_KINDS, PLAIN_TYPE
 from vmz.errors import VmzError
 from vmz.features.formats.table import row_bytes, rows_at_a_time
+from vmz.file_formats.json_files import Each, misfit, read_json
 from vmz.files import atomic_write
-from vmz.json_files import Each, misfit, read_json
 from vmz.text import quoted
 
 RECORDS, CHECKS, LAYOUT = "records.bin", "checks.bin", "layout.json"
 RECORD_BYTES, CHECK_BYTES = 8, 4
-REMEDY = "start afresh with --resume=0"
+REMEDY = "start again with --resume=0"
 
 
 class PartWriter:
@@ -105,7 +105,7 @@ class PartWriter:
             if arrays[name].ndim == 0 or len(arrays[name]) != records * self._rows:
                 raise VmzError(
                     f"blob {name} has shape {arrays[name].shape} for a batch of {records * self._rows} clips; a "
-                    "feature has a row for each clip, which parameters and losses have not"
+                    "feature has a row for each clip, which parameters and losses do not have"
                 )
         found = {name: (arrays[name].dtype, arrays[name].shape[1:]) for name in self._names}
         if not self._layout:
@@ -114,7 +114,7 @@ class PartWriter:
         for name, (dtype, shape) in found.items():
             if (dtype, shape) != self._layout[name]:
                 kept, before = self._layout[name]
-                raise VmzError(f"blob {name} has rows of {shape} {dtype}, but those so far are of {before} {kept}")
+                raise VmzError(f"blob {name} has rows of {shape} {dtype}, but those so far have {before} {kept}")
 
     def close(self) -> None:
         for stream in self._files.values():
@@ -147,7 +147,7 @@ class Parts:
         self.records = records[order]
         twice = np.flatnonzero(np.diff(self.records) == 0)
         if len(twice):
-            raise VmzError(f"record {self.records[twice[0]]} was extracted twice; start afresh with --resume=0")
+            raise VmzError(f"record {self.records[twice[0]]} was extracted twice; start again with --resume=0")
         self._checks = [
             np.fromfile(folder / CHECKS, np.uint32).reshape(-1, len(self._names)) for folder in self._folders
         ]
@@ -178,7 +178,7 @@ class Parts:
                     rows = min(left, most)
                     content = streams[part].read(rows * each)
                     if len(content) < rows * each:
-                        raise VmzError(f"{streams[part].name} is cut short; remove its folder and extract again")
+                        raise VmzError(f"{streams[part].name} is truncated; remove its folder and extract again")
                     array = np.frombuffer(content, dtype).reshape(rows, *shape[1:])
                     wanted = self._checks[part][done[part] : done[part] + rows // self._rows, column]
                     if not np.array_equal(_checks(array, self._rows), wanted):
@@ -223,7 +223,9 @@ def _read_layout(folder: Path, names: Sequence[str]) -> Layout:
     wrong = next((name for name, one in layout.items() if one is None), None)
     if wrong is not None or sorted(layout) != sorted(names):
         what = (
-            f"{quoted(wrong)} is {quoted(found[wrong])}, no type and shape" if wrong is not None else "other features"
+            f"{quoted(wrong)} is {quoted(found[wrong])}, not a type and a shape"
+            if wrong is not None
+            else "other features"
         )
         raise VmzError(f"{path} is damaged: it has {what}; {REMEDY}")
     return {name: one for name, one in layout.items() if one is not None}

@@ -48,8 +48,8 @@ def clip_accuracy(table: Table, named: Callable[[int], str] = "row {}".format) -
         if own.min() < 0 or own.max() >= scores.shape[1]:
             row = done + int(np.argmax((own < 0) | (own >= scores.shape[1])))
             raise VmzError(
-                f"{named(row)} has label {labels[row]}, which is none of the {scores.shape[1]} classes; is this the "
-                "database of another data set?"
+                f"{named(row)} has label {labels[row]}, which is not one of the {scores.shape[1]} classes; check "
+                "that the database belongs to the data set of the network"
             )
         right += int(metrics.in_top_k(scores, own, 1).sum())
         done += len(chunk)

@@ -24,7 +24,6 @@ from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.network import check_fits, load_weights
 from vmz.evaluation.recorded_settings import claim, read_account, settings
-from vmz.evaluation.scores import first_not_finite
 from vmz.features.config import ExtractionConfig
 from vmz.features.extraction import check_features
 from vmz.features.formats.feature_files import ENDINGS as FILE_ENDINGS
@@ -35,10 +34,12 @@ from vmz.features.rows import Parts, PartWriter
 from vmz.features.video_index import ENTRY, INDEX, earlier_entries, entry_of, merged, reusable
 from vmz.files import write_json
 from vmz.models.registry import Model, build
+from vmz.netdef.video_outputs import LABEL, START_FRAME, VIDEO_ID
 from vmz.outputs import Output, in_progress
-from vmz.processes import group
+from vmz.processes import group, identity
 from vmz.processes.shares import own_share
 from vmz.progress import Progress
+from vmz.results.scores import first_not_finite
 from vmz.settings.engine import device_name
 from vmz.settings.network import model_config
 from vmz.text import printable
@@ -55,7 +56,7 @@ UNUSED = (
     "use_local_file", "original_start_faults", "clip_length_of", "sampling_rate_of", "frame_gap_of",
     "do_flow_aggregation", "flow_data_type",
 )  # fmt: skip
-TIMES = ("start_frame", "start_seconds", "end_seconds")
+TIMES = (START_FRAME, "start_seconds", "end_seconds")
 ENDINGS = {NPZ: ".npz", NPY: ".npy", PICKLE: ".pkl", HDF5: ".h5"}
 
 
@@ -98,7 +99,7 @@ def extract_videos(config: ExtractionConfig) -> Optional[VideoExtraction]:
         check_fits(model)
         weights, report = load_weights(model, config, bool(config.random_weights))
         wanted = {**settings(config, weights, form, UNUSED), "keep_axes": int(bool(config.keep_axes))}
-        earlier, done = group.share(None if group.rank() else _begin(folder, wanted, paths, config))
+        earlier, done = group.share(None if identity.rank() else _begin(folder, wanted, paths, config))
         mine = own_share().of([path for path in paths if path not in done])
         entries: list[dict[str, Any]] = []
         if len(done) < len(paths):
@@ -167,7 +168,7 @@ class _Run:
         """The index entries of these videos."""
         clips = {path: int(self._seconds(path) / self._stride) + 1 for path in paths}
         share = own_share()
-        title = f"extract_features, process 1 of {share.count}" if share.count > 1 else "extract_features"
+        title = share.titled("extract_features")
         with Progress(sum(clips.values()), "clips", title, sys.stderr, quiet=share.index > 0) as shown:
             return [self._video(path, shown) for path in paths]
 
@@ -235,7 +236,7 @@ class _Run:
             if bad is not None:
                 raise VmzError(
                     f"blob {name} of {printable(path)} has values that are not finite, in the clip at "
-                    f"{windows[bad[0]].start_seconds:.3f} s; are the weights those of this network?"
+                    f"{windows[bad[0]].start_seconds:.3f} s; check that the weights belong to this network"
                 )
         if not self._config.keep_axes:
             found = {name: squeezed(array) for name, array in found.items()}
@@ -279,8 +280,8 @@ def _stated_seconds(path: str, watch: Watch) -> float:
 def _feature_names(config: ExtractionConfig) -> list[str]:
     names = [name.strip() for name in config.features.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
-        raise UsageError(f"--features={config.features} must name blobs, each once, as final_avg,softmax")
-    unknown = [name for name in names if name in ("label", "video_id", *TIMES)]
+        raise UsageError(f"--features={config.features} must name blobs, each once, such as final_avg,softmax")
+    unknown = [name for name in names if name in (LABEL, VIDEO_ID, *TIMES)]
     if unknown or config.sanity_check or config.test_data:
         what = (
             unknown[0] if unknown else f"--sanity_check={config.sanity_check}" if config.sanity_check else "--test_data"
@@ -301,14 +302,14 @@ def _stride(config: ExtractionConfig) -> Fraction:
 
 def _output_folder(config: ExtractionConfig, form: str) -> Path:
     if not config.output_path:
-        raise UsageError("--output_path is not given; with --videos it takes a folder, made if need be")
+        raise UsageError("--output_path is not given; with --videos it takes a folder, created if needed")
     folder = Path(config.output_path)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output_path={folder} is a file; with --videos it takes a folder")
     if folder.suffix.lower() in (*FILE_ENDINGS, *FOREIGN) and not folder.exists():
         raise UsageError(
             f"--output_path={folder} is the name of a file; with --videos it takes a folder, and --video_format={form} "
-            "says what the files in it are"
+            "sets the format of the files in it"
         )
     check_writable(folder / f"features{ENDINGS[form]}" if folder.exists() else folder, form)
     return folder

@@ -55,10 +55,10 @@ def earlier_entries(folder: Path, wanted: Mapping[str, Any], paths: Sequence[str
     if resume:
         index = read_account(path, FORM)
         refuse_other(
-            f"{path} is of a finished run",
+            f"{path} was written by a finished run",
             index.get("settings", {}),
             wanted,
-            "give those, another --output_path, or replace its features with --resume=0",
+            "use those, another --output_path, or replace its features with --resume=0",
         )
         return list(index["videos"])
     try:
@@ -70,8 +70,8 @@ def earlier_entries(folder: Path, wanted: Mapping[str, Any], paths: Sequence[str
     found = differences(index.get("settings", {}), wanted)
     if found and others:
         raise UsageError(
-            f"{folder} holds features of {len(others)} other videos, as {others[0]['path']}, with other settings "
-            f"({found[0]}); give another --output_path"
+            f"{folder} contains features of {len(others)} other videos, for example {others[0]['path']}, with other "
+            f"settings ({found[0]}); give another --output_path"
         )
     if others:
         write_json(path, {**index, "videos": others})
@@ -101,8 +101,8 @@ def reusable(entries: Sequence[Entry], folder: Path, paths: Sequence[str], keep_
                 found[path] = {**before, **now}
         elif os.path.realpath(path) != os.path.realpath(before["path"]):
             raise UsageError(
-                f"{folder} holds the features of {before['path']}, another video than {path} of the same name; extract "
-                "them into different folders"
+                f"{folder} contains the features of {before['path']}, a different video than {path} with the same "
+                "name; extract them into different folders"
             )
     return found
 

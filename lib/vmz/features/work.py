@@ -11,7 +11,7 @@ from typing import Any
 from vmz.evaluation.recorded_settings import claim
 from vmz.features.rows import discard_empty
 from vmz.files import OutputKind
-from vmz.processes import group
+from vmz.processes import group, identity
 
 
 class Work:
@@ -24,26 +24,26 @@ class Work:
         self.is_temporary = OutputKind(output).through
         self._folder = work_folder(output)
         if self.is_temporary:
-            self._folder = group.share(None if group.rank() else Path(tempfile.mkdtemp(prefix="vmz_"), "parts"))
+            self._folder = group.share(None if identity.rank() else Path(tempfile.mkdtemp(prefix="vmz_"), "parts"))
 
     def claim(self, recorded: Mapping[str, Any], resume: bool) -> None:
         """Take it for a run of these settings; all processes wait for the first to do so."""
-        if not group.rank():
+        if not identity.rank():
             discard_empty(self._folder)
-            claim(self._folder, {**recorded, "processes": group.world_size()}, resume and not self.is_temporary)
+            claim(self._folder, {**recorded, "processes": identity.world_size()}, resume and not self.is_temporary)
         group.share(None)
 
     def own_folder(self) -> Path:
         """Of this process."""
-        return self._folder / str(group.rank())
+        return self._folder / str(identity.rank())
 
     def folders(self) -> list[Path]:
         """Of all processes, by rank."""
-        return [self._folder / str(rank) for rank in range(group.world_size())]
+        return [self._folder / str(rank) for rank in range(identity.world_size())]
 
     def discard_if_empty(self) -> None:
         """After a failure: nothing is left that a later run could go on with."""
-        if not group.rank():
+        if not identity.rank():
             discard_empty(self._folder)
 
     def remove(self) -> None:

@@ -11,7 +11,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -22,6 +23,8 @@ from vmz.engines.caffe2_engine.here import CAFFE2_PYTHON
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.protos import NetDef
+from vmz.results.comparison import BlobDifference, Comparison
+from vmz.video.faults import EndedEarly
 
 LIBRARY = Path(__file__).resolve().parents[2]
 
@@ -38,21 +41,6 @@ class Job:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class BlobDifference:
-    """One blob: the largest absolute difference, and that over the blob's largest value (`scale`)."""
-
-    blob: str
-    kind: str
-    shape: tuple[int, ...]
-    absolute: float
-    scale: float
-
-    @property
-    def relative(self) -> float:
-        return self.absolute / self.scale if self.scale else self.absolute
-
-
 def blobs_to_compare(net: Any) -> tuple[str, ...]:
     """Every float blob that the net computes, in the order of its last writer. Masks and shapes are left out."""
     found: dict[str, None] = {}
@@ -64,6 +52,23 @@ def blobs_to_compare(net: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
+def compare(
+    job: Job, tolerance: float, network: str = "", python: Optional[Path] = None, ended_early: Sequence[EndedEarly] = ()
+) -> Comparison:
+    """Every blob of the job on real Caffe2 and on PyTorch, both on the CPU.
+
+    tolerance: of a blob's largest value. network: its name, for the page. python: as `compute` has it. ended_early:
+    what the reader of the clips reported. Raises UsageError where there is no Caffe2, VmzError where shapes differ.
+    """
+    values, seconds = {}, {}
+    for engine in ("caffe2", "pytorch"):
+        started = time.perf_counter()
+        values[engine] = compute(engine, job, python=python)
+        seconds[engine] = time.perf_counter() - started
+    found = differences(job.net, values["caffe2"], values["pytorch"])
+    return Comparison(network, found, tolerance, seconds, ended_early)
+
+
 def compute(engine_name: str, job: Job, device: str = "cpu", python: Optional[Path] = None) -> dict[str, np.ndarray]:
     """The values of the job's blobs on an engine, here or, for Caffe2 where it is not importable, in another Python.
 
@@ -73,7 +78,7 @@ def compute(engine_name: str, job: Job, device: str = "cpu", python: Optional[Pa
         return run_job(engine_name, job, device)
     interpreter = python or CAFFE2_PYTHON
     if not interpreter.exists():
-        raise UsageError(f"no Caffe2 in this Python, and no {interpreter}; make setup-caffe2 makes one")
+        raise UsageError(f"no Caffe2 in this Python, and no {interpreter}; run `make setup-caffe2` to create it")
     with tempfile.TemporaryDirectory(prefix="vmz_compare_") as folder:
         write_job(Path(folder), job)
         command = [str(interpreter), "-m", "vmz.inspection.compare_engines", folder, engine_name, device]
@@ -110,11 +115,6 @@ def differences(net: Any, left: Mapping[str, np.ndarray], right: Mapping[str, np
             absolute = float("inf")
         found.append(BlobDifference(blob, kinds[blob], one.shape, absolute, scale))
     return found
-
-
-def first_beyond(found: list[BlobDifference], tolerance: float) -> Optional[BlobDifference]:
-    """The first blob, in the order of the net, whose relative difference is above the tolerance."""
-    return next((entry for entry in found if not entry.relative <= tolerance), None)
 
 
 # The job as files, for the other interpreter.

@@ -30,7 +30,7 @@ def outputs_of(paths: Sequence[str]) -> list[Output]:
     for path in paths:
         if Path(path).suffix.lower() not in ENDINGS:
             raise UsageError(
-                f"--output={path} ends in no form that can be written; the endings are {', '.join(ENDINGS)}"
+                f"--output={path} has no extension that can be written; the extensions are {', '.join(ENDINGS)}"
             )
     files = [Output("--output", path) for path in paths]
     nets = [Path(path) for path in paths if Path(path).suffix.lower() in (".pb", ".pbtxt")]
@@ -66,7 +66,7 @@ def parse_shapes(texts: Sequence[str], inputs: Sequence[str]) -> dict[str, tuple
         try:
             found[names[0]] = tuple(int(side) for side in sides.split(","))
         except ValueError:
-            raise UsageError(f"--input_shape={text} must be NAME=N,C,...: numbers divided by commas") from None
+            raise UsageError(f"--input_shape={text} must be NAME=N,C,...: numbers separated by commas") from None
         if min(found[names[0]]) < 1:
             raise UsageError(f"--input_shape={text} must be positive numbers")
     return found

@@ -12,8 +12,8 @@ import numpy as np
 
 from vmz.engines.net_reader import NetReader, open_reader
 from vmz.errors import UsageError
+from vmz.file_formats.json_files import parse_json
 from vmz.files import atomic_write
-from vmz.json_files import parse_json
 from vmz.netdef.video_outputs import VIDEO_OUTPUTS
 from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs

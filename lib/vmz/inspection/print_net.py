@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from vmz.errors import UsageError
-from vmz.json_files import misfit
+from vmz.file_formats.json_files import misfit
 from vmz.models.config import ModelConfig, check_name
 from vmz.models.registry import TEST_NET_NAME, Model, build
 from vmz.netdef.analysis import totals

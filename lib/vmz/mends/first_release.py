@@ -15,7 +15,7 @@ NAME = "first-release"
 CHANGED_DEPTH = 26  # simple blocks then, bottlenecks now
 
 
-@mend(NAME, "what the original's first release had otherwise: model_builder.create_data_reader, arguments, figures")
+@mend(NAME, "what the original's first release did differently: model_builder.create_data_reader, arguments, figures")
 def install() -> None:
     when_imported("models.model_builder", _mend_builder)
     when_imported("models.r3d_model", _mend_creators)
@@ -37,7 +37,7 @@ def _mend_builder(model_builder: Any) -> None:
             depth = named.get("model_depth", arguments[2] if len(arguments) > 2 else None)
             if depth == CHANGED_DEPTH:
                 raise UsageError(
-                    f"the first release's networks of {depth} layers were others than today's, and VMZ does not have "
+                    f"the first release's networks of {depth} layers differed from today's, and VMZ does not have "
                     "them; put the program's own lib on PYTHONPATH"
                 )
             report(NAME, "build_model without batch_size: only scores averaged over a larger picture depend on it")

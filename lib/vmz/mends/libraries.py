@@ -9,7 +9,7 @@ from vmz.mends.hooks import when_imported
 from vmz.mends.table import mend, report
 
 
-@mend("numpy-load", "numpy.load of .npy files that hold objects, which numpy read unasked until 1.16.3")
+@mend("numpy-load", "numpy.load of .npy files that contain objects, which numpy read unasked until 1.16.3")
 def install_numpy_load() -> None:
     when_imported("numpy", _mend_numpy_load)
 

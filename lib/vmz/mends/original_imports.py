@@ -32,7 +32,7 @@ class _Finder:
             return None
         if _is_the_programs(importlib.machinery.PathFinder.find_spec(name)):
             return None
-        report("imports", f"`import {name}`: VMZ's own, under the original's names; the program brings none")
+        report("imports", f"`import {name}`: VMZ's own, under the original's names; the program has none")
         return importlib.machinery.PathFinder.find_spec(name, [self._folder])
 
 

@@ -114,7 +114,7 @@ def _main_module(path: str) -> ModuleType:
 def _show(error: BaseException, python2: bool) -> None:
     """Print it as Python would, then keep Python from printing it again on its way out."""
     if isinstance(error, VmzError):
-        error.told = True
+        error.already_reported = True
     show_only_own_frames(error)
     sys.excepthook(type(error), error, error.__traceback__)
     if not python2 and any(isinstance(error, kind) and part in str(error) for kind, part in OF_PYTHON_2):

@@ -115,8 +115,8 @@ def channelwise(block: Block, blob: str, channels_in: int, channels_out: int, wi
     block.count()
     if channels_in != channels_out:
         raise UsageError(
-            f"{block.name('conv', suffix)} is depth-wise and needs as many channels on both sides, not {channels_in} "
-            f"and {channels_out}; bottleneck blocks (depths 26, 50, 101 and 152) have that"
+            f"{block.name('conv', suffix)} is depth-wise and needs the same number of channels on both sides, not "
+            f"{channels_in} and {channels_out}; bottleneck blocks (depths 26, 50, 101 and 152) have that"
         )
     return block.conv(blob, channels_in, channels_out, window, suffix, depthwise=True)
 

@@ -12,7 +12,8 @@ from math import comb, prod
 from typing import Any, Optional
 
 from vmz.netdef.builder import get_arguments
-from vmz.netdef.shape_rules import READERS, RULES, Shape, ShapeError
+from vmz.netdef.net_parts import READERS
+from vmz.netdef.shape_rules import RULES, Shape, ShapeError
 from vmz.netdef.shape_values import Values
 
 __all__ = ["OpCost", "Shape", "ShapeError", "Totals", "analyse", "costs", "infer_shapes", "param_shapes", "totals"]
@@ -62,7 +63,7 @@ def infer_shapes(net: Any, inputs: Mapping[str, Sequence[int]]) -> dict[str, Sha
             output = ", ".join(op.output) or "none"
             raise ShapeError(f"no shape rule for operator {op.type} (output {output}); known: {', '.join(RULES)}")
         missing = [blob for blob in op.input if blob not in shapes]
-        if missing and op.type not in READERS:
+        if missing and op.type not in READERS:  # a database has no shape
             raise ShapeError(f"{op.type} {op.output[0]}: the shape of its input {missing[0]} is not known; give it")
         found_in = [shapes.get(blob, ()) for blob in op.input]
         found = rule(op, values.as_arguments(op, get_arguments(op)), found_in)

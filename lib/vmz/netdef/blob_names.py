@@ -39,7 +39,7 @@ def without_scopes(arrays: Mapping[str, Value]) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for name, array in arrays.items():
         if unscoped(name) in found:
-            raise VmzError(f"blob {unscoped(name)} is there twice, once as {name}; give one device's blobs")
+            raise VmzError(f"blob {unscoped(name)} appears twice, once as {name}; give one device's blobs")
         found[unscoped(name)] = array
     return found
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, Optional, Union
 
 from vmz.netdef.blob_names import is_scoped, scoped
-from vmz.netdef.blob_names import unscoped as unscoped
 from vmz.netdef.protos import CPU, Argument, DeviceOption, NetDef, OperatorDef
 
 Value = Union[int, float, str, bytes, Sequence[int], Sequence[float], Sequence[str]]

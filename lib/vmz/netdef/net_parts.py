@@ -8,6 +8,11 @@ from typing import Any, Optional
 from vmz.netdef.protos import NetDef, OperatorDef
 
 VIDEO_INPUT, CREATE_DB = "VideoInput", "CreateDB"
+# Operators that give a net its input: run before the rest, outside of a graph. Ours, and those of other programs.
+READERS = (
+    *(VIDEO_INPUT, "CustomizedVideoInput", "ImageInput", "TensorProtosDBInput"),
+    *("DequeueBlobs", "SafeDequeueBlobs"),
+)
 CLASSIFIERS = ("FC", "Conv")  # the operator where the trunk ends, seen from the loss
 
 

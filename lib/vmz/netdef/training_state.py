@@ -7,6 +7,7 @@ ITERATION = "optimizer_iteration"  # int64 (1,): Caffe2's own name of the iterat
 FOREIGN = "vmz_"  # what begins so belongs to an engine or a training, not to the network
 POSITION = f"{FOREIGN}position"  # int64 (ranks,): videos that each rank's reader has given, where there is a reader
 RANDOM_STATE = f"{FOREIGN}random_state"  # uint8: the engine's random state, in a form of its own
+LOSS_SCALE = f"{FOREIGN}loss_scale"  # float32 (2,), with precision fp16: see LossScale.state
 NET_ITERATION, NET_RATE = "ITER", "LR"  # blobs of the training net on each device: the iteration, the learning rate
 
 

@@ -53,7 +53,7 @@ def read_window(what: str, arguments: Mapping[str, Any]) -> Window:
     legacy = arguments.get("legacy_pad", NOTSET)
     if legacy not in (NOTSET, VALID, SAME, CAFFE):
         raise VmzError(
-            f"{what}: argument legacy_pad={legacy!r} is none of 0, 1 (VALID), 2 (SAME) and 3 (as in the first Caffe)"
+            f"{what}: argument legacy_pad={legacy!r} is not one of 0, 1 (VALID), 2 (SAME) and 3 (as in the first Caffe)"
         )
     pads = read_pads(what, arguments, axes)
     if legacy in (VALID, SAME) and any(pads):

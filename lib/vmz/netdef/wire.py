@@ -21,7 +21,7 @@ def parse(kind: Any, content: bytes) -> Any:
     try:
         _check(kind.DESCRIPTOR, content, 0, len(content), DEEPEST)
     except (IndexError, ValueError) as error:  # UnicodeDecodeError is one
-        raise DecodeError(f"it is no {kind.DESCRIPTOR.name}, or is cut off") from error
+        raise DecodeError(f"it is not a {kind.DESCRIPTOR.name}, or is truncated") from error
     return kind.FromString(content)
 
 

@@ -18,10 +18,7 @@ from typing import Any, Callable, Optional
 from vmz import stopping
 from vmz.errors import PeerError, VmzError
 from vmz.processes import identity
-from vmz.processes.identity import local_rank as local_rank
-from vmz.processes.identity import local_size as local_size
-from vmz.processes.identity import rank as rank
-from vmz.processes.identity import world_size as world_size
+from vmz.processes.identity import rank, world_size
 
 PIECE_BYTES = 1 << 22  # of a value in the store, which takes 8 MiB at most
 LONGEST_PAUSE = 0.05  # seconds between two looks at the store
@@ -36,7 +33,7 @@ Say = Callable[[BaseException], None]
 class FailedElsewhere(PeerError):
     """Another process of this run failed, and has said why; this one ends with the same exit status."""
 
-    told = True
+    already_reported = True
 
     def __init__(self, message: str, exit_status: int) -> None:
         super().__init__(message)
@@ -51,8 +48,8 @@ def joined(say: Optional[Say] = None) -> Iterator[None]:
     together; one that waits in a collective of the engines' for more than STUCK_SECONDS ends where it is, without a
     word. Blocks may be nested; the outermost one counts. Raises VmzError when the others cannot be reached.
 
-    say: prints the error of the first to fail, which is then `told`. It does so before any other process ends: whatever
-    started them may kill the rest as soon as one has.
+    say: prints the error of the first to fail, which is then `already_reported`. It does so before any other process
+    ends: whatever started them may kill the rest as soon as one has.
     """
     global _group
     if world_size() == 1 or _group is not None:

@@ -43,6 +43,10 @@ class Share:
         """What of a list is this process's where items are shared out one by one, as files are."""
         return items[self.index :: self.count]
 
+    def titled(self, tool: str) -> str:
+        """What the progress of a tool is called, which the first process shows of its own share."""
+        return f"{tool}, process 1 of {self.count}" if self.count > 1 else tool
+
     def videos(self, total: int, batch_size: int) -> int:
         """How many videos of one pass over `total` are of this share."""
         return sum(place // batch_size % self.count == self.index for place in range(total))

@@ -12,10 +12,13 @@ from typing import Any, Callable, Optional
 import numpy as np
 
 from vmz.intervals import Interval, wilson
-from vmz.metrics import rank_of
+from vmz.metrics import ClassAccuracy, rank_of
 from vmz.report.confusion import Matrix, Pair, matrix, pairs
 from vmz.report.curves import Plot, Series, plot
 from vmz.report.page import render
+from vmz.results.evaluation import Evaluation
+from vmz.results.scores import Scores
+from vmz.settings.resolution import Resolution
 
 WRONG_VIDEOS = 24
 PICTURE_BYTES = 1_000_000  # of all pictures of a page together; the rest go without
@@ -23,19 +26,6 @@ MOST_PAIRS = 200  # of confused classes
 CLASSES_SEEN_AT_ONCE = 20
 
 Pictures = Callable[[Sequence[str]], Iterable[tuple[str, Optional[bytes], str]]]
-
-
-@dataclass(frozen=True)
-class Scored:
-    """The scores behind the figures, one row a video, in the order of the database.
-
-    scores: float32 (videos, classes); labels: int (videos,), or 0/1 (videos, classes) when multi-label; keys: of the
-    records.
-    """
-
-    keys: Sequence[str]
-    scores: np.ndarray
-    labels: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -73,46 +63,42 @@ class WrongVideo:
     rank: int
 
 
-def page(
-    results: Mapping[str, Any],
-    scored: Scored,
-    names: Optional[Sequence[str]] = None,
-    pictures: Optional[Pictures] = None,
-) -> str:
-    """HTML of an evaluation.
+def page(evaluation: Evaluation, pictures: Optional[Pictures] = None) -> str:
+    """HTML of an evaluation that holds its scores.
 
-    results: what test_net's --output holds. names: of the classes, by label. pictures: gives, for record keys,
-    (key, JPEG or None, the video's path or "") one by one; asked for the worst videos only, until the page is full.
+    pictures: gives, for record keys, (key, JPEG or None, the video's path or "") one by one; asked for the worst videos
+    only, until the page is full.
     """
-    multi_label = scored.labels.ndim == 2
-    given = scored.scores.argmax(axis=1)
-    confused = [] if multi_label else pairs(scored.labels, given)
-    classes = _class_rows(results, confused)
-    wrong = wrong_videos(scored)
+    options = evaluation.config.flags()
+    scores, labels = np.stack(evaluation.scores.videos), np.stack(evaluation.scores.labels)
+    multi_label = labels.ndim == 2
+    given = scores.argmax(axis=1)
+    confused = [] if multi_label else pairs(labels, given)
+    classes = _class_rows(evaluation, confused)
+    wrong = wrong_videos(evaluation.scores)
     shown, paths = _pictures(wrong[:WRONG_VIDEOS], pictures)
-    options = results["options"]
     return render(
         "evaluation.html",
         kind="Evaluation",
-        title=_title(results),
-        names=_Names(names),
-        results=results,
+        title=_title(evaluation, options),
+        names=_Names(evaluation.label_names),
+        evaluation=evaluation,
         options=options,
-        figures=_figures(results),
+        figures=_figures(evaluation, options),
         multi_label=multi_label,
         classes=classes,
         spread=_spread(classes, multi_label),
         pairs=confused[:MOST_PAIRS],
         all_pairs=len(confused),
-        matrix=None if multi_label else _cells(matrix(scored.labels, given)),
+        matrix=None if multi_label else _cells(matrix(labels, given)),
         wrong=wrong[:WRONG_VIDEOS],
         all_wrong=len(wrong),
         shown=shown,
         paths=paths,
-        reasons=Counter(bad["reason"] for bad in results["skipped"]).most_common(),
-        time=_time(results),
-        warnings=_warnings(results),
-        sources=_sources(results),
+        reasons=Counter(bad.reason for bad in evaluation.skipped).most_common(),
+        time=_time(evaluation, options),
+        warnings=_warnings(evaluation, options),
+        sources=_sources(evaluation.config.resolution),
     )
 
 
@@ -128,9 +114,9 @@ class _Names:
         return self._names[label]
 
 
-def wrong_videos(scored: Scored) -> list[WrongVideo]:
+def wrong_videos(scored: Scores) -> list[WrongVideo]:
     """Videos whose highest score is of a class they are not of, the most confident first."""
-    scores, labels = np.asarray(scored.scores), np.asarray(scored.labels)
+    scores, labels = np.stack(scored.videos), np.stack(scored.labels)
     own = labels.astype(bool) if labels.ndim == 2 else np.eye(scores.shape[1], dtype=bool)[labels]
     others = np.where(own, -np.inf, scores)
     given = others.argmax(axis=1)
@@ -154,17 +140,17 @@ def wrong_videos(scored: Scored) -> list[WrongVideo]:
     return found
 
 
-def _title(results: Mapping[str, Any]) -> str:
-    options, published = results["options"], results.get("published")
-    model = published["display_name"] if published else f"{options['model_name']} {options['model_depth']}"
+def _title(evaluation: Evaluation, options: Mapping[str, Any]) -> str:
+    published = evaluation.published
+    model = published.display_name if published else f"{options['model_name']} {options['model_depth']}"
     database = str(options["test_data"]).rstrip("/").rpartition("/")[2]
     return f"{model} on {database}"
 
 
-def _figures(results: Mapping[str, Any]) -> list[Figure]:
-    published = (results.get("published") or {}).get("figures", {})
-    intervals, clips = results.get("intervals", {}), results["clips_per_video"]
-    how = "greatest" if results["options"]["aggregation"] else "mean"
+def _figures(evaluation: Evaluation, options: Mapping[str, Any]) -> list[Figure]:
+    published: Mapping[str, float] = evaluation.published.figures if evaluation.published else {}
+    intervals, clips = evaluation.intervals, evaluation.clips_per_video
+    how = "greatest" if options["aggregation"] else "mean"
     about = {
         "clip@1": "Clip metric: each clip by itself, its class at rank 1.",
         "video@1": f"Video metric: the {how} of a video's {clips} clips, its class at rank 1.",
@@ -177,11 +163,11 @@ def _figures(results: Mapping[str, Any]) -> list[Figure]:
         Figure(
             name=name,
             value=figure,
-            interval=tuple(intervals[name]) if name in intervals else None,
+            interval=intervals.get(name),
             published=published.get(name),
-            about=about.get(name) or _about_top_k(rank_of(name), results["options"]["num_labels"]),
+            about=about.get(name) or _about_top_k(rank_of(name), options["num_labels"]),
         )
-        for name, figure in results["figures"].items()
+        for name, figure in evaluation.figures.items()
     ]
 
 
@@ -190,17 +176,19 @@ def _about_top_k(k: int, classes: int) -> str:
     return f"Video metric: its class among the first {k}.{always}"
 
 
-def _class_rows(results: Mapping[str, Any], confused: Sequence[Pair]) -> list[ClassRow]:
+def _class_rows(evaluation: Evaluation, confused: Sequence[Pair]) -> list[ClassRow]:
     """The worst class first."""
     mistaken: dict[int, Pair] = {}
     for pair in confused:
         mistaken.setdefault(pair.label, pair)
     rows = []
-    for entry in results["per_class"]:
-        correct = entry.get("correct")
-        share = entry["average_precision"] if correct is None else correct / entry["videos"]
-        interval = None if correct is None else wilson(correct, entry["videos"])
-        rows.append(ClassRow(entry["label"], entry["videos"], correct, share, interval, mistaken.get(entry["label"])))
+    for entry in evaluation.per_class:
+        label, videos = entry.label, entry.videos
+        if isinstance(entry, ClassAccuracy):
+            interval = wilson(entry.correct, videos)
+            rows.append(ClassRow(label, videos, entry.correct, entry.share, interval, mistaken.get(label)))
+        else:
+            rows.append(ClassRow(label, videos, None, entry.average_precision, None, None))
     return sorted(rows, key=lambda row: (row.share, row.label))
 
 
@@ -247,9 +235,9 @@ def _pictures(wrong: Sequence[WrongVideo], pictures: Optional[Pictures]) -> tupl
     return shown, paths
 
 
-def _time(results: Mapping[str, Any]) -> Optional[dict[str, Any]]:
+def _time(evaluation: Evaluation, options: Mapping[str, Any]) -> Optional[dict[str, Any]]:
     """Where the time of the run went: parts with their shares, the speed, and what to do about the reader."""
-    seconds = dict(results["seconds"])
+    seconds = evaluation.seconds
     run = seconds.get("run", 0.0)
     texts = {
         "read": "waiting for decoded clips",
@@ -264,7 +252,7 @@ def _time(results: Mapping[str, Any]) -> Optional[dict[str, Any]]:
     if rest > 0:
         parts.append(("the rest: scores and figures", rest))
     whole = sum(part for _, part in parts)
-    clips = results["videos"] * results["clips_per_video"]
+    clips = evaluation.videos * evaluation.clips_per_video
     reading = seconds.get("read", 0.0) / whole
     return {
         "parts": [{"text": text, "seconds": part, "share": part / whole} for text, part in parts],
@@ -272,60 +260,59 @@ def _time(results: Mapping[str, Any]) -> Optional[dict[str, Any]]:
         "load": seconds.get("load"),
         "clips_per_second": clips / run,
         "advice": f"The network waited for clips {reading:.0%} of the time: more --num_decode_threads (they were "
-        f"{results['options']['num_decode_threads']}), or more cores, make the run shorter."
+        f"{options['num_decode_threads']}), or more cores, make the run shorter."
         if reading > 0.4
         else "",
     }
 
 
-def _sources(results: Mapping[str, Any]) -> dict[str, str]:
+def _sources(resolution: Optional[Resolution]) -> dict[str, str]:
     """{where settings come from: those settings}, {} where all are the command line's and defaults."""
-    settings = results.get("settings") or {}
     found: dict[str, list[str]] = {}
-    for flag, entry in settings.get("sources", {}).items():
-        found.setdefault(entry["source"], []).append(f"{flag}={entry['value']}")
-    if not set(found) - {"command line", "default"}:
+    for flag, entry in resolution.settings.items() if resolution else ():
+        found.setdefault(entry.source, []).append(f"{flag}={entry.value}")
+    if resolution is None or not set(found) - {"command line", "default"}:
         return {}
+    published = resolution.row.name if resolution.row else None
     names = {
         "command line": "Command line",
-        "--zoo": f"--zoo={settings['published_model']}, {settings['protocol']} protocol",
+        "--zoo": f"--zoo={published}, {resolution.protocol} protocol",
         "checkpoint": "Training of the checkpoint",
-        "published file": f"{settings['published_model']}, whose file name the checkpoint has, {settings['protocol']} "
-        "protocol",
+        "published file": f"{published}, whose file name the checkpoint has, {resolution.protocol} protocol",
         "blobs": "Blobs of the checkpoint",
         "default": "Defaults",
     }
     return {text: ", ".join(found[source]) for source, text in names.items() if source in found}
 
 
-def _warnings(results: Mapping[str, Any]) -> list[str]:
+def _warnings(evaluation: Evaluation, options: Mapping[str, Any]) -> list[str]:
     """What to know before believing a figure."""
     found = []
-    checkpoint, published = results["checkpoint"], results.get("published") or {}
+    checkpoint, published = evaluation.checkpoint, evaluation.published
     if checkpoint is None:
         found.append("The network is untrained: no checkpoint was loaded (--random_weights=1).")
-    elif checkpoint["missing"] or checkpoint.get("mismatched"):
-        number = len(checkpoint["missing"]) + len(checkpoint.get("mismatched") or ())
+    elif checkpoint.missing or checkpoint.mismatched:
+        number = len(checkpoint.missing) + len(checkpoint.mismatched)
         found.append(f"{number} blobs of the network keep their initial values: the checkpoint does not fill them.")
-    if results["options"].get("num_iter"):
+    if options["num_iter"]:
         found.append("Not the whole database: the run stopped after --num_iter batches.")
-    if results["skipped"]:
-        found.append(f"{len(results['skipped'])} videos could not be read and count nowhere; they are listed below.")
-    ended = results.get("ended_early") or ()
+    if evaluation.skipped:
+        found.append(f"{len(evaluation.skipped)} videos could not be read and count nowhere; they are listed below.")
+    ended = evaluation.ended_early
     if ended:
         found.append(
             f"{len(ended)} videos ended early and were scored from the frames before; they are listed below."
             if len(ended) > 1
             else "1 video ended early and was scored from the frames before; it is listed below."
         )
-    for line in (results.get("data") or {}).get("warnings", []):
+    for line in evaluation.data.warnings if evaluation.data else ():
         found.append(line[:1].upper() + line[1:] + ("" if line.endswith("?") else "."))
-    settings = results.get("settings") or {}
-    if settings.get("differences") and not published:
-        found.append(f"Not {settings['reference']}: {', '.join(settings['differences'])}.")
-    if published.get("figures") and published["differences"]:
+    resolution = evaluation.config.resolution
+    if resolution and resolution.differences and not published:
+        found.append(f"Not {resolution.reference}: {', '.join(resolution.differences)}.")
+    if published and published.figures and published.differences:
         found.append(
-            f"Not the protocol of the published figures of {published['display_name']}: "
-            f"{', '.join(published['differences'])}."
+            f"Not the protocol of the published figures of {published.display_name}: "
+            f"{', '.join(published.differences)}."
         )
     return found

@@ -7,7 +7,7 @@ from typing import Optional
 
 from vmz.engines.registry import ENGINES, default_engine
 from vmz.errors import UsageError
-from vmz.processes import group
+from vmz.processes import identity
 from vmz.settings.kinds import SEED, Integer, device, positive
 from vmz.settings.setting import Settings, setting
 from vmz.versions import versions
@@ -44,7 +44,7 @@ class EngineSettings(Settings):
 def device_names(settings: EngineSettings) -> tuple[str, ...]:
     """The devices that this process trains on: Caffe2 takes several GPUs, PyTorch one (and torchrun for more)."""
     gpus = gpu_numbers(settings)
-    if settings.engine == "caffe2" and gpus and len(gpus) > 1 and group.world_size() == 1:
+    if settings.engine == "caffe2" and gpus and len(gpus) > 1 and identity.world_size() == 1:
         return tuple(f"cuda:{number}" for number in gpus)
     return (device_name(settings),)
 
@@ -67,17 +67,17 @@ def device_name(settings: EngineSettings) -> str:
 
     Of several processes on a machine each has its own GPU. Raises UsageError where there are not as many of them.
     """
-    gpus, several = gpu_numbers(settings), group.local_size() > 1
+    gpus, several = gpu_numbers(settings), identity.local_size() > 1
     asked = f"--gpus={settings.gpus}" if settings.gpus is not None else f"--num_gpus={settings.num_gpus}"
     if gpus is None:
         return _local_device(str(settings.device), several)
     if not gpus:
         return "cpu"
-    if len(gpus) > 1 and group.world_size() == 1:
+    if len(gpus) > 1 and identity.world_size() == 1:
         raise UsageError(f"{asked}: one process uses one device; with --engine={settings.engine} start it by torchrun")
-    if group.local_rank(len(gpus)) >= len(gpus):
-        raise UsageError(f"{asked} is too few: each of the {group.local_size()} processes here takes a GPU")
-    return f"cuda:{gpus[group.local_rank(len(gpus))]}" if several or settings.gpus is not None else "cuda"
+    if identity.local_rank(len(gpus)) >= len(gpus):
+        raise UsageError(f"{asked} is too few: each of the {identity.local_size()} processes here takes a GPU")
+    return f"cuda:{gpus[identity.local_rank(len(gpus))]}" if several or settings.gpus is not None else "cuda"
 
 
 def _local_device(device: str, several: bool) -> str:
@@ -85,14 +85,12 @@ def _local_device(device: str, several: bool) -> str:
         return device
     if device.startswith("cuda:"):
         raise UsageError(
-            f"--device={device} would be that of all {group.local_size()} processes here; give --device=cuda, "
-            "of which each takes its own, or a list with --gpus"
+            f"--device={device} would be used by all {identity.local_size()} processes here; give --device=cuda, "
+            "so that each uses its own, or a list with --gpus"
         )
-    import torch
+    from vmz.engines.torch_engine.devices import device_name as own_device  # torch is slow to import
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return f"cuda:{group.local_rank(torch.cuda.device_count())}" if device == "cuda" else device
+    return own_device(device, each_its_own=True)
 
 
 def environment(settings: EngineSettings) -> dict[str, str]:
@@ -102,6 +100,6 @@ def environment(settings: EngineSettings) -> dict[str, str]:
         "vmz": found.pop("vmz"),
         "engine": settings.engine,
         "device": ", ".join(device_names(settings)),
-        "processes": str(group.world_size()),
+        "processes": str(identity.world_size()),
         **found,
     }

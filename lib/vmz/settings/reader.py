@@ -94,7 +94,7 @@ class ReaderSettings(FlowSettings):
         0, "largest number of frames read from a video; 0: no limit, 10000: as the original", not_negative
     )
     autorotate: int = setting(
-        0, "1: rotate frames as the video's metadata say, as players do; the original does not", switch
+        0, "1: rotate frames as the video's metadata states, as players do; the original does not", switch
     )
     original_start_faults: int = setting(
         0,
@@ -108,7 +108,7 @@ class ReaderSettings(FlowSettings):
     def database(self) -> str:
         """The database that is read. Raises UsageError where none is given."""
         if not self.test_data:
-            raise UsageError("--test_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
+            raise UsageError("--test_data is not given; give an LMDB of videos, created by create_video_db.py")
         return self.test_data
 
 

@@ -146,8 +146,8 @@ def resolve(
     filed = zoo.row_of_file(path) if use.takes and path else None
     if given.get("protocol") and named is None and filed is None:
         raise UsageError(
-            f"--protocol={given['protocol']} is of a published model, but there is no --zoo, and the checkpoint has no "
-            "published file name; name the model with --zoo, or leave --protocol out"
+            f"--protocol={given['protocol']} applies to published models, but there is no --zoo, and the checkpoint "
+            "has no published file name; name the model with --zoo, or leave --protocol out"
         )
     protocol = _protocol(by_hand, config, use, named or filed)
     layers: dict[str, Mapping[str, Any]] = {
@@ -237,8 +237,8 @@ def _refuse_contradictions(
         if setting is None or fact.flag not in use.takes or setting.source == BLOBS or fact.accepts(setting.value):
             continue
         raise VmzError(
-            f"--{fact.flag}={setting.value}{origin.get(setting.source, '')} contradicts {checkpoint.path}, which is of "
-            f"another network: its blob {fact.blob} {checkpoint.shape_text(fact.blob)} {fact.says}; "
+            f"--{fact.flag}={setting.value}{origin.get(setting.source, '')} contradicts {checkpoint.path}, which "
+            f"belongs to another network: its blob {fact.blob} {checkpoint.shape_text(fact.blob)} {fact.says}; "
             f"{_advice(fact, setting, partial)}"
         )
 
@@ -249,7 +249,7 @@ def _advice(fact: Fact, setting: Sourced, partial: bool) -> str:
         CONFIG: f"give --{fact.flag}, which wins over --config",
         ZOO: "leave --zoo out, or name another model",
         PUBLISHED_FILE: "give the file another name",
-        CHECKPOINT: "is the file damaged?",
+        CHECKPOINT: "the file may be damaged",
         DEFAULT: f"give --{fact.flag}",
     }[setting.source]
     return f"{what}; or load another checkpoint" + (" (--allow_partial_load=1 loads what fits)" if partial else "")
@@ -275,7 +275,7 @@ def _differences(values: Mapping[str, Any], reference: Mapping[str, Any], use: U
             continue
         if flag in FLOW and values.get("input_type") == 0:
             continue
-        yield f"--{flag}={value} in place of {wanted}"
+        yield f"--{flag}={value} instead of {wanted}"
 
 
 def _labels(checkpoint: Optional[SelfDescription], num_labels: Any) -> Optional[tuple[str, ...]]:

@@ -9,7 +9,7 @@ from typing import Any, Optional
 from vmz.checkpoints.evidence import Fact, facts
 from vmz.checkpoints.loading import load
 from vmz.errors import UsageError, VmzError
-from vmz.settings.epoch_test import EpochTestSettings
+from vmz.settings.epoch_evaluation import EpochTestSettings
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings, ViewSettings
 from vmz.settings.setting import settings_of
@@ -78,6 +78,6 @@ def _checked(path: str, options: Any) -> dict[str, Any]:
         except UsageError as error:
             given = cut(printable(value)) if isinstance(value, str) else quoted(value)
             raise VmzError(
-                f"{path} is damaged: its protocol has --{name}={given}, which is no value of it; give --{name}"
+                f"{path} is damaged: its protocol has --{name}={given}, which is not one of its values; give --{name}"
             ) from error
     return found

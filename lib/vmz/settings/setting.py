@@ -118,7 +118,7 @@ class Settings:
             if name not in known:
                 close = difflib.get_close_matches(name, known, 1)
                 hint = f"did you mean {close[0]}?" if close else f"the settings are {', '.join(known)}"
-                raise UsageError(f"{quoted(name)} is no setting of {cls.__name__}; {hint}")
+                raise UsageError(f"{quoted(name)} is not a setting of {cls.__name__}; {hint}")
         return cls(**flags)
 
 

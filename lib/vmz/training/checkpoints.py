@@ -45,7 +45,9 @@ class Checkpoints:
 
     def __init__(self, folder: str, name: str) -> None:
         if not name or "/" in name:
-            raise UsageError(f"--save_model_name={name!r} is a file's name without ending, such as r2plus1d_kinetics")
+            raise UsageError(
+                f"--save_model_name={name!r} must be a file name without extension, such as r2plus1d_kinetics"
+            )
         self.folder, self.name = Path(folder), name
 
     def path(self, part: object, ending: str = "mdl") -> Path:
@@ -70,8 +72,8 @@ class Checkpoints:
         found += [path for path in (self.path(LATEST), self.path(BEST, "pkl")) if path.exists()]
         if found:
             raise UsageError(
-                f"{found[0]} is there already; --resume=1 goes on from the newest checkpoint, another "
-                "--save_model_name or --file_store_path starts anew"
+                f"{found[0]} exists already; --resume=1 resumes from the newest checkpoint, another "
+                "--save_model_name or --file_store_path starts a new training"
             )
 
     def newest(self, iterations_per_epoch: int) -> Optional[Saved]:
@@ -116,14 +118,15 @@ def read(path: Path, iterations_per_epoch: int) -> Saved:
     state, run = found.blobs, found.about.get("run", {})
     if not any(name.endswith(MOMENTUM_SUFFIX) for name in state):
         raise VmzError(
-            f"{path} holds weights without momenta, so that training cannot go on from it; --is_checkpoint=0 "
+            f"{path} contains weights without momenta, so that training cannot resume from it; --is_checkpoint=0 "
             "starts a new training from its weights"
         )
     if ITERATION not in state:
         epoch = re.search(r"_(\d+)\.[^.]*$", path.name)
         if not epoch:
             raise VmzError(
-                f"{path} does not hold its iteration, and its name does not end in _<epoch>.mdl, which would tell it"
+                f"{path} does not contain its iteration, and its name does not end in _<epoch>.mdl, from "
+                "which it could be inferred"
             )
         state[ITERATION] = np.array([int(epoch[1]) * iterations_per_epoch], np.int64)
     for name in (ITERATION, POSITION):
@@ -136,7 +139,9 @@ def _check_counts(path: Path, name: str, counts: np.ndarray) -> None:
     """VmzError for a blob that does not count anything: of no integers, negative ones, or more than one iteration."""
     many = counts.size > 1 and name == ITERATION
     if counts.dtype.kind not in "iu" or not counts.size or many or counts.min() < 0 or counts.max() >= 1 << 62:
-        raise VmzError(f"{path} is damaged: its {name} is {quoted(counts.reshape(-1)[:4].tolist())}, which is no count")
+        raise VmzError(
+            f"{path} is damaged: its {name} is {quoted(counts.reshape(-1)[:4].tolist())}, which is not a count"
+        )
 
 
 def placed(saved: Saved, devices: int, batch_size: int, accumulation: int) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from vmz.errors import UsageError
 from vmz.evaluation.config import ReportSettings
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.engine import EngineSettings
-from vmz.settings.epoch_test import EpochTestSettings
+from vmz.settings.epoch_evaluation import EpochTestSettings
 from vmz.settings.kinds import Integer, Number, epochs, not_negative, positive, switch
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings
@@ -179,7 +179,7 @@ class TrainConfig(
     def train_database(self) -> str:
         """The database that is trained on. Raises UsageError where none is given."""
         if not self.train_data:
-            raise UsageError("--train_data is not given; it takes an LMDB of videos, as create_video_db.py makes it")
+            raise UsageError("--train_data is not given; give an LMDB of videos, created by create_video_db.py")
         return self.train_data
 
     @classmethod

@@ -1,49 +1,59 @@
-"""What a training run has to tell: means over iterations and epochs, figures of evaluations, which epoch is best.
+"""What a training run keeps of itself: means over iterations and epochs, figures of evaluations, faults of videos.
 
 Every mean that the log, the page, the JSON and TensorBoard show of training is made here, in `History`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from vmz.engines.trainer import Step
 from vmz.errors import VmzError
-from vmz.metrics import watched
+from vmz.results.training import Epoch, Point, VideoFaults, best_epoch, fault_lines, rank, ranked
 from vmz.text import quoted
-from vmz.video.faults import BadVideo, EndedEarly, bounded, closing_line, counted
+from vmz.video.faults import BadVideo, EndedEarly
 
 
 @dataclass
 class History:
-    """What a run has to tell, all of it JSON. It is saved in every checkpoint.
+    """What a run has to tell. It is saved in every checkpoint.
 
-    points: means over display_iter iterations, or the fewer that are left of an epoch. epochs: means over an epoch, and
-    the figures of its evaluation. sums: of the iterations of the epoch under way, and of the point under way. A mean is
-    one over clips, and each entry says of how many, so that the points of an epoch give its own. faults: {"skipped" or
-    "ended_early": {"train" or "test": {key of the record: what is reported of it}}}, each video once.
+    points, epochs: in the order they happened. sums: of the iterations of the epoch under way, and of the point under
+    way. A mean is one over clips, and each record says of how many, so that the points of an epoch give its own.
+    faults: {"skipped" or "ended_early": {"train" or "test": {key of the record: what is reported of it}}}, each video
+    once.
     """
 
-    points: list[dict[str, Any]] = field(default_factory=list)
-    epochs: list[dict[str, Any]] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
+    epochs: list[Epoch] = field(default_factory=list)
     sums: dict[str, dict[str, float]] = field(default_factory=lambda: {"epoch": {}, "point": {}})
 
     faults: dict[str, dict[str, dict[str, dict[str, Any]]]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a checkpoint keeps it."""
+        return {
+            "points": [point.to_json() for point in self.points],
+            "epochs": [epoch.to_json() for epoch in self.epochs],
+            "sums": self.sums,
+            "faults": self.faults,
+        }
 
     @classmethod
     def restored(cls, saved: Mapping[str, Any]) -> History:
         """The history of a checkpoint. In one of before, sums were of iterations, which all had as many clips."""
         try:
             history = cls(**saved)
+            history.points = [Point.from_json(entry) for entry in history.points]
+            history.epochs = [Epoch.from_json(entry) for entry in history.epochs]
             for sums in history.sums.values():
                 if "accuracy" in sums:
                     clips = sums["clips"] / sums["iterations"]
                     sums.update(losses=clips * sums.pop("loss"), right=clips * sums.pop("accuracy"))
             history.fault_lines()
-        except (TypeError, KeyError, ZeroDivisionError) as error:
+        except (TypeError, KeyError, ValueError, ZeroDivisionError) as error:
             raise VmzError(f"the checkpoint's history of its run is damaged ({quoted(str(error))})") from error
         return history
 
@@ -67,26 +77,26 @@ class History:
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise VmzError(f"the account of the tested videos is damaged ({quoted(str(error))})") from error
 
-    def skipped(self, data: str) -> list[BadVideo]:
-        """Videos of `data` that were left out."""
-        return [BadVideo(**entry) for entry in self.faults.get("skipped", {}).get(data, {}).values()]
+    def take_over_evaluation(self, about: Mapping[str, Any]) -> None:
+        """What a file of weights says of the last epoch's evaluation. Raises VmzError where it is damaged."""
+        try:
+            self.epochs[-1] = Epoch.from_json({**self.epochs[-1].to_json(), **(about.get("metrics") or {})})
+        except ValueError as error:
+            raise VmzError(f"the account of an epoch is damaged ({quoted(str(error))})") from error
+        self.take_over_tested(about.get("tested", {}))
 
-    def ended_early(self, data: str) -> list[EndedEarly]:
-        """Videos of `data` whose reading stopped before their end."""
-        return [EndedEarly(**entry) for entry in self.faults.get("ended_early", {}).get(data, {}).values()]
+    def faults_of(self, data: str) -> VideoFaults:
+        """What was noted of the videos of `data`, "train" or "test"."""
+        skipped = self.faults.get("skipped", {}).get(data, {}).values()
+        ended_early = self.faults.get("ended_early", {}).get(data, {}).values()
+        return VideoFaults([BadVideo(**entry) for entry in skipped], [EndedEarly(**entry) for entry in ended_early])
 
     def fault_lines(self) -> list[str]:
         """A line for each kind of fault of the training and of the test videos."""
-        lines = []
-        for data, consequence in (("train", "trained on the frames before"), ("test", "scored from the frames before")):
-            skipped, ended = self.skipped(data), self.ended_early(data)
-            if skipped:
-                lines.append(f"{data} data: {bounded(counted(len(skipped), 'video') + ' left out', skipped)}")
-            if ended:
-                lines.append(f"{data} data: {closing_line(ended, consequence)}")
-        return lines
+        return fault_lines(self.faults_of("train"), self.faults_of("test"))
 
     def add(self, step: Step, seconds: float) -> None:
+        """Count an iteration, which took so many seconds, to the epoch and the point under way."""
         values = {"iterations": 1, "clips": step.samples, "seconds": seconds}
         values.update(losses=step.samples * step.loss, right=step.samples * (step.accuracy or 0.0))
         values.update({f"{part}_seconds": spent for part, spent in step.seconds.items()})
@@ -103,8 +113,19 @@ class History:
             "clips_per_second": sums["clips"] / max(sums["seconds"], 1e-9),
         }
 
-    def take(self, which: str, step: Step, epoch: int) -> dict[str, Any]:
-        """What was added since the last call, as an entry of `points` or `epochs`."""
+    def take_point(self, step: Step, epoch: int) -> Point:
+        """What was added since the last call, kept as a point."""
+        self.points.append(Point(**self._taken("point", step, epoch)))
+        return self.points[-1]
+
+    def take_epoch(self, step: Step, epoch: int) -> Epoch:
+        """What was added since the last call, kept as an epoch, with the number of faulty training videos so far."""
+        faults = self.faults_of("train")
+        taken = self._taken("epoch", step, epoch)
+        self.epochs.append(Epoch(**taken, skipped=len(faults.skipped), ended_early=len(faults.ended_early)))
+        return self.epochs[-1]
+
+    def _taken(self, which: str, step: Step, epoch: int) -> dict[str, Any]:
         means, sums = self.means(which, step), self.sums[which]
         self.sums[which] = {}
         return {
@@ -117,54 +138,11 @@ class History:
             "seconds": {name[: -len("_seconds")]: value for name, value in sums.items() if name.endswith("_seconds")},
         }
 
-    def entries(self) -> list[dict[str, Any]]:
-        """Points, and the evaluations among them, in the order they happened: what a page of curves takes."""
-        tested = [
-            {"epoch": entry["epoch"], "iteration": entry["iteration"], **entry["figures"]}
-            for entry in self.epochs
-            if "iteration" in entry and "figures" in entry
-        ]
-        return sorted([*self.points, *tested], key=lambda entry: int(entry["iteration"]))
-
-    def best(self) -> Optional[dict[str, Any]]:
+    def best(self) -> Optional[Epoch]:
         """The epoch whose evaluation was best so far; of equals that of the lower training loss, then the first one."""
-        tested = self._tested()
-        return max(tested, key=lambda entry: (_rank(entry), _rank_of_loss(entry), -entry["epoch"]), default=None)
+        return best_epoch(self.epochs)
 
     def last_rise(self) -> Optional[int]:
         """The epoch whose evaluation was the last to be better than all before it; the training loss has no say."""
-        first = max(self._tested(), key=lambda entry: (_rank(entry), -entry["epoch"]), default=None)
-        return None if first is None else int(first["epoch"])
-
-    def _tested(self) -> list[dict[str, Any]]:
-        return [entry for entry in self.epochs if watched(entry.get("figures", {}))]
-
-
-def _rank(entry: Mapping[str, Any]) -> list[float]:
-    """The figures of an epoch's evaluation that decide which epoch is best; one that is not a number is the worst."""
-    values = [entry["figures"][name] for name in watched(entry["figures"])]
-    return [-math.inf if value is None or math.isnan(value) else value for value in values]
-
-
-def _rank_of_loss(entry: Mapping[str, Any]) -> float:
-    return -float(entry.get("loss", math.inf))
-
-
-def figures_text(figures: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-
-
-def epoch_line(entry: Mapping[str, Any], epochs: int) -> str:
-    """One line about an epoch: how training went and what the evaluation gave."""
-    parts = [f"epoch {entry['epoch']}/{epochs}"]
-    if "loss" in entry:
-        parts.append(f"loss {entry['loss']:.4f}")
-        if entry["accuracy"] is not None:
-            parts.append(f"accuracy {entry['accuracy']:.4f}")
-        parts.append(f"rate {entry['learning_rate']:.6g}")
-    if "figures" in entry:
-        parts.append(f"test {figures_text(entry['figures'])} ({entry['test_videos']} videos)")
-    for name, text in (("skipped", "left out"), ("ended_early", "ended early")):
-        if entry.get(name):
-            parts.append(f"{counted(entry[name], 'training video')} {text} so far")
-    return ", ".join(parts)
+        first = max(ranked(self.epochs), key=lambda epoch: (rank(epoch), -epoch.epoch), default=None)
+        return None if first is None else first.epoch

@@ -11,7 +11,7 @@ from vmz.errors import UsageError
 from vmz.evaluation.network import check_fits
 from vmz.models.registry import Model
 from vmz.netdef.analysis import infer_shapes, param_shapes
-from vmz.processes import group
+from vmz.processes import identity
 from vmz.settings.resolution import DEFAULT
 from vmz.training.config import TrainConfig
 
@@ -64,7 +64,7 @@ def make_plan(config: TrainConfig, devices: int, videos: int = 0) -> Plan:
     if not config.epoch_size and not videos:
         raise UsageError(
             "--epoch_size=0 means one pass over the training videos, but --train_data="
-            f"{config.train_data} holds none; give --train_data, or a number of clips as --epoch_size"
+            f"{config.train_data} contains none; give --train_data, or a number of clips as --epoch_size"
         )
     per_epoch = (config.epoch_size or videos) // clips
     if not per_epoch:
@@ -123,9 +123,9 @@ def fit_batch(config: TrainConfig, devices: int, videos: int) -> TrainConfig:
         return config
     fits = videos // (devices * config.accumulation_steps)
     if 0 < fits < config.batch_size and config.zoo:
-        if not group.rank():
+        if not identity.rank():
             print(
-                f"note: --batch_size={fits} in place of {config.batch_size}: there are {videos} training videos on "
+                f"note: --batch_size={fits} instead of {config.batch_size}: there are {videos} training videos on "
                 f"{devices * config.accumulation_steps} devices",
                 flush=True,
             )
@@ -208,7 +208,7 @@ def text(plan: dict[str, Any]) -> str:
         f"iteration  {plan['clips_per_iteration']} clips: {plan['batch_size_per_device']} on each of "
         f"{plan['devices']} devices"
         + (f" ({plan['accumulation_steps']} of them by accumulation)" if plan["accumulation_steps"] > 1 else ""),
-        f"epoch      one pass over --train_data, which is not there; {plan['epochs']} epochs"
+        f"epoch      one pass over --train_data, which does not exist; {plan['epochs']} epochs"
         if plan["epoch_size"] is None
         else f"epoch      {plan['iterations_per_epoch']} iterations, {plan['epoch_size']} clips; "
         f"{plan['epochs']} epochs are {plan['iterations']} iterations",

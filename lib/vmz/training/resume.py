@@ -41,7 +41,7 @@ def refuse_changed(saved: Saved, config: TrainConfig, plan: Plan, data: str) -> 
     before, now = _compared(saved.run), _compared(account(config, plan, data))
     now = {name: value for name, value in now.items() if name in before}
     refuse_other(
-        f"{saved.path} is of a run",
+        f"{saved.path} was written by a run",
         {name: value for name, value in before.items() if name in now},
         now,
         "give the same data and settings, or start a new training from its weights with --is_checkpoint=0 and another "

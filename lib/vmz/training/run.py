@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -18,26 +19,26 @@ from vmz.engines.trainer import Step, Trainer, Training
 from vmz.errors import UsageError
 from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.records import naming_foreign_labels
-from vmz.evaluation.run import Evaluation, evaluate_weights
+from vmz.evaluation.run import evaluate_weights
 from vmz.models.registry import Model, build
 from vmz.outputs import Output, in_progress
-from vmz.processes import group
+from vmz.processes import group, identity
 from vmz.processes.signals import StopRequest
 from vmz.progress import Progress
+from vmz.results.training import Epoch, TrainingResult
 from vmz.settings.engine import device_names, environment, gpu_numbers
 from vmz.settings.network import model_config
 from vmz.settings.self_description import evaluation_protocol
 from vmz.settings.setting import settings_of
 from vmz.training.checkpoints import BEST, LATEST, Checkpoints, Saved, placed, read
 from vmz.training.config import TrainConfig
-from vmz.training.history import History, epoch_line
+from vmz.training.history import History
 from vmz.training.nets import builder
 from vmz.training.plan import UNKNOWN_PASS, Plan, describe, fit_batch, make_plan, one_pass
 from vmz.training.resume import account, refuse_changed
 from vmz.training.side_outputs import SideOutputs
 from vmz.training.start import forward_net, initial_weights
 from vmz.training.tensorboard import Board
-from vmz.training.trained import Trained
 from vmz.video.database import VideoDatabase
 from vmz.video.fingerprint import fingerprint, refuse_remade
 
@@ -52,8 +53,8 @@ def dry_run(config: TrainConfig) -> dict[str, Any]:
     return describe(plan, forward_net(config), config, videos)
 
 
-def train(config: TrainConfig) -> Trained:
-    """Train as `config` say.
+def train(config: TrainConfig) -> TrainingResult:
+    """Train as `config` says.
 
     Raises UsageError for a wrong request, VmzError for data or weights that are wrong and for a loss that explodes,
     StopRequest's error after SIGTERM or Ctrl-C, with a checkpoint written.
@@ -63,7 +64,7 @@ def train(config: TrainConfig) -> Trained:
     videos = 0 if config.epoch_size else _videos(config)
     config = fit_batch(config, _devices(config), videos)
     plan = make_plan(config, _devices(config), videos)
-    if videos and not group.rank():
+    if videos and not identity.rank():
         print(one_pass(plan, videos), flush=True)
     describe(plan, forward_net(config), config, 0)  # refuses clips that the layers do not fit
     store = Output("--file_store_path", config.file_store_path, folder=True, name=config.save_model_name)
@@ -74,12 +75,12 @@ def train(config: TrainConfig) -> Trained:
 
 def _devices(config: TrainConfig) -> int:
     """Devices that train, of all processes together: each reads and trains on batches of its own."""
-    if config.engine == "caffe2" and group.world_size() > 1:
+    if config.engine == "caffe2" and identity.world_size() > 1:
         raise UsageError(
             "--engine=caffe2 trains in one process, on several GPUs with --num_gpus=N; start it without torchrun, or "
             "train with --engine=pytorch"
         )
-    return len(device_names(config)) * group.world_size()
+    return len(device_names(config)) * identity.world_size()
 
 
 def _videos(config: TrainConfig) -> int:
@@ -95,7 +96,7 @@ class _Run:
         self.checkpoints = Checkpoints(config.file_store_path, config.save_model_name)
         self.history = History()
         self.files: list[Path] = []
-        self.is_first = group.rank() == 0
+        self.is_first = identity.rank() == 0
         self.iteration, self.has_read = 0, False
         self.data: str = group.share(fingerprint(config.train_database) if self.is_first else None)
         self.side_outputs = SideOutputs()
@@ -103,7 +104,7 @@ class _Run:
         self.saved_at = time.monotonic()
         self.labels = read_label_names(config.label_names, config.num_labels) if config.label_names else None
 
-    def complete(self) -> Trained:
+    def complete(self) -> TrainingResult:
         """From the start, or from where an earlier run was, to the end."""
         if self.is_first:
             self.checkpoints.prepare()
@@ -115,13 +116,20 @@ class _Run:
                 stopped_early = self._after_epoch(self.iteration // per_epoch)  # it may have died before its evaluation
             while self.iteration < self.plan.iterations and not stopped_early:
                 stopped_early = self._epoch(self.iteration // per_epoch + 1, stop)
-        return Trained(
-            history=self.history,
-            plan=self.plan,
-            files=self.files,
-            stopped_early=stopped_early,
+        return self._result(stopped_early)
+
+    def _result(self, stopped_early: bool = False) -> TrainingResult:
+        """What is known of the run by now."""
+        return TrainingResult(
+            points=list(self.history.points),
+            epochs=list(self.history.epochs),
+            planned_epochs=self.plan.epochs,
             config=self.config,
             environment=environment(self.config),
+            train=self.history.faults_of("train"),
+            test=self.history.faults_of("test"),
+            files=list(self.files),
+            stopped_early=stopped_early,
             is_first=self.is_first,
             not_written=self.side_outputs.lines(),
         )
@@ -160,20 +168,20 @@ class _Run:
         if saved.run:
             self.history = History.restored(saved.run["history"])
         if self.is_first:
-            print(f"going on from {saved.path}, after iteration {saved.iteration} of {self.plan.iterations}")
+            print(f"resuming from {saved.path}, after iteration {saved.iteration} of {self.plan.iterations}")
 
     def _epoch(self, epoch: int, stop: StopRequest) -> bool:
         """The iterations left of an epoch and what follows it; whether to stop early."""
-        entry = self._iterations(epoch, stop)
-        self._note_faults(entry)
-        self.history.epochs.append(entry)
+        step = self._iterations(epoch, stop)
+        self._note_faults()
+        self.history.take_epoch(step, epoch)
         stopped_early = self._finish(epoch)
         if self.iteration < self.plan.iterations and group.any_rank(stop.requested):
             stop.leave(self.iteration)
         return stopped_early
 
-    def _iterations(self, epoch: int, stop: StopRequest) -> dict[str, Any]:
-        """The iterations left of an epoch. Returns the epoch's entry in the history."""
+    def _iterations(self, epoch: int, stop: StopRequest) -> Step:
+        """The iterations left of an epoch. Returns the last one."""
         per_epoch = self.plan.iterations_per_epoch
         before = self.iteration % per_epoch
         ended = time.perf_counter()
@@ -186,22 +194,16 @@ class _Run:
                 began, ended = ended, time.perf_counter()
                 self.history.add(step, ended - began)
                 if done % self.config.display_iter == 0 or done == per_epoch:  # together with the lines of progress
-                    self._add_point(step, epoch)
+                    self.board.add_point(self.history.take_point(step, epoch))
                 progress.update(note=self._note(step))
                 if done < per_epoch:
                     self._save_between(stop)
-        return self.history.take("epoch", step, epoch)
+        return step
 
-    def _add_point(self, step: Step, epoch: int) -> None:
-        self.history.points.append(self.history.take("point", step, epoch))
-        self.board.add_point(self.history.points[-1])
-
-    def _note_faults(self, entry: dict[str, Any]) -> None:
-        """What the readers of all processes report, each video once, and its number so far in the epoch's entry."""
+    def _note_faults(self) -> None:
+        """What the readers of all processes report, each video once."""
         for part in group.gather((self.trainer.skipped, self.trainer.ended_early)) or []:
             self.history.note("train", *part)
-        for name, found in (("skipped", self.history.skipped), ("ended_early", self.history.ended_early)):
-            entry[name] = len(found("train"))
 
     def _step(self) -> Step:
         with naming_foreign_labels(self.config.train_database, self.config, self.config):
@@ -214,14 +216,14 @@ class _Run:
     def _note(self, step: Step) -> str:
         """The last point, and in brackets the mean of the epoch so far, which at its end is that of its line."""
         point = self.history.points[-1] if self.history.points else None
-        now, epoch = point or {"loss": step.loss, "accuracy": step.accuracy}, self.history.means("epoch", step)
+        now, epoch = point or step, self.history.means("epoch", step)
         names = ["loss", "accuracy"] if step.accuracy is not None else ["loss"]
-        parts = [f"{name} {now[name]:.4f} (epoch {epoch[name]:.4f})" for name in names]
+        parts = [f"{name} {getattr(now, name):.4f} (epoch {epoch[name]:.4f})" for name in names]
         parts.append(f"rate {step.learning_rate:.4g}")
         if point is not None:
-            parts.append(f"{point['clips_per_second']:.1f} clips/s")
-            if self.config.profiling and "iterations" in point:
-                each = {name: spent / point["iterations"] for name, spent in point["seconds"].items()}
+            parts.append(f"{point.clips_per_second:.1f} clips/s")
+            if self.config.profiling and point.iterations and point.seconds:
+                each = {name: spent / point.iterations for name, spent in point.seconds.items()}
                 parts.extend(f"{name} {spent:.3g} s an iteration" for name, spent in each.items())
         return ", ".join(parts)
 
@@ -229,7 +231,7 @@ class _Run:
         """A checkpoint in the middle of an epoch, when one is due or the process has been told to stop."""
         minutes = self.config.checkpoint_minutes
         due = bool(minutes) and time.monotonic() - self.saved_at >= 60 * minutes
-        if not minutes and group.world_size() == 1 and not stop.requested:
+        if not minutes and identity.world_size() == 1 and not stop.requested:
             return
         if group.any_rank(due or stop.requested):
             self._save(LATEST)
@@ -249,48 +251,46 @@ class _Run:
         self.saved_at = time.monotonic()
         if not self.is_first:
             return
-        run = {**account(self.config, self.plan, self.data), "history": vars(self.history)}
-        path = self.checkpoints.save(part, test_network(self.config), state, {"run": run, "labels": self.labels})
+        run = {**account(self.config, self.plan, self.data), "history": self.history.to_json()}
+        path = self.checkpoints.save(part, evaluation_network(self.config), state, {"run": run, "labels": self.labels})
         if part != LATEST:
             self.files.append(path)
 
     def _after_epoch(self, epoch: int) -> bool:
         """Evaluate, export the weights; whether to stop early. Repeated when a run dies in it and is resumed."""
         if not self.history.epochs:  # resumed from a checkpoint of the original's, which tells nothing of the run
-            self.history.epochs.append({"epoch": epoch, "iteration": self.iteration})
-        entry = self.history.epochs[-1]
+            self.history.epochs.append(Epoch(epoch, self.iteration))
         weights = self.trainer.weights()
         exported = self.checkpoints.path(epoch, "pkl")  # after its evaluation, by a run that died then
         if group.any_rank(self.is_first and exported.exists()):
-            self._take_over_evaluation(exported, entry)
+            self._take_over_evaluation(exported)
         elif self.config.test_data and (epoch % self.config.test_every == 0 or epoch == self.plan.epochs):
-            self._evaluate(weights, entry)
+            self._evaluate(weights)
         if self.is_first:
-            self._publish(epoch, weights, entry)
+            self._publish(epoch, weights)
         return self._stops_early(epoch)
 
-    def _take_over_evaluation(self, exported: Path, entry: dict[str, Any]) -> None:
+    def _take_over_evaluation(self, exported: Path) -> None:
         """The figures that the weights of an earlier run were exported with; the first process keeps them."""
         if self.is_first:
-            about = load(exported).about
-            entry.update(about.get("metrics", {}))
-            self.history.take_over_tested(about.get("tested", {}))
+            self.history.take_over_evaluation(load(exported).about)
 
-    def _evaluate(self, weights: Mapping[str, Any], entry: dict[str, Any]) -> None:
-        result: Evaluation = evaluate_weights(evaluation_config(self.config), weights)
-        entry["figures"] = dict(result.figures)
-        entry["test_videos"] = result.videos
+    def _evaluate(self, weights: Mapping[str, Any]) -> None:
+        result = evaluate_weights(evaluation_config(self.config), weights)
+        tested = replace(self.history.epochs[-1], figures=dict(result.figures), test_videos=result.videos)
+        self.history.epochs[-1] = tested
         self.history.note("test", result.skipped, result.ended_early)
 
-    def _publish(self, epoch: int, weights: Mapping[str, Any], entry: dict[str, Any]) -> None:
+    def _publish(self, epoch: int, weights: Mapping[str, Any]) -> None:
         """Export the weights, and say how the epoch went: a line, the board, the page."""
-        about = self._about(entry)
-        if self.history.best() is entry:
+        last = self.history.epochs[-1]
+        about = self._about(last)
+        if self.history.best() is last:
             self.checkpoints.export(BEST, weights, about)
         self.files.append(self.checkpoints.export(epoch, weights, about))
-        self.board.add_epoch(entry)
-        print(epoch_line(entry, self.plan.epochs), flush=True)
-        if self.config.report and self.history.entries():
+        self.board.add_epoch(last)
+        print(last.line(self.plan.epochs), flush=True)
+        if self.config.report and self._result().has_curves:
             self.side_outputs.write(f"--report={self.config.report}", self._write_report)
 
     def _stops_early(self, epoch: int) -> bool:
@@ -299,26 +299,18 @@ class _Run:
         no_better = risen is not None and epoch - risen >= patience
         return group.any_rank(self.is_first and bool(patience) and no_better)
 
-    def _about(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+    def _about(self, epoch: Epoch) -> dict[str, Any]:
         return {
             "labels": self.labels,
             "protocol": self.config.flags(),
-            "metrics": dict(entry),
+            "metrics": epoch.to_json(),
             "tested": self.history.tested(),
         }
 
     def _write_report(self) -> None:
         from vmz.report import training as page
 
-        page.write(
-            Path(str(self.config.report)),
-            self.history.entries(),
-            self.config.flags(),
-            environment(self.config),
-            self.history.epochs,
-            self.history.best(),
-            self.history.fault_lines(),
-        )
+        page.write(Path(str(self.config.report)), self._result())
 
 
 def training(config: TrainConfig, plan: Plan) -> Training:
@@ -355,6 +347,6 @@ def evaluation_config(config: TrainConfig) -> EvaluationConfig:
     return EvaluationConfig(**{**shared, **changes})
 
 
-def test_network(config: TrainConfig) -> Model:
+def evaluation_network(config: TrainConfig) -> Model:
     """The network for testing, without a reader: what a checkpoint carries beside the weights."""
     return build(model_config(config), is_test=True, use_cudnn=bool(config.use_cudnn))

@@ -27,7 +27,9 @@ class SideOutputs:
             self.failed[name] = _reason(error)
             if name not in self._told:
                 self._told.add(name)
-                print(f"warning: {name}: {self.failed[name]}; the run goes on without it", file=sys.stderr, flush=True)
+                print(
+                    f"warning: {name}: {self.failed[name]}; the run continues without it", file=sys.stderr, flush=True
+                )
             return False
         self.failed.pop(name, None)  # room has come
         return True

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Callable, Optional
 
 from vmz.errors import UsageError
+from vmz.results.training import Epoch, Point, Record
 from vmz.training.side_outputs import SideOutputs
 
 VALUES = ("loss", "accuracy", "learning_rate", "clips_per_second")
 
 
 class Board:
-    """Writes the history's entries to `folder`; without a folder it does nothing. UsageError without tensorboard.
+    """Writes points and epochs of a run to `folder`; without a folder it does nothing. UsageError without tensorboard.
 
     Once it cannot write it is one of the `outputs` that have failed, and writes no more.
     """
@@ -28,16 +28,16 @@ class Board:
                 raise UsageError("--tensorboard needs the package tensorboard: pip install tensorboard") from error
             self._writer = SummaryWriter(folder)
 
-    def add_point(self, point: Mapping[str, Any]) -> None:
+    def add_point(self, point: Point) -> None:
         self._attempt(lambda writer: _add_means(writer, "train", point))
 
-    def add_epoch(self, entry: Mapping[str, Any]) -> None:
+    def add_epoch(self, epoch: Epoch) -> None:
         """The means of a whole epoch, as the log's line of it has them, and the figures of its evaluation."""
 
         def add(writer: Any) -> None:
-            _add_means(writer, "epoch", entry)
-            for name, value in entry.get("figures", {}).items():
-                writer.add_scalar(f"test/{name}", value, entry["iteration"])
+            _add_means(writer, "epoch", epoch)
+            for name, value in (epoch.figures or {}).items():
+                writer.add_scalar(f"test/{name}", value, epoch.iteration)
             writer.flush()
 
         self._attempt(add)
@@ -56,7 +56,8 @@ class Board:
         self._attempt(lambda writer: writer.close())
 
 
-def _add_means(writer: Any, group: str, entry: Mapping[str, Any]) -> None:
+def _add_means(writer: Any, group: str, record: Record) -> None:
     for name in VALUES:
-        if entry.get(name) is not None:
-            writer.add_scalar(f"{group}/{name}", entry[name], entry["iteration"])
+        value = getattr(record, name)
+        if value is not None:
+            writer.add_scalar(f"{group}/{name}", value, record.iteration)

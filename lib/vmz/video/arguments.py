@@ -161,9 +161,7 @@ class VideoInputArgs:
                     name = f"jitter_scales={list(self.jitter_scales)}" if self.jitter_scales else f"short_edge={edge}"
                     raise UsageError(f"{name} must be no smaller than crop_size={self.crop_size} (video_res_type=1)")
         if self.crop_per_clip > 1 and self.random_crop:
-            raise UsageError(
-                f"crop_per_clip={self.crop_per_clip} needs random_crop=0: several crops lie at fixed places"
-            )
+            raise UsageError(f"crop_per_clip={self.crop_per_clip} needs random_crop=0: several crops have fixed places")
 
     def _check_clips(self) -> None:
         if self.clips > 1 and self.decode_type != UNIFORM:

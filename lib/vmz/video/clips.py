@@ -148,7 +148,7 @@ class _VideoReader:
                 with Video(self._source, self._watch) as video:
                     found = self._by_number(video, found.frames)
         if isinstance(found, _ReadAgain):
-            raise ClipError("it gives another number of frames each time it is read")
+            raise ClipError("it gives a different number of frames each time it is read")
         return replace(found, ended=self._ended, spans=self._spans)
 
     def _first_attempt(self) -> Union[Reading, _ReadAgain]:
@@ -306,7 +306,10 @@ def orientation_of(source: Source, watch: Optional[Watch] = None) -> Orientation
     with Video(source, watch) as video:
         next(video.read(), None)
         if not video.orientation.right_angled:
-            raise ClipError(f"its metadata turn it by {video.rotation} degrees; autorotate=1 knows right angles only")
+            raise ClipError(
+                f"its metadata rotates it by {video.rotation} degrees; autorotate=1 supports only "
+                "multiples of 90 degrees"
+            )
         return video.orientation
 
 

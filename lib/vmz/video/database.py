@@ -45,7 +45,7 @@ class VideoDatabase:
 
     def _check(self) -> None:
         if not self.keys:
-            raise VmzError(f"{self.path} is an LMDB without records; make one with data/create_video_db.py")
+            raise VmzError(f"{self.path} is an LMDB without records; create one with data/create_video_db.py")
         reason = ""
         for index in range(min(PROBED_RECORDS, len(self.keys))):
             try:
@@ -54,8 +54,8 @@ class VideoDatabase:
             except RecordError as error:
                 reason = str(error)
         raise VmzError(
-            f"{self.path} is an LMDB of something else than videos (record {key_text(self.keys[0])}: {reason}); "
-            "make one of videos with data/create_video_db.py"
+            f"{self.path} is an LMDB that does not contain videos (record {key_text(self.keys[0])}: {reason}); "
+            "create one of videos with data/create_video_db.py"
         )
 
     def __len__(self) -> int:
@@ -199,7 +199,7 @@ class DatabaseWriter:
 
     def _publish(self) -> None:
         if os.path.lexists(self.path):
-            raise VmzError(f"{self.path} has come to exist meanwhile; remove it or choose another output")
+            raise VmzError(f"{self.path} was created in the meantime; remove it or choose another output")
         os.rename(self._temporary, self.path)
         published(self._temporary)
 
@@ -238,5 +238,5 @@ def _data_file(path: str) -> str:
         raise UsageError(f"no such database: {path}; give the folder that data/create_video_db.py wrote")
     data = os.path.join(path, "data.mdb") if os.path.isdir(path) else path
     if not os.path.exists(data):
-        raise VmzError(f"{path} is not an LMDB: it holds no data.mdb; give the folder that create_video_db.py wrote")
+        raise VmzError(f"{path} is not an LMDB: it contains no data.mdb; give the folder that create_video_db.py wrote")
     return data

@@ -74,6 +74,10 @@ class EndedEarly(_Named):
 
 Fault = TypeVar("Fault", BadVideo, EndedEarly)
 
+# Forms (see vmz.file_formats.json_files) of what `vars` gives of them, as files keep it; those of before lack the list.
+BAD_VIDEO = {"key": str, "path": (str, None), "reason": str, "line?": (int, None), "list_file?": (str, None)}
+ENDED_EARLY = {**BAD_VIDEO, "frames": (int, None)}
+
 
 def record_name(
     key: str,

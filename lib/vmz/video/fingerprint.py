@@ -40,4 +40,4 @@ def refuse_remade(path: Union[str, Path], before: str, remedy: str = "run again"
     One that is gone by now was read from the file that was open.
     """
     if os.path.exists(path) and fingerprint(path) != before:
-        raise VmzError(f"{path} was made anew while it was read; {remedy}")
+        raise VmzError(f"{path} was created again while it was read; {remedy}")

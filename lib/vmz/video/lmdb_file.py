@@ -1,7 +1,8 @@
 """Reading an LMDB without mapping it: every page that leads to a record is checked, then values are read as asked for.
 
 LMDB itself trusts its file: a truncated or damaged one kills the process that maps it. Here a file is read by plain
-reads, so that what is wrong with it is an error. ops/core/lmdb_file.cc is the same for the C++ operator: change both.
+reads, so that what is wrong with it is an error. ops/core/database/lmdb_file.cc is the same for the C++ operator:
+change both.
 
 The format (LMDB 0.9, 64 bit, little-endian): pages of one size. Pages 0 and 1 are meta pages, of which the one with the
 larger transaction counts; it names the root of a B+ tree. A page begins with its number (8 bytes), 2 unused, its kind
@@ -31,7 +32,7 @@ _META = struct.Struct("<IIQQ48sIHHQQQQQQQ")  # magic, format, address, map size,
 _NODE = struct.Struct("<HHHH")
 _HEAD = _PAGE.size
 
-REMEDY = "copy or make it again"
+REMEDY = "copy it or create it again"
 
 
 class LmdbError(VmzError):
@@ -132,7 +133,7 @@ class LmdbFile:
             self._descend(meta.root, meta.depth, b"", None)
         if len(self.keys) != meta.entries:
             raise LmdbError(
-                f"{self.path} is damaged: it states {meta.entries} records and holds {len(self.keys)}; {REMEDY}"
+                f"{self.path} is damaged: it states {meta.entries} records and contains {len(self.keys)}; {REMEDY}"
             )
         self._check_shared()
         del self._taken, self._visited
@@ -142,7 +143,7 @@ class LmdbFile:
     def _current_meta(self) -> _Meta:
         size = self._state[0]
         if size == 0:
-            raise LmdbError(f"{self.path} is not an LMDB: it holds no bytes; {REMEDY}")
+            raise LmdbError(f"{self.path} is not an LMDB: it is empty; {REMEDY}")
         start = self._read(0, min(size, 256))
         other = _other_kind(start)
         if other:
@@ -210,9 +211,9 @@ class LmdbFile:
             raise self._damaged(number, "states a table of nodes that does not fit")
         nodes = struct.unpack_from(f"<{(lower - _HEAD) // 2}H", content, _HEAD)
         if len(nodes) < (1 if level == 1 else 2):
-            raise self._damaged(number, "holds too few nodes")
+            raise self._damaged(number, "contains too few nodes")
         if any(not upper <= node <= len(content) - _NODE.size for node in nodes):
-            raise self._damaged(number, "holds a node that does not fit")
+            raise self._damaged(number, "contains a node that does not fit")
         if level == 1:
             self._leaf(number, content, nodes, least, below)
         else:
@@ -225,14 +226,14 @@ class LmdbFile:
         for place, node in enumerate(nodes):
             low, high, top, length = _NODE.unpack_from(content, node)
             if node + _NODE.size + length > len(content):
-                raise self._damaged(number, "holds a node that does not fit")
+                raise self._damaged(number, "contains a node that does not fit")
             children.append(low | high << 16 | top << 32)
             key = content[node + _NODE.size : node + _NODE.size + length]
             keys.append(key if place else least)  # the first node's key stands for any
         ends = [*keys[1:], below]
         for child, key, end in zip(children, keys, ends):
             if key < least or (end is not None and key >= end):
-                raise self._damaged(number, "holds keys that are out of order")
+                raise self._damaged(number, "contains keys that are out of order")
             self._descend(child, level - 1, key, end)
 
     def _leaf(self, number: int, content: bytes, nodes: tuple[int, ...], least: bytes, below: Optional[bytes]) -> None:
@@ -244,10 +245,10 @@ class LmdbFile:
             start = node + _NODE.size + length
             end = start + (8 if flags & IN_PAGES else value)
             if end > len(content) or not length or flags not in (0, IN_PAGES, SUBTABLE):
-                raise self._damaged(number, "holds a node that does not fit")
+                raise self._damaged(number, "contains a node that does not fit")
             key = content[start - length : start]
             if key < least or (below is not None and key >= below) or (previous is not None and key <= previous):
-                raise self._damaged(number, "holds keys that are out of order")
+                raise self._damaged(number, "contains keys that are out of order")
             previous = key
             if flags & IN_PAGES:
                 first = int.from_bytes(content[start : start + 8], "little")
@@ -273,9 +274,9 @@ def _other_kind(start: bytes) -> str:
     if here == MAGIC.to_bytes(4, "little"):
         return ""
     if here == MAGIC.to_bytes(4, "big"):
-        return "is an LMDB of a big-endian machine, which cannot be read here; make it again here"
+        return "is an LMDB of a big-endian machine, which cannot be read here; create it again on this machine"
     if start[12:16] == MAGIC.to_bytes(4, "little"):
-        return "is an LMDB of a 32-bit machine, which cannot be read here; make it again here"
+        return "is an LMDB of a 32-bit machine, which cannot be read here; create it again on this machine"
     if start[24:28] == MAGIC.to_bytes(4, "little"):
         return "is an LMDB of LMDB 1.0, and only those of LMDB 0.9 can be read; write it again with LMDB 0.9"
     return "is not an LMDB: it does not begin as one; give the folder that create_video_db.py wrote"

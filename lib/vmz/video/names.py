@@ -76,7 +76,7 @@ def _misfit(columns: tuple[str, ...], named: Mapping[str, int], sizes: Mapping[s
     if named == sizes:
         return ""
     other = next((key for key in [*sizes, *named] if named.get(key) != sizes.get(key)), "")
-    return f"it does not fit the database (first at record {other}): was the database made again without it?"
+    return f"it does not fit the database (first at record {other}); it belongs to an earlier database"
 
 
 def _warn(text: str) -> None:

@@ -223,9 +223,9 @@ class ClipReader:
                 f"allows 0 to {args.num_of_class - 1}; set the number of classes that the database was made for"
             )
         if args.decode_type == FROM_START_FRAME and record.start_frame is None:
-            raise VmzError(f"{where} has no start frame, which decode_type=2 needs; make it with --use_start_frame=1")
+            raise VmzError(f"{where} has no start frame, which decode_type=2 needs; create it with --use_start_frame=1")
         if args.get_video_id and record.video_id is None:
-            raise VmzError(f"{where} has no video id, which get_video_id=1 needs; make it with --use_video_id=1")
+            raise VmzError(f"{where} has no video id, which get_video_id=1 needs; create it with --use_video_id=1")
 
     def _batch(self, videos: list[_Video]) -> Batch:
         args = self.args
@@ -294,11 +294,11 @@ def check_holds(database: VideoDatabase, use_local_file: bool) -> None:
             continue
     wrong = [video for video in found if _wrong_kind(video, use_local_file)]
     if use_local_file and wrong:  # even one: no path is like this
-        raise UsageError(f"{database.path} holds the bytes of videos, not paths; give --use_local_file=0")
+        raise UsageError(f"{database.path} contains the bytes of videos, not paths; give --use_local_file=0")
     if found and len(wrong) == len(found):
         first = shown_path(wrong[0])
         raise UsageError(
-            f"{database.path} holds paths of videos, not their bytes (the first: {first}); give --use_local_file=1"
+            f"{database.path} contains paths of videos, not their bytes (the first: {first}); give --use_local_file=1"
         )
 
 
@@ -310,10 +310,10 @@ def could_be_path(video: bytes) -> bool:
 def _wrong_kind(video: bytes, use_local_file: bool) -> str:
     """What is wrong with a record that holds a path where bytes are asked for, or bytes for a path; else ""."""
     if use_local_file:
-        return "" if could_be_path(video) else "it holds the bytes of a video, not a path; give --use_local_file=0"
+        return "" if could_be_path(video) else "it contains the bytes of a video, not a path; give --use_local_file=0"
     if not could_be_path(video) or not _reads_as_path(video):
         return ""
-    return f"it holds a path, {shown_path(video)}, not the bytes of a video; give --use_local_file=1"
+    return f"it contains a path, {shown_path(video)}, not the bytes of a video; give --use_local_file=1"
 
 
 def _reads_as_path(video: bytes) -> bool:

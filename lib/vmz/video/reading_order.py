@@ -1,6 +1,6 @@
 """The order in which a reader comes by the records of a database: turn after turn, its own share, shuffled or not.
 
-The C++ operator computes the same (ops/core/order.cc): in integers, so to the bit.
+The C++ operator computes the same (ops/core/database/order.cc): in integers, so to the bit.
 """
 
 from __future__ import annotations

@@ -66,13 +66,13 @@ def decode_record(key: bytes, value: bytes) -> Record:
             if (number == _PROTOS and isinstance(span, tuple))
         ]
     except (IndexError, ValueError) as error:
-        raise RecordError("the record is truncated or is no TensorProtos") from error
+        raise RecordError("the record is truncated or is not a TensorProtos") from error
     videos = next((t.strings for t in tensors if t.data_type == _STRING), [])
     if len(videos) != 1:
-        raise RecordError("the record holds no video (a STRING tensor with one entry)")
+        raise RecordError("the record contains no video (a STRING tensor with one entry)")
     int32 = [t.int32s for t in tensors if t.data_type == _INT32]
     if not int32 or not int32[0]:
-        raise RecordError("the record holds no label (an INT32 tensor)")
+        raise RecordError("the record contains no label (an INT32 tensor)")
     return Record(
         key=bytes(key),
         video=value[slice(*videos[0])],
@@ -104,7 +104,7 @@ def _message(data: bytes, place: int, tag: int) -> tuple[int, int]:
     return place, length
 
 
-# ops/core/record.cc is the same for the C++ operator: change both.
+# ops/core/database/record.cc is the same for the C++ operator: change both.
 
 _PROTOS, _DATA_TYPE, _INT32_DATA, _STRING_DATA, _INT64_DATA = 1, 2, 4, 6, 10  # fields of TensorProtos and TensorProto
 

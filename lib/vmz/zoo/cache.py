@@ -16,8 +16,8 @@ from typing import Any, Callable, Optional
 from urllib.parse import quote, unquote
 
 from vmz.errors import UsageError, VmzError
+from vmz.file_formats.json_files import Each, read_json
 from vmz.files import write_json
-from vmz.json_files import Each, read_json
 from vmz.outputs import Output, in_progress
 from vmz.progress import Progress
 from vmz.zoo.download import PATIENT, Patience, Received, download
@@ -82,7 +82,7 @@ def fetch(row: ZooRow, again: bool = False, patience: Patience = PATIENT, quiet:
     name = file_name(row)
     if os.environ.get(OFFLINE, "0") not in ("", "0"):
         raise UsageError(
-            f"{name} is not in {folder()}, and {OFFLINE} forbids to fetch it; put the file there, or unset {OFFLINE}"
+            f"{name} is not in {folder()}, and {OFFLINE} forbids downloading it; put the file there, or unset {OFFLINE}"
         )
     _make_folder()
     known = record().get(name)
@@ -97,7 +97,7 @@ def verify(row: ZooRow) -> Fetched:
     name = file_name(row)
     path = folder() / name
     if not path.is_file():
-        raise UsageError(f"{name} is not in {folder()}; tools/zoo.py fetch {row.name} fetches it")
+        raise UsageError(f"{name} is not in {folder()}; run tools/zoo.py fetch {row.name} to download it")
     known = record().get(name)
     size, digest = path.stat().st_size, hashlib.sha256()
     with open(path, "rb") as stream, Progress(size, "B", f"reading {name}") as shown:
@@ -108,7 +108,7 @@ def verify(row: ZooRow) -> Fetched:
         known = _note(name, Received(size, digest.hexdigest(), str(path)))
     if digest.hexdigest() != known.sha256:
         raise VmzError(
-            f"{path} is not the file that came from {known.source} on {known.fetched}: its SHA-256 is "
+            f"{path} is not the file downloaded from {known.source} on {known.fetched}: its SHA-256 is "
             f"{digest.hexdigest()}, not {known.sha256}; remove it and fetch it again"
         )
     return known
@@ -119,7 +119,9 @@ def record() -> Mapping[str, Fetched]:
     path = folder() / RECORD
     if not path.exists():
         return {}
-    found = read_json(path, str(path), _FORM, VmzError, "remove it; files are then not held against what came first")
+    found = read_json(
+        path, str(path), _FORM, VmzError, "remove it; files are then not compared with the first download"
+    )
     return {name: Fetched(**entry) for name, entry in found.items()}
 
 
@@ -138,7 +140,7 @@ def _make_folder() -> None:
         folder().mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"cannot make the cache {folder()}: {error.strerror}; set {CACHE} to another folder"
+            f"cannot create the cache {folder()}: {error.strerror}; set {CACHE} to another folder"
         ) from error
 
 

@@ -86,7 +86,7 @@ def download(
     target = Path(target)
     for source in sources:
         if urlsplit(source).scheme not in ("http", "https"):
-            raise UsageError(f"{printable(source)} is no address of http or https")
+            raise UsageError(f"{printable(source)} is not an http or https address")
     reasons = []
     with in_progress(Output("the download", target)):
         part = _Part(target)
@@ -103,7 +103,7 @@ def download(
                     raise
                 part.remove()  # a full disk is no place for half a file
                 raise VmzError(f"cannot write {target}: {error.strerror}; nothing of it is left") from error
-    kept = "; what came is kept, and the same command goes on from there" if part.path.exists() else ""
+    kept = "; the downloaded part is kept, and the same command resumes from there" if part.path.exists() else ""
     raise VmzError(f"cannot fetch {target.name}: {'; '.join(reasons)}{kept}")
 
 
@@ -207,9 +207,9 @@ def _of_connection(reason: Any, late: str = "does not answer") -> Exception:
     if isinstance(reason, socket.gaierror):
         return _Refused(f"its host is not found ({printable(reason.strerror or str(reason))})")
     if isinstance(reason, OSError) and reason.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
-        return _Refused(f"there is no way to it: {reason.strerror}")
+        return _Refused(f"cannot be reached ({reason.strerror})")
     if isinstance(reason, str):  # of urllib itself: no such kind of address
-        return _Refused(f"cannot be asked ({cut(printable(reason))})")
+        return _Refused(f"cannot be reached ({cut(printable(reason))})")
     said = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
     return _Interrupted(f"broke off ({cut(printable(said))})")
 

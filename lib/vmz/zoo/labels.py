@@ -9,7 +9,7 @@ from functools import cache
 from typing import Optional
 
 from vmz.errors import UsageError, VmzError
-from vmz.json_files import Each, read_json
+from vmz.file_formats.json_files import Each, read_json
 from vmz.zoo.installed import places_of
 
 _FORM = {"label_sets": Each({"source": str, "order": str, "names": [str]})}

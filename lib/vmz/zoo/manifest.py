@@ -15,7 +15,7 @@ from typing import Any, Optional, Union
 from urllib.parse import unquote
 
 from vmz.errors import UsageError, VmzError
-from vmz.json_files import Each, read_json
+from vmz.file_formats.json_files import Each, read_json
 from vmz.text import cut, printable, quoted
 from vmz.zoo.installed import places_of
 

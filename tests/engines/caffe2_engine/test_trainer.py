@@ -139,7 +139,7 @@ def test_weights_go_over_the_fills_which_follow_the_seed() -> None:
             stepped(trainer, 1, devices=2)
             trainer.set_state({scope + name: array for name, array in state.items()})
             assert same(trainer.state(), state)
-    with pytest.raises(VmzError, match="conv1_w is there twice"):
+    with pytest.raises(VmzError, match="conv1_w appears twice"):
         opened(weights={"gpu_0/conv1_w": weights["conv1_w"], "gpu_1/conv1_w": weights["conv1_w"]})
 
 
@@ -193,7 +193,7 @@ def test_wrong_states_and_weights_are_named() -> None:
         for broken, says in [
             ({name: state[name] for name in state if name != "conv1_w_momentum"}, "lacks blob conv1_w_momentum"),
             ({name: state[name] for name in state if name != ITERATION}, f"lacks blob {ITERATION}"),
-            ({**state, "fc6_w": np.zeros(1)}, "holds blob fc6_w"),
+            ({**state, "fc6_w": np.zeros(1)}, "contains blob fc6_w"),
             ({**state, "conv1_w": np.zeros(1)}, r"conv1_w has shape .* not \(1,\)"),
         ]:
             with pytest.raises(VmzError, match=says):

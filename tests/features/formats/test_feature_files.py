@@ -68,7 +68,7 @@ def test_an_npy_holds_one_array(tmp_path: Path) -> None:
         lambda: check_writable(tmp_path / "a.npy", NPY, ["final_avg", "label"]),
         lambda: save_features(tmp_path / "a.npy", ArrayTable(arrays()), NPY),
     ):
-        with pytest.raises(UsageError, match=r"holds one array, but \d blobs .*\(final_avg, label.*\.npz"):
+        with pytest.raises(UsageError, match=r"contains one array, but \d blobs .*\(final_avg, label.*\.npz"):
             refuse()
     assert list(tmp_path.iterdir()) == []
 
@@ -83,7 +83,9 @@ def test_a_file_is_read_by_what_it_holds(form: str, ending: str, tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["a.csv", "a.txt", "a.mat", "a.PT", "a.parquet", "a.json"])
 def test_names_of_what_we_do_not_write_are_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"is no format of features; choose \.npz, \.npy \(one blob\), \.h5 or \.pkl"):
+    with pytest.raises(
+        UsageError, match=r"is not a file format of features; choose \.npz, \.npy \(one blob\), \.h5 or \.pkl"
+    ):
         check_writable(tmp_path / name, format_of(name))
     with pytest.raises(UsageError, match="is not HDF5, which --save_h5=1 writes"):
         check_writable(tmp_path / name, HDF5)
@@ -171,13 +173,13 @@ def test_a_pickle_of_python_2(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.pkl", b"cos\nsystem\n(S'true'\ntR.", "os.system"),
-        ("a.pkl", python2_pickle()[:-9], "cut short"),
-        ("a.pkl", pickle.dumps([1, 2]), "holds a list"),
-        ("a.pkl", pickle.dumps({"x": "text"}), "x is no array"),
-        ("a.pkl", pickle.dumps({"x": [np.zeros(2), np.zeros(3)]}), "x is no array"),
+        ("a.pkl", python2_pickle()[:-9], "truncated"),
+        ("a.pkl", pickle.dumps([1, 2]), "contains a list"),
+        ("a.pkl", pickle.dumps({"x": "text"}), "x is not an array"),
+        ("a.pkl", pickle.dumps({"x": [np.zeros(2), np.zeros(3)]}), "x is not an array"),
         ("a.npz", b"PK\x03\x04 nothing more", "not a .npz"),
         ("a.npz", b"", "not a .npz"),
-        ("a.npy", b"\x93NUMPY\x01\x00 nothing more", "not a .npy of an array, or is cut short"),
+        ("a.npy", b"\x93NUMPY\x01\x00 nothing more", "not a .npy of an array, or is truncated"),
         ("a.npy", b"", "not a .npy of an array"),
         ("a.npy", b"text", "not a .npy of an array"),
     ],

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.campaign.hdf5_mutations import _add
-from tests.campaign.mutations import _zeros
+from tests.campaign.mutations.array_mutations import zeros_archive
+from tests.campaign.mutations.hdf5_mutations import _add
 from vmz.errors import VmzError
 from vmz.features.formats.feature_files import load_features
-from vmz.numpy_files import read_npy, read_npz
+from vmz.file_formats.numpy_files import read_npy, read_npz
 
 h5py = pytest.importorskip("h5py")
 
@@ -27,14 +27,14 @@ h5py = pytest.importorskip("h5py")
         ("external link", "is an external link to .*, which is not followed; store the array itself"),
         ("soft link", "is a soft link, which is not followed"),
         ("virtual", "is a virtual dataset, of arrays in other files"),
-        ("loop", "group 'group/back' is there twice, or is inside itself"),
-        ("compound", "is of type .*, but features are numbers"),
-        ("text", "is of type 'object', but features are numbers"),
+        ("loop", "group 'group/back' appears twice, or contains itself"),
+        ("compound", "has type .*, but features are numbers"),
+        ("text", "has type 'object', but features are numbers"),
         ("reference", "but features are numbers"),
-        ("huge", "would hold .* bytes or more|not an HDF5 file of arrays"),
+        ("huge", "would have .* bytes or more|not an HDF5 file of arrays"),
         ("null", "has no values"),
-        ("named type", "is no array"),
-        ("bomb", "would hold .* bytes or more"),
+        ("named type", "is not an array"),
+        ("bomb", "would have .* bytes or more"),
     ],
 )
 def test_hdf5(way: str, says: str, tmp_path: Path) -> None:
@@ -79,16 +79,16 @@ ENCRYPTED = re.sub(
     ("content", "says"),
     [
         (ENCRYPTED, "its member 'softmax.npy' is encrypted"),
-        (_zeros(), "it would hold .* bytes unpacked, and .* is the most"),
+        (zeros_archive(), "it would have .* bytes unpacked, and .* is the most"),
         (packed(zipfile.ZIP_LZMA), "is packed in a way that numpy does not use"),
-        (archive(a=np.array([{}], object)), "its array 'a': it is of Python objects"),
-        (archive(a=np.zeros(2, "f4,i4")), "its array 'a': it is of type"),
-        (archive(a=np.zeros(3))[:-30], "is not a .npz of arrays, or is cut short"),
+        (archive(a=np.array([{}], object)), "its array 'a': it contains Python objects"),
+        (archive(a=np.zeros(2, "f4,i4")), "its array 'a': it has type"),
+        (archive(a=np.zeros(3))[:-30], "is not a .npz of arrays, or is truncated"),
     ],
 )
 def test_npz(content: bytes, says: str, tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(VmzError, match=rf"a\.npz is not a \.npz of arrays, or is cut short .*({says})|({says})"):
+    with pytest.raises(VmzError, match=rf"a\.npz is not a \.npz of arrays, or is truncated .*({says})|({says})"):
         read_npz(tmp_path / "a.npz", str(tmp_path / "a.npz"))
 
 
@@ -96,11 +96,11 @@ def test_npz(content: bytes, says: str, tmp_path: Path) -> None:
     ("header", "says"),
     [
         ("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }", "4000000000000 bytes, but it has 0"),
-        ("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4611686018427387904), }", "its shape .* is none"),
-        ("{'descr': '<U0', 'fortran_order': False, 'shape': (1000000000,), }", "of type '<U0'"),
-        ("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "(" * 3000, "which is no plain array's"),
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4611686018427387904), }", ".* is not a shape"),
+        ("{'descr': '<U0', 'fortran_order': False, 'shape': (1000000000,), }", "has type '<U0'"),
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (" + "(" * 3000, "which does not describe a plain array"),
         ("__import__('os').system('true')", "which cannot be read"),
-        ("{'descr': '" + "f4," * 3000 + "', 'fortran_order': False, 'shape': (6,), }", "of type 'f4,f4"),
+        ("{'descr': '" + "f4," * 3000 + "', 'fortran_order': False, 'shape': (6,), }", "has type 'f4,f4"),
         ("x" * 20000, "its header has 20000 bytes"),
     ],
 )

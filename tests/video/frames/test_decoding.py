@@ -35,7 +35,7 @@ def test_the_format_is_told_from_the_content_not_from_the_name(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "no bytes"), (b"text\n" * 1000, "not a video"), (bytes(4096), "not a video")],
+    [(b"", "it is empty"), (b"text\n" * 1000, "not a video"), (bytes(4096), "not a video")],
 )
 def test_what_is_no_video(content, reason):
     with pytest.raises(DecodingError, match=reason):

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.video.test_reader import encode, make, read_all
+from tests.video.reader.small_databases import encode, make, read_all
 from vmz.errors import UsageError
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.frames import flow

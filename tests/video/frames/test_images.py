@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 
-from tests.video.test_reader import encode, make, read_all
+from tests.video.reader.small_databases import encode, make, read_all
 from vmz.video.frames.decoding import DecodingError
 from vmz.video.frames.images import read_image
 from vmz.video.frames.opencv import opencv
@@ -109,7 +109,7 @@ def test_what_is_no_image_is_refused(tmp_path):
     ):
         with pytest.raises(DecodingError):
             read_image(content, 171, 128)
-    with pytest.raises(DecodingError, match=r"it holds a video, not an image; set image_as_input=0"):
+    with pytest.raises(DecodingError, match=r"it contains a video, not an image; set image_as_input=0"):
         read_image(encode(tmp_path / "v.mp4", 3), 171, 128)
     make(tmp_path / "db", [jpeg, png[: len(png) // 2], jpeg])
     with pytest.raises(BadVideoError, match=r"record 01 of .*image cannot be decoded"):

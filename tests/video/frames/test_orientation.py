@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support.odd_videos import TURNS
+from tests.support.odd_video_checks import TURNS
 from vmz.video.frames.orientation import UPRIGHT, of_matrix
 
 ONE = 1 << 16

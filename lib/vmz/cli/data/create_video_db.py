@@ -33,14 +33,14 @@ def parser() -> Parser:
         "--list_file",
         required=True,
         metavar="FILE",
-        help="CSV with column names, or rows 'path label' without; several labels are parted by ';'",
+        help="CSV with column names, or rows 'path label' without; several labels are separated by ';'",
     )
     flags.add_argument(
         "--classes",
         type=Path,
         metavar="FILE",
-        help="names of the labels in their order, one a line, .csv or .json, for a list that holds names in place of "
-        "numbers; not given: those of the list in alphabetical order. Kept in <output_file>.classes.txt",
+        help="names of the labels in their order, one a line, .csv or .json, for a list that contains names instead "
+        "of numbers; by default those of the list in alphabetical order. Kept in <output_file>.classes.txt",
     )
     flags.add_argument(
         "--output_file", metavar="LMDB", help="folder of the new LMDB; must not exist (needed unless --check is given)"

@@ -29,7 +29,9 @@ def parser() -> Parser:
         help="the list: ucf101 trainlist01.txt or testlist01.txt (classInd.txt beside it), kinetics train.csv or "
         "validate.csv, sports1m train_partition.txt or test_partition.txt; hmdb51: the folder of its lists",
     )
-    flags.add_argument("--subset", choices=("train", "test"), default="train", help="of hmdb51, whose lists hold both")
+    flags.add_argument(
+        "--subset", choices=("train", "test"), default="train", help="of hmdb51, whose lists contain both"
+    )
     flags.add_argument("--split", type=int, choices=(1, 2, 3), default=1, help="of hmdb51")
     flags.add_argument(
         "--video_dir", required=True, type=Path, metavar="FOLDER", help="the videos, found by name in any subfolder"
@@ -43,7 +45,7 @@ def parser() -> Parser:
         "--missing",
         choices=("stop", "skip"),
         default="stop",
-        help="videos that are not there: stop, or leave them out and name them in <output_file>.missing.txt",
+        help="videos that are missing: stop, or leave them out and name them in <output_file>.missing.txt",
     )
     return flags
 

@@ -13,7 +13,7 @@ from typing import Optional
 
 from vmz.cores import OMP, available_cores
 from vmz.errors import UsageError, VmzError
-from vmz.processes import group
+from vmz.processes import identity
 from vmz.settings.engine import EngineSettings, gpu_numbers
 
 
@@ -24,7 +24,7 @@ def launch(settings: EngineSettings, argv: Sequence[str]) -> Optional[int]:
     torchrun started. Raises UsageError where there are fewer GPUs.
     """
     gpus = gpu_numbers(settings)
-    if gpus is None or len(gpus) < 2 or group.world_size() > 1:
+    if gpus is None or len(gpus) < 2 or identity.world_size() > 1:
         return None
     import torch
 
@@ -42,6 +42,13 @@ def this_command() -> list[str]:
     return [sys.executable, os.path.abspath(sys.argv[0])]
 
 
+def free_port() -> int:
+    """A TCP port of this machine that nothing has."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def run_processes(count: int, command: Sequence[str]) -> int:
     """Run a command `count` times on this machine, as one torchrun would; the exit status is the first failure's.
 
@@ -52,9 +59,7 @@ def run_processes(count: int, command: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -75,7 +80,7 @@ def run_processes(count: int, command: Sequence[str]) -> int:
         if failure.exitcode >= 0:
             return int(failure.exitcode)
         name = signal.Signals(-failure.exitcode).name
-        error = VmzError(f"process {number} of {count} was ended by {name}; by the system, for lack of memory?")
+        error = VmzError(f"process {number} of {count} was killed by {name}; perhaps the system ran out of memory")
         error.exit_status = 128 - failure.exitcode
         raise error from failed
     except SignalException as stopped:
@@ -90,7 +95,7 @@ def _shared_cores(count: int) -> Iterator[None]:
     """Give each process its share of the cores, and say so: by itself each would compute with all of them."""
     given, cores = os.environ.get(OMP), available_cores()
     threads = given if given is not None else str(max(1, cores // count))
-    why = f"as {OMP} says" if given is not None else f"{cores} cores; {OMP} sets another number"
+    why = f"set by {OMP}" if given is not None else f"{cores} cores; {OMP} sets another number"
     print(f"{count} processes, {threads} computing threads each ({why})", file=sys.stderr, flush=True)
     os.environ[OMP] = threads
     try:

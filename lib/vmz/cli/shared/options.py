@@ -15,9 +15,9 @@ from vmz import zoo
 from vmz.cli.shared.parser import Parser
 from vmz.cores import use_threads
 from vmz.errors import UsageError
+from vmz.file_formats.json_files import read_json
 from vmz.files import write_json
-from vmz.json_files import read_json
-from vmz.processes import group
+from vmz.processes import identity
 from vmz.settings.resolution import Resolution, Use, ZooSettings, resolve
 from vmz.settings.setting import Setting, Settings, settings_of
 from vmz.text import quoted
@@ -27,7 +27,9 @@ UseOf = Callable[[Mapping[str, Any]], Use]
 
 # Flags of the original's training that change nothing here, and why: whoever gives one is told.
 NO_EFFECT = {
-    **dict.fromkeys(("audio_weight", "visual_weight", "av_weight"), "gradient blending needs audio, not here yet"),
+    **dict.fromkeys(
+        ("audio_weight", "visual_weight", "av_weight"), "gradient blending needs audio, which is not supported yet"
+    ),
     "cudnn_workspace_limit_mb": "it is for Caffe2 on a GPU",
 }
 
@@ -107,7 +109,7 @@ def parse(parser: Parser, argv: Sequence[str], use: UseOf, fetch: bool = False) 
 def _fetched(row: zoo.ZooRow) -> Path:
     """The published file, fetched by one of the processes of a machine; the others wait for it."""
     found = zoo.cached(row)
-    while found is None and group.world_size() > 1 and group.local_rank():
+    while found is None and identity.world_size() > 1 and identity.local_rank():
         time.sleep(0.5)
         found = zoo.cached(row)
     return found or zoo.fetch(row)
@@ -123,7 +125,7 @@ def config_of(kind: type[Config], options: argparse.Namespace) -> Config:
 
 def save_config(options: argparse.Namespace, config: Settings) -> None:
     """Write --save_config where it is asked for; of several processes the first one does."""
-    if options.save_config and not group.rank():
+    if options.save_config and not identity.rank():
         tool = Path(sys.argv[0]).stem.rpartition(" ")[2].replace("-", "_")  # of `vmz test-net` too
         write_json(options.save_config, {"tool": tool, "options": config.flags()})
 
@@ -141,7 +143,7 @@ def _read_config(parser: Parser, path: Optional[str]) -> dict[str, Any]:
     for name, value in values.items():
         if name not in parser.settings:
             close = difflib.get_close_matches(name, parser.settings, 1)
-            hint = f"did you mean {close[0]}?" if close else "is the file of another tool?"
+            hint = f"did you mean {close[0]}?" if close else "the file may belong to another tool"
             raise UsageError(f"{what}: {parser.prog} has no setting {quoted(name)}; {hint}")
         try:
             chosen[name] = parser.settings[name].checked(name, value)
@@ -163,8 +165,8 @@ def without_effect(given: Collection[str], engine: str) -> list[str]:
     unused = [name for name in names if engine != "caffe2" or name != "cudnn_workspace_limit_mb"]
     why = {name: NO_EFFECT[name] for name in unused}
     if "lr_milestones" in given and "step_epoch" in given:
-        why["step_epoch"] = "--lr_milestones says when the rate falls"
+        why["step_epoch"] = "--lr_milestones sets when the rate falls"
     if "warmup_epochs" not in given:
         idle = [name for name in ("gradual_warmup", "decay_after_warmup") if name in given]
-        why.update(dict.fromkeys(idle, "there is no warm-up; --warmup_epochs gives one"))
+        why.update(dict.fromkeys(idle, "there is no warm-up; --warmup_epochs sets one"))
     return [f"--{name} has no effect: {reason}" for name, reason in why.items()]

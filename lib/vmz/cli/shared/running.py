@@ -52,7 +52,7 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = F
         printed.flush()
         if printed.failed is None or isinstance(printed.failed, BrokenPipeError):  # `tool | head` has what it wants
             return status
-        _say(VmzError(f"what was printed is not complete: {printed.failed.strerror}"), (), False)
+        _say(VmzError(f"the printed output is not complete: {printed.failed.strerror}"), (), False)
         return status or 1
 
 
@@ -61,19 +61,17 @@ def _run_tool(main: Main, argv: Optional[Sequence[str]], several: bool) -> int:
     debug = any(argument.startswith("--deb") and "--debug".startswith(argument) for argument in arguments)
 
     def say(error: BaseException) -> None:
-        if several and group.world_size() > 1:  # the libraries of one that failed must not keep it, nor its cores
+        if several and identity.world_size() > 1:  # the libraries of one that failed must not keep it, nor its cores
             faulthandler.dump_traceback_later(group.END_SECONDS, exit=True, file=2)
-        if not getattr(error, "told", False):
+        if not getattr(error, "already_reported", False):
             _say(error, [sys.argv[0], *arguments], debug)
-            error.told = True  # type: ignore[attr-defined]
+            error.already_reported = True  # type: ignore[attr-defined]
 
     with stopping.handled(_clean):
         try:
             if not several and (launcher := identity.launcher()) is not None:
-                error = UsageError(
-                    f"{Path(sys.argv[0]).name} does its work in one process; start it without {launcher.name}"
-                )
-                error.told = group.rank() > 0  # they all raise it, and are not joined
+                error = UsageError(f"{Path(sys.argv[0]).name} runs in one process; start it without {launcher.name}")
+                error.already_reported = identity.rank() > 0  # they all raise it, and are not joined
                 raise error
             with group.joined(say):  # of several processes the first to fail says why
                 return main(arguments)
@@ -92,7 +90,7 @@ def _run_tool(main: Main, argv: Optional[Sequence[str]], several: bool) -> int:
             if (stopped := stopping.raised()) is not None and not isinstance(error, VmzError):
                 say(stopped)
                 return stopping.status_of(stopped)
-            if debug and not getattr(error, "told", False):
+            if debug and not getattr(error, "already_reported", False):
                 raise
             say(error)
             return error.exit_status if isinstance(error, VmzError) else 1

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Optional, TextIO
 
 from vmz import zoo
-from vmz.processes import group
+from vmz.processes import identity
 from vmz.settings.resolution import (
     BLOBS,
     CHECKPOINT,
@@ -29,7 +29,7 @@ def announce(resolution: Optional[Resolution], stream: Optional[TextIO] = None) 
 
     To stdout, or to `stream` where stdout is for results alone. Warnings go to stderr.
     """
-    if resolution is not None and not group.rank():
+    if resolution is not None and not identity.rank():
         for line in [*source_lines(resolution), *notes(resolution)]:
             print(line, file=stream, flush=True)
         for line in warnings(resolution):
@@ -81,7 +81,7 @@ def notes(resolution: Resolution) -> Iterator[str]:
     if checkpoint is not None and checkpoint.tested_batches and "clip_per_video" in values:
         yield (
             f"note: while training, {_file(resolution)} was tested on the first {checkpoint.tested_batches} batches "
-            "only (--test_num_iter); this test takes as many as its own --num_iter says"
+            "only (--test_num_iter); this test uses its own --num_iter"
         )
 
 

@@ -23,7 +23,7 @@ class HelperNet(NetBuilder):
         for part in ("net", "param_init_net", "create_param"):
             if not hasattr(model, part):
                 raise UsageError(
-                    f"a {type(model).__name__} is no model helper of Caffe2, it has no {part}; give a "
+                    f"a {type(model).__name__} is not a model helper of Caffe2: it has no {part}; give a "
                     "caffe2.python.cnn.CNNModelHelper"
                 )
         super().__init__(str(model.net.Name()), is_test=bool(is_test))

@@ -70,7 +70,7 @@ class Caffe2Trainer(Trainer):
         given = without_scopes(weights or {})
         for name in given:
             if name not in self._parameters():
-                raise VmzError(f"the network has no parameter {name}; are these the weights of another network?")
+                raise VmzError(f"the network has no parameter {name}; give the weights of this network")
         self._give_to_all(given)
 
     def feed(self, blob: str, array: np.ndarray, device: int = 0) -> None:
@@ -80,7 +80,7 @@ class Caffe2Trainer(Trainer):
         name = scoped(blob, nets.scopes[device])
         filled = {output for op in nets.init_net.op for output in op.output}
         if name not in nets.net.external_input or name in filled:
-            raise UsageError(f"blob {blob} cannot be fed: it is no input of the network")
+            raise UsageError(f"blob {blob} cannot be fed: it is not an input of the network")
         check_labels(np.asarray(array), label_classes(nets.net, dict(nets.params)).get(name, 0))
         self._workspace.feed(name, array, self._devices[device])
 
@@ -119,7 +119,7 @@ class Caffe2Trainer(Trainer):
         nets = self._loaded()
         name = blob if blob.partition("/")[0] in nets.scopes else scoped(blob, nets.scopes[0])
         if not self._workspace.has(name):
-            raise UsageError(f"blob {name} has no value: it is no blob of the network, or step has not run yet")
+            raise UsageError(f"blob {name} has no value: it is not a blob of the network, or step has not run yet")
         return self._workspace.fetch(name)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -139,11 +139,16 @@ class Caffe2Trainer(Trainer):
         needed = [*self._parameters(), *self._momenta(), ITERATION, *([POSITION] if self._readers else [])]
         missing = [name for name in needed if name not in state]
         if missing:
-            raise VmzError(f"the state lacks blob {missing[0]}; is it of another network, or a file of weights only?")
+            raise VmzError(
+                f"the state lacks blob {missing[0]}; give a state saved by training this network, not weights only"
+            )
         known = {*needed, *(name + MOMENTUM_SUFFIX for name in self._parameters())}
         unknown = [name for name in state if name not in known and not name.startswith(FOREIGN)]
         if unknown:
-            raise VmzError(f"the state holds blob {unknown[0]}, which the network lacks; is it of another network?")
+            raise VmzError(
+                f"the state contains blob {unknown[0]}, which the network lacks; give a state saved by "
+                "training this network"
+            )
         if self._readers:
             self._move(state[POSITION])
         self._give_to_all({name: state[name] for name in (*self._parameters(), *self._momenta())})

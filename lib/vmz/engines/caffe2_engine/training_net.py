@@ -16,9 +16,12 @@ from typing import Any
 
 from vmz.engines.caffe2_engine.workspace import import_caffe2
 from vmz.engines.schedule import Schedule
-from vmz.engines.trainer import MOMENTUM_SUFFIX, Build, Trainable, Training
+from vmz.engines.trainer import Build, Trainable, Training
+from vmz.errors import VmzError
 from vmz.netdef.builder import device_option, get_arguments
-from vmz.netdef.protos import CPU, CUDA, NetDef, OperatorDef
+from vmz.netdef.net_parts import classifier_parameters, copy_net, copy_op
+from vmz.netdef.protos import CPU, CUDA, OperatorDef
+from vmz.netdef.training_state import MOMENTUM_SUFFIX
 from vmz.stopping import held_back
 
 Shapes = list[tuple[str, tuple[int, ...]]]
@@ -81,8 +84,8 @@ def emit(
 def _parallel_net(helper: Any, scopes: list[str], networks: list[Trainable]) -> ParallelNet:
     """What Caffe2's model holds now."""
     return ParallelNet(
-        init_net=_as_ours(helper.param_init_net.Proto()),
-        net=_as_ours(helper.net.Proto()),
+        init_net=copy_net(helper.param_init_net.Proto()),
+        net=copy_net(helper.net.Proto()),
         params=[entry for network in networks for entry in network.params],
         computed_params=[entry for network in networks for entry in network.computed_params],
         weights=[str(blob) for blob in helper.weights],
@@ -133,19 +136,23 @@ def _learning_part(network: Trainable, training: Training) -> _LearningPart:
 
 
 def _classifier_alone(network: Trainable) -> _LearningPart:
-    """The net with its gradients ending where the classifier begins, and the blobs that the classifier reads.
+    """The net with its gradients ending where the classifier begins, and the parameters of the classifier.
+
+    Raises VmzError for a net without one.
 
     In front of it batch norm is that of testing: what learns is a classifier of the features that testing sees.
     """
     ops = list(network.net.op)
-    first = max(number for number, op in enumerate(ops) if op.type == "FC")
+    scores = network.loss or network.prediction
+    learning = classifier_parameters(network.net, scores, [blob for blob, _ in network.params])
+    if not learning:
+        raise VmzError(f"the network has no classifier before {scores} that could learn alone; freeze nothing")
+    first = next(number for number, op in enumerate(ops) if learning.intersection(op.input))
     features = ops[first].input[0]
     stop = OperatorDef(type="StopGradient", input=[features], output=[features])
     stop.device_option.CopyFrom(ops[first].device_option)
-    copy = NetDef.FromString(network.net.SerializeToString())
-    del copy.op[:]
-    copy.op.extend([*map(_with_running_statistics, ops[:first]), stop, *ops[first:]])
-    return _LearningPart(network, copy, {blob for op in ops[first:] for blob in op.input})
+    copy = copy_net(network.net, [*map(_with_running_statistics, ops[:first]), stop, *ops[first:]])
+    return _LearningPart(network, copy, learning)
 
 
 def _splice(helper: Any, part: _LearningPart) -> list[Any]:
@@ -161,12 +168,8 @@ def _splice(helper: Any, part: _LearningPart) -> list[Any]:
 
 def _without_made(helper: Any, init_net: Any) -> Any:
     """A copy without what makes blobs that the model has already: one database reader serves all devices."""
-    copy = NetDef.FromString(init_net.SerializeToString())
     made = {blob for op in helper.param_init_net.Proto().op for blob in op.output}
-    kept = [op for op in copy.op if not made.issuperset(op.output)]
-    del copy.op[:]
-    copy.op.extend(kept)
-    return copy
+    return copy_net(init_net, (op for op in init_net.op if not made.issuperset(op.output)))
 
 
 def _add_parameters(helper: Any, network: Trainable, learning: set[str]) -> None:
@@ -184,7 +187,7 @@ def _with_running_statistics(op: Any) -> Any:
     """A SpatialBN as it is in testing: it uses its running statistics and leaves them. Any other op as it is."""
     if op.type != "SpatialBN":
         return op
-    copy = OperatorDef.FromString(op.SerializeToString())
+    copy = copy_op(op)
     del copy.output[1:]
     for argument in copy.arg:
         if argument.name == "is_test":
@@ -221,10 +224,6 @@ def _learning_rate(helper: Any, schedule: Schedule, iteration: Any) -> Any:
         stepsize=schedule.stepsize,
         gamma=float(schedule.gamma),
     )
-
-
-def _as_ours(net: Any) -> Any:
-    return NetDef.FromString(net.SerializeToString())
 
 
 @contextmanager

@@ -199,7 +199,7 @@ class TorchEngine(Engine):
                     if self.device.type == "cpu" and has_fused_convolutions():
                         self._module = overflow.guarded(self._imported, self._module) or self._imported
                 except (RuntimeError, ValueError, IndexError, TypeError) as error:
-                    raise located(self._imported, inputs, error) from error
+                    raise error_at_operator(self._imported, inputs, error) from error
             self._extents = extents
         return self._module, inputs
 
@@ -226,7 +226,7 @@ class TorchEngine(Engine):
                 if measured is not None and not overflow.is_sound(measured):
                     self._results = self._imported.forward(*inputs)  # not-a-number stays what it is
             except (RuntimeError, ValueError, IndexError, TypeError) as error:
-                raise located(module, inputs, error) from error
+                raise error_at_operator(module, inputs, error) from error
 
 
 @contextmanager
@@ -252,7 +252,7 @@ def full_precision() -> Iterator[None]:
             setattr(part, name, value)
 
 
-def located(module: GraphModule, inputs: list[Tensor], error: Exception) -> VmzError:
+def error_at_operator(module: GraphModule, inputs: list[Tensor], error: Exception) -> VmzError:
     """The error of a run with the operator that failed: runs the graph once more, node by node, to find it."""
 
     class Finder(Interpreter):

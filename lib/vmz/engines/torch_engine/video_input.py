@@ -62,7 +62,7 @@ def open_readers(init_net: Any, net: Any) -> list[InputOp]:
         if op.type != VIDEO_INPUT:
             continue
         if op.inputs[0] not in databases:
-            raise VmzError(f"{op} reads {op.inputs[0]}, which no CreateDB of the param_init_net makes")
+            raise VmzError(f"{op} reads {op.inputs[0]}, which no CreateDB of the param_init_net creates")
         try:
             readers.append(InputOp(op, databases[op.inputs[0]]))
         except BaseException:

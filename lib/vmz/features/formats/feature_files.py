@@ -15,8 +15,8 @@ from vmz.features.formats.hdf5 import check_h5py, read_hdf5, write_hdf5
 from vmz.features.formats.npz import check_one_array, write_npy, write_npz
 from vmz.features.formats.pickled import write_pickle
 from vmz.features.formats.table import Table
+from vmz.file_formats.numpy_files import read_npy, read_npz
 from vmz.files import OutputKind, atomic_write, open_input
-from vmz.numpy_files import read_npy, read_npz
 
 PICKLE, NPZ, NPY, HDF5 = "pickle", "npz", "npy", "hdf5"
 ENDINGS = {".pkl": PICKLE, ".pickle": PICKLE, ".npz": NPZ, ".npy": NPY, ".h5": HDF5, ".hdf5": HDF5}
@@ -44,7 +44,7 @@ def check_writable(path: Union[str, Path], form: str, names: Sequence[str] = ())
     """
     ending = Path(path).suffix.lower()
     if ending in FOREIGN or (form == HDF5 and ENDINGS.get(ending) in (NPZ, NPY)):
-        what = "is not HDF5, which --save_h5=1 writes" if form == HDF5 else "is no format of features"
+        what = "is not HDF5, which --save_h5=1 writes" if form == HDF5 else "is not a file format of features"
         raise UsageError(
             f"cannot write {path}: {ending} {what}; choose .npz, .npy (one blob), .h5 or .pkl (the original's)"
         )

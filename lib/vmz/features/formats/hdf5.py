@@ -12,8 +12,8 @@ import numpy as np
 from vmz.checkpoints.pickles import NUMERIC_KINDS
 from vmz.errors import UsageError, VmzError
 from vmz.features.formats.table import Table
+from vmz.file_formats.numpy_files import FREE_BYTES, MOST_PACKED
 from vmz.files import open_input
-from vmz.numpy_files import FREE_BYTES, MOST_PACKED
 from vmz.text import cut, printable, quoted
 
 MOST_OBJECTS = 10_000
@@ -58,7 +58,7 @@ def read_hdf5(path: Path) -> dict[str, np.ndarray]:
         raise VmzError(f"{path} is refused: {error}") from error
     except Exception as error:  # of a damaged file h5py raises anything
         raise VmzError(
-            f"{path} is not an HDF5 file of arrays, or is cut short ({cut(printable(str(error)))})"
+            f"{path} is not an HDF5 file of arrays, or is truncated ({cut(printable(str(error)))})"
         ) from error
 
 
@@ -73,7 +73,7 @@ def _datasets(h5py: Any, file: Any, most: int) -> Iterator[tuple[str, Any]]:
         for name in group:
             full, objects = prefix + name, objects + 1
             if objects > MOST_OBJECTS:
-                raise VmzError(f"it holds more than {MOST_OBJECTS} objects")
+                raise VmzError(f"it contains more than {MOST_OBJECTS} objects")
             link = group.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
                 where = f" to {quoted(link.filename)}" if isinstance(link, h5py.ExternalLink) else ""
@@ -83,14 +83,14 @@ def _datasets(h5py: Any, file: Any, most: int) -> Iterator[tuple[str, Any]]:
             if isinstance(item, h5py.Group):
                 address = _address(h5py, item)
                 if address in seen:
-                    raise VmzError(f"its group {quoted(full)} is there twice, or is inside itself")
+                    raise VmzError(f"its group {quoted(full)} appears twice, or contains itself")
                 seen.add(address)
                 below.append((f"{full}/", item))
                 continue
             _check_dataset(h5py, full, item)
             size += item.nbytes
             if size > most:
-                raise VmzError(f"it would hold {size} bytes or more, and {most} is the most for a file of its size")
+                raise VmzError(f"it would have {size} bytes or more, and {most} is the most for a file of its size")
             yield full, item
         waiting += reversed(below)
 
@@ -102,7 +102,7 @@ def _address(h5py: Any, item: Any) -> int:
 def _check_dataset(h5py: Any, name: str, item: Any) -> None:
     what = f"its {quoted(name)}"
     if not isinstance(item, h5py.Dataset):
-        raise VmzError(f"{what} is no array")
+        raise VmzError(f"{what} is not an array")
     if item.external:
         raise VmzError(f"{what} is stored in another file, {quoted(item.external[0][0])}, which is not read")
     if item.is_virtual:
@@ -110,4 +110,4 @@ def _check_dataset(h5py: Any, name: str, item: Any) -> None:
     if item.shape is None:
         raise VmzError(f"{what} has no values")
     if item.dtype.kind not in NUMERIC_KINDS:
-        raise VmzError(f"{what} is of type {quoted(str(item.dtype))}, but features are numbers")
+        raise VmzError(f"{what} has type {quoted(str(item.dtype))}, but features are numbers")

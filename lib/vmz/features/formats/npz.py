@@ -33,7 +33,7 @@ def check_one_array(names: Sequence[str]) -> None:
     """Raise UsageError for what a .npy cannot hold."""
     if len(names) != 1:
         raise UsageError(
-            f"a .npy file holds one array, but {len(names)} blobs are to be written ({', '.join(names)}); name one "
+            f"a .npy file contains one array, but {len(names)} blobs are to be written ({', '.join(names)}); name one "
             "with --features, or write an .npz"
         )
 

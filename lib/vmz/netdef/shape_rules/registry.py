@@ -6,12 +6,10 @@ from math import prod
 from typing import Any, Callable
 
 from vmz.errors import VmzError
-from vmz.netdef.net_parts import VIDEO_INPUT
 
 Shape = tuple[int, ...]
 Rule = Callable[[Any, dict[str, Any], list[Shape]], list[Shape]]  # (op, arguments, input shapes) -> output shapes
 RULES: dict[str, Rule] = {}
-READERS = (VIDEO_INPUT,)  # their input is a database, which has no shape
 
 
 class ShapeError(VmzError):
@@ -47,7 +45,7 @@ def axis_of(op: Any, arguments: dict[str, Any], rank: int, default: int = 1, nam
     axis = int(arguments.get(name, default))
     axis += rank if axis < 0 else 0
     if not 0 <= axis <= rank:
-        raise fail(op, f"its {name}={axis} is none of the {rank} axes of its input {op.input[0]}")
+        raise fail(op, f"its {name}={axis} is not one of the {rank} axes of its input {op.input[0]}")
     return axis
 
 
@@ -63,5 +61,5 @@ def resized(op: Any, shape: Shape, wanted: Any) -> Shape:
         rest = prod(side for side in sides if side != -1)
         sides[sides.index(-1)] = prod(shape) // rest if rest else 0
     if prod(sides) != prod(shape):
-        raise fail(op, f"its input {op.input[0]} is {shape}, which is no {tuple(wanted)}")
+        raise fail(op, f"its input {op.input[0]} is {shape}, which is not {tuple(wanted)}")
     return tuple(sides)

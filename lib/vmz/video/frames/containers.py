@@ -2,7 +2,7 @@
 
 A playlist, a manifest or a text makes FFmpeg open other files, fetch addresses or listen to ports. Such files are told
 by their first bytes and refused by name; what FFmpeg still takes for another format than those listed it does not open.
-ops/core/containers.cc is the same for the C++ operator: change both.
+ops/core/decoding/containers.cc is the same for the C++ operator: change both.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _TEXT_BYTES = 512  # that tell a text from a container
 _MAX_BOXES = 100_000  # of an MP4 that are looked at; a large one has some hundreds outside its tables
 
 READ_FORMATS = "MP4, MOV, Matroska, WebM, AVI, MPEG, FLV, ASF, Ogg and the like"
-OTHER_FORMAT = f"its format is none of those that are read: {READ_FORMATS}"
-ELSEWHERE = "its pictures lie in another file, which is not opened"
+OTHER_FORMAT = f"its format is not one of those supported: {READ_FORMATS}"
+ELSEWHERE = "its pictures are in another file, which is not opened"
 
 _TEXT_CONTAINERS = re.compile(rb"YUV4MPEG2|/\* XPM|#define|P[1-7fF]\s")
 # How a file begins, in lower case and without blanks, and what it is. The first that fits counts.

@@ -189,9 +189,9 @@ class Video:
             if frame.pts is not None and frame.pts < times[first]:
                 continue  # shown before the key frame, which it follows in the file: it may lack what it refers to
             if current == len(times) or frame.pts != times[current]:
-                raise SeekError("another frame than the packets tell")
+                raise SeekError("a different frame than the packets state")
             if current == first and frame.pict_type not in KEY_PICTURES:
-                raise SeekError("a key frame that is none")
+                raise SeekError("a key frame that is not one")
             if current >= number:
                 yield frame
             current += 1
@@ -347,7 +347,7 @@ def _is_cover(stream: Any) -> bool:
 def _open_file(source: Source) -> Any:
     if isinstance(source, bytes):
         if not source:
-            raise DecodingError("it holds no bytes")
+            raise DecodingError("it is empty")
         return io.BytesIO(source)
     try:
         return open_regular(source)

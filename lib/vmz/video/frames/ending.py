@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional
 
-CUT_OFF = "the file is cut off"
+CUT_OFF = "the file is truncated"
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ def read_image(source: Source, width: int, height: int, watch: Optional[Watch] =
     content = read_bytes(source)
     with Video(content, watch) as image:
         if not image.format.endswith("_pipe"):  # png_pipe, jpeg_pipe and so on
-            raise DecodingError("it holds a video, not an image; set image_as_input=0")
+            raise DecodingError("it contains a video, not an image; set image_as_input=0")
         frame = next((frame for frame, _ in image.read()), None)
         if frame is None or (image.format == "jpeg_pipe" and _is_cut_off(content)):
-            raise DecodingError(f"the image cannot be decoded ({image.ended_by or 'it is cut off'})")
+            raise DecodingError(f"the image cannot be decoded ({image.ended_by or 'it is truncated'})")
         cv2 = opencv()
         return np.asarray(cv2.resize(_rgb(frame), (width, height), interpolation=cv2.INTER_AREA))
 

@@ -64,7 +64,7 @@ def test_bad_fills() -> None:
 @pytest.mark.parametrize(
     ("kind", "shape", "said"),
     [
-        ("ConstantFill", [-5, 3], "is none: sides are integers from 0 on"),
+        ("ConstantFill", [-5, 3], "is not a shape: sides are integers, 0 or more"),
         ("ConstantFill", [1 << 20, 1 << 20], "a net may fill 268435456 at most"),
         ("XavierFill", [1 << 40], "a net may fill 268435456 at most"),
         ("GivenTensorFill", [500], "do not fit it"),

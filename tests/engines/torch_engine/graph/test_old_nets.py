@@ -246,14 +246,14 @@ def test_operators_of_the_init_net_run_and_those_that_nothing_needs_do_not() -> 
     ("content", "says"),
     [
         (b"", "is empty; download or copy it again"),
-        (b"\x08\x07\x12\x04onnx", "is no net of Caffe2, or is damaged|holds no net of Caffe2|ONNX"),
-        (b"layer { name: 'conv1' }", "holds no net of Caffe2: a net of Caffe2 has operators"),
-        (b'{"weights": 1}', "is JSON, but no net in the form of print_net.py --json"),
-        (b'{"net"', "is no net of Caffe2|is not JSON"),
+        (b"\x08\x07\x12\x04onnx", "is not a net of Caffe2, or is damaged|contains no net of Caffe2|ONNX"),
+        (b"layer { name: 'conv1' }", "contains no net of Caffe2: a net of Caffe2 has operators"),
+        (b'{"weights": 1}', "is JSON, but not a net in the form of print_net.py --json"),
+        (b'{"net"', "is not a net of Caffe2|is not JSON"),
         (b"\x89PNG\r\n", "is a picture, not a net of Caffe2; the forms are predict_net.pb"),
         (pickle.dumps({"a": 1}, 2), "is a pickle of blobs, not a net; give it as the weights"),
         (b"<html>", "is a web page"),
-        (b"op { type: 'Relu' input: 'a' ", "is no net of Caffe2, or is damaged"),
+        (b"op { type: 'Relu' input: 'a' ", "is not a net of Caffe2, or is damaged"),
         (net(op("GaussianFill", "", "a", shape=[1])).SerializeToString(), "only fills blobs: it is an init net"),
     ],
 )
@@ -270,7 +270,7 @@ def test_files_and_folders_that_are_not_there(tmp_path: Path) -> None:
         vmz.import_net(tmp_path / "none.pb")
     with pytest.raises(UsageError, match=r"is a folder without predict_net\.pb"):
         vmz.import_net(tmp_path)
-    with pytest.raises(UsageError, match="a int is no net; give a NetDef"):
+    with pytest.raises(UsageError, match="a int is not a net; give a NetDef"):
         vmz.import_net(3)
 
 
@@ -278,7 +278,7 @@ def test_a_cut_protobuf_is_refused(tmp_path: Path) -> None:
     init, main = normalised()
     path = tmp_path / "predict_net.pb"
     path.write_bytes(main.SerializeToString()[:-7])
-    with pytest.raises(UsageError, match="is no net of Caffe2, or is damaged"):
+    with pytest.raises(UsageError, match="is not a net of Caffe2, or is damaged"):
         vmz.import_net(path, init)
 
 
@@ -296,7 +296,7 @@ def test_a_net_in_json_without_weights_takes_them_from_its_own_init_net(tmp_path
 def test_a_text_that_is_nested_deeply_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "net.pbtxt"
     path.write_text('op { arg { name: "a" ' + "nets { op { arg { " * 3000 + "} } }" * 3000 + "} }")
-    with pytest.raises(UsageError, match="what it holds is nested too deeply"):
+    with pytest.raises(UsageError, match="its content is nested too deeply"):
         import_old_net(path)
 
 

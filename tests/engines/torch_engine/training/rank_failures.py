@@ -17,11 +17,11 @@ from vmz.cli.shared.running import run_tool
 from vmz.engines.registry import open_trainer
 from vmz.engines.trainer import Trainer
 from vmz.errors import VmzError
-from vmz.processes import group
+from vmz.processes import group, identity
 
 
 def step(trainer: Trainer, iteration: int) -> float:
-    for blob, array in small_batch(2 * iteration + group.rank()).items():
+    for blob, array in small_batch(2 * iteration + identity.rank()).items():
         trainer.feed(blob, array)
     return trainer.step().loss
 
@@ -40,7 +40,7 @@ def resume(channels_last: bool) -> None:
         trainer.set_state(middle)
         assert [step(trainer, iteration) for iteration in (2, 3)] == losses
         assert all(np.array_equal(array, end[blob]) for blob, array in trainer.state().items())
-    if not group.rank():
+    if not identity.rank():
         print("the same")
 
 
@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
         if argv[0] == "resume":
             resume(bool(int(argv[1])))
         else:
-            fail(argv[0], group.rank() == int(argv[1]))
+            fail(argv[0], identity.rank() == int(argv[1]))
     return 0
 
 

@@ -67,7 +67,7 @@ def test_bf16_by_emulation_does_not_count(
     if has:
         check_precision("bf16", GPU)
     else:
-        with pytest.raises(UsageError, match="Tesla T4 has no bf16; take precision fp16 or fp32"):
+        with pytest.raises(UsageError, match="Tesla T4 has no bf16; use precision fp16 or fp32"):
             check_precision("bf16", GPU)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ONE_THREAD, free_port, python
+from tests.support.processes import ONE_THREAD, python
+from vmz.cli.shared.launch import free_port
 
 ROOT = Path(__file__).resolve().parents[4]
 SCRIPT = str(Path(__file__).with_name("rank_failures.py"))
@@ -102,4 +103,4 @@ def test_the_cause_is_printed_ten_times_of_ten(start: str, how: str) -> None:
 @pytest.mark.slow
 def test_one_that_is_killed_ends_the_other() -> None:
     status, _, errors = by_launch("killed", "1")
-    assert (status == 1 and "lost another rank of the run" in errors) or "ended by SIGKILL" in errors
+    assert (status == 1 and "lost another rank of the run" in errors) or "killed by SIGKILL" in errors

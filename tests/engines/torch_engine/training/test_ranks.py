@@ -107,7 +107,7 @@ def test_precise_statistics_are_those_of_all_ranks(found: Found) -> None:
 def test_a_bad_video_of_one_rank_ends_all(found: Found) -> None:
     errors = [found[2, rank]["bad"] for rank in range(2)]
     assert sum("record 00006" in error for error in errors) == 1
-    assert sum("iteration 2: 1 of 2 ranks failed; they say why" in error for error in errors) == 1
+    assert sum("iteration 2: 1 of 2 ranks failed; see their messages" in error for error in errors) == 1
     assert all(error.endswith("(parameters kept)") for error in errors)
     assert sum("record 00006" in found[4, rank]["bad"] for rank in range(4)) == 1
 
@@ -121,7 +121,7 @@ def test_a_loss_of_one_rank_ends_all(found: Found) -> None:
 
 def test_one_process_alone() -> None:
     ranks = Ranks("cpu")
-    assert (ranks.rank, ranks.world, ranks.gather(5)) == (0, 1, [5])
+    assert (ranks.rank, ranks.world, ranks.all_gather(5)) == (0, 1, [5])
     assert ranks.sum(torch.ones(3)).tolist() == [1, 1, 1]
 
 

@@ -55,11 +55,11 @@ def run_fills(init_net: Any, seed: int = 0) -> dict[str, Tensor]:
             continue
         if op.type not in FILLS:
             known = ", ".join(sorted([*FILLS, CREATE_DB]))
-            raise VmzError(f"{op} is not supported in a param_init_net, where the PyTorch engine knows {known}")
+            raise VmzError(f"{op} is not supported in a param_init_net, where the PyTorch engine supports {known}")
         function, arguments = FILLS[op.type]
         unknown = sorted(set(op.arguments) - arguments - {"cudnn_exhaustive_search", "use_cudnn", "ws_nbytes_limit"})
         if unknown:
-            raise op.unsupported(unknown[0], f"the arguments it knows are {', '.join(sorted(arguments))}")
+            raise op.unsupported(unknown[0], f"the supported arguments are {', '.join(sorted(arguments))}")
         if op.inputs:
             raise VmzError(f"{op}: a fill shaped by another blob ({op.inputs[0]}) is not supported; give it a shape")
         with fitting(op):

@@ -18,20 +18,12 @@ from torch.fx import Graph, GraphModule, Node, Proxy
 from torch.fx.proxy import GraphAppendingTracer
 
 import vmz.engines.torch_engine.graph.operators  # noqa: F401  fills the registry
-from vmz.engines.engine import full_name
 from vmz.engines.torch_engine.graph.fills import run_fills
 from vmz.engines.torch_engine.graph.op import REGISTRY, Op, fitting, lookup, read_ops
 from vmz.errors import VmzError
+from vmz.netdef.blob_names import full_name, unscoped
+from vmz.netdef.net_parts import READERS
 
-# Run outside of the graph: what they put out is its input.
-READERS = (
-    "VideoInput",
-    "CustomizedVideoInput",
-    "ImageInput",
-    "TensorProtosDBInput",
-    "DequeueBlobs",
-    "SafeDequeueBlobs",
-)
 # Operators whose further outputs are no results: statistics, old shapes, masks, scales.
 BESIDE = (
     "SpatialBN",
@@ -95,7 +87,7 @@ def refuse_unsupported(ops: Sequence[Op], net_name: str, listed: bool = False) -
         each = "; ".join(f"{op.place}{_reason(op, error)}" for op, error in problems)
         raise VmzError(
             f"the PyTorch engine cannot run {len(problems)} of the operators of the net {net_name or '(no name)'}: "
-            f"{each}; docs/operators.md lists what it can"
+            f"{each}; docs/reference/operators.md lists what it can"
         )
 
 
@@ -252,7 +244,7 @@ class _Translation:
                 raise VmzError(f"blob {name} is not computed: {self.writers.ops[writer]} leaves it out here")
 
     def _input(self, blob: str) -> None:
-        short = blob.rpartition("/")[2]
+        short = unscoped(blob)
         name = _identifier(short if self.taken.setdefault(short, blob) == blob else blob)
         self._add(blob, -1, self.graph.placeholder(name))
 

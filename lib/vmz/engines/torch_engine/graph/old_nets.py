@@ -78,7 +78,7 @@ def import_old_net(
         names = list(dict.fromkeys(blob for blob in missing if blob not in ins))
         raise UsageError(
             f"the net {main.name or '(no name)'} has no values for {len(names)} of its parameters, first {names[0]}: "
-            f"give the init net, or weights that hold {'them' if len(names) > 1 else 'it'}"
+            f"give the init net, or weights that contain {'them' if len(names) > 1 else 'it'}"
         )
     state = {blob: value.detach().numpy() for blob, value in module.state_dict().items() if "@" not in blob}
     found = next(node.args[0] for node in module.graph.nodes if node.op == "output")

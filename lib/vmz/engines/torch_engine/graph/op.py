@@ -108,7 +108,7 @@ def fitting(op: Op) -> Iterator[None]:
 def check_filled(op: Op, sides: Sequence[int]) -> int:
     """The number of values of a fill's shape. VmzError for what is no shape, or more than MOST_FILLED."""
     if not all(isinstance(side, int) and side >= 0 for side in sides):
-        raise VmzError(f"{op}: the shape {quoted(list(sides))} is none: sides are integers from 0 on")
+        raise VmzError(f"{op}: {quoted(list(sides))} is not a shape: sides are integers, 0 or more")
     count = math.prod(sides)
     if count > MOST_FILLED:
         raise VmzError(f"{op} makes {quoted(count)} values; a net may fill {MOST_FILLED} at most")
@@ -118,7 +118,7 @@ def check_filled(op: Op, sides: Sequence[int]) -> int:
 def lookup(op: Op) -> Callable[..., Any]:
     """The function that carries out `op`, once its type and all its arguments are known to be supported."""
     if op.type not in REGISTRY:
-        raise VmzError(f"{op} is not supported by the PyTorch engine, which knows {', '.join(sorted(REGISTRY))}")
+        raise VmzError(f"{op} is not supported by the PyTorch engine, which supports {', '.join(sorted(REGISTRY))}")
     function, arguments, channels_last = REGISTRY[op.type]
     for argument in op.arguments:
         if argument == "order":
@@ -126,7 +126,7 @@ def lookup(op: Op) -> Callable[..., Any]:
                 raise op.unsupported(argument, "only NCHW is")
         elif argument not in arguments and argument not in WITHOUT_EFFECT:
             known = ", ".join(sorted(arguments)) or "none but those without effect"
-            raise op.unsupported(argument, f"the arguments it knows are {known}")
+            raise op.unsupported(argument, f"the supported arguments are {known}")
     if op.arg("order", "NCHW") == "NHWC" and channels_last:
         return _with_channels_last(function, *channels_last)
     return function

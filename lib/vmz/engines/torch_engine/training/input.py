@@ -198,5 +198,5 @@ class Pace:
 def reader_seed(ranks: Ranks) -> int:
     """A seed from the system's entropy, the same on all ranks."""
     drawn = torch.tensor([int.from_bytes(os.urandom(4), "little") >> 1 or 1], dtype=torch.int64, device=ranks.device)
-    ranks.follow({"seed": drawn})
+    ranks.broadcast({"seed": drawn})
     return int(drawn)

@@ -22,9 +22,9 @@ def check_precision(precision: str, device: torch.device) -> None:
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
     if precision == "fp16" and device.type == "cpu":
-        raise UsageError("precision fp16 is for GPUs: on the CPU take bf16 or fp32")
+        raise UsageError("precision fp16 is for GPUs: on the CPU use bf16 or fp32")
     if precision == "bf16" and device.type == "cuda" and not _has_bf16(device):
-        raise UsageError(f"{torch.cuda.get_device_name(device)} has no bf16; take precision fp16 or fp32")
+        raise UsageError(f"{torch.cuda.get_device_name(device)} has no bf16; use precision fp16 or fp32")
 
 
 def _has_bf16(device: torch.device) -> bool:
@@ -33,7 +33,7 @@ def _has_bf16(device: torch.device) -> bool:
 
 
 @contextmanager
-def computing(precision: str, device: torch.device) -> Iterator[None]:
+def autocast_context(precision: str, device: torch.device) -> Iterator[None]:
     """For a forward pass, within `full_precision`, which its backward pass needs too.
 
     Parameters, batch-norm statistics and gradients are float32 in every precision.
@@ -118,7 +118,7 @@ class LossScale:
         if self.factor <= self.LEAST:
             raise VmzError(
                 f"the gradient is not finite in fp16 at the smallest loss scale, {self.LEAST:g}; lower the learning "
-                "rate, or take --precision=bf16 or fp32"
+                "rate, or use --precision=bf16 or fp32"
             )
 
     def state(self) -> np.ndarray:
@@ -129,10 +129,12 @@ class LossScale:
     def set_state(self, state: np.ndarray) -> None:
         """Continue from a state(). VmzError for what is none."""
         if np.size(state) != 2:
-            raise VmzError(f"the state has a loss scale of {np.size(state)} values in place of 2; is the file damaged?")
+            raise VmzError(f"the state has a loss scale of {np.size(state)} values, not 2; the file may be damaged")
         factor, good = (float(value) for value in np.asarray(state, np.float32).reshape(-1))
         if not (np.isfinite(factor) and factor >= self.LEAST and good >= 0):
-            raise VmzError(f"the state has the loss scale {factor:g} ({good:g} good iterations); is the file damaged?")
+            raise VmzError(
+                f"the state has the loss scale {factor:g} ({good:g} good iterations); the file may be damaged"
+            )
         self.scaler.load_state_dict({**self.scaler.state_dict(), "scale": factor, "_growth_tracker": int(good)})
 
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vmz.engines.trainer import RANDOM_STATE
 from vmz.errors import VmzError
+from vmz.netdef.training_state import RANDOM_STATE
 
 MOST_THREADS = (1 << 16) - 1
 
@@ -29,9 +29,10 @@ class RandomState(NamedTuple):
         array = np.asarray(blob)
         if array.dtype != np.uint8 or array.shape != (24,):
             raise VmzError(
-                f"the state's blob {RANDOM_STATE} is not the PyTorch engine's; go on with the engine it is of"
+                f"the state's blob {RANDOM_STATE} was not written by the PyTorch engine; resume with the engine "
+                "that wrote it"
             )
         state = cls(*(int(number) for number in array.copy().view(np.int64)))
         if not 0 < state.threads <= MOST_THREADS:
-            raise VmzError(f"the state's blob {RANDOM_STATE} is damaged: {state.threads} is no number of threads")
+            raise VmzError(f"the state's blob {RANDOM_STATE} is damaged: {state.threads} is not a number of threads")
         return state

@@ -60,7 +60,7 @@ class Ranks:
     def _collective(self) -> AbstractContextManager[None]:
         return identity.collective() if self.world > 1 else nullcontext()
 
-    def gather(self, value: int) -> list[int]:
+    def all_gather(self, value: int) -> list[int]:
         """One integer of every rank, by rank."""
         all_values = torch.zeros(self.world, dtype=torch.int64, device=self.device)
         all_values[self.rank] = value
@@ -68,7 +68,7 @@ class Ranks:
         self.wait()
         return [int(found) for found in all_values.tolist()]
 
-    def follow(self, tensors: Mapping[str, Tensor]) -> None:
+    def broadcast(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over the first rank's values of tensors on `device`, in place."""
         if self.world == 1:
             return

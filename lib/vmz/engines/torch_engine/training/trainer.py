@@ -12,16 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vmz.engines.engine import full_name
-from vmz.engines.torch_engine.engine import full_precision, located
+from vmz.engines.torch_engine.engine import error_at_operator, full_precision
 from vmz.engines.torch_engine.graph.fills import run_fills
 from vmz.engines.torch_engine.training.blobs import array_of, check_shape, laid_out, put
 from vmz.engines.torch_engine.training.input import Batches, reader_seed
 from vmz.engines.torch_engine.training.precise_bn import gather_statistics
 from vmz.engines.torch_engine.training.precision import (
     LossScale,
+    autocast_context,
     check_precision,
-    computing,
     differentiating,
     reproducible,
 )
@@ -30,26 +29,13 @@ from vmz.engines.torch_engine.training.ranks import Ranks, SharedGradients
 from vmz.engines.torch_engine.training.sgd import MomentumSGD, clip_gradients
 from vmz.engines.torch_engine.training.tally import Tally, Totals
 from vmz.engines.torch_engine.training.training_net import import_training_net
-from vmz.engines.trainer import (
-    FOREIGN,
-    FREEZES,
-    ITERATION,
-    MOMENTUM_SUFFIX,
-    POSITION,
-    RANDOM_STATE,
-    Build,
-    Step,
-    Trainable,
-    Trainer,
-    Training,
-    divided,
-    without_scopes,
-)
+from vmz.engines.trainer import FREEZES, Build, Step, Trainable, Trainer, Training
 from vmz.errors import PeerError, UsageError, VmzError
-from vmz.netdef.builder import device_option, unscoped
+from vmz.netdef.blob_names import SCOPE, full_name, unscoped, without_scopes
+from vmz.netdef.builder import device_option
+from vmz.netdef.training_state import FOREIGN, ITERATION, LOSS_SCALE, MOMENTUM_SUFFIX, POSITION, RANDOM_STATE
+from vmz.processes.shares import divided
 
-SCOPE = "gpu_0"
-LOSS_SCALE = "vmz_loss_scale"  # float32 (2,), with precision fp16: see precision.LossScale
 FAILURES = (RuntimeError, ValueError, IndexError, TypeError)
 
 
@@ -100,7 +86,7 @@ class TorchTrainer(Trainer):
         layout = torch.channels_last_3d if training.channels_last else torch.contiguous_format
         computed = [blob for blob, _ in model.computed_params]
         self._values, self._statistics = laid_out(values, computed, layout, self._ranks.device)
-        self._ranks.follow(self._values)
+        self._ranks.broadcast(self._values)
         self._training = training
         self._net = import_training_net(model, training, self._values, seed)
         self._values.update(self._net.parts)
@@ -202,10 +188,10 @@ class TorchTrainer(Trainer):
 
     def _forward(self, module: Any, inputs: list[Tensor]) -> dict[str, Tensor]:
         try:
-            with computing(self._training.precision, self._ranks.device):
+            with autocast_context(self._training.precision, self._ranks.device):
                 return module.forward(*inputs)  # its __call__ would print a traceback of its own
         except FAILURES as error:
-            raise located(module, inputs, error) from error
+            raise error_at_operator(module, inputs, error) from error
 
     def _backward(self, iteration: int, objective: Tensor) -> None:
         scaled = self._loss_scale.scaler.scale(objective.float().sum())
@@ -227,7 +213,9 @@ class TorchTrainer(Trainer):
 
     def _refuse_failure(self, iteration: int, failed_ranks: int) -> None:
         if failed_ranks:
-            raise PeerError(f"iteration {iteration}: {failed_ranks} of {self._ranks.world} ranks failed; they say why")
+            raise PeerError(
+                f"iteration {iteration}: {failed_ranks} of {self._ranks.world} ranks failed; see their messages"
+            )
 
     def _refuse_loss(self, iteration: int, loss: float) -> None:
         if not math.isfinite(loss):
@@ -277,7 +265,7 @@ class TorchTrainer(Trainer):
 
     def state(self) -> dict[str, np.ndarray]:
         self._loaded()
-        self._ranks.follow({"statistics": self._statistics})
+        self._ranks.broadcast({"statistics": self._statistics})
         state = {
             **self.weights(),
             **{unscoped(blob): array_of(momentum) for blob, momentum in self._momenta().items()},
@@ -285,7 +273,7 @@ class TorchTrainer(Trainer):
             RANDOM_STATE: self._random_state().to_blob(),
         }
         if self._batches.is_read:
-            state[POSITION] = np.array(self._ranks.gather(self._batches.position), np.int64)
+            state[POSITION] = np.array(self._ranks.all_gather(self._batches.position), np.int64)
         if self._loss_scale.is_used:
             state[LOSS_SCALE] = self._loss_scale.state()
         return state
@@ -304,7 +292,7 @@ class TorchTrainer(Trainer):
         for name, tensor in tensors.items():
             if name in state:
                 put(tensor, name, state[name])
-        self._ranks.follow({**self._values, **self._momenta()})
+        self._ranks.broadcast({**self._values, **self._momenta()})
         self._iteration = int(state[ITERATION][0])
         self._net.masks.seed, self._batches.seed = random.masks, random.reader
         if self._training.deterministic:
@@ -323,10 +311,10 @@ class TorchTrainer(Trainer):
         optional = self._idle_momenta()
         for name in wanted:
             if name not in state and name not in optional:
-                raise VmzError(f"the state lacks blob {name}, without which training cannot go on from it")
+                raise VmzError(f"the state lacks blob {name}, without which training cannot resume")
         for name, array in state.items():
             if name not in wanted and not name.startswith(FOREIGN):
-                raise VmzError(f"the state has blob {name}, which the network lacks: it is another network's")
+                raise VmzError(f"the state has blob {name}, which the network lacks: it belongs to another network")
             if name in tensors:
                 check_shape(tensors[name], name, array)
 
@@ -356,9 +344,9 @@ class TorchTrainer(Trainer):
                     self._forward(net.module, [blobs[name] for name in net.inputs])
         except Exception:
             if self._ranks.world > 1:  # the others wait for this rank's part
-                self._ranks.gather(1)
+                self._ranks.all_gather(1)
             raise
-        self._refuse_failure(self._iteration, sum(self._ranks.gather(0)))
+        self._refuse_failure(self._iteration, sum(self._ranks.all_gather(0)))
         gatherer.write(self._values, self._ranks)
         self._batches.done()
 

@@ -23,12 +23,12 @@ def accuracy_metric(softmax: Any, label: Any, k: int = 5) -> tuple[int, int]:
     if scores.ndim != 2 or labels.ndim != 1 or len(scores) != len(labels):
         raise UsageError(
             f"scores of shape {np.shape(softmax)} and labels of shape {np.shape(label)} do not fit; give a row of "
-            "scores and a label, or as many of each"
+            "scores and a label, or the same number of each"
         )
     classes = scores.shape[1]
     known = (labels >= 0) & (labels < classes)  # one that is no class is never right
     if not known.all():
-        log.warning("label %s is none of the %s classes: counted as wrong", labels[~known][0], classes)
+        log.warning("label %s is not one of the %s classes: counted as wrong", labels[~known][0], classes)
     scores, labels = scores[known], labels[known].astype(np.int64)
     return tuple(int(metrics.in_top_k(scores, labels, rank).sum()) for rank in (1, k))  # type: ignore[return-value]
 

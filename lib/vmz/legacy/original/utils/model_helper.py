@@ -91,7 +91,7 @@ def AddVideoInput(model: Any, reader: Any, **kwargs: Any) -> None:
     need_operators()
     kind = int(kwargs.get("input_type", 0) or 0)
     if kind not in _INPUTS:
-        raise UsageError(f"input_type={kind} is not possible: 0 reads RGB and 1 optical flow; audio is not read here")
+        raise UsageError(f"input_type={kind} is not possible: 0 reads RGB and 1 optical flow; audio is not supported")
     arguments = {name: _plain(value) for name, value in kwargs.items()}
     args = VideoInputArgs.from_mapping(arguments)
     if args.get_rgb and args.get_optical_flow:

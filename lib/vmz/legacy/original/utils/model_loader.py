@@ -161,11 +161,12 @@ def _check(report: matching.Report, source: str, center_init: bool, shapes: dict
     others = [name for name in report.mismatched if not matching.is_classifier(name)]
     if others:
         have, want = report.mismatched[others[0]]
-        raise VmzError(f"{source} is the checkpoint of another network: {others[0]} is {have} there and {want} here")
-    if not (report.copied or report.adapted):
         raise VmzError(
-            f"{source} has none of the model's {len(shapes)} blobs; is it the checkpoint of another network?"
+            f"{source} is the checkpoint of another network: {others[0]} is {have} in the file and {want} in "
+            "the network"
         )
+    if not (report.copied or report.adapted):
+        raise VmzError(f"{source} has none of the model's {len(shapes)} blobs; give a checkpoint of this network")
     for blob, shape in shapes.items():
         if center_init and "in the centre" in report.adapted.get(unscope_name(blob), ""):
             _check_centre(unscope_name(blob), shape)

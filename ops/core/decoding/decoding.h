@@ -1,0 +1,115 @@
+// Opening a video and reading its frames in presentation order, through FFmpeg's libraries.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/common/libav.h"
+#include "core/decoding/input.h"
+#include "core/decoding/orientation.h"
+#include "core/decoding/timeline.h"
+
+namespace vmz {
+
+// What a record says of its video: its bytes, or the path of the file. Does not own the bytes.
+struct VideoSource {
+  const char* bytes = nullptr;  // null: `path` counts
+  size_t size = 0;
+  std::string path;
+};
+
+// Why reading stopped before a video's end; no reason: it did not. frames: read from the video's start, -1 where they
+// were not counted.
+struct Ending {
+  int64_t frames = -1;
+  std::string reason;
+};
+
+// The first video stream of a file, cover pictures passed over. One thread at a time.
+class Video {
+ public:
+  // Throws BadRecord when there is nothing that can be opened and decoded, here and wherever the video is read when
+  // `watch`, which may be null, is over.
+  Video(const VideoSource& source, Watch* watch);
+
+  int64_t width() const {
+    return codec_->width;
+  }
+  int64_t height() const {
+    return codec_->height;
+  }
+  // FFmpeg's name of the container.
+  const char* format() const {
+    return format_->iformat->name;
+  }
+  // What the container states, in the stream's time base; 0 where it does not.
+  int64_t duration() const;
+  int64_t frames() const;
+  // Without both there is no seeking.
+  bool has_times() const {
+    return duration() > 0 && frames() > 0;
+  }
+
+  // Goes to the last key frame at or before `timestamp`. Where that fails, reading goes on from where it is.
+  bool seek(int64_t timestamp);
+
+  // What the packets from here to the end tell, read but not decoded. After it, only seek_to_frame can follow.
+  Timeline timeline();
+
+  // Goes to a key frame at or before frame `number`, and has next() give the frames from that number on. False where
+  // no seek leads there.
+  bool seek_to_frame(const Timeline& timeline, int64_t number);
+
+  // The next frame, valid until the following call; its best_effort_timestamp may be AV_NOPTS_VALUE.
+  // Null at the end, at the first decoding error (the frames before it are good), and where went_astray().
+  const AVFrame* next();
+
+  // Whether the frames after seek_to_frame were not those that the packets tell: decode from the start.
+  bool went_astray() const {
+    return astray_;
+  }
+
+  // What its display matrix asks for, known from the first frame on; frames are given as they are.
+  const Orientation& orientation() const {
+    return orientation_;
+  }
+
+  // The decoding error that ended the video early, or nothing.
+  const std::string& ended_by() const {
+    return ended_by_;
+  }
+
+  // How reading ended, if before the video's end: by an error, or because the file is cut off. To be asked when next()
+  // has returned null.
+  Ending ending() const;
+
+ private:
+  bool lacks_frames() const;
+  bool feed();  // one packet more into the decoder; false when there is none
+  bool read_packet();  // the next one of the stream into packet_; false when there is none
+  const AVFrame* decode();
+
+  void watch_progress() const;  // throws when the watch is over
+
+  Watch* const watch_;
+  std::unique_ptr<Input> input_;
+  Owned<AVFormatContext> format_;
+  Owned<AVCodecContext> codec_;
+  Owned<AVFrame> frame_;
+  Owned<AVPacket> packet_;
+  AVStream* stream_ = nullptr;
+  bool has_packet_ = false;  // one that was read ahead
+  bool drained_ = false;
+  bool met_a_frame_ = false;
+  int64_t frames_read_ = 0;  // from the start; -1 once it was sought
+  int64_t last_time_ = AV_NOPTS_VALUE;
+  Orientation orientation_;
+  // After seek_to_frame: the timestamps that the frames must have from the key frame on, and where reading stands.
+  std::vector<int64_t> times_;
+  size_t first_ = 0, current_ = 0, wanted_ = 0;
+  bool astray_ = false;
+  std::string ended_by_;
+};
+
+}  // namespace vmz
