@@ -66,12 +66,11 @@ def export(model: VideoModel, path: Union[str, Path], verify: bool = True) -> Ex
     same as a predictor export: input data, output softmax (prob of a multi-label model), blob names as published.
 
     verify: read it back, run it, and raise VmzError where a score differs by more than the form allows (1e-4 of ONNX,
-    1e-5 of others). Raises UsageError for another extension and for a package or version that is missing.
+    1e-5 of others). Raises what `check_form` raises, and UsageError for a package or version that is missing.
     """
     target = Path(path)
-    write = FORMS.get(target.suffix.lower())
-    if write is None:
-        raise UsageError(f"{path} has the extension of no form; choose from: {', '.join(FORMS)}")
+    check_form(target)
+    write = FORMS[target.suffix.lower()]
     was_training = model.training
     model.eval()
     try:
@@ -219,6 +218,14 @@ FORMS: dict[str, Write] = {
     ".pbtxt": _caffe2_nets,
     ".mdl": _predictor_export,
 }
+
+
+def check_form(path: Union[str, Path]) -> None:
+    """Raises UsageError for a file whose extension says no form."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMS:
+        what = f"unknown extension {suffix!r} of {path}" if suffix else f"{path} has no extension"
+        raise UsageError(f"{what}; choose from: {', '.join(FORMS)}")
 
 
 def outputs_of(path: Union[str, Path]) -> Sequence[Path]:

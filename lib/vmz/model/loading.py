@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional, Union
+
+import numpy as np
 
 from vmz import zoo
 from vmz.checkpoints.loading import load
@@ -67,41 +69,58 @@ def model_of(settings: ModelSettings, num_classes: Optional[int] = None) -> Unio
             f"not {settings.resolution.reference}: {', '.join(settings.resolution.differences)}",
             stacklevel=3,
         )
-    config = model_config(settings, batch_size=-1)
-    labels = class_names(settings)
+    if settings.engine == "pytorch":
+        return module_of(settings, num_classes=num_classes)
+    if num_classes == 0:
+        raise UsageError("num_classes=0 needs engine='pytorch'; on Caffe2 take the blob of model.features")
+    config, weights, labels = parts_of(settings, num_classes)
+    return EngineModel(config, weights, replace(settings, num_labels=config.num_labels), labels, source_of(settings))
+
+
+def module_of(settings: ModelSettings, random: bool = False, num_classes: Optional[int] = None) -> VideoModel:
+    """The same on PyTorch, whatever the engine that the settings name. random: without a file of weights."""
+    from vmz.engines.torch_engine.devices import checked_device
+    from vmz.model.module import VideoModel
+    from vmz.settings.engine import device_name
+
+    config, weights, labels = parts_of(settings, num_classes, random)
+    model = VideoModel(
+        config,
+        weights,
+        settings=replace(settings, num_labels=config.num_labels),
+        labels=labels,
+        source=source_of(settings),
+        features_only=num_classes == 0,
+        seed=settings.seed,
+    )
+    return model.to(checked_device(device_name(settings)))
+
+
+Parts = tuple[ModelConfig, Optional[Mapping[str, np.ndarray]], Optional[Sequence[str]]]
+
+
+def parts_of(settings: ModelSettings, num_classes: Optional[int] = None, random: bool = False) -> Parts:
+    """The network, its weights and the names of its classes. UsageError where no weights are named."""
+    config, labels = model_config(settings, batch_size=-1), class_names(settings)
     if num_classes:
-        config = _with_classes(config, num_classes)
+        config = replace(config, num_labels=num_classes, use_convolutional_pred=False, pred_layer_name=None)
         labels = labels if labels is not None and len(labels) == num_classes else None
     if settings.load_model_path is None:
-        raise UsageError("there are no weights: name a published model or a file")
-    wanted = build(config, is_test=True, scope="")
+        if random:
+            return config, None, labels
+        raise UsageError("no weights are given; name a published model with --zoo, or a file with --load_model_path")
     weights, _ = load(settings.load_model_path, settings.db_type).fit(
-        wanted,
+        build(config, is_test=True, scope=""),
         center_init=bool(settings.center_init),
         bgr2rgb=bool(settings.bgr2rgb),
         new_head=num_classes is not None,
         allow_partial=bool(settings.allow_partial_load),
     )
-    source = os.path.basename(settings.load_model_path)
-    settings = replace(settings, num_labels=config.num_labels)
-    if settings.engine != "pytorch":
-        if num_classes == 0:
-            raise UsageError("num_classes=0 needs engine='pytorch'; on Caffe2 take the blob of model.features")
-        return EngineModel(config, weights, settings, labels, source)
-    from vmz.engines.torch_engine.devices import checked_device
-    from vmz.model.module import VideoModel
-    from vmz.settings.engine import device_name
+    return config, weights, labels
 
-    model = VideoModel(
-        config,
-        weights,
-        settings=settings,
-        labels=labels,
-        source=source,
-        features_only=num_classes == 0,
-        seed=settings.seed,
-    )
-    return model.to(checked_device(device_name(settings)))
+
+def source_of(settings: ModelSettings) -> str:
+    return os.path.basename(settings.load_model_path) if settings.load_model_path else "random weights"
 
 
 def class_names(settings: ModelSettings) -> Optional[Sequence[str]]:
@@ -118,7 +137,3 @@ def _source(name_or_path: str) -> dict[str, Any]:
         return {"load_model_path": name_or_path}
     row = zoo.find(name_or_path)
     return {"zoo": row.name, "load_model_path": str(zoo.fetch(row))}
-
-
-def _with_classes(config: ModelConfig, num_classes: int) -> ModelConfig:
-    return replace(config, num_labels=num_classes, use_convolutional_pred=False, pred_layer_name=None)

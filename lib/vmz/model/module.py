@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Callable, Optional, Union
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from vmz.model.prediction import Predictor
 from vmz.model.settings import ModelSettings
 from vmz.models.config import ModelConfig
 from vmz.netdef.blob_names import full_name, unscoped
+
+if TYPE_CHECKING:
+    from vmz.export.formats import Exported
 
 _REBUILT = ("_nets", "_functions")  # made again of `config` in a copy
 Function = tuple[Callable[..., Any], list[str]]
@@ -171,6 +175,12 @@ class VideoModel(nn.Module, Predictor):
                 return self.probabilities(torch.from_numpy(clips).to(device)).float().cpu().numpy()
         finally:
             self.train(was_training)
+
+    def export(self, path: Union[str, Path], verify: bool = True) -> Exported:
+        """Write the model for other programs: .onnx, .pt2, .pb, .pbtxt or .mdl (see vmz.export.formats.export)."""
+        from vmz.export.formats import export
+
+        return export(self, path, verify)
 
     def weights(self) -> dict[str, np.ndarray]:
         """{blob: float32 array} of all parameters and running statistics."""

@@ -12,27 +12,22 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.checkpoints.loading import load
 from vmz.datasets.class_names import read_label_names
 from vmz.datasets.named_videos import find_videos
 from vmz.errors import UsageError, VmzError
 from vmz.model.engine_model import EngineModel
-from vmz.model.loading import class_names
+from vmz.model.loading import parts_of, source_of
 from vmz.model.prediction import MOST_CLIPS_AT_A_TIME, Prediction, prediction_of
 from vmz.model.views import Views, read_views
-from vmz.models.registry import build
 from vmz.prediction.annotated import Heat, annotate, annotated_path, check_annotation
 from vmz.prediction.config import PredictionConfig
 from vmz.prediction.pictures import Attention, Picture, pictures_of
 from vmz.progress import Progress
 from vmz.settings.engine import environment
-from vmz.settings.network import model_config
 from vmz.text import printable
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError
 from vmz.video.untrimmed import WindowReader
-
-Weights = Optional[Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -128,24 +123,13 @@ def predict(config: PredictionConfig) -> Predictions:
 @contextmanager
 def opened(config: PredictionConfig) -> Iterator[tuple[EngineModel, Optional[Attention]]]:
     """The model on its engine. Raises UsageError where neither a published model nor a file of weights is named."""
-    network = model_config(config, batch_size=-1)
-    names = read_label_names(config.label_names, config.num_labels) if config.label_names else class_names(config)
-    weights: Weights = None
-    if config.load_model_path:
-        wanted = build(network, is_test=True, scope="")
-        weights, _ = load(config.load_model_path, config.db_type).fit(
-            wanted,
-            center_init=bool(config.center_init),
-            bgr2rgb=bool(config.bgr2rgb),
-            allow_partial=bool(config.allow_partial_load),
-        )
-    elif not config.random_weights:
-        raise UsageError("no weights are given; name a published model with --zoo, or a file with --load_model_path")
-    source = os.path.basename(config.load_model_path) if config.load_model_path else "random weights"
+    network, weights, names = parts_of(config, random=bool(config.random_weights))
+    if config.label_names:
+        names = read_label_names(config.label_names, config.num_labels)
     attention = None
     if config.attention:
         attention = Attention.of(network, weights, config, config.attention_blob)
-    with EngineModel(network, weights, config, names, source) as model:
+    with EngineModel(network, weights, config, names, source_of(config)) as model:
         yield model, attention
 
 
