@@ -62,6 +62,7 @@ def prepare(folder: Path) -> Path:
     for name in ("list.csv", "val.csv"):
         with open(folder / name, "w", newline="") as stream:
             csv.writer(stream).writerows([("org_video", "label"), *rows])
+    shutil.copy(folder / rows[0][0], folder / "video.mp4")
     for name in ("train.txt", "val.txt"):
         lines = (f"videos/{CLASSES[label % VIDEOS]}.mp4 {motion}\n" for label, motion in enumerate(CLASSES))
         (folder / name).write_text("".join(lines))
@@ -138,6 +139,20 @@ def add_published_weights(folder: Path, block: Block) -> None:
             if config.use_convolutional_pred:  # so it is tested; it was trained with a fully connected classifier
                 config = replace(config, use_convolutional_pred=0, crop_size=224)
             save_pickle(folder / file[1], network_weights(model_config(config)))
+
+
+FETCHING = re.compile(r"vmz (?:predict|export)\b.*--zoo[= ](\S+)|load_model\(\"(\w+)\"")
+
+
+def fill_cache(folder: Path, block: Block) -> Path:
+    """The cache of a block whose commands fetch: generated weights of each published model that it names."""
+    cache = folder / "cache"
+    cache.mkdir()
+    for names in FETCHING.findall("\n".join(block.commands())):
+        row = zoo.find(names[0] or names[1])
+        assert row.file is not None
+        save_pickle(cache / row.file, network_weights(model_config(EvaluationConfig.resolved(zoo=row.name))))
+    return cache
 
 
 def remove_outputs(folder: Path, block: Block) -> None:

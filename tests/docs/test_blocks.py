@@ -40,7 +40,8 @@ def test_a_block_runs_as_it_is_written(block: Block, folder: Path, tmp_path: Pat
     prepared.remove_outputs(here, block)
     prepared.add_published_weights(here, block)
     path = f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "lib")}
+    cache = str(prepared.fill_cache(here, block))
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "lib"), "VMZ_CACHE": cache, "VMZ_OFFLINE": "1"}
     limit = SLOW_LIMIT_S if block.slow else FAST_LIMIT_S
     ran = subprocess.run(
         prepared.arguments(block), cwd=here, env=environment, capture_output=True, text=True, check=False, timeout=limit
