@@ -31,7 +31,7 @@ def temporary_folder(name: str) -> Iterator[Path]:
         folder = temporary_folder_beside(parent / name, 0o700)
     except OSError as error:
         raise VmzError(
-            f"cannot make a temporary folder: {error.strerror or error}; set TMPDIR to a folder that exists and is writable"
+            f"cannot make a temporary folder: {error.strerror or error}; set TMPDIR to one that exists and is writable"
         ) from error
     descriptor = -1
     try:

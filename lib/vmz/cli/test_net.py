@@ -1,4 +1,4 @@
-"""Evaluate a network on videos (an LMDB, a list or a folder of class folders) by the published clip-to-video protocol."""
+"""Evaluate a network on videos (an LMDB, a list, a folder of class folders) by the published protocol."""
 
 from __future__ import annotations
 

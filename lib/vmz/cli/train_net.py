@@ -1,4 +1,4 @@
-"""Train or fine-tune a network on videos (an LMDB, a list or a folder of class folders), as published or with additions."""
+"""Train or fine-tune a network on videos: an LMDB, a list or a folder of class folders."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ class _Reader:
         return None if row is None or found is None else _Classes(tuple(found.names), f"the published {row.name}")
 
     def _beside(self, path: Path, trained: Optional[_Classes]) -> _Classes:
-        """The names that create_video_db.py kept beside an LMDB; UsageError where they are not those of the training."""
+        """The names that create_video_db.py kept beside an LMDB; UsageError where the training has others."""
         names = tuple(read_class_order(path, "the file"))
         if trained is not None and names != trained.names:
             raise UsageError(

@@ -134,8 +134,8 @@ def check_files(videos: VideoList) -> None:
         if os.path.isfile(beside):
             why += f", and it is at {beside}: run this in {os.path.dirname(os.path.abspath(videos.path))}"
     raise UsageError(
-        f"{len(missing)} of the {len(videos.rows)} videos of {videos.path} cannot be found: first {first.video}{where}; "
-        f"{why}"
+        f"{len(missing)} of the {len(videos.rows)} videos of {videos.path} cannot be found: first {first.video}{where}"
+        f"; {why}"
     )
 
 

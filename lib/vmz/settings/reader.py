@@ -71,8 +71,8 @@ class ReaderSettings(FlowSettings):
 
     test_data: Optional[str] = setting(
         None,
-        "videos: an LMDB created by create_video_db.py, a list of paths and labels (.csv), or a folder of class folders "
-        "(<class>/<video>)",
+        "videos: an LMDB created by create_video_db.py, a list of paths and labels (.csv), or a folder of class "
+        "folders (<class>/<video>)",
         str,
         metavar="DATA",
     )
@@ -136,7 +136,7 @@ class ReaderSettings(FlowSettings):
 
     @property
     def local_files(self) -> int:
-        """1 where the database holds paths of videos: as --use_local_file says, and always where it was made of a list."""
+        """1 where the database holds paths of videos: as --use_local_file says, and always where it is of a list."""
         return self.local_files_of(self.test_data)
 
     def database_of(self, data: str) -> str:

@@ -1,8 +1,8 @@
 """Where each setting of a run comes from, so that a checkpoint is not tested with others than it was trained with.
 
 In this order: a flag given by hand, --config, --zoo, the protocol that a checkpoint of ours holds, the published model
-whose file name a checkpoint has, its blobs, the classes of the data (vmz.datasets.listed_data), the tool's default. What
-a --zoo or a --protocol given by hand sets comes before --config. `resolve` is for the tools and for Python.
+whose file name a checkpoint has, its blobs, the classes of the data (vmz.datasets.listed_data), the tool's default.
+What a --zoo or a --protocol given by hand sets comes before --config. `resolve` is for the tools and for Python.
 """
 
 from __future__ import annotations

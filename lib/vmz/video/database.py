@@ -239,8 +239,8 @@ def _data_file(path: str) -> str:
     """The file of a database that is a folder or, as LMDB can have it, that file itself."""
     if not os.path.exists(path):
         raise UsageError(
-            f"no such database: {path}; give the folder that data/create_video_db.py wrote, a list of videos (.csv) or a "
-            "folder of class folders"
+            f"no such database: {path}; give the folder that data/create_video_db.py wrote, a list of videos (.csv) or "
+            "a folder of class folders"
         )
     data = os.path.join(path, "data.mdb") if os.path.isdir(path) else path
     if not os.path.exists(data):
