@@ -228,9 +228,9 @@ def temporary_beside(path: Path) -> tuple[int, str]:
     return _named_beside(path, make)
 
 
-def temporary_folder_beside(path: Path) -> str:
+def temporary_folder_beside(path: Path, mode: int = 0o777) -> str:
     """The same for a folder: its name. Whoever makes one holds the output, as vmz.outputs has it."""
-    return _named_beside(path, lambda name: os.mkdir(name, 0o777))[1]
+    return _named_beside(path, lambda name: os.mkdir(name, mode))[1]
 
 
 def _named_beside(path: Path, make: Callable[[str], Any]) -> tuple[Any, str]:

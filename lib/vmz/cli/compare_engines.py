@@ -16,6 +16,7 @@ from vmz.cli.shared.options import add_own, add_settings, config_of, parse
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool, write_each
 from vmz.cli.shared.settings_report import announce
+from vmz.datasets.listed_data import listed_data
 from vmz.evaluation.network import check_fits, load_weights
 from vmz.evaluation.records import check_labels
 from vmz.features.config import ExtractionConfig
@@ -89,11 +90,12 @@ def make_job(model: Model, options: argparse.Namespace, clips: ClipSettings) -> 
 
 def read_batch(clips: ClipSettings) -> tuple[np.ndarray, np.ndarray, list[EndedEarly]]:
     """The first batch of --test_data: clips, labels, and which of its videos ended early."""
-    with ClipReader(clips.database, VideoInputArgs.from_mapping(clips.reader_arguments())) as reader:
-        batch = reader.next_batch()
-        ended = reader.ended_early
-    if not clips.multi_label:
-        check_labels(batch.label[:: len(batch.label) // len(batch.keys)], batch.keys, clips)
+    with listed_data(clips, own_classes=True) as clips:
+        with ClipReader(clips.database, VideoInputArgs.from_mapping(clips.reader_arguments())) as reader:
+            batch = reader.next_batch()
+            ended = reader.ended_early
+        if not clips.multi_label:
+            check_labels(batch.label[:: len(batch.label) // len(batch.keys)], batch.keys, clips)
     data = batch.flow if batch.data is None else batch.data
     assert data is not None
     return data, batch.label, ended

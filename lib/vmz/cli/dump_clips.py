@@ -12,6 +12,7 @@ from vmz.cli.shared.options import add_own, add_settings, config_of, parse, requ
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool, write_each
 from vmz.cli.shared.settings_report import announce
+from vmz.datasets.listed_data import listed_data
 from vmz.evaluation.config import EvaluationConfig
 from vmz.inspection.dump_clips import Dump, override, read_clips, write_contact_sheet, write_npz
 from vmz.outputs import Output, in_progress
@@ -26,6 +27,7 @@ NAMES = (
     *settings_of(ReaderSettings, ViewSettings), "crop_size", "clip_length_rgb", "multi_label", "num_labels", "engine",
     "seed",
 )  # fmt: skip
+OF_RECORDS = ("decode_type", "get_video_id", "get_start_frame", "on_bad_video", "seed")
 
 
 def parser() -> Parser:
@@ -64,16 +66,12 @@ def work(argv: Sequence[str]) -> int:
 def run(options: argparse.Namespace) -> int:
     """Read, print and write; the exit status."""
     clips = config_of(ClipSettings, options)
-    database = clips.database
-    arguments = {
-        **clips.reader_arguments(),
-        "decode_type": options.decode_type,
-        "get_video_id": options.get_video_id,
-        "get_start_frame": options.get_start_frame,
-        "on_bad_video": options.on_bad_video,
-        "seed": options.seed,
-    }
-    dump = read_clips(database, override(arguments, options.args), options.num_batches, options.engine)
+    clips.database  # noqa: B018  (refused where none is given)
+    own = {name: getattr(options, name) for name in OF_RECORDS}
+    asks = override(own, options.args)
+    with listed_data(clips, own_classes=True, asks=asks) as clips:
+        arguments = override({**clips.reader_arguments(), **own}, options.args)
+        dump = read_clips(clips.database, arguments, options.num_batches, options.engine)
     print_summary(dump)
     sys.stdout.flush()
     print(f"read by the VideoInput of {options.engine}", file=sys.stderr)

@@ -1,4 +1,6 @@
-"""Extract features of video clips: any blobs of a network, for the clips of an LMDB or all along untrimmed videos."""
+"""Extract features of video clips: any blobs of a network, for the clips of an LMDB, a list or a folder of class
+folders, or all along untrimmed videos.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from vmz.cli.shared.running import run_tool
 from vmz.cli.shared.settings_report import announce
 from vmz.engines.registry import check_engine
 from vmz.features.config import AddedExtractSettings, ExtractionConfig, OriginalExtractSettings
-from vmz.features.extraction import Extraction, extract
+from vmz.features.extraction import Extraction, data_of, extract
 from vmz.features.untrimmed import VideoExtraction, extract_videos
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.engine import EngineSettings
@@ -44,14 +46,17 @@ def work(argv: Sequence[str]) -> int:
     status = launch(config, argv)
     if status is not None:
         return status
-    announce(config.resolution)
-    save_config(options, config)
     if config.videos:
+        announce(config.resolution)
+        save_config(options, config)
         found = extract_videos(config)
         if found is not None:
             print_videos(found, config.load_model_path, config.engine)
         return 0
-    extraction = extract(config)
+    with data_of(config) as config:
+        announce(config.resolution)
+        save_config(options, config)
+        extraction = extract(config)
     if extraction is not None:
         print_extraction(extraction, config.load_model_path, config.engine)
     return 0

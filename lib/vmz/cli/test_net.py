@@ -1,4 +1,4 @@
-"""Evaluate a network on an LMDB of videos by the published clip-to-video protocol."""
+"""Evaluate a network on videos (an LMDB, a list, a folder of class folders) by the published protocol."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from vmz.cli.shared.options import add_config_flags, add_own, add_settings, conf
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool, write_each
 from vmz.cli.shared.settings_report import announce
+from vmz.datasets.listed_data import listed_data
 from vmz.engines.registry import check_engine
 from vmz.evaluation.config import EvaluationConfig, ReportSettings, TestSettings
 from vmz.evaluation.page import OUTPUTS, outputs_of, write_report
@@ -60,8 +61,8 @@ def run_evaluation(parser: Parser, argv: Sequence[str]) -> int:
     status = launch(config, argv)
     if status is not None:
         return status
-    announce(config.resolution)
-    with in_progress(*outputs_of(config), options=options):
+    with in_progress(*outputs_of(config), options=options), listed_data(config) as config:
+        announce(config.resolution)
         save_config(options, config)
         evaluation = evaluate(config)
         if identity.rank():
@@ -82,7 +83,7 @@ def write_files(evaluation: Evaluation, config: EvaluationConfig) -> int:
 
 def _save_scores(evaluation: Evaluation, config: EvaluationConfig) -> None:
     with VideoDatabase(config.database) as database:
-        paths = database.paths(evaluation.scores.keys, bool(config.use_local_file))
+        paths = database.paths(evaluation.scores.keys, bool(config.local_files))
     refuse_remade(config.database, evaluation.database)
     arrays = score_arrays(evaluation.scores, config, paths)
     if evaluation.label_names is not None:

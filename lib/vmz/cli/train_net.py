@@ -1,4 +1,4 @@
-"""Train or fine-tune a network on an LMDB of videos, as published or with today's additions."""
+"""Train or fine-tune a network on videos: an LMDB, a list or a folder of class folders."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from vmz.cli.shared.options import (
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool, write_each
 from vmz.cli.shared.settings_report import announce
+from vmz.datasets.listed_data import listed_data
 from vmz.files import write_json
 from vmz.outputs import Output, in_progress
 from vmz.processes import identity
@@ -75,8 +76,8 @@ def work(argv: Sequence[str]) -> int:
             print(line, file=sys.stderr)
     output = Output("--output", config.output)
     if options.dry_run:
-        announce(config.resolution)
-        with in_progress(output, options=options):
+        with in_progress(output, options=options), listed_data(config) as config:
+            announce(config.resolution)
             save_config(options, config)
             plan = dry_run(config)
             print(plan_text(plan), flush=True)
@@ -85,8 +86,8 @@ def work(argv: Sequence[str]) -> int:
     status = launch(config, argv) if config.engine == "pytorch" else None
     if status is not None:
         return status
-    announce(config.resolution)
-    with in_progress(output, Output("--report", config.report), options=options):
+    with in_progress(output, Output("--report", config.report), options=options), listed_data(config) as config:
+        announce(config.resolution)
         save_config(options, config)
         result = train(config)
         if not result.is_first:

@@ -64,13 +64,13 @@ def check_data(
     read_video_list and VideoDatabase raise.
     """
     path = reader.database
-    rows = _listed(list_file, path, label_names) if list_file else None
+    rows = _listed(list_file, reader, label_names) if list_file else None
     with VideoDatabase(path) as database:
-        check_holds(database, bool(reader.use_local_file))
-        records = held(database, bool(reader.use_local_file))
+        check_holds(database, bool(reader.local_files))
+        records = held(database, bool(reader.local_files))
         groups = duplicates(database, records)
         report = DataReport(
-            database=path,
+            database=database.path,
             records=len(database),
             duplicates=[[record.key for record in group] for group in groups],
             contradictions=[
@@ -95,9 +95,13 @@ def check_data(
     return report
 
 
-def _listed(list_file: str, database: str, label_names: Optional[str]) -> VideoList:
-    """The list, its classes numbered by the file beside the database, or else in the order of --label_names."""
-    beside = classes_file(database)
+def _listed(list_file: str, reader: ReaderSettings, label_names: Optional[str]) -> VideoList:
+    """The list, its classes numbered as those of the data are, or by the file beside the database, or else in the order
+    of --label_names."""
+    data = str(reader.test_data)
+    if data in reader.listed and reader.listed[data].classes:
+        return read_video_list(list_file, classes=reader.listed[data].classes, classes_from=f"--test_data={data}")
+    beside = classes_file(data)
     if beside.is_file():
         return read_video_list(list_file, classes=read_class_order(beside, "the file"), classes_from=str(beside))
     if label_names:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Optional
 
 from vmz.errors import UsageError
 from vmz.text import quoted
@@ -12,9 +14,9 @@ from vmz.text import quoted
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of a row of a list, as numbers or as names; one of the two is empty."""
+    """The labels of a row of a list, as numbers or as names; one of the two is empty. line: None for a class folder."""
 
-    line: int
+    line: Optional[int]
     numbers: tuple[int, ...]
     names: tuple[str, ...]
 
@@ -57,14 +59,19 @@ def number_classes(path: str, rows: Sequence[Labels], classes: Sequence[str], cl
     return Numbered([tuple(known[name] for name in row.names) for row in rows], found, "in alphabetical order")
 
 
+def first_and_last(classes: Sequence[str]) -> str:
+    """The numbers and names of a few classes, or of the first and the last one."""
+    shown = dict(enumerate(classes)) if len(classes) < 4 else {0: classes[0], len(classes) - 1: classes[-1]}
+    return ", ".join(f"{number} {name}" for number, name in shown.items())
+
+
 def _number(path: str, row: Labels, name: str, known: dict[str, int], classes_from: str) -> int:
     if name in known:
         return known[name]
     close = difflib.get_close_matches(name, list(known), n=1)
     hint = f"; did you mean {quoted(close[0])}?" if close else ""
-    raise UsageError(
-        f"line {row.line} of {path} has the class {quoted(name)}, not one of the {len(known)} of {classes_from}{hint}"
-    )
+    where = f"line {row.line} of {path}" if row.line is not None else f"the folder {os.path.join(path, name)}"
+    raise UsageError(f"{where} has the class {quoted(name)}, not one of the {len(known)} of {classes_from}{hint}")
 
 
 def _check_range(path: str, rows: Sequence[Labels], classes: Sequence[str], classes_from: str) -> None:
@@ -78,12 +85,13 @@ def _check_range(path: str, rows: Sequence[Labels], classes: Sequence[str], clas
 
 
 def _check_case(path: str, rows: Sequence[Labels]) -> None:
-    seen: dict[str, tuple[str, int]] = {}
+    seen: dict[str, tuple[str, Optional[int]]] = {}
     for row in rows:
         for name in row.names:
             other, line = seen.setdefault(name.casefold(), (name, row.line))
             if other != name:
+                one, two = (f" (line {at})" if at is not None else "" for at in (line, row.line))
                 raise UsageError(
-                    f"the classes {quoted(other)} (line {line}) and {quoted(name)} (line {row.line}) of {path} differ "
-                    "by case; write one of them, or name both in --classes"
+                    f"the classes {quoted(other)}{one} and {quoted(name)}{two} of {path} differ by case; write one of "
+                    "them, or name both in --classes"
                 )

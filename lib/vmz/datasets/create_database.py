@@ -11,8 +11,9 @@ from typing import Optional, Union
 
 import numpy as np
 
+from vmz.datasets.class_folders import read_videos
 from vmz.datasets.class_names import read_class_order, read_names
-from vmz.datasets.video_lists import ListedVideo, VideoList, check_files, read_video_list
+from vmz.datasets.video_lists import ListedVideo, VideoList, check_files
 from vmz.errors import UsageError, VmzError
 from vmz.files import atomic_write, open_regular
 from vmz.progress import progress
@@ -84,11 +85,12 @@ def classes_beside(videos: VideoList, database: Union[str, Path]) -> Iterator[Op
 
 
 def read_list(path: Union[str, Path], options: DatabaseOptions, classes: Optional[Path] = None) -> VideoList:
-    """The list for a database, of videos that all exist. classes: a file with the names of the labels in their order.
+    """The list for a database, or a folder of class folders, of videos that all exist. classes: a file with the names
+    of the labels in their order.
 
-    Paths are relative to the working directory. Raises UsageError as read_video_list, read_names and check_files.
+    Paths are relative to the working directory. Raises UsageError as read_videos, read_names and check_files.
     """
-    found = read_video_list(
+    found = read_videos(
         path,
         start_frames=options.use_start_frame,
         video_ids=options.use_video_id,
@@ -113,14 +115,16 @@ def write_database(
     """
     options.check()
     with DatabaseWriter(output) as writer:
-        order = progress(
-            list(_order(len(videos), options)), len(videos) * options.num_epochs, "videos", f"writing {output}"
-        )
-        for number, index in enumerate(order):
-            video = videos[index]
-            origin = Origin(video.video, video.line, str(list_file)) if list_file else None
-            writer.write(_record(number, video, options), origin)
+        total = len(videos) * options.num_epochs
+        for video, record in progress(records_of(videos, options), total, "videos", f"writing {output}"):
+            writer.write(record, Origin(video.video, video.line, str(list_file)) if list_file else None)
     return writer.records, writer.bytes
+
+
+def records_of(videos: Sequence[ListedVideo], options: DatabaseOptions) -> Iterator[tuple[ListedVideo, Record]]:
+    """The records that `write_database` writes, in the order drawn, each with its row of the list."""
+    for number, index in enumerate(_order(len(videos), options)):
+        yield videos[index], _record(number, videos[index], options)
 
 
 def _order(count: int, options: DatabaseOptions) -> Iterator[int]:

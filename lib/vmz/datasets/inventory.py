@@ -163,7 +163,7 @@ def _by_labels(path: str, rows: Sequence[ListedVideo], database: VideoDatabase, 
     for record in records:
         labels = tuple(sorted(labels_of(database, record)))
         counts[labels] = counts.get(labels, 0) + 1
-    missing = []
+    missing: list[tuple[Optional[int], str]] = []
     for row in rows:
         labels = tuple(sorted(row.labels))
         counts[labels] = counts.get(labels, 0) - 1

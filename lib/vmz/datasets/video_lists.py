@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -33,13 +33,13 @@ _DECIMAL = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNOR
 
 @dataclass(frozen=True)
 class ListedVideo:
-    """A row of a list. `line` is its line in the file."""
+    """A row of a list. `line` is its line in the file, None of a video that was found in a folder."""
 
     video: str
     labels: tuple[int, ...]
     start_frame: Optional[int]
     video_id: Optional[int]
-    line: int
+    line: Optional[int]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,9 @@ class VideoList(Sequence[ListedVideo]):
         return self.rows[index]
 
 
+ASKED_BY = {"start_frm": "--use_start_frame=1", "video_id": "--use_video_id=1"}  # why a list must have these columns
+
+
 @dataclass(frozen=True)
 class _Row:
     """A row before its labels are numbers. labels: as written, None where the row has none."""
@@ -79,17 +82,19 @@ def read_video_list(
     video_ids: bool = False,
     classes: Sequence[str] = (),
     classes_from: str = "--classes",
+    asked_by: Mapping[str, str] = ASKED_BY,
 ) -> VideoList:
     """Rows of a list; paths are as they stand there, whether such a file exists or not.
 
-    start_frames, video_ids: also the columns start_frm and video_id. classes: names of the labels in their order, from
-    `classes_from`; without them, names are numbered in alphabetical order.
+    start_frames, video_ids: also the columns start_frm and video_id, which flags ask for as `asked_by` has it. classes:
+    names of the labels in their order, from `classes_from`; without them, names are numbered in alphabetical order.
 
     Raises UsageError, naming file and line, for a row or a column that is missing, doubled, too much or not understood.
     """
     wanted = {
-        **({"start_frm": " (for --use_start_frame=1)"} if start_frames else {}),
-        **({"video_id": " (for --use_video_id=1)"} if video_ids else {}),
+        column: f" (for {asked_by[column]})"
+        for column, asked in (("start_frm", start_frames), ("video_id", video_ids))
+        if asked
     }
     rows = list(_rows(str(path), wanted))
     labels = [_labels(f"line {row.line} of {path}", row) for row in rows]
@@ -118,6 +123,7 @@ def check_files(videos: VideoList) -> None:
     if not missing:
         return
     first = missing[0]
+    where = f" (line {first.line})" if first.line is not None else ""
     if os.path.isdir(first.video):
         why = "which is a folder; a list names video files, folders of frames are not supported"
     elif os.path.exists(first.video):
@@ -128,8 +134,8 @@ def check_files(videos: VideoList) -> None:
         if os.path.isfile(beside):
             why += f", and it is at {beside}: run this in {os.path.dirname(os.path.abspath(videos.path))}"
     raise UsageError(
-        f"{len(missing)} of the {len(videos.rows)} videos of {videos.path} cannot be found: first {first.video} "
-        f"(line {first.line}); {why}"
+        f"{len(missing)} of the {len(videos.rows)} videos of {videos.path} cannot be found: first {first.video}{where}"
+        f"; {why}"
     )
 
 

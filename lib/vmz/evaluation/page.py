@@ -28,7 +28,7 @@ def write_report(evaluation: Evaluation, config: EvaluationConfig) -> None:
     """Write the page to --report."""
 
     def pictures(keys: Sequence[str]) -> Iterator[tuple[str, Optional[bytes], str]]:
-        return _pictures(config.database, bool(config.use_local_file), keys)
+        return _pictures(config.database, bool(config.local_files), keys)
 
     html = page(evaluation, pictures)
     refuse_remade(config.database, evaluation.database)

@@ -18,6 +18,7 @@ import numpy as np
 from vmz.errors import UsageError, VmzError
 from vmz.file_formats.json_files import Each, read_json
 from vmz.files import write_json
+from vmz.settings.reader import ReaderSettings
 from vmz.settings.setting import Settings
 from vmz.text import cut, printable
 from vmz.video.faults import BAD_VIDEO, ENDED_EARLY
@@ -46,9 +47,9 @@ def settings(
     left_out = {*NEUTRAL, *unused}
     found = {name: value for name, value in config.flags().items() if name not in left_out and isinstance(value, PLAIN)}
     found.update(format=form, weights="untrained" if weights is None else fingerprint(weights))
-    database = getattr(config, "test_data", None)
-    if database and os.path.exists(database):
-        found["test_data"] = database_fingerprint(database)
+    if isinstance(config, ReaderSettings) and config.test_data and os.path.exists(config.database):
+        found["test_data"] = database_fingerprint(config.database)
+        found.update({name: config.local_files for name in ("use_local_file",) if name in found})
     return dict(json.loads(json.dumps(found)))
 
 

@@ -38,10 +38,12 @@ def described(path: str, key: str, use_local_file: bool) -> str:
 
 
 def foreign_label(
-    key: str, label: int, network: NetworkSettings, reader: ReaderSettings, path: Optional[str] = None
+    key: str, label: int, network: NetworkSettings, reader: ReaderSettings, data: Optional[str] = None
 ) -> LabelError:
-    """The error of a record whose label the network lacks. path: of its database, by default the reader's."""
-    name = described(path or reader.database, key, bool(reader.use_local_file))
+    """The error of a record whose label the network lacks. data: what it is of, by default the reader's --test_data."""
+    path = reader.database if data is None else reader.database_of(data)
+    by_path = bool(reader.local_files if data is None else reader.local_files_of(data))
+    name = described(path, key, by_path)
     return LabelError(
         f"{name} has label {label}, but --num_labels={network.num_labels} allows 0 to {network.num_labels - 1}; "
         "check --num_labels, and that the database belongs to the data set of the network"
@@ -49,15 +51,15 @@ def foreign_label(
 
 
 @contextmanager
-def naming_foreign_labels(path: str, network: NetworkSettings, reader: ReaderSettings) -> Iterator[None]:
-    """Where an engine meets a label that the network lacks in the database at `path`, which it reads: raise LabelError
-    that names the first record with such a one."""
+def naming_foreign_labels(data: str, network: NetworkSettings, reader: ReaderSettings) -> Iterator[None]:
+    """Where an engine meets a label that the network lacks in `data`, which it reads: raise LabelError that names the
+    first record with such a one."""
     try:
         yield
     except LabelError as error:
-        with VideoDatabase(path) as database:
+        with VideoDatabase(reader.database_of(data)) as database:
             for record in database:
                 for label in record.labels:
                     if not 0 <= label < network.num_labels:
-                        raise foreign_label(key_text(record.key), label, network, reader, path) from error
+                        raise foreign_label(key_text(record.key), label, network, reader, data) from error
         raise

@@ -16,6 +16,7 @@ from vmz import zoo
 from vmz.checkpoints import matching
 from vmz.datasets.audit import check_data, print_warnings, recipe
 from vmz.datasets.class_names import read_label_names
+from vmz.datasets.listed_data import listed_data
 from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import VmzError
@@ -67,16 +68,16 @@ def _evaluate(
     config: EvaluationConfig, weights_for: Callable[[Model], tuple[Weights, Optional[matching.Report]]]
 ) -> Evaluation:
     started = time.perf_counter()
-    path = config.database
-    names = _label_names(config)
-    with group.joined():
+    config.database  # noqa: B018  (refused where none is given)
+    with group.joined(), listed_data(config) as config:
+        path, names = config.database, _label_names(config)
         ids = {ARGUMENT_OF[VIDEO_ID]: 1} if config.get_video_id else {}
         reader = {ARGUMENT_OF[RECORD_INDEX]: 1, **ids, "on_bad_video": config.on_bad_video, **share_of_one_pass()}
         model = evaluation_model(config, bool(config.crop_per_inference), **reader)
         cost = check_fits(model)
         found = "" if identity.rank() else fingerprint(path)
         with VideoDatabase(path) as database:
-            check_holds(database, bool(config.use_local_file))
+            check_holds(database, bool(config.local_files))
             keys = [key_text(key) for key in database.keys]
         weights, report = weights_for(model)
         made_by = None
@@ -151,10 +152,11 @@ def _result(
 
 
 def _label_names(config: EvaluationConfig) -> Optional[Sequence[str]]:
-    """Of --label_names, or else those that the checkpoint holds."""
+    """Of --label_names, or else those that the checkpoint holds, or else those of the list of videos."""
     if config.label_names:
         return read_label_names(config.label_names, config.num_labels)
-    return config.labels
+    listed = config.listed.get(str(config.test_data))
+    return config.labels or (listed.classes if listed and len(listed.classes) == config.num_labels else None)
 
 
 def score_videos(batches: Batches, keys: list[str], config: EvaluationConfig) -> Scores:
@@ -165,7 +167,7 @@ def score_videos(batches: Batches, keys: list[str], config: EvaluationConfig) ->
     scores = Scores()
 
     def named(key: str) -> str:
-        return described(config.database, key, bool(config.use_local_file))
+        return described(config.database, key, bool(config.local_files))
 
     rows = config.rows
     share = own_share()

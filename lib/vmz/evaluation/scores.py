@@ -60,6 +60,6 @@ def score_arrays(scores: Scores, config: EvaluationConfig, paths: Sequence[str] 
         "key": np.repeat(np.array(scores.keys), rows),
         **({"path": np.repeat(np.array(paths), rows)} if any(paths) else {}),
         "aggregation": np.array(config.aggregation),
-        "database": np.array(os.path.realpath(config.database)),
+        "database": np.array(os.path.realpath(str(config.test_data))),
         **({"video_id": np.repeat(np.array(scores.video_ids, np.int64), rows)} if scores.video_ids else {}),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 
 from vmz.checkpoints import matching
+from vmz.datasets.listed_data import listed_data
 from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
@@ -77,11 +79,21 @@ def extract(config: ExtractionConfig) -> Optional[Extraction]:
     VmzError for data or weights that are; what was extracted till then is kept for the next run. A finished file of the
     same settings is not made again, one of other settings not replaced, unless by --resume=0.
     """
+    with group.joined(), data_of(config) as config:
+        return _extract(config)
+
+
+def data_of(config: ExtractionConfig) -> AbstractContextManager[ExtractionConfig]:
+    """`listed_data` of an extraction: the classes are the data's own, unless figures of the network's are asked for."""
+    return listed_data(config, own_classes=not config.sanity_check)
+
+
+def _extract(config: ExtractionConfig) -> Optional[Extraction]:
     started = time.perf_counter()
     names = feature_names(config)
     form = output_format(config, names)
     output = Output("--output_path", config.output, beside=(".json",))
-    with group.joined(), in_progress(output, options=config):
+    with in_progress(output, options=config):
         model = _network(config, names)
         weights, report = load_weights(model, config, bool(config.random_weights))
         keys = _keys(config)
@@ -131,7 +143,7 @@ def _network(config: ExtractionConfig, names: Sequence[str]) -> Model:
 def _keys(config: ExtractionConfig) -> list[str]:
     """Of every record of the database, which is checked to hold what is read from it."""
     with VideoDatabase(config.database) as database:
-        check_holds(database, bool(config.use_local_file))
+        check_holds(database, bool(config.local_files))
         return [key_text(key) for key in database.keys]
 
 
@@ -284,7 +296,7 @@ def _check_last(writer: PartWriter, keys: Sequence[str], config: ExtractionConfi
     """VmzError where an earlier run left a record that the database has not."""
     if writer.last is not None and writer.last >= len(keys):
         raise VmzError(
-            f"{writer.folder} is damaged: it has record {writer.last}, but {config.database} has {len(keys)}; start "
+            f"{writer.folder} is damaged: it has record {writer.last}, but {config.test_data} has {len(keys)}; start "
             "again with --resume=0"
         )
 
@@ -316,7 +328,7 @@ def _check_finite(arrays: Mapping[str, np.ndarray], keys: Sequence[str], rows: i
         clips = array.reshape(len(keys), rows, -1) if len(array) == len(keys) * rows else array.reshape(1, 1, -1)
         bad = first_not_finite(clips)
         if bad is not None:
-            record = described(config.database, keys[bad[0]], bool(config.use_local_file))
+            record = described(config.database, keys[bad[0]], bool(config.local_files))
             raise VmzError(
                 f"blob {name} of {record} has values that are not finite (clip {bad[1] + 1} of {rows}); check "
                 "that the weights belong to this network"
@@ -332,7 +344,7 @@ def _table(folders: Sequence[Path], names: Sequence[str], rows: int, config: Ext
     try:
         parts = Parts(folders, [name for name in names if name != RECORD_INDEX], rows)
     except VmzError as error:
-        raise VmzError(f"{config.database}: {error}") from error
+        raise VmzError(f"{config.test_data}: {error}") from error
     return _WithRecords(parts, names, rows)
 
 

@@ -22,6 +22,7 @@ from vmz.video.faults import BadVideo, EndedEarly
 from vmz.video.fingerprint import fingerprint, refuse_remade
 from vmz.video.frames import flow
 from vmz.video.frames.scaling import to_pixels
+from vmz.video.names import given_name
 from vmz.video.reader import Batch, ClipReader, EndOfData
 
 SHEET_ROWS, SHEET_FRAMES, SHEET_PIXELS = 200, 16, 112  # at most so many clips, frames a clip, and pixels a frame's side
@@ -59,7 +60,7 @@ def read_clips(
     batches: list[Batch] = []
     with (
         open_reader(database, args, engine, device) as reader,
-        Progress(None, "videos", f"reading {database}") as shown,
+        Progress(None, "videos", f"reading {given_name(database)}") as shown,
     ):
         for batch in _batches(reader, num_batches):
             batches.append(batch)

@@ -31,7 +31,7 @@ class ListAccount:
     path: str
     rows: int
     compared_by: str
-    missing: list[tuple[int, str]]
+    missing: list[tuple[Optional[int], str]]
     extra: list[str]
     relabelled: list[str]
     unknown: int = 0

@@ -98,6 +98,6 @@ def video_input_arguments(network: NetworkSettings, reader: ReaderSettings, view
         "num_decode_threads": reader.num_decode_threads,
         "do_multi_label": network.multi_label,
         "num_of_class": network.num_labels,
-        "use_local_file": reader.use_local_file,
+        "use_local_file": reader.local_files,
         **{name: value for name, default in BEYOND_THE_ORIGINAL.items() if (value := getattr(reader, name)) != default},
     }

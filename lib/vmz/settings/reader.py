@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Optional
 
 from vmz.errors import UsageError
@@ -17,6 +18,17 @@ BEYOND_THE_ORIGINAL = {
     **dict.fromkeys(("max_frames", "autorotate", "original_start_faults", "image_as_input"), 0),
     "video_timeout": VIDEO_TIMEOUT,
 }
+
+
+DATA_WANTED = "give an LMDB created by create_video_db.py, a list of videos (.csv), or a folder of class folders"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Data that is no LMDB. database: the LMDB of its paths, as long as the run lasts. classes: see VideoList."""
+
+    database: str
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,13 @@ class FlowSettings(Settings):
 class ReaderSettings(FlowSettings):
     """The database, and how frames are read, scaled and sampled."""
 
-    test_data: Optional[str] = setting(None, "database of videos, created by create_video_db.py", str, metavar="LMDB")
+    test_data: Optional[str] = setting(
+        None,
+        "videos: an LMDB created by create_video_db.py, a list of paths and labels (.csv), or a folder of class "
+        "folders (<class>/<video>)",
+        str,
+        metavar="DATA",
+    )
     scale_h: int = setting(
         128, "height to resize to; the short edge is min(scale_h, scale_w)", Integer(1, READER_MOST["scale_h"])
     )
@@ -72,7 +90,9 @@ class ReaderSettings(FlowSettings):
     num_decode_threads: int = setting(
         4, "number of threads that decode videos ahead of the network", Integer(1, READER_MOST["num_decode_threads"])
     )
-    use_local_file: int = setting(0, "1: the database stores paths of videos, not their bytes", switch)
+    use_local_file: int = setting(
+        0, "1: the LMDB stores paths of videos, not their bytes (a list or a folder always does)", switch
+    )
     image_as_input: int = setting(
         0,
         "1: the database stores images, each a clip of one frame (--clip_length_rgb=1 --clip_per_video=1, for "
@@ -104,12 +124,28 @@ class ReaderSettings(FlowSettings):
         switch,
     )
 
+    # Data that is no LMDB, by its name, once a run has made a database of it (vmz.datasets.listed_data).
+    listed: Mapping[str, Listed] = field(default_factory=dict, repr=False, compare=False)
+
     @property
     def database(self) -> str:
-        """The database that is read. Raises UsageError where none is given."""
+        """The LMDB that is read. Raises UsageError where no data is given."""
         if not self.test_data:
-            raise UsageError("--test_data is not given; give an LMDB of videos, created by create_video_db.py")
-        return self.test_data
+            raise UsageError(f"--test_data is not given; {DATA_WANTED}")
+        return self.database_of(self.test_data)
+
+    @property
+    def local_files(self) -> int:
+        """1 where the database holds paths of videos: as --use_local_file says, and always where it is of a list."""
+        return self.local_files_of(self.test_data)
+
+    def database_of(self, data: str) -> str:
+        """The LMDB behind --test_data or --train_data."""
+        return self.listed[data].database if data in self.listed else data
+
+    def local_files_of(self, data: Optional[str]) -> int:
+        """`local_files` of --test_data or --train_data."""
+        return 1 if data in self.listed else self.use_local_file
 
 
 @dataclass(frozen=True)

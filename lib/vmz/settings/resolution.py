@@ -1,15 +1,15 @@
 """Where each setting of a run comes from, so that a checkpoint is not tested with others than it was trained with.
 
 In this order: a flag given by hand, --config, --zoo, the protocol that a checkpoint of ours holds, the published model
-whose file name a checkpoint has, its blobs, the tool's default. What a --zoo or a --protocol given by hand sets comes
-before --config. `resolve` is for the tools and for Python.
+whose file name a checkpoint has, its blobs, the classes of the data (vmz.datasets.listed_data), the tool's default.
+What a --zoo or a --protocol given by hand sets comes before --config. `resolve` is for the tools and for Python.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional, TypeVar
 
 from vmz import zoo
@@ -21,8 +21,8 @@ from vmz.settings.reader import FlowSettings, ReaderSettings, ViewSettings
 from vmz.settings.self_description import SelfDescription, read_description
 from vmz.settings.setting import Settings, setting, settings_of
 
-COMMAND_LINE, CONFIG, ZOO, CHECKPOINT, PUBLISHED_FILE, BLOBS, DEFAULT = SOURCES = (
-    "command line", "--config", "--zoo", "checkpoint", "published file", "blobs", "default",
+COMMAND_LINE, CONFIG, ZOO, CHECKPOINT, PUBLISHED_FILE, BLOBS, DATA, DEFAULT = SOURCES = (
+    "command line", "--config", "--zoo", "checkpoint", "published file", "blobs", "data", "default",
 )  # fmt: skip
 
 # What belongs to a machine or to the data at hand, not to a network or its test.
@@ -104,6 +104,10 @@ class Resolution:
             for flag, setting in self.settings.items()
             if setting.source == source and (flow or flag not in FLOW)
         }
+
+    def changed(self, flag: str, value: Any, source: str) -> Resolution:
+        """The same with another value of a setting."""
+        return replace(self, settings={**self.settings, flag: Sourced(value, source)})
 
     def to_json(self) -> dict[str, Any]:
         """As results hold it."""

@@ -16,7 +16,7 @@ from vmz.settings.engine import EngineSettings
 from vmz.settings.epoch_evaluation import EpochTestSettings
 from vmz.settings.kinds import Integer, Number, epochs, not_negative, positive, switch
 from vmz.settings.network import NetworkSettings
-from vmz.settings.reader import ReaderSettings
+from vmz.settings.reader import DATA_WANTED, ReaderSettings
 from vmz.settings.resolution import TRAINING, Use, ZooSettings
 from vmz.settings.setting import Settings, changed, setting
 from vmz.video.arguments import MOST as READER_MOST
@@ -27,7 +27,7 @@ class OriginalTrainSettings(Settings):
     """The settings of the original's train_net, with its defaults."""
 
     train_data: Optional[str] = setting(
-        None, "database of training videos, created by create_video_db.py", str, metavar="LMDB"
+        None, "training videos: an LMDB, a list or a folder of class folders, as --test_data", str, metavar="DATA"
     )
     batch_size: int = setting(
         32,
@@ -177,10 +177,10 @@ class TrainConfig(
 
     @property
     def train_database(self) -> str:
-        """The database that is trained on. Raises UsageError where none is given."""
+        """The LMDB that is trained on. Raises UsageError where no data is given."""
         if not self.train_data:
-            raise UsageError("--train_data is not given; give an LMDB of videos, created by create_video_db.py")
-        return self.train_data
+            raise UsageError(f"--train_data is not given; {DATA_WANTED}")
+        return self.database_of(self.train_data)
 
     @classmethod
     def use(cls, flags: Mapping[str, Any]) -> Use:

@@ -26,6 +26,7 @@ def train_input_arguments(config: TrainConfig) -> dict[str, Any]:
     del arguments["crop_per_clip"]  # train_net never wrote it
     return {
         **arguments,
+        "use_local_file": config.local_files_of(config.train_data),
         "decode_type": 0,
         "get_video_id": config.get_video_id,
         "jitter_scales": jitter_scales(config),

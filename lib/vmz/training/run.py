@@ -14,6 +14,7 @@ from typing import Any, Optional
 
 from vmz.checkpoints.loading import file_type, load
 from vmz.datasets.class_names import read_label_names
+from vmz.datasets.listed_data import listed_data
 from vmz.engines.registry import open_trainer
 from vmz.engines.trainer import Step, Trainer, Training
 from vmz.errors import UsageError
@@ -45,6 +46,11 @@ from vmz.video.fingerprint import fingerprint, refuse_remade
 
 def dry_run(config: TrainConfig) -> dict[str, Any]:
     """The plan of a run: nets are built, sizes worked out, no data needed."""
+    with group.joined(), listed_data(config) as config:
+        return _planned(config)
+
+
+def _planned(config: TrainConfig) -> dict[str, Any]:
     videos = _videos(config) if config.train_data and Path(config.train_data).exists() else 0
     devices = _devices(config)
     config = fit_batch(config, devices, videos)
@@ -60,6 +66,11 @@ def train(config: TrainConfig) -> TrainingResult:
     StopRequest's error after SIGTERM or Ctrl-C, with a checkpoint written.
     """
     config.train_database  # noqa: B018  (refused where none is given)
+    with group.joined(), listed_data(config) as config:
+        return _train(config)
+
+
+def _train(config: TrainConfig) -> TrainingResult:
     devices = device_names(config)
     videos = 0 if config.epoch_size else _videos(config)
     config = fit_batch(config, _devices(config), videos)
@@ -68,7 +79,7 @@ def train(config: TrainConfig) -> TrainingResult:
         print(one_pass(plan, videos), flush=True)
     describe(plan, forward_net(config), config, 0)  # refuses clips that the layers do not fit
     store = Output("--file_store_path", config.file_store_path, folder=True, name=config.save_model_name)
-    with group.joined(), in_progress(store, options=config), open_trainer(config.engine, devices) as trainer:
+    with in_progress(store, options=config), open_trainer(config.engine, devices) as trainer:
         trainer.check(training(config, plan))
         return _Run(config, plan, trainer).complete()
 
@@ -102,7 +113,7 @@ class _Run:
         self.side_outputs = SideOutputs()
         self.board = Board(config.tensorboard if self.is_first else None, self.side_outputs)
         self.saved_at = time.monotonic()
-        self.labels = read_label_names(config.label_names, config.num_labels) if config.label_names else None
+        self.labels = _labels(config)
 
     def complete(self) -> TrainingResult:
         """From the start, or from where an earlier run was, to the end."""
@@ -206,7 +217,7 @@ class _Run:
             self.history.note("train", *part)
 
     def _step(self) -> Step:
-        with naming_foreign_labels(self.config.train_database, self.config, self.config):
+        with naming_foreign_labels(str(self.config.train_data), self.config, self.config):
             step = self.trainer.step()
         if not self.has_read and self.is_first:  # from here on the reader keeps the file that it has opened
             refuse_remade(self.config.train_database, self.data, "train again")
@@ -241,7 +252,7 @@ class _Run:
     def _finish(self, epoch: int) -> bool:
         """After an epoch's iterations: statistics when asked for, the checkpoint, then the evaluation."""
         if self.config.precise_bn:
-            with naming_foreign_labels(self.config.train_database, self.config, self.config):
+            with naming_foreign_labels(str(self.config.train_data), self.config, self.config):
                 self.trainer.recompute_statistics(self.config.precise_bn)
         self._save(epoch)
         return self._after_epoch(epoch)
@@ -313,6 +324,14 @@ class _Run:
         page.write(Path(str(self.config.report)), self._result())
 
 
+def _labels(config: TrainConfig) -> Optional[list[str]]:
+    """Names of the classes, of --label_names or else of the list that is trained on; None where there are none."""
+    if config.label_names:
+        return read_label_names(config.label_names, config.num_labels)
+    listed = config.listed.get(str(config.train_data))
+    return list(listed.classes) if listed is not None and len(listed.classes) == config.num_labels else None
+
+
 def training(config: TrainConfig, plan: Plan) -> Training:
     """How to train, from the flags."""
     return Training(
@@ -344,7 +363,7 @@ def evaluation_config(config: TrainConfig) -> EvaluationConfig:
         "output": None,
         "report": None,
     }
-    return EvaluationConfig(**{**shared, **changes})
+    return EvaluationConfig(**{**shared, **changes}, listed=config.listed)
 
 
 def evaluation_network(config: TrainConfig) -> Model:

@@ -17,7 +17,7 @@ from vmz.outputs import Output, in_progress
 from vmz.text import printable
 from vmz.video.faults import Origin, record_name, shown_path
 from vmz.video.lmdb_file import LmdbFile
-from vmz.video.names import NamesWriter, read_names
+from vmz.video.names import NamesWriter, given_name, read_names
 from vmz.video.records import Record, RecordError, decode_record, encode_record, key_text, video_span
 
 FIRST_MAP_BYTES = 1 << 26  # grows as needed: the map is reserved on the disk on some systems, so no fixed terabyte
@@ -29,13 +29,16 @@ PROBED_RECORDS = 3  # if none of the first few is a video record, the database i
 class VideoDatabase:
     """Read-only access by position; positions follow the cursor's order, which is the byte order of the keys.
 
+    path: what messages call it, which of a database that a run made of a list is that list.
     Raises UsageError when there is no such path, and VmzError when it is no LMDB, is empty, or holds something else
     than video records. Safe to use from several threads.
     """
 
     def __init__(self, path: Union[str, Path]) -> None:
-        self.path = str(path)
-        self._file = LmdbFile(_data_file(self.path))
+        self._place = str(path)
+        self._file = LmdbFile(_data_file(self._place))
+        self.path = given_name(self._place)
+        self.is_listed = self.path != self._place  # made of a list by this run
         self.keys = self._file.keys
         try:
             self._check()
@@ -92,7 +95,7 @@ class VideoDatabase:
     @cached_property
     def names(self) -> dict[str, Origin]:
         """{key: where the record comes from}, as create_video_db.py kept it; empty for databases without it."""
-        return read_names(self.path, {key_text(key): self._file.size(index) for index, key in enumerate(self.keys)})
+        return read_names(self._place, {key_text(key): self._file.size(index) for index, key in enumerate(self.keys)})
 
     def name(self, index: int, path: Optional[str] = None) -> dict[str, Any]:
         """What names a record, as fields of vmz.video.faults.BadVideo: key, path, line and list_file.
@@ -235,7 +238,10 @@ class DatabaseWriter:
 def _data_file(path: str) -> str:
     """The file of a database that is a folder or, as LMDB can have it, that file itself."""
     if not os.path.exists(path):
-        raise UsageError(f"no such database: {path}; give the folder that data/create_video_db.py wrote")
+        raise UsageError(
+            f"no such database: {path}; give the folder that data/create_video_db.py wrote, a list of videos (.csv) or "
+            "a folder of class folders"
+        )
     data = os.path.join(path, "data.mdb") if os.path.isdir(path) else path
     if not os.path.exists(data):
         raise VmzError(f"{path} is not an LMDB: it contains no data.mdb; give the folder that create_video_db.py wrote")

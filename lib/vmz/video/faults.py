@@ -18,10 +18,13 @@ class DecodingError(Exception):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a record comes from: the video's path as the list has it, and the line of that list (from 1)."""
+    """Where a record comes from: the video's path as the list has it, and the line of that list (from 1).
+
+    Of a folder of videos, which has no lines, `line` is None and `list_file` that folder.
+    """
 
     path: str
-    line: int
+    line: Optional[int]
     list_file: str
 
 
@@ -89,7 +92,7 @@ def record_name(
     """A record with the database, the file and the line of the list that it comes from, where they are known."""
     of = f" of {database}" if database else ""
     parts = [path] if path else []
-    parts += [f"line {line} of {list_file}"] if line is not None else []
+    parts += [] if line is None else [f"line {line}"] if list_file == database else [f"line {line} of {list_file}"]
     return f"record {key}{of}" + (f" ({', '.join(parts)})" if parts else "")
 
 

@@ -26,7 +26,8 @@ def fingerprint(path: Union[str, Path]) -> str:
     digest = hashlib.sha256()
     with VideoDatabase(path) as database:
         count = len(database)
-        looked_into = set(np.linspace(0, count - 1, min(count, MOST_LOOKED_INTO)).astype(int).tolist())
+        most = count if database.is_listed else MOST_LOOKED_INTO  # paths are short, and have just been written
+        looked_into = set(np.linspace(0, count - 1, min(count, most)).astype(int).tolist())
         for index, key in enumerate(database.keys):
             size, ends = database.value_ends(index, END_BYTES if index in looked_into else 0)
             digest.update(b"%d %d %s" % (len(key), size, key))

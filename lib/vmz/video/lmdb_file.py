@@ -57,6 +57,11 @@ class _Place(NamedTuple):
     page: Optional[int]
 
 
+def begins_as_lmdb(start: bytes) -> bool:
+    """Whether the first bytes of a file, some hundreds, are those of an LMDB."""
+    return start[_HEAD : _HEAD + 4] == MAGIC.to_bytes(4, "little")
+
+
 class LmdbFile:
     """The records of an LMDB, in the order of their keys. Safe to use from several threads.
 

@@ -19,7 +19,9 @@ from vmz.processes import identity
 from vmz.video.faults import Origin
 
 NAMES = "names.csv"
+LISTED = "listed.txt"  # in a database that a run makes for itself: what the user gave, a list or a folder
 COLUMNS = ("key", "bytes", "list", "line", "video")  # bytes: of the record's value, to tell a database made since
+_LONGEST_NAME = 4096
 _warned: set[str] = set()
 
 
@@ -58,7 +60,10 @@ def read_names(database: str, sizes: Mapping[str, int]) -> dict[str, Origin]:
     try:
         with io.TextIOWrapper(open_regular(path), "utf-8", "surrogateescape", newline="") as stream:
             rows = list(csv.reader(stream))
-        found = {key: (int(size), Origin(video, int(line), name)) for key, size, name, line, video in rows[1:]}
+        found = {
+            key: (int(size), Origin(video, int(line) if line else None, name))
+            for key, size, name, line, video in rows[1:]
+        }
         why = _misfit(tuple(rows[0]) if rows else (), {key: size for key, (size, _) in found.items()}, sizes)
     except OSError as error:
         why = f"it cannot be read: {error.strerror}"
@@ -68,6 +73,15 @@ def read_names(database: str, sizes: Mapping[str, int]) -> dict[str, Origin]:
         _warn(f"{path} is ignored, {why}; videos are named by the keys of their records")
         return {}
     return {key: origin for key, (_, origin) in found.items()}
+
+
+def given_name(database: str) -> str:
+    """What messages call a database: the list or folder that a run made it of, else its path."""
+    try:
+        with open_regular(Path(database) / LISTED) as stream:
+            return os.fsdecode(stream.read(_LONGEST_NAME)) or database
+    except (OSError, ValueError):
+        return database
 
 
 def _misfit(columns: tuple[str, ...], named: Mapping[str, int], sizes: Mapping[str, int]) -> str:

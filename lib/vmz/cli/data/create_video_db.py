@@ -1,5 +1,5 @@
 """Make an LMDB of videos from a list: a CSV with the columns org_video, label and, where used, start_frm and video_id,
-or rows of a path and a label. Labels are numbers or names of classes.
+or rows of a path and a label. Labels are numbers or names of classes. A folder of class folders is a list too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Optional
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool, write_each
 from vmz.datasets.check_videos import check_videos, closing_lines, summary, write_report
+from vmz.datasets.class_numbers import first_and_last
 from vmz.datasets.create_database import (
     CLASSES_BESIDE,
     DatabaseOptions,
@@ -33,7 +34,8 @@ def parser() -> Parser:
         "--list_file",
         required=True,
         metavar="FILE",
-        help="CSV with column names, or rows 'path label' without; several labels are separated by ';'",
+        help="CSV with column names, or rows 'path label' without; several labels are separated by ';'. Or a folder of "
+        "class folders, <class>/<video>",
     )
     flags.add_argument(
         "--classes",
@@ -86,7 +88,7 @@ def work(argv: Sequence[str]) -> int:
         seed=flags.seed,
     )
     options.check()
-    report = flags.report or f"{flags.output_file or flags.list_file}.check.csv"
+    report = flags.report or f"{flags.output_file or os.path.normpath(flags.list_file)}.check.csv"
     outputs = [
         Output("--output_file", flags.output_file, beside=CLASSES_BESIDE, new=True),
         Output("--report", report if flags.check else None),
@@ -124,11 +126,6 @@ def run(flags: argparse.Namespace, options: DatabaseOptions, report: str) -> int
         if classes is not None:
             print(f"names of the labels: {classes}; give it as --classes with the other lists of this data")
     return status
-
-
-def first_and_last(classes: Sequence[str]) -> str:
-    shown = dict(enumerate(classes)) if len(classes) < 4 else {0: classes[0], len(classes) - 1: classes[-1]}
-    return ", ".join(f"{number} {name}" for number, name in shown.items())
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

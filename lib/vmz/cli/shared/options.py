@@ -14,6 +14,7 @@ from typing import Any, Callable, Optional, TypeVar
 from vmz import zoo
 from vmz.cli.shared.parser import Parser
 from vmz.cores import use_threads
+from vmz.datasets.listed_data import FLAGS, is_listed
 from vmz.errors import UsageError
 from vmz.file_formats.json_files import read_json
 from vmz.files import write_json
@@ -99,11 +100,24 @@ def parse(parser: Parser, argv: Sequence[str], use: UseOf, fetch: bool = False) 
     if fetch and asked.get("zoo") and not asked.get("load_model_path") and not asked.get("random_weights"):
         asked["load_model_path"] = given["load_model_path"] = str(_fetched(zoo.find(asked["zoo"])))
     resolution = resolve(given, defaults, use({**defaults, **asked}), config)
+    _check_local_files(given)
     options = Options(**{**defaults, **asked, **resolution.values()})
     options.resolution = resolution
     if getattr(options, "num_threads", None):
         use_threads(options.num_threads)  # before an engine, and what it computes with, is imported
     return options
+
+
+def _check_local_files(given: Mapping[str, Any]) -> None:
+    """Raise UsageError for a --use_local_file=0 by hand where all data given is lists and folders, which hold paths."""
+    data = [(flag, given[flag]) for flag in FLAGS if given.get(flag)]
+    if data and given.get("use_local_file") == 0 and all(is_listed(path) for _, path in data):
+        flag, path = data[0]
+        what = "folder" if os.path.isdir(path) else "list"
+        raise UsageError(
+            f"--use_local_file=0 does not go with --{flag}={path}: the videos of a {what} are read from their paths; "
+            "leave --use_local_file out"
+        )
 
 
 def _fetched(row: zoo.ZooRow) -> Path:

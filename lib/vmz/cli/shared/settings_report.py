@@ -14,6 +14,7 @@ from vmz.settings.resolution import (
     CHECKPOINT,
     COMMAND_LINE,
     CONFIG,
+    DATA,
     DEFAULT,
     PUBLISHED_FILE,
     SOURCES,
@@ -101,6 +102,7 @@ def _whence(source: str, resolution: Resolution) -> str:
         CHECKPOINT: f"from the training of {_file(resolution)}",
         PUBLISHED_FILE: f"from the published model {name}, whose file name it has{protocol}",
         BLOBS: f"from the blobs of {_file(resolution)}",
+        DATA: "from the classes of the data",
         DEFAULT: "by default",
     }[source]
 

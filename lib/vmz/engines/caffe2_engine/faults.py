@@ -52,7 +52,7 @@ class Faults:
         if created.get("db_type", "lmdb") == "lmdb" and reader.database:
             with VideoDatabase(reader.database) as database:
                 check_holds(database, bool(get_arguments(op).get("use_local_file", 0)))
-                reader.origins.update(database.names)
+                reader = reader._replace(database=database.path, origins=database.names)
         set_arguments(op, get_skipped=1, get_ended_early=1)
         op.output.extend([reader.skipped, reader.ended_early])
         self._readers.append(reader)

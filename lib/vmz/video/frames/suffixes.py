@@ -1,4 +1,4 @@
-"""Which file names are those of videos: what FFmpeg's containers are usually called."""
+"""Which file names are those of videos, what FFmpeg's containers are usually called, and of images."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ _NAMES = """
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
 
 
+_IMAGES = "bmp jpe jpeg jpg png tif tiff webp"
+IMAGE_SUFFIXES = frozenset(f".{name}" for name in _IMAGES.split())
+
+
 def is_video_name(path: str) -> bool:
     """Whether the suffix is a video's, in either case."""
     return os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES
+
+
+def is_image_name(path: str) -> bool:
+    """Whether the suffix is an image's, in either case."""
+    return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES
