@@ -98,7 +98,7 @@ def parse(parser: Parser, argv: Sequence[str], use: UseOf, fetch: bool = False) 
     config = _read_config(parser, given.get("config")) if parser.has("save_config") else {}
     asked = {**config, **given}
     if fetch and asked.get("zoo") and not asked.get("load_model_path") and not asked.get("random_weights"):
-        asked["load_model_path"] = given["load_model_path"] = str(_fetched(zoo.find(asked["zoo"])))
+        asked["load_model_path"] = given["load_model_path"] = fetched_weights(asked["zoo"])
     resolution = resolve(given, defaults, use({**defaults, **asked}), config)
     _check_local_files(given)
     options = Options(**{**defaults, **asked, **resolution.values()})
@@ -120,13 +120,16 @@ def _check_local_files(given: Mapping[str, Any]) -> None:
         )
 
 
-def _fetched(row: zoo.ZooRow) -> Path:
-    """The published file, fetched by one of the processes of a machine; the others wait for it."""
+def fetched_weights(name: Optional[str]) -> Optional[str]:
+    """The file of a published model, fetched by one of the processes of a machine; the others wait for it."""
+    if name is None:
+        return None
+    row = zoo.find(name)
     found = zoo.cached(row)
     while found is None and identity.world_size() > 1 and identity.local_rank():
         time.sleep(0.5)
         found = zoo.cached(row)
-    return found or zoo.fetch(row)
+    return str(found or zoo.fetch(row))
 
 
 def config_of(kind: type[Config], options: argparse.Namespace) -> Config:
