@@ -63,6 +63,11 @@ def prepare(folder: Path) -> Path:
         with open(folder / name, "w", newline="") as stream:
             csv.writer(stream).writerows([("org_video", "label"), *rows])
     shutil.copy(folder / rows[0][0], folder / "video.mp4")
+    for label, motion in enumerate(CLASSES[:2]):
+        (folder / "my_videos" / motion).mkdir(parents=True)
+        for number in range(2):
+            content = make_videos.make_video(motion, (2, number, label))
+            (folder / "my_videos" / motion / f"{number}.mp4").write_bytes(content)
     for name in ("train.txt", "val.txt"):
         lines = (f"videos/{CLASSES[label % VIDEOS]}.mp4 {motion}\n" for label, motion in enumerate(CLASSES))
         (folder / name).write_text("".join(lines))
@@ -141,7 +146,7 @@ def add_published_weights(folder: Path, block: Block) -> None:
             save_pickle(folder / file[1], network_weights(model_config(config)))
 
 
-FETCHING = re.compile(r"vmz (?:predict|export)\b.*--zoo[= ](\S+)|load_model\(\"(\w+)\"")
+FETCHING = re.compile(r"vmz (?:predict|export|finetune)\b.*--zoo[= ](\S+)|load_model\(\"(\w+)\"")
 
 
 def fill_cache(folder: Path, block: Block) -> Path:

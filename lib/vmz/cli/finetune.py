@@ -23,6 +23,7 @@ from vmz.finetuning.situation import situation_of
 from vmz.finetuning.split import Split, split, write_list
 from vmz.settings.kinds import Integer, Number
 from vmz.settings.self_description import read_description
+from vmz.training.checkpoints import Checkpoints
 
 EXAMPLE = "vmz finetune my_videos --zoo=r2plus1d_34_clip8_ft_kinetics_from_ig65m"
 FOLDER, NAME, KEPT = "finetuned", "finetuned", "finetune.json"
@@ -63,6 +64,10 @@ def work(argv: Sequence[str]) -> int:
     check_files(videos)
     parts = split(videos, options.val_share, options.split_seed)
     folder = Path(given.get("file_store_path", FOLDER))
+    store = Checkpoints(str(folder), given.get("save_model_name", NAME))
+    store.prepare()
+    if not given.get("resume"):
+        store.refuse_to_overwrite()
     chosen = _chosen(folder, given, parts, weights, options)
     print_settings(parts, chosen, given)
     flags = {
@@ -82,7 +87,6 @@ def _chosen(folder: Path, given: Mapping[str, Any], parts: Split, weights: str, 
         settings = [Setting(**entry) for entry in found["settings"]]
     else:
         settings = recommend(situation_of(parts, weights, given, options.minutes))
-        folder.mkdir(parents=True, exist_ok=True)
         write_json(kept, {"settings": [vars(one) for one in settings]})
     return [one for one in settings if one.flag not in given]
 
@@ -103,9 +107,8 @@ def print_settings(parts: Split, chosen: Sequence[Setting], given: Mapping[str, 
 
 def _data_flags(folder: Path, parts: Split, weights: str) -> dict[str, Any]:
     """The lists and names, written into the folder, as flags of train_net."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_list(folder / "train.csv", parts.train, parts.classes)
-    write_list(folder / "test.csv", parts.test, parts.classes)
+    write_list(folder / "train.csv", parts.train)
+    write_list(folder / "test.csv", parts.test)
     with atomic_write(folder / "classes.txt") as stream:
         stream.write("".join(f"{name}\n" for name in parts.classes).encode("utf-8"))
     return {

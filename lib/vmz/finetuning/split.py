@@ -59,11 +59,11 @@ def split(videos: VideoList, share: float, seed: int) -> Split:
     return Split(tuple(train), tuple(test), tuple(videos.classes))
 
 
-def write_list(path: Path, videos: tuple[ListedVideo, ...], classes: tuple[str, ...]) -> None:
-    """A list that every tool reads: paths, absolute, and names of classes."""
+def write_list(path: Path, videos: tuple[ListedVideo, ...]) -> None:
+    """A list that every tool reads: paths, absolute, and labels as numbers, for names may hold any character."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["org_video", "label"])
-    writer.writerows([str(Path(video.video).resolve()), classes[video.labels[0]]] for video in videos)
+    writer.writerows([str(Path(video.video).resolve()), video.labels[0]] for video in videos)
     with atomic_write(path) as stream:
         stream.write(text.getvalue().encode("utf-8"))
