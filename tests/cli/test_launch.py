@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import sys
 
 import pytest
@@ -27,8 +28,10 @@ def run(tmp_path, *arguments: str) -> int:
 
 
 def test_processes_know_each_other(tmp_path) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     assert run(tmp_path, "none", "0") == 0
     assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["0 0 2 2 127.0.0.1", "1 1 2 2 127.0.0.1"]
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
 def test_the_exit_status_is_that_of_the_one_that_failed(tmp_path) -> None:

@@ -73,7 +73,7 @@ def run_processes(count: int, command: Sequence[str]) -> int:
     )
     logging.disable(logging.CRITICAL)  # the processes speak for themselves
     try:
-        with _shared_cores(count):
+        with _own_signals(), _shared_cores(count):
             elastic_launch(config, command[0])(*command[1:])
     except ChildFailedError as failed:
         number, failure = failed.get_first_failure()
@@ -88,6 +88,19 @@ def run_processes(count: int, command: Sequence[str]) -> int:
     finally:
         logging.disable(logging.NOTSET)
     return 0
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Take back the signals for which torchrun installs handlers of its own, and leaves them installed."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # not of Python
+                signal.signal(number, handler)
 
 
 @contextmanager
