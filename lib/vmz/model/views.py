@@ -64,6 +64,15 @@ def read_views(video: Video, args: VideoInputArgs, views: HowMany = PUBLISHED, f
     return replace(found, clips=found.clips[1:2], spans=None if found.spans is None else found.spans[1:2])
 
 
+def drawn_clips(video: Union[str, bytes], args: VideoInputArgs, random: np.random.Generator) -> np.ndarray:
+    """The clips of a video as the reader draws them: float32 (rows, C, T, H, W). Raises ClipError."""
+    clips = _empty(args)
+    read_clips(video, None, args, random, clips)
+    data = clips.data if args.get_rgb else clips.flow
+    assert data is not None
+    return data
+
+
 def _of_file(video: Union[str, bytes], args: VideoInputArgs) -> Views:
     clips = _empty(args)
     reading = read_clips(video, None, args, np.random.default_rng(0), clips, timed=True)
