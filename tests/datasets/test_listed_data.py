@@ -393,9 +393,7 @@ def test_its_records_are_those_of_create_video_db(videos: SameVideos) -> None:
         assert one.keys == other.keys and one.path == str(videos.list) and one.is_listed
         assert [record.video_id for record in one] == [record.video_id for record in other]
         assert one.names == other.names
-        assert one.describe("2").startswith("record 2 of ") and one.describe("2").endswith(
-            f"1, of bowling.mp4, line 3)"
-        )
+        assert one.describe("2").startswith("record 2 of ") and one.describe("2").endswith("1, of bowling.mp4, line 3)")
         assert fingerprint(listed.database) != fingerprint(videos.lmdb)
 
 
