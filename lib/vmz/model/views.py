@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Optional, Union
 
 import numpy as np
@@ -91,6 +92,15 @@ def _empty(args: VideoInputArgs) -> Clips:
     return Clips(rgb, flow)
 
 
+def _resampled(frames: np.ndarray, wanted: int, fps: Optional[float]) -> np.ndarray:
+    """Those of so many a second. Raises UsageError where their own rate is not known."""
+    if not fps:
+        raise UsageError(f"fps={wanted} resamples videos, but the rate of these frames is not known; give it as fps=")
+    step = Fraction(fps).limit_denominator(1001) / wanted
+    count = int((len(frames) - 1) / step) + 1
+    return frames[[int(number * step) for number in range(count)]]
+
+
 def _of_frames(frames: np.ndarray, args: VideoInputArgs, fps: Optional[float]) -> Views:
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
         raise UsageError(f"the frames are {frames.dtype} {frames.shape}, but they must be uint8 (T, H, W, 3), RGB")
@@ -98,6 +108,8 @@ def _of_frames(frames: np.ndarray, args: VideoInputArgs, fps: Optional[float]) -
         raise UsageError("a network of optical flow takes a video file, not frames")
     import av
 
+    if args.fps:
+        frames, fps = _resampled(frames, args.fps, fps), args.fps
     needed = sampling.frames_needed(args)
     if len(frames) < needed:
         raise ClipError(f"{len(frames)} frames, but {needed} are needed for a clip")
