@@ -295,10 +295,8 @@ def _warnings(evaluation: Evaluation, options: Mapping[str, Any]) -> list[str]:
     elif checkpoint.missing or checkpoint.mismatched:
         number = len(checkpoint.missing) + len(checkpoint.mismatched)
         found.append(f"{number} blobs of the network keep their initial values: the checkpoint does not fill them.")
-    if options.get("fps"):
-        found.append(
-            f"Videos were resampled to {options['fps']} frames per second (--fps); the original takes every frame."
-        )
+    if options["fps"]:
+        found.append(f"Videos are resampled to {options['fps']} frames per second; the original takes every frame.")
     if options["num_iter"]:
         found.append("Not the whole database: the run stopped after --num_iter batches.")
     if evaluation.skipped:
