@@ -72,6 +72,6 @@ def test_a_new_folder_without_a_lock_stays_for_a_while(tmp_path: Path) -> None:
 
 def test_no_place_for_it_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
-    with pytest.raises(VmzError, match="cannot make a temporary folder: No such file or directory; set TMPDIR"):
-        with temporary_folder("kept"):
-            pass
+    says = "cannot make a temporary folder: No such file or directory; set TMPDIR"
+    with pytest.raises(VmzError, match=says), temporary_folder("kept"):
+        pass

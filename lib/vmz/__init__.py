@@ -43,6 +43,8 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "datasets":  # a package, which has a name of its own to give
+        return importlib.import_module("vmz.datasets")
     if name not in _PLACES:
         raise AttributeError(f"module 'vmz' has no attribute {name!r}")
     module, attribute = _PLACES[name]

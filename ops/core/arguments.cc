@@ -10,6 +10,7 @@ namespace vmz {
 namespace {
 
 constexpr int kMinDisPixels = 16;         // OpenCV's DIS takes no images that are much smaller
+constexpr int kMaxFps = 240;
 constexpr double kMaxNumber = 1e18;       // of a video in the stream of all shards; keeps it within 64 bits
 constexpr double kMaxBatchValues = 1e12;  // 4 TB of float32; keeps products of sizes within 64 bits
 
@@ -129,6 +130,16 @@ void check_image(const VideoInputArgs& a) {
   }
 }
 
+void check_fps(const VideoInputArgs& a) {
+  at_least("fps", a.fps, 0);
+  at_most("fps", a.fps, kMaxFps);
+  if (a.fps > 0 && (a.image_as_input || a.original_start_faults)) {
+    throw RequestError(
+        is("fps", a.fps) + " does not go with " + (a.image_as_input ? "image_as_input" : "original_start_faults") +
+        "=1; set one of them to 0");
+  }
+}
+
 void check_opencv(const VideoInputArgs& a) {
   if ((a.get_optical_flow || a.image_as_input) && !has_opencv()) {
     throw RequestError(
@@ -181,6 +192,7 @@ void VideoInputArgs::check() const {
   at_least("seed", seed, 0);
   at_least("max_frames", max_frames, 0);
   at_least("video_timeout", video_timeout, 0);
+  check_fps(*this);
   one_of("autorotate", autorotate, {0, 1});
   one_of("decode_type", decode_type, {kRandom, kUniform, kFromStartFrame});
   one_of("video_res_type", video_res_type, {kFixedSize, kShortEdge, kOriginalSize});

@@ -60,6 +60,7 @@ struct VideoInputArgs {
   int get_ended_early = 0;            // a last output: the videos whose reading stopped before their end
   int64_t max_frames = 0;             // frames read of a video at most, from its start; 0: all. The original: 10000
   int video_timeout = kVideoTimeout;  // seconds that a video may go without a new frame; 0: any
+  int fps = 0;                        // frames shown at so many times a second; 0: every frame, as the original
   int autorotate = 0;                 // 1: turn the frames as the video's metadata ask; the original does not
   int original_start_faults = 0;  // 1: find start frames, draw random clips by what the stream states, as it does
 
@@ -146,6 +147,7 @@ void for_each_argument(Args& args, Visit&& visit) {
   visit("get_ended_early", args.get_ended_early);
   visit("max_frames", args.max_frames);
   visit("video_timeout", args.video_timeout);
+  visit("fps", args.fps);
   visit("autorotate", args.autorotate);
   visit("original_start_faults", args.original_start_faults);
 }

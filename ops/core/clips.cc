@@ -9,6 +9,7 @@
 
 #include "core/common/errors.h"
 #include "core/decoding/orientation.h"
+#include "core/decoding/resampling.h"
 #include "core/pixels/flow.h"
 #include "core/pixels/image.h"
 #include "core/pixels/scaling.h"
@@ -69,6 +70,9 @@ std::string frames_wanted(int64_t needed, const VideoInputArgs& args) {
     add("clip_length_of", args.length_of);
     add("sampling_rate_of", args.sampling_rate_of);
     add("frame_gap_of", args.frame_gap_of);
+  }
+  if (args.fps > 0) {
+    add("fps", args.fps);
   }
   return text;
 }
@@ -214,9 +218,10 @@ class ClipReader {
       }
     }
     const std::unique_ptr<FlowWriter> flow = flow_writer(starts);
+    const std::unique_ptr<ResampledFrames> resampled(args_.fps > 0 ? new ResampledFrames(video_, args_.fps) : nullptr);
     int64_t read = 0;
     while (read < stop && !(watch_ != nullptr && watch_->cancelled())) {
-      const AVFrame* frame = video_.next();
+      const AVFrame* frame = resampled ? resampled->next() : video_.next();
       if (frame == nullptr) {
         ending_ = video_.ending();
         break;
@@ -320,14 +325,18 @@ Reading read_clips(
     Video video(source, watch);
     ClipReader reader(video, args, draws, orientation, watch, out, flow);
     const bool uniform = args.decode_type == kUniform;
-    if (!uniform && args.original_start_faults && video.has_times()) {
+    const bool spread_out = args.clips() > 1 && args.clip_start_positions.empty();
+    if (args.fps > 0) {
+      const bool counts = spread_out || args.decode_type == kRandom;
+      expected = reader.by_number(counts ? resampled_frames(source, watch, args.fps) : 0, start_frame, &ended);
+    } else if (!uniform && args.original_start_faults && video.has_times()) {
       reader.by_time(start_frame);
       return reading(video);
-    }
-    const bool near = args.decode_type == kFromStartFrame && start_frame < kWorthSeeking;
-    if (uniform || args.original_start_faults || near) {
+    } else if (
+        uniform || args.original_start_faults ||
+        (args.decode_type == kFromStartFrame && start_frame < kWorthSeeking)) {  // near: no slower than to look for it
       expected = video.frames();
-      if (expected == 0 && args.clips() > 1 && args.clip_start_positions.empty()) {
+      if (expected == 0 && spread_out) {
         expected = Video(source, watch).timeline().frames();
       }
       expected = reader.by_number(expected, start_frame, &ended);

@@ -36,7 +36,7 @@ TEST(the_originals_defaults) {
   CHECK_EQUAL(args.decode_type, 0);
   int count = 0;
   for_each_argument(args, [&count](const char*, const auto&) { ++count; });
-  CHECK_EQUAL(count, 46);
+  CHECK_EQUAL(count, 47);
 }
 
 TEST(good_arguments_pass) {

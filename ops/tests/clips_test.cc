@@ -75,6 +75,38 @@ TEST(strides_and_explicit_starts) {
   CHECK((frames(made::video(40), args) == Frames{20, 23, 26, 29, 0, 3, 6, 9}));
 }
 
+TEST(frames_at_a_rate_are_the_last_ones_shown_by_their_times) {
+  VideoInputArgs args = arguments();
+  args.fps = 10;
+  for (const char* container : {"mov", "matroska", "avi"}) {
+    const std::string video = made::video(40, container);
+    args.clip_start_positions = {0, 12};
+    CHECK((frames(video, args) == Frames{0, 2, 5, 7, 30, 32, 35, 37}));
+    args.clip_start_positions = {13};
+    CHECK_THROWS(
+        BadRecord,
+        "16 frames, but 17 are needed for --clip_length_rgb=4 --sampling_rate_rgb=1 --fps=10 (and 4 from frame 13 on)",
+        frames(video, args));
+  }
+  args.clip_start_positions = {};
+  args.clip_per_video = 3;  // of 16 frames at 0, 6 and 12
+  CHECK((frames(made::video(40), args) == Frames{0, 2, 5, 7, 15, 17, 20, 22, 30, 32, 35, 37}));
+  args.fps = 50;
+  args.clip_start_positions = {0};
+  CHECK((frames(made::video(40), args) == Frames{0, 0, 1, 1}));
+  args.fps = 10;
+  args.decode_type = kFromStartFrame;
+  args.clip_start_positions = {};
+  args.clip_per_video = 1;
+  CHECK((frames(made::video(40), args, 5) == Frames{12, 15, 17, 20}));
+  args.decode_type = kRandom;
+  std::set<int> starts;
+  for (uint64_t index = 0; index < 80; ++index) {
+    starts.insert(frames(made::video(20), args, 0, {5, 0, index})[0]);  // 8 frames, of which 5 can be the first
+  }
+  CHECK((starts == std::set<int>{0, 2, 5, 7, 10}));
+}
+
 TEST(a_start_frame_is_met_with_and_without_times) {
   for (const char* container : {"mov", "matroska"}) {
     for (int start : {0, 1, 13, 36}) {

@@ -31,6 +31,7 @@ OF_VIDEOS: Readings = (
     {**_SMALL, "clip_per_video": 2, "crop_per_clip": 3},
     {**_SMALL, "decode_type": 2, "length_rgb": 3},
     {**_SMALL, "video_res_type": 1, "short_edge": 36, "autorotate": 1, "max_frames": 6},
+    {**_SMALL, "fps": 12, "clip_per_video": 2},
 )
 OF_RECORDS: Readings = (
     {**_SMALL},

@@ -112,10 +112,8 @@ def test_features_and_clips_equal_those_through_the_lmdb(
         found = []
         for name in both:
             output, more = tmp_path / f"{name}_{len(flags)}.npz", ["--use_local_file=1"] if name == "by_path" else []
-            extract(
-                [*NETWORK, f"--test_data={getattr(videos, name)}", f"--load_model_path={weights[5]}", *flags, *more]
-                + [f"--output_path={output}", f"--engine={engine}"]
-            )
+            given = [*NETWORK, f"--test_data={getattr(videos, name)}", f"--load_model_path={weights[5]}", *flags, *more]
+            extract([*given, f"--output_path={output}", f"--engine={engine}"])
             found.append(arrays(output))
         same(*found)
         assert found[0]["label"].tolist() == [0, 0, 2, 1, 2, 1] or sorted(found[0]["label"]) == [0, 0, 1, 1, 2, 2]
@@ -195,9 +193,7 @@ def test_training_on_a_folder_equals_training_on_the_lmdb(
     assert sorted(arrays(scores)["label"].tolist()) == [1] * 4 + [2] * 4
     assert "numbered in the order of the checkpoint" in capsys.readouterr().out
     part.write_text(part.read_text().replace(",yoga", ",ski"))
-    with pytest.raises(
-        UsageError, match=r"line 3 of .*part.csv has the class 'ski', not one of the 3 of the checkpoint"
-    ):
+    with pytest.raises(UsageError, match=r"line 3 of .*part.csv has the class 'ski', not one of the 3 of the check"):
         test([*flags, f"--engine={engine}", "--num_gpus=0"])
 
 
@@ -235,9 +231,7 @@ def test_bad_videos_are_named_by_the_list_and_counted(
     path, output = bad_list(videos, tmp_path / "val.csv"), tmp_path / "out.json"
     flags = [*TEST, f"--test_data={path}", f"--load_model_path={weights[3]}", f"--engine={engine}"]
     test = tool("test_net.py")
-    with pytest.raises(
-        UsageError, match=r"1 of the 3 videos of .*val.csv cannot be found: first .*none.mp4 \(line 4\)"
-    ):
+    with pytest.raises(UsageError, match=r"1 of the 3 videos of .*val.csv cannot be found: first .*none.mp4 \(li"):
         test(flags)
     assert test([*flags, "--on_bad_video=skip", f"--output={output}"]) == 0
     result = json.loads(output.read_text())
@@ -245,7 +239,7 @@ def test_bad_videos_are_named_by_the_list_and_counted(
     assert {bad["list_file"] for bad in result["skipped"]} == {str(path)}
     out = capsys.readouterr().out
     assert "2 videos left out:" in out and f"(line 3 of {path})" not in out and f", line 4 of {path}): " in out
-    (tmp_path / "none.mp4").write_bytes(b"")
+    (tmp_path / "none.mp4").write_bytes(next(videos.folder.glob("yoga/0*")).read_bytes())
     with pytest.raises(VmzError) as raised:
         test(flags)
     said = str(raised.value)
@@ -286,14 +280,14 @@ def test_a_label_beyond_the_network_is_named_by_the_list(
         (("--num_labels=5",), r"--num_labels=5, but --test_data=.* has 3 classes \(0 bowling, 1 run, 2 yoga\); give "),
         (
             ("--use_local_file=0",),
-            r"--use_local_file=0 does not go with --test_data=.*: the videos of a folder are read",
+            r"--use_local_file=0 does not go with --test_data=.*: the videos of a folder are ",
         ),
         (("--label_names={names}",), r"the folder .*/run has the class 'run', not one of the 3 of --label_names="),
         (("--get_video_id=1",), r"a folder of class folders, whose videos have no video_id \(for --get_video_id=1\)"),
         (("--test_data={ids}", "--get_video_id=1"), r"ids.csv has no column video_id \(for --get_video_id=1\)"),
         (
             ("--test_data=nowhere.csv",),
-            r"no such database: nowhere.csv; give the folder .*, a list of videos \(.csv\) or ",
+            r"no such database: nowhere.csv; give the folder .*, a list of videos \(.csv",
         ),
     ],
 )
@@ -301,7 +295,6 @@ def test_what_does_not_go_together_is_one_sentence(
     flags: tuple[str, ...], says: str, videos: SameVideos, tmp_path: Path
 ) -> None:
     (tmp_path / "names.txt").write_text("bowling\nski\nyoga\n")
-    (tmp_path / "ids.csv").write_text("".join(f'"{row}\n' for row in ["org_video,label", *_rows(videos, "run")]))
     (tmp_path / "ids.csv").write_text("org_video,label\n" + "".join(f'"{row}\n' for row in _rows(videos, "run")))
     given = [flag.format(names=tmp_path / "names.txt", ids=tmp_path / "ids.csv") for flag in flags]
     with pytest.raises(UsageError, match=says):
@@ -310,9 +303,7 @@ def test_what_does_not_go_together_is_one_sentence(
 
 def test_start_frames_are_asked_for_by_the_flag_that_needs_them(videos: SameVideos, tmp_path: Path) -> None:
     flags = [*NETWORK, "--random_weights=1", f"--output_path={tmp_path / 'f.npz'}"]
-    with pytest.raises(
-        UsageError, match=r"have no start_frm \(for --decode_type=2\); give a list with that column, or "
-    ):
+    with pytest.raises(UsageError, match=r"have no start_frm \(for --decode_type=2\); give a list with that column"):
         tool("extract_features.py")([*flags, f"--test_data={videos.folder}"])
 
 
@@ -344,7 +335,7 @@ def test_the_test_list_gets_the_numbers_of_the_training(videos: SameVideos, tmp_
     part.write_text("org_video,label\n" + "".join(f'"{row}\n' for row in _rows(videos, "run", "yoga")))
     flags = [*TRAIN, f"--test_data={part}", f"--file_store_path={tmp_path}", "--dry_run"]
     assert train([*flags, f"--train_data={videos.folder}"]) == 0
-    with pytest.raises(UsageError, match=rf"--num_labels=101, but --test_data={part} has 2 classes \(0 run, 1 yoga\)"):
+    with pytest.raises(UsageError, match=rf"--num_labels=101, but --test_data={part} has 2 classes \(0 run, 1"):
         train([*flags, f"--train_data={videos.lmdb}"])
     beside = Path(f"{videos.lmdb}.classes.txt")
     try:
@@ -352,7 +343,7 @@ def test_the_test_list_gets_the_numbers_of_the_training(videos: SameVideos, tmp_
         assert train([*flags, f"--train_data={videos.lmdb}"]) == 0
         assert train([*flags, f"--train_data={videos.folder}", f"--test_data={videos.lmdb}"]) == 0
         beside.write_text("bowling\nyoga\nrun\n")
-        with pytest.raises(UsageError, match="names other classes than --train_data=.* has"):
+        with pytest.raises(UsageError, match=r"names other classes than --train_data=.* has"):
             train([*flags, f"--train_data={videos.folder}", f"--test_data={videos.lmdb}"])
     finally:
         beside.unlink()

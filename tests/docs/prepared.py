@@ -59,6 +59,9 @@ def prepare(folder: Path) -> Path:
         path.write_bytes(make_videos.make_video(motion, (1, 0, number)))
         shutil.copy(path, folder / "films")
         rows.append((f"videos/{path.name}", number))
+        named = folder / "class_folders" / motion / path.name
+        named.parent.mkdir(parents=True)
+        shutil.copy(path, named)
     for name in ("list.csv", "val.csv"):
         with open(folder / name, "w", newline="") as stream:
             csv.writer(stream).writerows([("org_video", "label"), *rows])

@@ -216,6 +216,17 @@ def slices_agree(laboratory: Laboratory, row: Row, cell: Cell) -> None:
     assert np.abs(found["softmax"] - whole["softmax"]).max() <= SCORES
 
 
+def equals_the_lmdb(laboratory: Laboratory, row: Row, cell: Cell) -> None:
+    """scores, labels, keys and paths equal those through the LMDB of the same videos to the bit"""
+    scores_agree(laboratory, row, cell)
+    result = laboratory.result(row, cell)
+    found, wanted = ({**scores(result, name), "made_by": 0, "label_names": 0} for name in ("scores.npz", "whole.npz"))
+    for name in ("made_by", "label_names"):  # of the list alone
+        del found[name], wanted[name]
+    same_to_the_bit(found, wanted)
+    assert len(found["path"]) == len(found["softmax"]) == 14
+
+
 def aggregates(laboratory: Laboratory, row: Row, cell: Cell) -> None:
     """aggregate_scores computes the figures of the run from the saved scores"""
     folder = laboratory.result(row, cell).folder
@@ -335,5 +346,5 @@ def lists_the_parameters(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 # Those that run PyTorch for Caffe2's sake: the cell of PyTorch itself then costs nothing more.
 BETWEEN_ENGINES = (
     fine_tunes, fine_tunes_on_flow, has_a_new_head, keeps_the_trunk, scores_agree, slices_agree, features_agree,
-    formats_agree, clips_agree, flow_agrees,
+    formats_agree, clips_agree, flow_agrees, equals_the_lmdb,
 )  # fmt: skip

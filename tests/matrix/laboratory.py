@@ -24,6 +24,7 @@ from tests.video.frames.test_images import encoded
 from tests.video.test_untrimmed import film
 from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
+from vmz.datasets.create_database import DatabaseOptions, read_list, write_database
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.video.database import DatabaseWriter
@@ -67,7 +68,7 @@ class Laboratory(MadeFiles):
         self._results: dict[Any, Result] = {}
 
     def file_name(self, name: str) -> str:
-        return re.sub("_(pkl|mdl)$", r".\1", name)
+        return re.sub("_(pkl|mdl|csv)$", r".\1", name)
 
     def result(self, row: Row, cell: Cell, *more: str) -> Result:
         """What the row gave, run now if need be; `more`: flags at the end of its commands."""
@@ -188,6 +189,34 @@ def _videos(frames: int) -> Callable[[Laboratory, Path], None]:
     return make
 
 
+def _folders(_: Laboratory, path: Path) -> None:
+    """Seven videos of as many frames as a clip has, in folders of five classes."""
+    for number in range(7):
+        folder = path / f"class {number % LABELS}"
+        folder.mkdir(parents=True, exist_ok=True)
+        moving_video(folder / f"{number}.avi", number, 4)
+
+
+def _list(laboratory: Laboratory, path: Path) -> None:
+    """Videos of nine frames, with start frames and ids."""
+    rows = ["org_video,label,start_frm,video_id"]
+    for number in range(7):
+        video = path.with_name(f"listed_{number}.avi")
+        moving_video(video, number, 9)
+        rows.append(f"{video},{number % LABELS},{number % 3},{900 + number}")
+    path.write_text("\n".join(rows) + "\n")
+
+
+def _lmdb_of(name: str) -> Callable[[Laboratory, Path], None]:
+    """What create_video_db.py makes of it."""
+
+    def make(laboratory: Laboratory, path: Path) -> None:
+        options = DatabaseOptions()
+        write_database(read_list(laboratory[name], options), path, options, laboratory[name])
+
+    return make
+
+
 def _images(_: Laboratory, path: Path) -> None:
     random = np.random.RandomState(1)
     with DatabaseWriter(path) as writer:
@@ -215,6 +244,10 @@ _MAKERS: dict[str, Callable[[Laboratory, Path], None]] = {
     "short": _videos(4),  # of as many frames as a clip has: nothing to draw
     "pictures": _images,
     "films": _films,
+    "list_csv": _list,
+    "class_folders": _folders,
+    "lmdb_of_list": _lmdb_of("list_csv"),
+    "lmdb_of_folders": _lmdb_of("class_folders"),
     "state_mdl": _state,
     **{f"{name}_pkl": _weights(name) for name in SHAPES},
 }

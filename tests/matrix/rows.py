@@ -65,6 +65,21 @@ TESTING = [
         test("images_pkl", *IMAGES, "--clip_per_video=1", data="pictures"),
         outcomes=SLOW_TOGETHER,
     ),
+    testing(
+        "test_list",
+        "on a list of videos (.csv), without an LMDB",
+        test("rgb_pkl", data="lmdb_of_list", scores="whole.npz"),
+        test("rgb_pkl", data="list_csv"),
+        check=checks.equals_the_lmdb,
+    ),
+    testing(
+        "test_folder",
+        "on a folder of class folders, without an LMDB",
+        test("rgb_pkl", data="lmdb_of_folders", scores="whole.npz"),
+        test("rgb_pkl", data="class_folders"),
+        check=checks.equals_the_lmdb,
+        outcomes=SLOW_TOGETHER,
+    ),
     testing("test_mdl", "a training .mdl", test("state_mdl"), outcomes=SLOW_TOGETHER),
     testing(
         "aggregate",
@@ -132,6 +147,12 @@ FEATURES = [
         ),
         outcomes=SLOW_TOGETHER,
     ),
+    extraction(
+        "features_list",
+        "of a list of videos (.csv), without an LMDB",
+        extract(data="list_csv"),
+        outcomes=SLOW_TOGETHER,
+    ),
     extraction("films", "along untrimmed videos (--videos), as .npz", films("npz")),
     extraction(
         "films_pkl",
@@ -178,6 +199,7 @@ def looking(name: str, tool: str, feature: str, *commands: Command, check: Calla
 
 LOOKING = [
     looking("dump", "dump_clips", "clips of a database", dump(), check=checks.clips_agree),
+    looking("dump_list", "dump_clips", "clips of a list (.csv)", dump(data="list_csv"), check=checks.clips_agree),
     looking("dump_flow", "dump_clips", "optical flow", dump("--input_type=1"), check=checks.flow_agrees),
     looking(
         "dump_images",

@@ -56,6 +56,13 @@ TRAINING = [
         outcomes=SLOW_TRAINS,
     ),
     training(
+        "tune_folder",
+        "on a folder of class folders, without an LMDB",
+        fine_tune("rgb_pkl", data="class_folders"),
+        check=checks.fine_tunes,
+        outcomes=SLOW_TRAINS,
+    ),
+    training(
         "tune_labels",
         "fine-tune with another number of labels",
         fine_tune("rgb_pkl", "--num_labels=9"),

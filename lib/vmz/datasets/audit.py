@@ -48,6 +48,7 @@ def recipe(network: NetworkSettings, reader: ReaderSettings, row: Optional[zoo.Z
         short_side_source=str(data.get("source", "")),
         shortest_useful_side=min(reader.scale_h, reader.scale_w),
         frames_needed=(network.clip_length_rgb - 1) * reader.sampling_rate_rgb + 1,
+        resampled_to=reader.fps,
     )
 
 
@@ -223,6 +224,8 @@ def _duplicate_warnings(report: DataReport, named: Named) -> list[str]:
 
 def _recipe_warnings(report: DataReport) -> list[str]:
     rates = {float(rate): videos for rate, videos in report.frame_rates.items() if rate != "unknown"}
+    if report.recipe.resampled_to and rates:
+        rates = {float(report.recipe.resampled_to): sum(rates.values())}
     sides = {int(side): videos for side, videos in report.short_sides.items()}
     return [*(_rate_warnings(rates, report.recipe) if rates else []), *_side_warnings(sides, report.recipe)]
 
@@ -241,7 +244,7 @@ def _rate_warnings(rates: Mapping[float, int], wanted: Recipe) -> list[str]:
         found.append(
             f"{wanted.model} was published for videos of {wanted.frame_rate:g} frames a second ({wanted.rate_source}), "
             f"but {off} of {videos} looked at have another rate, most often {common:g}: a clip spans "
-            f"{wanted.frame_rate / common:.2g} times the time; re-encode them with ffmpeg -r {wanted.frame_rate:g}"
+            f"{wanted.frame_rate / common:.2g} times the time; give --fps={round(wanted.frame_rate)}"
         )
     return found
 

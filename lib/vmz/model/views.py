@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Optional, Union
 
 import numpy as np
@@ -64,6 +65,15 @@ def read_views(video: Video, args: VideoInputArgs, views: HowMany = PUBLISHED, f
     return replace(found, clips=found.clips[1:2], spans=None if found.spans is None else found.spans[1:2])
 
 
+def drawn_clips(video: Union[str, bytes], args: VideoInputArgs, random: np.random.Generator) -> np.ndarray:
+    """The clips of a video as the reader draws them: float32 (rows, C, T, H, W). Raises ClipError."""
+    clips = _empty(args)
+    read_clips(video, None, args, random, clips)
+    data = clips.data if args.get_rgb else clips.flow
+    assert data is not None
+    return data
+
+
 def _of_file(video: Union[str, bytes], args: VideoInputArgs) -> Views:
     clips = _empty(args)
     reading = read_clips(video, None, args, np.random.default_rng(0), clips, timed=True)
@@ -82,6 +92,15 @@ def _empty(args: VideoInputArgs) -> Clips:
     return Clips(rgb, flow)
 
 
+def _resampled(frames: np.ndarray, wanted: int, fps: Optional[float]) -> np.ndarray:
+    """Those of so many a second. Raises UsageError where their own rate is not known."""
+    if not fps:
+        raise UsageError(f"fps={wanted} resamples videos, but the rate of these frames is not known; give it as fps=")
+    step = Fraction(fps).limit_denominator(1001) / wanted
+    count = int((len(frames) - 1) / step) + 1
+    return frames[[int(number * step) for number in range(count)]]
+
+
 def _of_frames(frames: np.ndarray, args: VideoInputArgs, fps: Optional[float]) -> Views:
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
         raise UsageError(f"the frames are {frames.dtype} {frames.shape}, but they must be uint8 (T, H, W, 3), RGB")
@@ -89,6 +108,8 @@ def _of_frames(frames: np.ndarray, args: VideoInputArgs, fps: Optional[float]) -
         raise UsageError("a network of optical flow takes a video file, not frames")
     import av
 
+    if args.fps:
+        frames, fps = _resampled(frames, args.fps, fps), args.fps
     needed = sampling.frames_needed(args)
     if len(frames) < needed:
         raise ClipError(f"{len(frames)} frames, but {needed} are needed for a clip")

@@ -280,6 +280,7 @@ def _sources(resolution: Optional[Resolution]) -> dict[str, str]:
         "checkpoint": "Training of the checkpoint",
         "published file": f"{published}, whose file name the checkpoint has, {resolution.protocol} protocol",
         "blobs": "Blobs of the checkpoint",
+        "data": "Classes of the data",
         "default": "Defaults",
     }
     return {text: ", ".join(found[source]) for source, text in names.items() if source in found}
@@ -294,6 +295,8 @@ def _warnings(evaluation: Evaluation, options: Mapping[str, Any]) -> list[str]:
     elif checkpoint.missing or checkpoint.mismatched:
         number = len(checkpoint.missing) + len(checkpoint.mismatched)
         found.append(f"{number} blobs of the network keep their initial values: the checkpoint does not fill them.")
+    if options["fps"]:
+        found.append(f"Videos are resampled to {options['fps']} frames per second; the original takes every frame.")
     if options["num_iter"]:
         found.append("Not the whole database: the run stopped after --num_iter batches.")
     if evaluation.skipped:

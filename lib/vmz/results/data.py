@@ -18,6 +18,7 @@ class Recipe:
     short_side_source: str
     shortest_useful_side: int  # a shorter one is enlarged before the network sees it
     frames_needed: int
+    resampled_to: int = 0  # frames a second (--fps), 0 where every frame is taken
 
 
 @dataclass(frozen=True)

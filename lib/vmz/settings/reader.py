@@ -15,7 +15,7 @@ from vmz.video.frames.watch import VIDEO_TIMEOUT
 # Arguments of VideoInput that the original has not, with the operator's defaults: its nets have no such ones, so that
 # they are written only where they are others.
 BEYOND_THE_ORIGINAL = {
-    **dict.fromkeys(("max_frames", "autorotate", "original_start_faults", "image_as_input"), 0),
+    **dict.fromkeys(("max_frames", "fps", "autorotate", "original_start_faults", "image_as_input"), 0),
     "video_timeout": VIDEO_TIMEOUT,
 }
 
@@ -112,6 +112,12 @@ class ReaderSettings(FlowSettings):
     )
     max_frames: int = setting(
         0, "largest number of frames read from a video; 0: no limit, 10000: as the original", not_negative
+    )
+    fps: int = setting(
+        0,
+        "resample videos to this number of frames per second: at each n-th of a second the last frame shown by then; "
+        "start frames and --max_frames count these frames. 0: every frame, as the original",
+        Integer(0, READER_MOST["fps"]),
     )
     autorotate: int = setting(
         0, "1: rotate frames as the video's metadata states, as players do; the original does not", switch

@@ -27,6 +27,7 @@ MOST = {
     "num_of_class": 1 << 20,
     "seed": (1 << 63) - 1,
     "first_position": (1 << 63) - 1,
+    "fps": 240,
 }
 
 MIN_DIS_PIXELS = 16  # DIS starts on an image an eighth as large, OpenCV does it no smaller
@@ -80,6 +81,7 @@ class VideoInputArgs:
     first_position: int = 0  # videos of this reader's own stream to pass over before the first one
     get_record_index: int = 0  # a last output: the place of each video in the database
     max_frames: int = 0  # frames read of a video at most, from its start; 0: all of them. The original: 10000
+    fps: int = 0  # take the frames that are shown at so many times a second; 0: every frame, as the original
     autorotate: int = 0  # 1: turn the frames as the video's metadata ask; the original does not
     video_timeout: int = VIDEO_TIMEOUT  # seconds that a video may go without a new frame; 0: any
     original_start_faults: int = 0  # 1: find start frames and draw random clips by what the stream states, as it does
@@ -135,6 +137,7 @@ class VideoInputArgs:
         self._at_least("first_position", 0)
         for name in ("scale_h", "scale_w", "short_edge", "random_sampling_rate", "seed", "max_frames", "video_timeout"):
             self._at_least(name, 0)
+        self._check_fps()
         self._one_of("autorotate", (0, 1))
         self._one_of("decode_type", (RANDOM, UNIFORM, FROM_START_FRAME))
         self._one_of("video_res_type", (FIXED_SIZE, SHORT_EDGE, ORIGINAL_SIZE))
@@ -146,6 +149,12 @@ class VideoInputArgs:
         self._check_order()
         if self.do_multi_label and self.num_of_class < 1:
             raise UsageError("num_of_class must be set (the number of classes) with do_multi_label=1")
+
+    def _check_fps(self) -> None:
+        self._at_least("fps", 0)
+        for name in ("image_as_input", "original_start_faults") if self.fps else ():
+            if getattr(self, name):
+                raise UsageError(f"fps={self.fps} does not go with {name}=1; set one of them to 0")
 
     def _check_sizes(self) -> None:
         if self.video_res_type == FIXED_SIZE:

@@ -19,8 +19,9 @@ from vmz.video.frames.ending import Ending
 from vmz.video.frames.flow import Crop, FlowWriter, cropped
 from vmz.video.frames.images import read_image
 from vmz.video.frames.orientation import UPRIGHT, Orientation
+from vmz.video.frames.resampling import Resampled, noting, resampled_frames
 from vmz.video.frames.scaling import Scaler, normalise
-from vmz.video.frames.shown_times import ShownTimes
+from vmz.video.frames.shown_times import noting_shown
 from vmz.video.frames.watch import Watch
 
 
@@ -154,6 +155,9 @@ class _VideoReader:
     def _first_attempt(self) -> Union[Reading, _ReadAgain]:
         args = self._args
         with Video(self._source, self._watch) as video:
+            if args.fps:
+                counts = self._are_spread_out() or args.decode_type == RANDOM
+                return self._by_number(video, resampled_frames(self._source, self._watch, args.fps) if counts else 0)
             if args.decode_type == UNIFORM:
                 return self._by_number(video, self._stated_frames(video))
             if args.original_start_faults:
@@ -234,11 +238,16 @@ class _VideoReader:
     def _decode(self, video: Video, starts: list[int], stop: int) -> int:
         """Write the clips that begin at `starts` from the frames before `stop`; how many frames there were."""
         times: list[float] = []
-        frames = _noting(video, times) if self._timed else (frame for frame, _ in video.read())
+        resampled = Resampled(video, self._args.fps) if self._args.fps else None
+        if resampled is not None:
+            frames = noting(resampled, times)
+        else:
+            frames = noting_shown(video, times) if self._timed else (frame for frame, _ in video.read())
         found = self._writer(video).write(frames, starts, stop)
-        self._ended = video.ending or self._ended
+        if resampled is None or resampled.is_over:  # it reads a frame ahead
+            self._ended = video.ending or self._ended
         ends = [start + self._needed - 1 for start in starts]
-        if times and max(ends) < len(times):
+        if self._timed and times and max(ends) < len(times):
             self._spans = tuple((times[start], times[end]) for start, end in zip(starts, ends))
         return found
 
@@ -272,19 +281,6 @@ class _VideoReader:
         size = sampling.output_size(args, *self._orientation.size(video.width, video.height), self._draws.short_edge)
         check_size(size, args)
         return _ClipWriter(size, self._orientation, args, self._draws, self._out)
-
-
-def _noting(video: Video, times: list[float]) -> Iterable[Any]:
-    """The video's frames. `times` gets the second at which each is shown, and becomes empty where there are none."""
-    shown: Optional[ShownTimes] = ShownTimes(video.time_base, video.rate, video.times_may_restart)
-    for frame, timestamp in video.read():
-        try:
-            if shown is not None:
-                times.append(float(shown.next(timestamp)))
-        except ValueError:
-            shown = None
-            times.clear()
-        yield frame
 
 
 def check_size(size: tuple[int, int], args: VideoInputArgs) -> None:
@@ -327,6 +323,8 @@ def _needs(needed: int, args: VideoInputArgs) -> str:
     if args.get_optical_flow:
         flags += [f"--clip_length_of={args.length_of}", f"--sampling_rate_of={args.sampling_rate_of}"]
         flags += [f"--frame_gap_of={args.frame_gap_of}"]
+    if args.fps:
+        flags += [f"--fps={args.fps}"]
     return f"{needed} are needed for {' '.join(flags)}"
 
 

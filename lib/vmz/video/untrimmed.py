@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
-from typing import Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError, check_size, orientation_of
 from vmz.video.frames.decoding import DecodingError, Source, Video
 from vmz.video.frames.orientation import UPRIGHT
+from vmz.video.frames.resampling import Resampled
 from vmz.video.frames.scaling import Scaler, normalise
 from vmz.video.frames.shown_times import ShownTimes
 from vmz.video.frames.watch import Watch
@@ -83,9 +84,9 @@ class WindowReader:
         last = (args.length_rgb - 1) * args.sampling_rate_rgb
         waiting: list[_Open] = []
         due, given = Fraction(0), 0
-        times = ShownTimes(video.time_base, video.rate, video.times_may_restart)
-        for number, (frame, timestamp) in enumerate(islice(video.read(), args.max_frames or None)):
-            time = _time(times, timestamp)
+        frames: Union[Resampled, _Shown] = Resampled(video, args.fps) if args.fps else _Shown(video)
+        times = frames.times
+        for number, (frame, time) in enumerate(islice(frames, args.max_frames or None)):
             self.frames, self.seconds, self.times_mended = number + 1, float(time), times.mended
             if time >= due:
                 shape = (len(crops), 3, args.length_rgb, args.crop_size, args.crop_size)
@@ -114,8 +115,16 @@ def _write(pixels: np.ndarray, crops: list[tuple[int, int]], crop: int, takers: 
         taker.filled += 1
 
 
-def _time(times: ShownTimes, timestamp: Optional[int]) -> Fraction:
-    try:
-        return times.next(timestamp)
-    except ValueError as error:
-        raise ClipError(str(error)) from error
+class _Shown:
+    """Iterates (frame, seconds from the first frame) of all frames of a video."""
+
+    def __init__(self, video: Video) -> None:
+        self._video = video
+        self.times = ShownTimes(video.time_base, video.rate, video.times_may_restart)
+
+    def __iter__(self) -> Iterator[tuple[Any, Fraction]]:
+        for frame, timestamp in self._video.read():
+            try:
+                yield frame, self.times.next(timestamp)
+            except ValueError as error:
+                raise ClipError(str(error)) from error

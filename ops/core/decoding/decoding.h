@@ -46,6 +46,17 @@ class Video {
   // What the container states, in the stream's time base; 0 where it does not.
   int64_t duration() const;
   int64_t frames() const;
+  // Seconds of one unit of a timestamp, and frames a second on average, 0 where it is not stated.
+  AVRational time_base() const {
+    return stream_->time_base;
+  }
+  AVRational rate() const {
+    return stream_->avg_frame_rate;
+  }
+  // Whether times may begin again in its container, as in MPEG-TS: a large gap then is no pause.
+  bool times_may_restart() const {
+    return (format_->iformat->flags & AVFMT_TS_DISCONT) != 0;
+  }
   // Without both there is no seeking.
   bool has_times() const {
     return duration() > 0 && frames() > 0;

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import Optional
+from typing import Any, Optional
 
 # A gap that is longer is no pause but another recording: where times may restart as FFmpeg's command line has it, else
 # so long that no recording stands still for it.
@@ -24,7 +25,8 @@ class ShownTimes:
 
     def __init__(self, time_base: Fraction, rate: float, may_restart: bool) -> None:
         self._base = time_base
-        self._step = 1 / Fraction(rate).limit_denominator(1001) if rate else None  # duration of the frame before
+        stated = Fraction(rate).limit_denominator(1001)
+        self._step = 1 / stated if stated else None  # duration of the frame before
         self._pause = LONGEST_PAUSE if may_restart else LONGEST_PAUSE_ELSEWHERE
         self._moved: Optional[Fraction] = None  # to add to a stated time
         self._last: Optional[Fraction] = None
@@ -55,3 +57,16 @@ class ShownTimes:
         if self._step is None:
             raise ValueError("its frames have no timestamps and it states no frame rate")
         return self._step
+
+
+def noting_shown(video: Any, times: list[float]) -> Iterator[Any]:
+    """The frames of a Video. `times` gets the second at which each is shown, and becomes empty where there are none."""
+    shown: Optional[ShownTimes] = ShownTimes(video.time_base, video.rate, video.times_may_restart)
+    for frame, timestamp in video.read():
+        try:
+            if shown is not None:
+                times.append(float(shown.next(timestamp)))
+        except ValueError:
+            shown = None
+            times.clear()
+        yield frame
