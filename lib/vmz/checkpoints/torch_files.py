@@ -192,6 +192,7 @@ class _Unpickler(ArrayUnpickler):
     def __init__(self, stream: IO[bytes], most: int, old: bool) -> None:
         super().__init__(stream)
         self.most, self.old, self.bytes = most, old, 0
+        self.kinds: dict[str, _StorageType] = {}  # of the storages, by key
 
     def find_class(self, module: str, name: str) -> Any:
         if module in ("torch", "torch.cuda") and name in _STORAGES:
@@ -220,6 +221,8 @@ class _Unpickler(ArrayUnpickler):
         start, size = (part[1], part[2]) if isinstance(part, tuple) and len(part) == 3 else (0, whole)
         if not _numbers((start, size)) or start + size > whole:
             raise VmzError(f"it has a part of a storage that is larger than the storage ({quoted(key)})")
+        if self.kinds.setdefault(key, kind) is not kind:
+            raise VmzError(f"it has a storage of two types ({quoted(key)})")
         return _Storage(kind, key, start, size, whole)
 
 
@@ -258,9 +261,14 @@ def _old_form(stream: IO[bytes]) -> tuple[Any, Arrays]:
     """The same of PyTorch's form before 1.6: five pickles, then each storage, its length first."""
     size = os.fstat(stream.fileno()).st_size
 
+    kinds: dict[str, _StorageType] = {}
+
     def load() -> Any:
         refuse_bombs(stream, size, persistent=True)
-        return _Unpickler(stream, max(FREE_BYTES, MOST_SHARED * size), old=True).load()
+        reader = _Unpickler(stream, max(FREE_BYTES, MOST_SHARED * size), old=True)
+        found = reader.load()
+        kinds.update(reader.kinds)
+        return found
 
     load()  # the magic number
     protocol, system = load(), load()
@@ -269,7 +277,6 @@ def _old_form(stream: IO[bytes]) -> tuple[Any, Arrays]:
     content, keys = load(), load()
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise VmzError("it has no list of its storages")
-    kinds = _storage_types(content)
     places: dict[str, tuple[int, int]] = {}
     for key in keys:
         header = stream.read(_INTEGER.size)
@@ -290,23 +297,6 @@ def _old_form(stream: IO[bytes]) -> tuple[Any, Arrays]:
         return np.frombuffer(stream.read(storage.whole * dtype.itemsize), dtype)
 
     return content, lambda state: _arrays(state, numbers)
-
-
-def _storage_types(content: Any) -> dict[str, _StorageType]:
-    """{key: type} of the storages of all tensors, wherever they are. Nothing is inside itself: refuse_bombs saw to it."""
-    found: dict[str, _StorageType] = {}
-    waiting = [content]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, _Tensor):
-            found[value.storage.key] = value.storage.kind
-        elif isinstance(value, _Storage):
-            found[value.key] = value.kind
-        elif isinstance(value, dict):
-            waiting.extend(value.values())
-        elif isinstance(value, (list, tuple)):
-            waiting.extend(value)
-    return found
 
 
 def _arrays(state: Mapping[str, Any], numbers: Callable[[_Storage], np.ndarray]) -> dict[str, np.ndarray]:
@@ -345,17 +335,20 @@ def _state_dict(content: Any) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     for _ in range(DEEPEST + 1):
         if not isinstance(content, dict) or not content:
             break
-        if any(isinstance(value, (_Tensor, Array)) for value in content.values()):
-            for key, value in content.items():
-                if not isinstance(key, str) or not isinstance(value, (_Tensor, Array)):
-                    raise VmzError(f"its entry {quoted(key)} is a {type(value).__name__}, but a state dict has tensors")
-            return content, tuple(others)
         inside = next((name for name in CONTAINERS if isinstance(content.get(name), dict)), None)
-        if inside is None:
+        if inside is not None:
+            others += [str(key) for key in content if key != inside]
+            content = content[inside]
+            continue
+        wrong = next((key for key, value in content.items() if not isinstance(value, (_Tensor, Array))), None)
+        if wrong is None and all(isinstance(key, str) for key in content):
+            return content, tuple(others)
+        if not any(isinstance(value, _Tensor) for value in content.values()):
             names = ", ".join(cut(printable(str(key)), 40) for key in list(content)[:5])
             raise VmzError(f"it has no state dict under {', '.join(CONTAINERS)}, but {names}; {STATE_DICT}")
-        others += [str(key) for key in content if key != inside]
-        content = content[inside]
+        raise VmzError(
+            f"its entry {quoted(wrong)} is a {type(content.get(wrong)).__name__}, but a state dict has tensors by name"
+        )
     raise VmzError(f"it contains no dict of tensors by name, but a {type(content).__name__}; {STATE_DICT}")
 
 
