@@ -16,7 +16,7 @@ from vmz.checkpoints.matching import Report, check, match
 from vmz.checkpoints.mdl import read_mdl, save_mdl
 from vmz.checkpoints.pickles import read_pickle, save_pickle
 from vmz.checkpoints.safetensors_files import read_safetensors, save_safetensors
-from vmz.checkpoints.torch_files import read_torch, save_torch
+from vmz.checkpoints.torch_files import read_state_dict, save_torch
 from vmz.checkpoints.values import check_values
 from vmz.errors import UsageError
 from vmz.models.registry import Model
@@ -28,7 +28,7 @@ _ENDINGS = {
     ".pkl": PICKLE, ".pickle": PICKLE, ".mdl": MINIDB, ".minidb": MINIDB, ".pth": "pytorch", ".pt": "pytorch",
     ".safetensors": "safetensors",
 }  # fmt: skip
-_READERS = {PICKLE: read_pickle, MINIDB: read_mdl, "pytorch": read_torch, "safetensors": read_safetensors}
+_READERS = {PICKLE: read_pickle, MINIDB: read_mdl, "safetensors": read_safetensors}
 
 
 def file_type(path: Union[str, Path], db_type: Optional[str] = None) -> str:
@@ -51,12 +51,13 @@ class Checkpoint:
     """A file of weights as it was read.
 
     blobs: {name without scope: array as stored}. about: what it says about itself (labels, protocol, metrics), {} where
-    it says nothing.
+    it says nothing. others: what is in a file of PyTorch beside the state dict, such as an optimizer; it is not read.
     """
 
     path: str
     blobs: dict[str, np.ndarray]
     about: dict[str, Any]
+    others: tuple[str, ...] = ()
 
     def fit(
         self,
@@ -82,9 +83,15 @@ def load(path: Union[str, Path], db_type: Optional[str] = None) -> Checkpoint:
     Raises UsageError for a file of another program or of the other format, what load_pickle and load_mdl raise, and
     VmzError for values that no network works with (see `values`).
     """
-    blobs, about = _READERS[_readable_type(path, db_type)](path)
+    kind = _readable_type(path, db_type)
+    others: tuple[str, ...] = ()
+    if kind == "pytorch":
+        state = read_state_dict(path)
+        blobs, about, others = state.tensors, state.about, state.others
+    else:
+        blobs, about = _READERS[kind](path)
     check_values(path, blobs)
-    return Checkpoint(str(path), blobs, about)
+    return Checkpoint(str(path), blobs, about, others)
 
 
 def _readable_type(path: Union[str, Path], db_type: Optional[str]) -> str:

@@ -52,12 +52,6 @@ class StateDict:
     others: tuple[str, ...] = ()
 
 
-def read_torch(path: Union[str, Path]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The tensors of a file and what it says about itself. Raises as `read_state_dict`."""
-    found = read_state_dict(path)
-    return found.tensors, found.about
-
-
 def read_state_dict(path: Union[str, Path]) -> StateDict:
     """The state dict in a file: all of it, or what is under 'state_dict', 'model' and the like.
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from vmz import zoo
-from vmz.checkpoints.loading import load
 from vmz.errors import UsageError
 from vmz.model.engine_model import EngineModel
 from vmz.model.settings import ModelSettings
@@ -38,7 +37,9 @@ def load_model(
     """A model with its weights, class names and the settings of its clips.
 
     name_or_path: the name of a published model (vmz.list_models), which is fetched where it is not in the cache, or a
-    file of weights, .pkl or .mdl. num_classes: another number than published gives a new classifier, 0 none. head:
+    file of weights: .pkl, .mdl, .pth or .safetensors, also of another library, whose layout its keys tell (vmz.convert);
+    where such a file does not say the epsilon of its batch norms, give eps, such as 1e-5. num_classes: another number
+    than published gives a new classifier, 0 none. head:
     "published" as the model was tested (fully convolutional for CSN), "plain" one that trains. engine: "pytorch" gives
     a VideoModel, a module of PyTorch, "caffe2" an EngineModel. settings: flags of test_net, such as clip_per_video.
 
@@ -75,13 +76,7 @@ def model_of(settings: ModelSettings, num_classes: Optional[int] = None) -> Unio
     if settings.load_model_path is None:
         raise UsageError("there are no weights: name a published model or a file")
     wanted = build(config, is_test=True, scope="")
-    weights, _ = load(settings.load_model_path, settings.db_type).fit(
-        wanted,
-        center_init=bool(settings.center_init),
-        bgr2rgb=bool(settings.bgr2rgb),
-        new_head=num_classes is not None,
-        allow_partial=bool(settings.allow_partial_load),
-    )
+    weights, _ = settings.fitted_weights(wanted, new_head=num_classes is not None)
     source = os.path.basename(settings.load_model_path)
     settings = replace(settings, num_labels=config.num_labels)
     if settings.engine != "pytorch":

@@ -12,7 +12,6 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.checkpoints.loading import load
 from vmz.datasets.class_names import read_label_names
 from vmz.datasets.named_videos import find_videos
 from vmz.errors import UsageError, VmzError
@@ -133,12 +132,7 @@ def opened(config: PredictionConfig) -> Iterator[tuple[EngineModel, Optional[Att
     weights: Weights = None
     if config.load_model_path:
         wanted = build(network, is_test=True, scope="")
-        weights, _ = load(config.load_model_path, config.db_type).fit(
-            wanted,
-            center_init=bool(config.center_init),
-            bgr2rgb=bool(config.bgr2rgb),
-            allow_partial=bool(config.allow_partial_load),
-        )
+        weights, _ = config.fitted_weights(wanted)
     elif not config.random_weights:
         raise UsageError("no weights are given; name a published model with --zoo, or a file with --load_model_path")
     source = os.path.basename(config.load_model_path) if config.load_model_path else "random weights"
