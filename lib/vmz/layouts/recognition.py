@@ -15,7 +15,7 @@ from vmz.layouts.names import keys_of
 from vmz.layouts.tables import LAYOUTS, Layout
 from vmz.models.blocks import factorised_width
 from vmz.models.config import ModelConfig
-from vmz.models.families import BLOCKS_PER_STAGE, FAMILIES
+from vmz.models.families import BLOCKS_PER_STAGE
 from vmz.models.registry import build
 from vmz.netdef.training_state import is_training_state
 from vmz.text import cut, printable
@@ -100,7 +100,8 @@ def recognise(state: Mapping[str, Any], source: str) -> Found:
     headless = f"{classifier}.weight" not in state and f"{classifier}.bias" not in state
     if headless and layout.trunk_alone:
         keys = {blob: key for blob, key in keys.items() if not key.startswith(f"{classifier}.")}
-    _check_keys(state, keys, source, f"{layout.name}'s {structure}-{depth}")
+    owner = next(one for one in _alike(layout) if one.has(structure, depth))
+    _check_keys(state, keys, source, f"{structure}-{depth} in the layout of {owner.name}")
     keys = _named(keys, state, classifier)
     shapes = {blob: tuple(state[key].shape) for blob, key in keys.items()}
     config = _config(shapes)
@@ -156,8 +157,7 @@ def _closest(state: Mapping[str, Any], layout: Layout, depth: int) -> tuple[str,
     """
     found: list[tuple[int, int, str, dict[str, str]]] = []
     for name in _STRUCTURES:
-        possible = any(one.names is layout.names and one.has(name, depth) for one in LAYOUTS.values())
-        if not possible or depth not in FAMILIES[name].depths:
+        if not any(one.has(name, depth) for one in _alike(layout)):
             continue
         config = ModelConfig(model_name=name, model_depth=depth)
         shapes = blobs_of(config)
@@ -203,8 +203,12 @@ def _shaped(shapes: Mapping[str, Shape]) -> dict[str, Any]:
 
 def _that_has(config: ModelConfig, layout: Layout) -> Layout:
     """Of the layouts with these names the first that has the network."""
-    alike = [one for one in LAYOUTS.values() if one.names is layout.names]
-    return next((one for one in alike if one.has(config.model_name, config.model_depth)), layout)
+    return next((one for one in _alike(layout) if one.has(config.model_name, config.model_depth)), layout)
+
+
+def _alike(layout: Layout) -> list[Layout]:
+    """The layouts with these names."""
+    return [one for one in LAYOUTS.values() if one.names is layout.names]
 
 
 def _named(keys: Mapping[str, str], state: Mapping[str, Any], classifier: str) -> dict[str, str]:
