@@ -127,7 +127,9 @@ def test_folders(tmp_path: Path) -> None:
 
 def test_tensors_pickled_by_hand(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(STATE))
-    with pytest.raises(VmzError, match=r"of PyTorch \(torch._utils._rebuild_tensor_v2\), but .*; save its state dict in"):
+    with pytest.raises(
+        VmzError, match=r"of PyTorch \(torch._utils._rebuild_tensor_v2\), but .*; save its state dict in"
+    ):
         load(tmp_path / "a.pkl")
 
 

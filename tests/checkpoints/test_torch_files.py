@@ -123,7 +123,9 @@ def test_truncated_files(tmp_path: Path, old: bool) -> None:
             load(tmp_path / "a.pth")
 
 
-def pickled(size: Any, stride: Any = (1,), offset: Any = 0, numel: Any = 4, key: Any = "0", extra: bytes = b"") -> bytes:
+def pickled(
+    size: Any, stride: Any = (1,), offset: Any = 0, numel: Any = 4, key: Any = "0", extra: bytes = b""
+) -> bytes:
     """data.pkl with one tensor, described at will."""
 
     class Persistent(pickle.Pickler):

@@ -173,7 +173,13 @@ def test_a_backbone_alone(tmp_path: Any) -> None:
     ("name", "depth", "arguments", "to", "says"),
     [
         ("r2plus1d", 18, {}, "torchvision", r"middle width .*once a block.*230 channels there, 288 here.*--to=ig65m"),
-        ("r2plus1d", 50, {}, "ig65m", r"r2plus1d-50, which ig65m-pytorch's r2plus1d_34 cannot compute; it has r2plus1d"),
+        (
+            "r2plus1d",
+            50,
+            {},
+            "ig65m",
+            r"r2plus1d-50, which ig65m-pytorch's r2plus1d_34 cannot compute; it has r2plus1d",
+        ),
         ("ir-csn", 26, {}, "original-pytorch", "bottlenecks of depth 26 are as wide outside as inside"),
         ("ip-csn", 50, {}, "pytorchvideo", "ip-csn-50, which pytorchvideo's create_csn cannot compute"),
         ("r3d", 18, {}, "mmaction2", "r3d-18, which mmaction2's ResNet3dCSN"),

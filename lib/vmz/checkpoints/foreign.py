@@ -21,8 +21,8 @@ from vmz.text import cut, printable, quoted
 HEAD_BYTES = 1 << 16
 CONVERT = (
     "VMZ reads Caffe2's .pkl and .mdl, and state dicts of PyTorch as .pth and .safetensors; load it in the program "
-    "that wrote it, and save its arrays with vmz.checkpoints.pickles.save_pickle, named as tools/print_net.py shows the "
-    "network's (docs/reference/checkpoints.md)"
+    "that wrote it, and save its arrays with vmz.checkpoints.pickles.save_pickle, named as tools/print_net.py shows "
+    "the network's (docs/reference/checkpoints.md)"
 )
 STATE_DICT = (
     "save its state dict in PyTorch, torch.save(model.state_dict(), 'weights.pth'), and give that file; `vmz convert "

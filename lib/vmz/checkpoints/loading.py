@@ -1,5 +1,5 @@
-"""Checkpoint files, whatever their format: a pickle (.pkl), Caffe2's predictor export in a minidb (.mdl), a state dict of
-PyTorch (.pth) or safetensors. Their arrays have the names of the file; `vmz.layouts` gives those of other libraries ours.
+"""Checkpoint files, whatever their format: a pickle (.pkl), Caffe2's predictor export in a minidb (.mdl), a state dict
+of PyTorch (.pth) or safetensors. Arrays have the names of the file; `vmz.layouts` gives those of other libraries ours.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def file_type(path: Union[str, Path], db_type: Optional[str] = None) -> str:
     if kind not in DB_TYPES:
         refuse_foreign(path, state_dicts=True)
         raise UsageError(
-            f"unknown format of the checkpoint {path}: its extension is not .pkl, .mdl, .pth, .pt or .safetensors; give "
-            f"the format with --db_type={' or '.join(DB_TYPES)}"
+            f"unknown format of the checkpoint {path}: its extension is not .pkl, .mdl, .pth, .pt or .safetensors; "
+            f"give the format with --db_type={' or '.join(DB_TYPES)}"
         )
     return kind
 

@@ -261,7 +261,7 @@ _NAMES: dict[str, Mapping[str, Callable[..., Any]]] = {
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Reads pickles of arrays, numbers, text, dicts and lists; every other name is refused before anything is called."""
+    """Reads pickles of arrays, numbers, text, dicts, lists; every other name is refused before anything is called."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(stream, encoding="latin1")
@@ -280,7 +280,7 @@ class ArrayUnpickler(pickle.Unpickler):
                 "sources you do not trust with other tools"
             ) from None
 
-    def persistent_load(self, pid: Any) -> NoReturn:
+    def persistent_load(self, pid: Any) -> Any:
         raise VmzError(f"it refers to an object outside of the file ({quoted(pid)})")
 
 

@@ -38,9 +38,7 @@ def read_safetensors(path: Union[str, Path]) -> tuple[dict[str, np.ndarray], dic
     try:
         found = package.deserialize(content)
     except Exception as error:  # SafetensorError, and what Rust says of a damaged header
-        raise VmzError(
-            f"{path} is not a safetensors file, or is truncated ({cut(printable(str(error)))})"
-        ) from error
+        raise VmzError(f"{path} is not a safetensors file, or is truncated ({cut(printable(str(error)))})") from error
     tensors = {name: _array(path, name, tensor) for name, tensor in found}
     return tensors, _about(path, content)
 

@@ -351,5 +351,3 @@ def _about(path: Path, state: Mapping[str, Any]) -> dict[str, Any]:
     of_all = metadata.get("") if isinstance(metadata, dict) else None
     text = of_all.get(KEY) if isinstance(of_all, dict) else None
     return read_about(path, text) if isinstance(text, str) else {}
-
-

@@ -51,10 +51,14 @@ def work(argv: Sequence[str]) -> int:
         help="epsilon of the batch norms that will use the output. Another one than VMZ's changes their scales, so that "
         "a module in evaluation mode computes the same",
     )
-    parser.add_argument("--db_type", choices=DB_TYPES, help="format of FILE; inferred from the file extension by default")
+    parser.add_argument(
+        "--db_type", choices=DB_TYPES, help="format of FILE; inferred from the file extension by default"
+    )
     options = parser.parse_args(argv)
     if options.to == VMZ and options.to_eps != EPSILON:
-        raise UsageError(f"--to_eps={options.to_eps:g} is for other libraries' modules; VMZ's networks have {EPSILON:g}")
+        raise UsageError(
+            f"--to_eps={options.to_eps:g} is for other libraries' modules; VMZ's networks have {EPSILON:g}"
+        )
     with in_progress(Output("--output", options.output), options=options):
         found = load(options.file, options.db_type)
         foreign = is_foreign(plain_keys(found.blobs))

@@ -207,9 +207,7 @@ def _refuse(config: ModelConfig, layout: Layout, source: str, headless: bool) ->
         )
     if not layout.has(config.model_name, config.model_depth):
         reason = "; bottlenecks of depth 26 are as wide outside as inside" if config.model_depth == 26 else ""
-        raise UsageError(
-            f"{source} is {network}, which {layout.of} cannot compute{reason}; it has {networks(layout)}"
-        )
+        raise UsageError(f"{source} is {network}, which {layout.of} cannot compute{reason}; it has {networks(layout)}")
     plain = ModelConfig(model_name=config.model_name, model_depth=config.model_depth)
     for name in ("channel_multiplier", "bottleneck_multiplier", "conv1_temporal_kernel", "num_channels", "multi_label"):
         have, usual = getattr(config, name), getattr(plain, name)

@@ -122,9 +122,7 @@ def recognise(state: Mapping[str, Any], source: str) -> Found:
 
 def networks(layout: Layout) -> str:
     """The networks of a layout, for people."""
-    return ", ".join(
-        f"{name} of {', '.join(map(str, depths))} layers" for name, depths in layout.networks.items()
-    )
+    return ", ".join(f"{name} of {', '.join(map(str, depths))} layers" for name, depths in layout.networks.items())
 
 
 def config_of(blobs: Mapping[str, Any]) -> Optional[ModelConfig]:

@@ -129,7 +129,7 @@ def zipped_states(seed: int, number: int) -> bytes:
         text = PICKLE_BOMBS[number]
     elif chance.random() < 0.3:
         text = mutated_pickle(text, chance)
-    members = {"archive/data.pkl": text, "archive/byteorder": chance.choice((b"little", b"little", b"big", b"x"))}
+    members = {"archive/data.pkl": text, "archive/byteorder": chance.choice((*[b"little"] * 8, b"big", b"x"))}
     members.update({f"archive/data/{place}": array.tobytes() for place, array in enumerate(arrays.values())})
     members["archive/version"] = b"3\n"
     if chance.random() < 0.3:
@@ -140,7 +140,9 @@ def zipped_states(seed: int, number: int) -> bytes:
         elif way == 1:
             members[name] = members[name][: chance.randrange(len(members[name]) + 1)]
         elif way == 2:
-            members[chance.choice(("../x", "/data.pkl", "b/data.pkl", "archive/data/", "constants.pkl"))] = members[name]
+            members[chance.choice(("../x", "/data.pkl", "b/data.pkl", "archive/data/", "constants.pkl"))] = members[
+                name
+            ]
         else:
             members[name] = mutated_bytes(members[name], chance)
     stream = io.BytesIO()
@@ -149,7 +151,7 @@ def zipped_states(seed: int, number: int) -> bytes:
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name), content, method)
     content = stream.getvalue()
-    return mutated_bytes(content, chance) if chance.random() < 0.3 else content
+    return mutated_bytes(content, chance) if chance.random() < 0.2 else content
 
 
 def old_states(seed: int, number: int) -> bytes:
@@ -160,7 +162,10 @@ def old_states(seed: int, number: int) -> bytes:
     if chance.random() < 0.1:
         system = mutated_value(system, chance)
     parts = [pickle.dumps(one, 2) for one in (MAGIC, PROTOCOL, system)]
-    parts += [_pickled(_described(arrays, chance, old=True)), pickle.dumps([str(place) for place in range(len(arrays))], 2)]
+    parts += [
+        _pickled(_described(arrays, chance, old=True)),
+        pickle.dumps([str(place) for place in range(len(arrays))], 2),
+    ]
     if number < len(PICKLE_BOMBS):
         parts[chance.randrange(1, 5)] = PICKLE_BOMBS[number]
     elif chance.random() < 0.3:
@@ -172,7 +177,7 @@ def old_states(seed: int, number: int) -> bytes:
             count = max(-(2**63), min(2**63 - 1, chance.choice(ODD_INTEGERS)))
         parts.append(struct.pack("<q", count) + array.tobytes())
     content = b"".join(parts)
-    return mutated_bytes(content, chance) if chance.random() < 0.3 else content
+    return mutated_bytes(content, chance) if chance.random() < 0.2 else content
 
 
 def safetensors(seed: int, number: int) -> bytes:
@@ -187,7 +192,11 @@ def safetensors(seed: int, number: int) -> bytes:
     header = json.loads(json.dumps(header))
     for _ in range(chance.choice((0, 0, 1, 2))):
         header = mutated_value(header, chance)
-    text = json.dumps(header, default=str).encode() if chance.random() < 0.9 else json_text(seed, number).encode("utf-8", "replace")
+    text = (
+        json.dumps(header, default=str).encode()
+        if chance.random() < 0.9
+        else json_text(seed, number).encode("utf-8", "replace")
+    )
     length = len(text) if chance.random() < 0.9 else chance.choice(ODD_INTEGERS) % 2**64
     content = struct.pack("<Q", length) + text + b"".join(array.tobytes() for array in arrays.values())
     return mutated_bytes(content, chance) if chance.random() < 0.2 else content
