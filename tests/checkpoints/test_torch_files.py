@@ -81,7 +81,7 @@ def test_what_is_written_is_read_here_and_by_pytorch(tmp_path: Path) -> None:
     (tmp_path / "a.pth").rename(tmp_path / "model.bin")
     assert sorted(load(tmp_path / "model.bin").blobs) == sorted(blobs)  # the content tells
     (tmp_path / "model.bin").rename(tmp_path / "model.pkl")
-    with pytest.raises(UsageError, match="as its extension, .pkl, says, but a pytorch; give --db_type=pytorch"):
+    with pytest.raises(UsageError, match=r"as its extension, \.pkl, says, but a pytorch; give --db_type=pytorch"):
         load(tmp_path / "model.pkl")
     assert sorted(load(tmp_path / "model.pkl", "pytorch").blobs) == sorted(blobs)
 
@@ -123,9 +123,7 @@ def test_truncated_files(tmp_path: Path, old: bool) -> None:
             load(tmp_path / "a.pth")
 
 
-def pickled(
-    size: Any, stride: Any = (1,), offset: Any = 0, numel: Any = 4, key: Any = "0", extra: bytes = b""
-) -> bytes:
+def pickled(size: Any, stride: Any = (1,), offset: Any = 0, numel: Any = 4, key: Any = "0") -> bytes:
     """data.pkl with one tensor, described at will."""
 
     class Persistent(pickle.Pickler):
@@ -188,15 +186,6 @@ def test_archives_that_lie(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_state_dict(path).tensors["a"], np.float32([1, 2, 3, 4]))
 
 
-def test_a_storage_that_other_tensors_share_has_one_type(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         read_state_dict(tmp_path / "none.pth")
-    made = saved({"a": torch.ones(4), "b": torch.ones(4)})
-    with zipfile.ZipFile(io.BytesIO(made)) as source:
-        members = {name: source.read(name) for name in source.namelist()}
-    (name,) = [name for name in members if name.endswith("data.pkl")]
-    assert members[name].count(b"FloatStorage") == 1  # it is in the memo of the pickle
-    members[name] = members[name].replace(b"FloatStorage", b"LongStorage\n"[:11] + b"e")
-    (tmp_path / "a.pth").write_bytes(archive(members))
-    with pytest.raises(VmzError, match="LongStoragee|is refused"):
-        read_state_dict(tmp_path / "a.pth")

@@ -178,7 +178,7 @@ def test_a_backbone_alone(tmp_path: Any) -> None:
             50,
             {},
             "ig65m",
-            r"r2plus1d-50, which ig65m-pytorch's r2plus1d_34 cannot compute; it has r2plus1d",
+            r"r2plus1d-50, which ig65m-pytorch's r2plus1d_34 cannot compute; it has r2",
         ),
         ("ir-csn", 26, {}, "original-pytorch", "bottlenecks of depth 26 are as wide outside as inside"),
         ("ip-csn", 50, {}, "pytorchvideo", "ip-csn-50, which pytorchvideo's create_csn cannot compute"),

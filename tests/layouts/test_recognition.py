@@ -39,9 +39,7 @@ def test_our_own_names_in_a_wrapper() -> None:
 
 def test_missing_and_left_over_keys_are_named(state: State) -> None:
     lacking = {key: array for key, array in state.items() if key not in ("fc.bias", "layer3.1.conv2.0.1.running_var")}
-    with pytest.raises(
-        VmzError, match=r"r2plus1d-18 in the layout of ig65m; missing: fc\.bias, layer3\.1\.conv2\.0\.1\.running_var$"
-    ):
+    with pytest.raises(VmzError, match=r"of ig65m; missing: fc\.bias, layer3\.1\.conv2\.0\.1\.running_var$"):
         vmz.convert_from(lacking)
     with pytest.raises(VmzError, match=r"left over: head\.extra, layer9\.0"):
         vmz.convert_from({**state, "head.extra": np.ones(3), "layer9.0": np.ones(3)})
@@ -69,9 +67,7 @@ def test_torchvision_s_own_r2plus1d_is_refused_with_the_reason(state: State) -> 
             **{f"{key}.1.{part}": np.ones(width, np.float32) for part in ("weight", "bias", "running_mean")},
             f"{key}.1.running_var": np.ones(width, np.float32),
         }
-    with pytest.raises(
-        UsageError, match=r"once a block.*18 shapes differ.*layer2\.0\.conv2\.0\.0\.weight, 230x128x1x3x3"
-    ):
+    with pytest.raises(UsageError, match=r"once a block.*18 shapes differ.*layer2\.0\.conv2\.0\.0\.weight, 230x128x1"):
         vmz.convert_from(state)
 
 

@@ -40,25 +40,23 @@ def work(argv: Sequence[str]) -> int:
         "--eps",
         type=_number,
         metavar="X",
-        help="epsilon of the batch norms that FILE's weights are for, where neither FILE nor its layout says it: 1e-5 in "
-        "modules as torchvision and pytorchvideo make them",
+        help="epsilon of the batch norms that FILE's weights are for, where neither FILE nor its layout says it: "
+        "1e-5 in modules as torchvision and pytorchvideo make them",
     )
     parser.add_argument(
         "--to_eps",
         type=_number,
         default=EPSILON,
         metavar="X",
-        help="epsilon of the batch norms that will use the output. Another one than VMZ's changes their scales, so that "
-        "a module in evaluation mode computes the same",
+        help="epsilon of the batch norms that will use the output. Another one than VMZ's changes their scales, so "
+        "that a module in evaluation mode computes the same",
     )
     parser.add_argument(
         "--db_type", choices=DB_TYPES, help="format of FILE; inferred from the file extension by default"
     )
     options = parser.parse_args(argv)
     if options.to == VMZ and options.to_eps != EPSILON:
-        raise UsageError(
-            f"--to_eps={options.to_eps:g} is for other libraries' modules; VMZ's networks have {EPSILON:g}"
-        )
+        raise UsageError(f"--to_eps={options.to_eps:g} is for modules of other libraries; VMZ's have {EPSILON:g}")
     with in_progress(Output("--output", options.output), options=options):
         found = load(options.file, options.db_type)
         foreign = is_foreign(plain_keys(found.blobs))

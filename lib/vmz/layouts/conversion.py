@@ -54,9 +54,9 @@ class Converted:
 def convert(weights: Weights, to: str, *, eps: float = EPSILON, source: str = "the network") -> Converted:
     """Weights of VMZ as the state dict of another library's module.
 
-    weights: a file of any format and layout, a Checkpoint, {blob: array}, or a model that load_model gave. to: one of LAYOUTS. eps:
-    of the module's batch norms. With 1e-3, which VMZ's networks have, the tensors are the blobs themselves; with
-    another one the scales are changed, so that a module in evaluation mode computes the same with it.
+    weights: a file of any format and layout, a Checkpoint, {blob: array}, or a model that load_model gave. to: one of
+    LAYOUTS. eps: of the module's batch norms. With 1e-3, which VMZ's networks have, the tensors are the blobs
+    themselves; with another one the scales are changed, so that a module in evaluation mode computes the same with it.
 
     Raises UsageError for an unknown layout and, with the reason, for a network that the library does not have.
 
@@ -102,10 +102,10 @@ def convert(weights: Weights, to: str, *, eps: float = EPSILON, source: str = "t
 def convert_from(weights: Weights, *, eps: Optional[float] = None, source: str = "the state dict") -> Converted:
     """The state dict of another library's module as blobs of VMZ, for the networks of LAYOUTS.
 
-    weights: a file (.pth, .pt, .safetensors), a Checkpoint, or {key: array or tensor}. Prefixes of wrappers (module.) and counters of
-    batches are left out; every other tensor is used once. eps: of the module's batch norms, where neither the file nor
-    the layout says it. Blobs go as they are where it is 1e-3; else the scales are changed, so that VMZ's networks, whose
-    epsilon is 1e-3, compute the same.
+    weights: a file (.pth, .pt, .safetensors), a Checkpoint, or {key: array or tensor}. Prefixes of wrappers (module.)
+    and counters of batches are left out; every other tensor is used once. eps: of the module's batch norms, where
+    neither the file nor the layout says it. Where it is 1e-3, tensors become blobs as they are; else the scales are
+    changed, so that VMZ's networks, whose epsilon is 1e-3, compute the same.
 
     Raises UsageError for a layout or a network that is not convertible, and where the epsilon is not known, VmzError
     where keys are missing or left over.
@@ -163,8 +163,9 @@ def _network(config: ModelConfig) -> str:
 
 def _blobs_of(weights: Weights, source: str) -> tuple[dict[str, np.ndarray], dict[str, Any], str, list[str]]:
     """Blobs without training state, what the file says of itself, its name, notes."""
-    if callable(getattr(weights, "weights", None)):  # VideoModel, EngineModel
-        return dict(weights.weights()), {}, getattr(weights, "source", "") or source, []
+    own = getattr(weights, "weights", None)
+    if callable(own):  # of VideoModel, EngineModel
+        return dict(own()), {}, getattr(weights, "source", "") or source, []
     if isinstance(weights, Mapping):
         about, blobs = {}, {name: _array(array) for name, array in weights.items()}
     else:

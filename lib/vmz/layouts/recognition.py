@@ -144,8 +144,8 @@ def _depth(state: Mapping[str, Any], table: str, source: str) -> int:
         if per_stage == counts and (depth >= 50) == deep and depth != 26:
             return depth
     raise VmzError(
-        f"{source} has {', '.join(map(str, counts))} blocks in its four stages, which no network of VMZ has; is part of "
-        "the file missing?"
+        f"{source} has {', '.join(map(str, counts))} blocks in its four stages, which no network of VMZ has; is part "
+        "of the file missing?"
     )
 
 

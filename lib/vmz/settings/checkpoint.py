@@ -21,8 +21,8 @@ class CheckpointSettings(Settings):
 
     load_model_path: Optional[str] = setting(
         None,
-        "file of weights: a .pkl, such as those of the zoo, a .mdl written by training, or a .pth or .safetensors, also of "
-        "other libraries (vmz convert --help)",
+        "file of weights: a .pkl, such as those of the zoo, a .mdl written by training, or a .pth or .safetensors, "
+        "also of other libraries (vmz convert --help)",
         str,
         metavar="FILE",
     )

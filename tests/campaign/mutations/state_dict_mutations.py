@@ -1,5 +1,6 @@
-"""State dicts gone wrong: PyTorch's zip, its form before 1.6, and safetensors. Written by hand, so that a seed makes the
-same bytes: torch.save numbers storages by their addresses.
+"""State dicts gone wrong: PyTorch's zip, its form before 1.6, and safetensors.
+
+Written by hand, so that a seed makes the same bytes: torch.save numbers storages by their addresses.
 """
 
 from __future__ import annotations
@@ -140,9 +141,8 @@ def zipped_states(seed: int, number: int) -> bytes:
         elif way == 1:
             members[name] = members[name][: chance.randrange(len(members[name]) + 1)]
         elif way == 2:
-            members[chance.choice(("../x", "/data.pkl", "b/data.pkl", "archive/data/", "constants.pkl"))] = members[
-                name
-            ]
+            other = chance.choice(("../x", "/data.pkl", "b/data.pkl", "archive/data/", "constants.pkl"))
+            members[other] = members[name]
         else:
             members[name] = mutated_bytes(members[name], chance)
     stream = io.BytesIO()
@@ -171,9 +171,10 @@ def old_states(seed: int, number: int) -> bytes:
     elif chance.random() < 0.3:
         at = chance.randrange(1, 5)
         parts[at] = mutated_pickle(parts[at], chance)
-    for array in arrays.values():
+    liar = chance.choice(list(arrays)) if arrays and chance.random() < 0.1 else None
+    for name, array in arrays.items():
         count = array.size
-        if chance.random() < 0.02:
+        if name == liar:
             count = max(-(2**63), min(2**63 - 1, chance.choice(ODD_INTEGERS)))
         parts.append(struct.pack("<q", count) + array.tobytes())
     content = b"".join(parts)
@@ -192,11 +193,9 @@ def safetensors(seed: int, number: int) -> bytes:
     header = json.loads(json.dumps(header))
     for _ in range(chance.choice((0, 0, 1, 2))):
         header = mutated_value(header, chance)
-    text = (
-        json.dumps(header, default=str).encode()
-        if chance.random() < 0.9
-        else json_text(seed, number).encode("utf-8", "replace")
-    )
+    text = json.dumps(header, default=str).encode()
+    if chance.random() < 0.1:
+        text = json_text(seed, number).encode("utf-8", "replace")
     length = len(text) if chance.random() < 0.9 else chance.choice(ODD_INTEGERS) % 2**64
     content = struct.pack("<Q", length) + text + b"".join(array.tobytes() for array in arrays.values())
     return mutated_bytes(content, chance) if chance.random() < 0.2 else content
