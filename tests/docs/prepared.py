@@ -28,6 +28,7 @@ from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.scores import score_arrays
 from vmz.features.formats.feature_files import save_features
 from vmz.features.formats.table import ArrayTable
+from vmz.layouts.conversion import convert
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.netdef.pruning import prune
@@ -138,6 +139,18 @@ def add_published_weights(folder: Path, block: Block) -> None:
             if config.use_convolutional_pred:  # so it is tested; it was trained with a fully connected classifier
                 config = replace(config, use_convolutional_pred=0, crop_size=224)
             save_pickle(folder / file[1], network_weights(model_config(config)))
+
+
+# Weights of whole networks, in files of 130 MB: {name: network, layout}
+LARGE = {"r3d.pkl": ("r3d", "vmz"), "r2plus1d_18.pth": ("r2plus1d", "ig65m")}
+
+
+def add_large_weights(folder: Path, block: Block) -> None:
+    """Those that the block names."""
+    for name, (network, layout) in LARGE.items():
+        if re.search(rf"\b{re.escape(name)}\b", block.text):
+            blobs = network_weights(ModelConfig(network, 18, num_labels=400))
+            save(folder / name, blobs if layout == "vmz" else convert(blobs, layout).tensors)
 
 
 def remove_outputs(folder: Path, block: Block) -> None:

@@ -40,8 +40,8 @@ def load_model(
     file of weights: .pkl, .mdl, .pth or .safetensors, also of another library, whose layout its keys tell; where such a
     file does not say the epsilon of its batch norms, give eps, such as 1e-5 (see vmz.convert). num_classes: another
     number than published gives a new classifier, 0 none. head: "published" as the model was tested (fully convolutional
-    for CSN), "plain" one that trains. engine: "pytorch" gives a VideoModel, a module of PyTorch, "caffe2" an EngineModel.
-    settings: flags of test_net, such as clip_per_video.
+    for CSN), "plain" one that trains. engine: "pytorch" gives a VideoModel, a module of PyTorch, "caffe2" an
+    EngineModel. settings: flags of test_net, such as clip_per_video.
 
     What is not given comes from the checkpoint and the published model, as test_net takes it; a setting that differs
     from those of the training is a warning. Raises UsageError for an unknown name or setting, VmzError for a file that
