@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
 if TYPE_CHECKING:
-    from vmz.checkpoints.loading import load as load_checkpoint
+    from vmz.layouts.conversion import convert, convert_from
+    from vmz.layouts.loading import load as load_checkpoint
     from vmz.model.loading import load_model
     from vmz.model.names import build, labels, list_architectures, list_models, weights
     from vmz.model.transform import load_video
@@ -20,6 +21,8 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "build",
+    "convert",
+    "convert_from",
     "import_net",
     "labels",
     "list_architectures",
@@ -35,7 +38,9 @@ _PLACES = {
     "labels": ("vmz.model.names", "labels"),
     "list_architectures": ("vmz.model.names", "list_architectures"),
     "list_models": ("vmz.model.names", "list_models"),
-    "load_checkpoint": ("vmz.checkpoints.loading", "load"),
+    "convert": ("vmz.layouts.conversion", "convert"),
+    "convert_from": ("vmz.layouts.conversion", "convert_from"),
+    "load_checkpoint": ("vmz.layouts.loading", "load"),
     "load_model": ("vmz.model.loading", "load_model"),
     "load_video": ("vmz.model.transform", "load_video"),
     "weights": ("vmz.model.names", "weights"),

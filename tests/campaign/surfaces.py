@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -14,6 +15,7 @@ from tests.campaign.mutations.drawing import Mutator
 from tests.campaign.mutations.hdf5_mutations import hdf5s
 from tests.campaign.mutations.lmdb_mutations import lmdbs
 from tests.campaign.mutations.record_mutations import records
+from tests.campaign.mutations.state_dict_mutations import old_states, safetensors, zipped_states
 from tests.campaign.mutations.text_mutations import jsons, tables
 from tests.campaign.mutations.video_mutations import containers, images
 from tests.campaign.readings import read_image, read_lmdb, read_record, read_video
@@ -48,6 +50,14 @@ def _convert(db_type: str) -> Callable[[Path], object]:
         return read_description(str(path), db_type)
 
     return read
+
+
+def _state_dict(path: Path) -> object:
+    """As the tools read it for its settings, and vmz convert for its tensors."""
+    from vmz.settings.self_description import read_description
+
+    read_description(str(path), eps=1e-5)
+    return tool("convert.py")([str(path), f"--output={path.parent}/out.pkl"])
 
 
 def _resume(path: Path) -> object:
@@ -227,6 +237,9 @@ SURFACES: Sequence[Surface] = (
     Surface("pickle", ".pkl", pickles, _convert("pickle")),
     Surface("mdl", ".mdl", mdls, _convert("minidb")),
     Surface("training state", ".mdl", mdls, _resume),
+    Surface("state dict zip", ".pth", zipped_states, _state_dict),
+    Surface("state dict of old", ".pth", old_states, _state_dict),
+    *([Surface("safetensors", ".safetensors", safetensors, _state_dict)] if find_spec("safetensors") else []),
     Surface("scores npz", ".npz", score_archives, _scores),
     Surface("features npz", ".npz", feature_archives, _dense),
     Surface("features npy", ".npy", npys, _features),

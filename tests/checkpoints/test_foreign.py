@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import pickle
-import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -17,7 +15,9 @@ import numpy as np
 import pytest
 import torch
 
+import vmz
 from vmz.checkpoints.loading import DB_TYPES, file_type, load, save
+from vmz.checkpoints.old_nets import read_blobs
 from vmz.errors import UsageError, VmzError
 
 STATE = {"layer.weight": torch.ones(2, 3), "layer.bias": torch.zeros(2)}
@@ -50,11 +50,6 @@ def npz() -> bytes:
     return stream.getvalue()
 
 
-def safetensors() -> bytes:
-    header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
-    return struct.pack("<Q", len(header)) + header + b"\0\0\0\0"
-
-
 def onnx() -> bytes:
     """ir_version 8, producer pytorch 2.1, a graph with a name."""
     return b"\x08\x08\x12\x07pytorch\x1a\x032.1\x3a\x09\x12\x07main_gr\x42\x02\x10\x11"
@@ -63,17 +58,14 @@ def onnx() -> bytes:
 HTML = b"<!DOCTYPE html>\n<html><head><title>Dropbox - r2plus1d.pkl</title></head></html>"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n"
 FOREIGN: dict[str, tuple[Union[bytes, Callable[[], bytes]], str]] = {
-    "a.pth": (torch_saved, "is a checkpoint of PyTorch (torch.save); VMZ reads Caffe2's .pkl and .mdl; "),
-    "b.pth.tar": (
-        lambda: torch_saved(_use_new_zipfile_serialization=False),
-        "is a checkpoint of PyTorch (torch.save, old",
+    "c.pt2": (
+        lambda: zipped("m/data.pkl", "m/archive_format"),
+        "is an exported program of PyTorch (torch.export); load it with torch.export.load, then save its state dict",
     ),
-    "c.pkl": (torch_saved, "is a checkpoint of PyTorch"),
     "d.pt": (
         lambda: zipped("m/data.pkl", "m/code/__torch__.py", "m/constants.pkl", "m/version"),
-        "is a TorchScript program of PyTorch",
+        "is a TorchScript program of PyTorch (torch.jit.save); load it with torch.jit.load, then save its state dict",
     ),
-    "e.safetensors": (safetensors, "is a safetensors file"),
     "f.onnx": (onnx, "is an ONNX model"),
     "g.h5": (b"\x89HDF\r\n\x1a\n" + bytes(100) + b"keras_version" + bytes(100), "is weights of Keras (HDF5)"),
     "h.h5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "is an HDF5 file"),
@@ -135,7 +127,7 @@ def test_folders(tmp_path: Path) -> None:
 
 def test_tensors_pickled_by_hand(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(STATE))
-    with pytest.raises(VmzError, match=r"it contains objects of PyTorch \(torch._utils._rebuild_tensor_v2\)"):
+    with pytest.raises(VmzError, match=r"of PyTorch \(torch._utils._rebuild_tensor_v2\), but .*; save its state"):
         load(tmp_path / "a.pkl")
 
 
@@ -154,6 +146,17 @@ def test_a_checkpoint_under_another_name(kind: str, ending: str, tmp_path: Path)
     wrong = "minidb" if kind == "pickle" else "pickle"
     with pytest.raises(UsageError, match=f"of type {wrong}, as --db_type={wrong} says, but a {kind}; give --db_type"):
         load(tmp_path / f"w{other}", wrong)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_state_dict_is_ours_but_no_net_and_no_workspace(old: bool, tmp_path: Path) -> None:
+    for name in ("a.pth", "b.pth.tar", "c"):
+        (tmp_path / name).write_bytes(torch_saved(_use_new_zipfile_serialization=not old))
+        assert file_type(tmp_path / name) == "pytorch" and list(load(tmp_path / name).blobs) == list(STATE)
+        with pytest.raises(UsageError, match=r"is a checkpoint of PyTorch \(torch\.save.*, not a net of Caffe2"):
+            vmz.import_net(tmp_path / name)
+        with pytest.raises(UsageError, match=r"write it as a \.pkl first, with vmz convert FILE"):
+            read_blobs(tmp_path / name)
 
 
 def test_a_pickle_of_protocol_0_is_no_text(tmp_path: Path) -> None:

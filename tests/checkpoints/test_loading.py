@@ -38,7 +38,7 @@ def test_the_ending_tells_the_format(tmp_path: Path, name: str) -> None:
 
 
 def test_other_endings_need_a_word(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"weights\.bin.*--db_type=pickle or minidb"):
+    with pytest.raises(UsageError, match=r"weights\.bin.*--db_type=pickle or minidb or pytorch"):
         load(tmp_path / "weights.bin")
     save(tmp_path / "weights.bin", WEIGHTS, "minidb")
     assert_same(load(tmp_path / "weights.bin", "minidb").blobs, WEIGHTS)

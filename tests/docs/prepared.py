@@ -28,6 +28,7 @@ from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.scores import score_arrays
 from vmz.features.formats.feature_files import save_features
 from vmz.features.formats.table import ArrayTable
+from vmz.layouts.conversion import convert
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.netdef.pruning import prune
@@ -161,6 +162,18 @@ def fill_cache(folder: Path, block: Block) -> Path:
         assert row.file is not None
         save_pickle(cache / row.file, network_weights(model_config(EvaluationConfig.resolved(zoo=row.name))))
     return cache
+
+
+# Weights of whole networks, in files of 130 MB: {name: network, layout}
+LARGE = {"r3d.pkl": ("r3d", "vmz"), "r2plus1d_18.pth": ("r2plus1d", "ig65m")}
+
+
+def add_large_weights(folder: Path, block: Block) -> None:
+    """Those that the block names."""
+    for name, (network, layout) in LARGE.items():
+        if re.search(rf"\b{re.escape(name)}\b", block.text):
+            blobs = network_weights(ModelConfig(network, 18, num_labels=400))
+            save(folder / name, blobs if layout == "vmz" else convert(blobs, layout).tensors)
 
 
 def remove_outputs(folder: Path, block: Block) -> None:

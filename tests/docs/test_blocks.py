@@ -39,6 +39,7 @@ def test_a_block_runs_as_it_is_written(block: Block, folder: Path, tmp_path: Pat
     shutil.copytree(folder, here, symlinks=True)
     prepared.remove_outputs(here, block)
     prepared.add_published_weights(here, block)
+    prepared.add_large_weights(here, block)
     path = f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"
     cache = str(prepared.fill_cache(here, block))
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "lib"), "VMZ_CACHE": cache, "VMZ_OFFLINE": "1"}

@@ -20,6 +20,8 @@ _FORM = {
     "labels?": object,  # of a stranger they may be anything: they are used where they are names
     "protocol?": (dict, None),
     "metrics?": (dict, None),
+    "eps?": float,  # of the batch norms, in the layout of another library
+    "layout?": str,
     "run?": {
         "iterations_per_epoch?": int,
         "accumulation_steps?": int,

@@ -20,10 +20,20 @@ from vmz.text import cut, printable, quoted
 
 HEAD_BYTES = 1 << 16
 CONVERT = (
-    "VMZ reads Caffe2's .pkl and .mdl; load it in the program that wrote it, and save its arrays with "
-    "vmz.checkpoints.pickles.save_pickle, named as tools/print_net.py shows the network's "
-    "(docs/reference/checkpoints.md)"
+    "VMZ reads Caffe2's .pkl and .mdl, and state dicts of PyTorch as .pth and .safetensors; load it in the program "
+    "that wrote it, and save its arrays with vmz.checkpoints.pickles.save_pickle, named as tools/print_net.py shows "
+    "the network's (docs/reference/checkpoints.md)"
 )
+STATE_DICT = (
+    "save its state dict in PyTorch, torch.save(model.state_dict(), 'weights.pth'), and give that file; `vmz convert "
+    "weights.pth` says whose layout it has"
+)
+TORCH = "a checkpoint of PyTorch (torch.save)"
+OLD_TORCH = "a checkpoint of PyTorch (torch.save, old form)"
+SAFETENSORS = "a safetensors file"
+STATE_DICTS = {TORCH: "pytorch", OLD_TORCH: "pytorch", SAFETENSORS: "safetensors"}  # what `loading` reads
+TO_PICKLE = "write it as a .pkl first, with vmz convert FILE --output=weights.pkl"
+OLD_TORCH_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # a magic number, pickled
 AGAIN = "download or copy it again"
 
 
@@ -98,9 +108,7 @@ KINDS: Sequence[Kind] = (
         "a pointer of Git LFS, not the file itself",
         "run `git lfs pull` in its repository",
     ),
-    Kind(
-        _begins(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."), "a checkpoint of PyTorch (torch.save, old form)", CONVERT
-    ),
+    Kind(_begins(OLD_TORCH_START), OLD_TORCH, TO_PICKLE),
     Kind(
         lambda head: (
             head.startswith(b"\x89HDF\r\n\x1a\n")
@@ -112,7 +120,7 @@ KINDS: Sequence[Kind] = (
     Kind(
         _begins(b"\x89HDF\r\n\x1a\n"), "an HDF5 file, as Keras writes weights and extract_features.py features", CONVERT
     ),
-    Kind(_is_safetensors, "a safetensors file", CONVERT),
+    Kind(_is_safetensors, SAFETENSORS, TO_PICKLE),
     Kind(_at(4, b"TFL3"), "a model of TensorFlow Lite", CONVERT),
     Kind(_begins(b"\x93NUMPY"), "a single NumPy array", "a checkpoint contains many, by name; " + CONVERT),
     Kind(
@@ -138,13 +146,17 @@ KINDS: Sequence[Kind] = (
     Kind(_is_onnx, "an ONNX model", CONVERT),
 )
 ZIPPED = (
-    (r"(^|/)code/|(^|/)constants\.pkl$", "a TorchScript program of PyTorch (torch.jit.save)", CONVERT),
+    (
+        r"(^|/)code/|(^|/)constants\.pkl$",
+        "a TorchScript program of PyTorch (torch.jit.save)",
+        f"load it with torch.jit.load, then {STATE_DICT}",
+    ),
     (
         r"(^|/)archive_format$|\.pt2$|serialized_exported_program",
         "an exported program of PyTorch (torch.export)",
-        CONVERT,
+        f"load it with torch.export.load, then {STATE_DICT}",
     ),
-    (r"(^|/)data\.pkl$", "a checkpoint of PyTorch (torch.save)", CONVERT),
+    (r"(^|/)data\.pkl$", TORCH, TO_PICKLE),
     (r"^model\.weights\.h5$|^config\.json$", "a model of Keras (.keras)", CONVERT),
     (r"\.npy$", "an .npz archive of NumPy", CONVERT),
 )
@@ -157,12 +169,18 @@ SUFFIXES = {
 
 
 def content_type(path: Union[str, Path]) -> Optional[str]:
-    """ "pickle" or "minidb" where the first bytes of a file are plainly those, else None."""
+    """The format of a checkpoint, one of loading.DB_TYPES, where the first bytes are plainly those, else None."""
     try:
         with open_regular(path) as stream:
             head = stream.read(64)
     except (OSError, ValueError):
         return None
+    if head.startswith(b"PK\x03\x04"):
+        return STATE_DICTS.get(_zip(Path(path))[0])
+    if head.startswith(OLD_TORCH_START):
+        return "pytorch"
+    if _is_safetensors(head):
+        return "safetensors"
     if re.match(rb"\x80[\2-\5]|\(dp|c[\w.]+\n[\w.]+\n", head):
         return "pickle"
     return "minidb" if head[8:].startswith(b"!!META_NET_DEF") else None
@@ -177,15 +195,15 @@ def foreign_kind(path: Union[str, Path]) -> Optional[str]:
     return next((kind.what for kind in KINDS if kind.matches(head)), None)
 
 
-def refuse_foreign(path: Union[str, Path]) -> None:
+def refuse_foreign(path: Union[str, Path], state_dicts: bool = False) -> None:
     """Raise UsageError where `path` is a file, or a folder, that is plainly no checkpoint of VMZ, VmzError where it is
-    a damaged one; what cannot be read, or told, passes.
+    a damaged one; what cannot be read, or told, passes. state_dicts: those of PyTorch and safetensors pass too.
     """
     if re.match(r"\w+://", str(path)):
         raise UsageError(f"{path} is an address, not a file; download it first, with curl -L -O")
     path = Path(path)
     if path.is_dir():
-        raise UsageError(f"{path} is {_folder(path)}; give the file of a checkpoint, .pkl or .mdl")
+        raise UsageError(f"{path} is {_folder(path)}; give the file of a checkpoint, .pkl, .mdl, .pth or .safetensors")
     try:
         with open_regular(path) as stream:
             head = stream.read(HEAD_BYTES)
@@ -194,7 +212,7 @@ def refuse_foreign(path: Union[str, Path]) -> None:
         raise UsageError(f"cannot read the checkpoint {path}: {NOT_REGULAR}") from error
     except (OSError, ValueError):
         return  # whoever reads it says so
-    if found is not None:
+    if found is not None and not (state_dicts and found[0] in STATE_DICTS):
         damaged = found[1] == AGAIN  # the right name was given, and the file is broken
         raise (VmzError if damaged else UsageError)(f"{path} is {found[0]}; {found[1]}")
 

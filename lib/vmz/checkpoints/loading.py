@@ -1,4 +1,6 @@
-"""Checkpoint files, whatever their format: a pickle (.pkl) or Caffe2's predictor export in a minidb (.mdl)."""
+"""Checkpoint files, whatever their format: a pickle (.pkl), Caffe2's predictor export in a minidb (.mdl), a state dict
+of PyTorch (.pth) or safetensors. Arrays have the names of the file; `vmz.layouts` gives those of other libraries ours.
+"""
 
 from __future__ import annotations
 
@@ -13,26 +15,33 @@ from vmz.checkpoints.foreign import content_type, refuse_foreign
 from vmz.checkpoints.matching import Report, check, match
 from vmz.checkpoints.mdl import read_mdl, save_mdl
 from vmz.checkpoints.pickles import read_pickle, save_pickle
+from vmz.checkpoints.safetensors_files import read_safetensors, save_safetensors
+from vmz.checkpoints.torch_files import read_state_dict, save_torch
 from vmz.checkpoints.values import check_values
 from vmz.errors import UsageError
 from vmz.models.registry import Model
 from vmz.netdef.training_state import is_training_state
 
-DB_TYPES = ("pickle", "minidb")
-_ENDINGS = {".pkl": "pickle", ".pickle": "pickle", ".mdl": "minidb", ".minidb": "minidb"}
+CAFFE2_TYPES = PICKLE, MINIDB = ("pickle", "minidb")
+DB_TYPES = (*CAFFE2_TYPES, "pytorch", "safetensors")
+_ENDINGS = {
+    ".pkl": PICKLE, ".pickle": PICKLE, ".mdl": MINIDB, ".minidb": MINIDB, ".pth": "pytorch", ".pt": "pytorch",
+    ".safetensors": "safetensors",
+}  # fmt: skip
+_READERS = {PICKLE: read_pickle, MINIDB: read_mdl, "safetensors": read_safetensors}
 
 
 def file_type(path: Union[str, Path], db_type: Optional[str] = None) -> str:
-    """ "pickle" or "minidb": `db_type`, or inferred from the file's extension, or else from what is in it.
+    """One of DB_TYPES: `db_type`, or inferred from the file's extension, or else from what is in it.
 
     UsageError when none of them tells.
     """
     kind = db_type or _ENDINGS.get(Path(path).suffix.lower()) or content_type(path)
     if kind not in DB_TYPES:
-        refuse_foreign(path)
+        refuse_foreign(path, state_dicts=True)
         raise UsageError(
-            f"unknown format of the checkpoint {path}: its extension is neither .pkl nor .mdl; give the format with "
-            f"--db_type={' or '.join(DB_TYPES)}"
+            f"unknown format of the checkpoint {path}: its extension is not .pkl, .mdl, .pth, .pt or .safetensors; "
+            f"give the format with --db_type={' or '.join(DB_TYPES)}"
         )
     return kind
 
@@ -42,12 +51,13 @@ class Checkpoint:
     """A file of weights as it was read.
 
     blobs: {name without scope: array as stored}. about: what it says about itself (labels, protocol, metrics), {} where
-    it says nothing.
+    it says nothing. others: what is in a file of PyTorch beside the state dict, such as an optimizer; it is not read.
     """
 
     path: str
     blobs: dict[str, np.ndarray]
     about: dict[str, Any]
+    others: tuple[str, ...] = ()
 
     def fit(
         self,
@@ -73,14 +83,20 @@ def load(path: Union[str, Path], db_type: Optional[str] = None) -> Checkpoint:
     Raises UsageError for a file of another program or of the other format, what load_pickle and load_mdl raise, and
     VmzError for values that no network works with (see `values`).
     """
-    blobs, about = (read_pickle if _readable_type(path, db_type) == "pickle" else read_mdl)(path)
+    kind = _readable_type(path, db_type)
+    others: tuple[str, ...] = ()
+    if kind == "pytorch":
+        state = read_state_dict(path)
+        blobs, about, others = state.tensors, state.about, state.others
+    else:
+        blobs, about = _READERS[kind](path)
     check_values(path, blobs)
-    return Checkpoint(str(path), blobs, about)
+    return Checkpoint(str(path), blobs, about, others)
 
 
 def _readable_type(path: Union[str, Path], db_type: Optional[str]) -> str:
     """The format to read a file in. UsageError where its content is plainly of another."""
-    refuse_foreign(path)
+    refuse_foreign(path, state_dicts=True)
     kind, found = file_type(path, db_type), content_type(path)
     if found is not None and found != kind:
         says = f"--db_type={db_type}" if db_type else f"its extension, {Path(path).suffix},"
@@ -96,26 +112,30 @@ def save(
     db_type: Optional[str] = None,
     about: Optional[Mapping[str, Any]] = None,
 ) -> None:
-    """Write a checkpoint, whole or not at all. A pickle makes all blobs float32; a .mdl made here has no net in it."""
-    if file_type(path, db_type) == "pickle":
-        save_pickle(path, blobs, about)
-    else:
+    """Write a checkpoint, whole or not at all. A pickle makes all blobs float32; a .mdl made here has no net in it.
+
+    Raises UsageError for an unknown format, and for safetensors without the package of that name.
+    """
+    kind = file_type(path, db_type)
+    if kind == MINIDB:
         save_mdl(path, blobs, about=about)
+    else:
+        {PICKLE: save_pickle, "pytorch": save_torch, "safetensors": save_safetensors}[kind](path, blobs, about)
 
 
 def convert(source: Union[str, Path], target: Union[str, Path], db_type: str = "minidb") -> tuple[int, int]:
-    """Write a checkpoint of format `db_type` in the other one; returns how many blobs were written, and left out.
+    """Write a pickle as a minidb or the other way; returns how many blobs were written, and left out.
 
     A pickle is for the weights: momenta, the iteration and the like are left out. Raises UsageError when `target` is
     named as a file of the format that `source` has, or is `source`, and as `load` and `save` do.
     """
-    other = DB_TYPES[1 - DB_TYPES.index(db_type)]
+    other = CAFFE2_TYPES[1 - CAFFE2_TYPES.index(db_type)]
     if _ENDINGS.get(Path(target).suffix.lower(), other) != other:
         raise UsageError(f"{source} is a {db_type}, so {target} would be a {other}; name it {_ending(other)}")
     if Path(target).exists() and Path(target).samefile(source):
         raise UsageError(f"{target} is the file to convert; choose another name for the {other}")
     found = load(source, db_type)
-    kept = {name: array for name, array in found.blobs.items() if other == "minidb" or not is_training_state(name)}
+    kept = {name: array for name, array in found.blobs.items() if other == MINIDB or not is_training_state(name)}
     save(target, kept, other, found.about or None)
     return len(kept), len(found.blobs) - len(kept)
 

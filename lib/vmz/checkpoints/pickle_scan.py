@@ -66,23 +66,25 @@ class _Damaged(Exception):
     """The file breaks off, or is no pickle: what the real reader says of it is said."""
 
 
-def refuse_bombs(stream: IO[bytes]) -> None:
-    """Go through a pickle from its start, leaving the stream there again.
+def refuse_bombs(stream: IO[bytes], size: Optional[int] = None, persistent: bool = False) -> None:
+    """Go through a pickle from where the stream is, leaving it there again.
 
-    Raises VmzError for one that would do harm, EOFError where more content is announced than there is. What is merely
-    damaged passes: reading it fails soon, and says why.
+    size: of the stream, in bytes; by default that of the file. persistent: it may refer to objects outside of it, as
+    PyTorch's refer to storages. Raises VmzError for one that would do harm, EOFError where more content is announced
+    than there is. What is merely damaged passes: reading it fails soon, and says why.
     """
+    start = stream.tell()
     try:
-        _Scan(stream).run()
+        _Scan(stream, os.fstat(stream.fileno()).st_size if size is None else size, persistent).run()
     except _Damaged:
         pass
     finally:
-        stream.seek(0)
+        stream.seek(start)
 
 
 class _Scan:
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.stream, self.size = stream, os.fstat(stream.fileno()).st_size
+    def __init__(self, stream: IO[bytes], size: int, persistent: bool) -> None:
+        self.stream, self.size, self.persistent = stream, size, persistent
         self.heaviest = FREE_WEIGHT + SHARING * self.size
         self.stack: list[Optional[_Value]] = []  # None: a mark
         self.memo: dict[int, _Value] = {}
@@ -94,7 +96,7 @@ class _Scan:
             if opcode is None:
                 raise _Damaged
             name = opcode.name
-            if name in _REFUSED:
+            if name in _REFUSED and not (self.persistent and name == "BINPERSID"):
                 raise VmzError(_REFUSED[name])
             argument = self._argument(opcode.arg.name if opcode.arg else "", place)
             if name == "STOP":
@@ -188,6 +190,9 @@ class _Scan:
             arguments = self._pop()
             self._pop()
             self.stack.append(_Value(arguments.depth, arguments.weight))
+        elif name == "BINPERSID":
+            described = self._pop()
+            self.stack.append(_Value(described.depth, described.weight))
         elif name == "BUILD":
             self._fill([self._pop()], place)  # the state of an array or a type
         elif name == "STACK_GLOBAL":

@@ -17,7 +17,7 @@ from typing import IO, Any, Callable, NoReturn, Optional, Union
 import numpy as np
 
 from vmz.checkpoints.about import read_about
-from vmz.checkpoints.foreign import CONVERT
+from vmz.checkpoints.foreign import STATE_DICT
 from vmz.checkpoints.pickle_scan import refuse_bombs
 from vmz.errors import VmzError
 from vmz.files import atomic_write, open_input
@@ -114,7 +114,7 @@ def save_pickle(
 
 
 def _stacked(value: Any) -> np.ndarray:
-    if isinstance(value, _Array):
+    if isinstance(value, Array):
         if not isinstance(value.array, np.ndarray):
             raise ValueError("it has no content")
         return value.array
@@ -130,7 +130,7 @@ def _content(path: Path, what: str = "a checkpoint", form: str = "{'blobs': {nam
     with open_input(path, f"{what.replace('a ', 'the ', 1)} {path}") as stream:
         try:
             refuse_bombs(stream)
-            return _ArrayUnpickler(stream).load()
+            return ArrayUnpickler(stream).load()
         except VmzError as error:
             raise VmzError(f"{path} is refused: {error}") from error
         except Exception as error:  # what a damaged pickle raises is anything: EOFError, KeyError, MemoryError, ...
@@ -146,7 +146,7 @@ def _named_arrays(path: Path, blobs: Mapping[Any, Any], in_full: bool = False) -
         name = key.decode("latin1") if isinstance(key, bytes) else key
         if not isinstance(name, str):
             raise VmzError(f"{path} has a blob named {quoted(key)}, but names are text")
-        if isinstance(value, _Array):
+        if isinstance(value, Array):
             array = value.array
         elif isinstance(value, (bool, int, float, np.generic)):
             array = np.asarray(value)
@@ -160,7 +160,7 @@ def _named_arrays(path: Path, blobs: Mapping[Any, Any], in_full: bool = False) -
     return found if in_full else first_of_each(found)
 
 
-class _Name:
+class Name:
     """A global that a pickle may use: calling it runs `make`; a pickle cannot change it."""
 
     __slots__ = ("_make",)
@@ -189,7 +189,7 @@ class _Dtype:
         self.dtype = np.dtype(_text(order).replace("|", "") + self.dtype.str[1:])
 
 
-class _Array:
+class Array:
     """Stands for numpy.ndarray while a pickle is read: made empty, then given its state."""
 
     def __init__(self, *ignored: Any) -> None:
@@ -226,13 +226,13 @@ def _text(value: Any) -> str:
     return value
 
 
-def _frombuffer(content: Any, dtype: Any, shape: Any, order: Any) -> _Array:
-    made = _Array()
+def _frombuffer(content: Any, dtype: Any, shape: Any, order: Any) -> Array:
+    made = Array()
     made.array = _array(content, dtype, shape, order)
     return made
 
 
-def _scalar(dtype: _Dtype, content: Any) -> _Array:
+def _scalar(dtype: _Dtype, content: Any) -> Array:
     return _frombuffer(content, dtype, (), "C")
 
 
@@ -247,9 +247,9 @@ def _no_bytes() -> bytes:
     return b""
 
 
-_MULTIARRAY: dict[str, Callable[..., Any]] = {"_reconstruct": _Array, "scalar": _scalar}
+_MULTIARRAY: dict[str, Callable[..., Any]] = {"_reconstruct": Array, "scalar": _scalar}
 _NAMES: dict[str, Mapping[str, Callable[..., Any]]] = {
-    "numpy": {"ndarray": _Array, "dtype": _Dtype},
+    "numpy": {"ndarray": Array, "dtype": _Dtype},
     "numpy.core.multiarray": _MULTIARRAY,
     "numpy._core.multiarray": _MULTIARRAY,
     "numpy.core.numeric": {"_frombuffer": _frombuffer},
@@ -260,25 +260,27 @@ _NAMES: dict[str, Mapping[str, Callable[..., Any]]] = {
 }
 
 
-class _ArrayUnpickler(pickle.Unpickler):
+class ArrayUnpickler(pickle.Unpickler):
+    """Reads pickles of arrays, numbers, text, dicts, lists; every other name is refused before anything is called."""
+
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(stream, encoding="latin1")
 
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return _Name(_NAMES[module][name])
+            return Name(_NAMES[module][name])
         except KeyError:
             module, name = printable(module), printable(name)
             if module.partition(".")[0] == "torch":
                 raise VmzError(
-                    f"it contains objects of PyTorch ({module}.{name}), but VMZ loads only arrays; {CONVERT}"
+                    f"it contains objects of PyTorch ({module}.{name}), but VMZ loads only tensors; {STATE_DICT}"
                 ) from None
             raise VmzError(
                 f"it asks for {module}.{name}, but a checkpoint needs only arrays; do not load files from "
                 "sources you do not trust with other tools"
             ) from None
 
-    def persistent_load(self, pid: Any) -> NoReturn:
+    def persistent_load(self, pid: Any) -> Any:
         raise VmzError(f"it refers to an object outside of the file ({quoted(pid)})")
 
 

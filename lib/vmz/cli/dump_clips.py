@@ -33,7 +33,7 @@ OF_RECORDS = ("decode_type", "get_video_id", "get_start_frame", "on_bad_video", 
 def parser() -> Parser:
     flags = Parser(str(__doc__), "tools/dump_clips.py --test_data=val_lmdb --contact_sheet=clips.png")
     add_own(flags, "published model", EvaluationConfig, ("zoo", "protocol"))
-    add_own(flags, "checkpoint, for its settings", EvaluationConfig, ("load_model_path", "db_type"))
+    add_own(flags, "checkpoint, for its settings", EvaluationConfig, ("load_model_path", "db_type", "eps"))
     add_settings(flags, "reader", ClipSettings, EngineSettings, names=NAMES, clip_length_rgb=8)
     flags.add_argument(
         "--decode_type",

@@ -27,7 +27,7 @@ from vmz.settings.setting import settings_of
 def work(argv: Sequence[str]) -> int:
     parser = Parser(str(__doc__), "tools/print_net.py --model_name=ir-csn --model_depth=152 --crop_size=224")
     add_own(parser, "published model", ExtractionConfig, ("zoo", "protocol"))
-    add_own(parser, "checkpoint", ExtractionConfig, ("load_model_path", "db_type"))
+    add_own(parser, "checkpoint", ExtractionConfig, ("load_model_path", "db_type", "eps"))
     network = (*settings_of(NetworkSettings), "input_type", "clip_length_of", "flow_data_type")
     add_settings(parser, "network", NetworkSettings, FlowSettings, names=network)
     parser.add_argument(

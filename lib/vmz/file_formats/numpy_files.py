@@ -18,18 +18,17 @@ from typing import IO, Any
 import numpy as np
 
 from vmz.errors import VmzError
+from vmz.file_formats.zip_members import check_members
 from vmz.files import open_input
 from vmz.text import cut, printable, quoted
 
 MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 10_000  # bytes: numpy's own limit
 MOST_AXES = 32
-MOST_MEMBERS = 10_000
 FREE_BYTES = 256 << 20  # what any file may hold unpacked
 MOST_PACKED = 200  # times its size: what a larger file may. Texts that repeat pack 50-fold
 _KINDS = "biufU"  # numbers and text: no objects, which would be pickles, and no records
 _PLAIN_TYPE = re.compile(r"[<>|=]?[?a-zA-Z][0-9]{0,9}")
-_ENCRYPTED = 1
 
 
 def read_npz(path: Path, name: str, what: str = "a .npz of arrays") -> dict[str, np.ndarray]:
@@ -43,7 +42,7 @@ def read_npz(path: Path, name: str, what: str = "a .npz of arrays") -> dict[str,
         try:
             with zipfile.ZipFile(stream) as archive:
                 members = archive.infolist()
-                _check_members(members, most)
+                check_members(members, most)
                 return {_array_name(member): _member(archive, member) for member in members}
         except Exception as error:  # of a damaged archive zipfile raises anything
             raise VmzError(f"{name} is not {what}, or is truncated ({_said(error)})") from error
@@ -61,24 +60,6 @@ def read_npy(path: Path, name: str) -> np.ndarray:
 def _said(error: Exception) -> str:
     """Of our own errors all, of others the beginning."""
     return str(error) if isinstance(error, VmzError) else cut(printable(str(error))) or type(error).__name__
-
-
-def _check_members(members: list[zipfile.ZipInfo], most: int) -> None:
-    if len(members) > MOST_MEMBERS:
-        raise VmzError(f"it contains {len(members)} files, more than {MOST_MEMBERS}")
-    seen: set[str] = set()
-    for member in members:
-        what = f"its member {quoted(member.filename)}"
-        if member.flag_bits & _ENCRYPTED:
-            raise VmzError(f"{what} is encrypted")
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise VmzError(f"{what} is packed in a way that numpy does not use ({member.compress_type})")
-        if member.filename in seen:
-            raise VmzError(f"{what} appears twice")
-        seen.add(member.filename)
-    size = sum(member.file_size for member in members)
-    if size > most:
-        raise VmzError(f"it would have {size} bytes unpacked, and {most} is the most for a file of its size")
 
 
 def _array_name(member: zipfile.ZipInfo) -> str:

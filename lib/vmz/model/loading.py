@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 import numpy as np
 
 from vmz import zoo
-from vmz.checkpoints.loading import load
 from vmz.errors import UsageError
 from vmz.model.engine_model import EngineModel
 from vmz.model.settings import ModelSettings
@@ -40,9 +39,11 @@ def load_model(
     """A model with its weights, class names and the settings of its clips.
 
     name_or_path: the name of a published model (vmz.list_models), which is fetched where it is not in the cache, or a
-    file of weights, .pkl or .mdl. num_classes: another number than published gives a new classifier, 0 none. head:
-    "published" as the model was tested (fully convolutional for CSN), "plain" one that trains. engine: "pytorch" gives
-    a VideoModel, a module of PyTorch, "caffe2" an EngineModel. settings: flags of test_net, such as clip_per_video.
+    file of weights: .pkl, .mdl, .pth or .safetensors, also of another library, whose layout its keys tell; where such a
+    file does not say the epsilon of its batch norms, give eps, such as 1e-5 (see vmz.convert). num_classes: another
+    number than published gives a new classifier, 0 none. head: "published" as the model was tested (fully convolutional
+    for CSN), "plain" one that trains. engine: "pytorch" gives a VideoModel, a module of PyTorch, "caffe2" an
+    EngineModel. settings: flags of test_net, such as clip_per_video.
 
     What is not given comes from the checkpoint and the published model, as test_net takes it; a setting that differs
     from those of the training is a warning. Raises UsageError for an unknown name or setting, VmzError for a file that
@@ -109,13 +110,8 @@ def parts_of(settings: ModelSettings, num_classes: Optional[int] = None, random:
         if random:
             return config, None, labels
         raise UsageError("no weights are given; name a published model with --zoo, or a file with --load_model_path")
-    weights, _ = load(settings.load_model_path, settings.db_type).fit(
-        build(config, is_test=True, scope=""),
-        center_init=bool(settings.center_init),
-        bgr2rgb=bool(settings.bgr2rgb),
-        new_head=num_classes is not None,
-        allow_partial=bool(settings.allow_partial_load),
-    )
+    wanted = build(config, is_test=True, scope="")
+    weights, _ = settings.fitted_weights(wanted, new_head=num_classes is not None)
     return config, weights, labels
 
 

@@ -7,10 +7,11 @@ from typing import Optional
 
 import numpy as np
 
-from vmz.checkpoints.loading import DB_TYPES, load
+from vmz.checkpoints.loading import DB_TYPES
 from vmz.checkpoints.matching import Report
+from vmz.layouts.loading import load
 from vmz.models.registry import Model
-from vmz.settings.kinds import switch
+from vmz.settings.kinds import Number, switch
 from vmz.settings.setting import Settings, setting
 
 
@@ -19,10 +20,19 @@ class CheckpointSettings(Settings):
     """The file of weights, and how its blobs are fitted to the network."""
 
     load_model_path: Optional[str] = setting(
-        None, "file of weights: a .pkl, such as those of the zoo, or a .mdl written by training", str, metavar="FILE"
+        None,
+        "file of weights: a .pkl, such as those of the zoo, a .mdl written by training, or a .pth or .safetensors, "
+        "also of other libraries (vmz convert --help)",
+        str,
+        metavar="FILE",
     )
     db_type: Optional[str] = setting(
         None, "format of --load_model_path; inferred from the file extension by default", str, DB_TYPES
+    )
+    eps: Optional[float] = setting(
+        None,
+        "epsilon of the batch norms that the weights of another library are for, where the file does not say it",
+        Number(1e-12, 1),
     )
     center_init: int = setting(
         0, "1: put 2-D weights into the centre frame of 3-D weights, instead of spreading them over all frames", switch
@@ -37,7 +47,7 @@ class CheckpointSettings(Settings):
 
         new_head: the classifier may stay new, for fine-tuning. Raises what `load` and Checkpoint.fit raise.
         """
-        return load(str(self.load_model_path), self.db_type).fit(
+        return load(str(self.load_model_path), self.db_type, self.eps).fit(
             model,
             center_init=bool(self.center_init),
             bgr2rgb=bool(self.bgr2rgb),

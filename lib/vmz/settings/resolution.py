@@ -131,10 +131,11 @@ def resolve(
 ) -> Resolution:
     """Every setting of a tool that `use` takes, with its source.
 
-    given: {flag: value} by hand, among them zoo, protocol, load_model_path, db_type and allow_partial_load where they
-    are; config: the same of --config; defaults: {flag: value} of all flags that the tool has. A checkpoint that is not
-    there is left to whoever loads it. Raises UsageError for an unknown --zoo, what was not published and a --protocol
-    of no published model; VmzError for a setting that contradicts the blobs, and for a checkpoint that is damaged.
+    given: {flag: value} by hand, among them zoo, protocol, load_model_path, db_type, eps and allow_partial_load where
+    they are; config: the same of --config; defaults: {flag: value} of all flags that the tool has. A checkpoint that is
+    not there is left to whoever loads it. Raises UsageError for an unknown --zoo, what was not published and a
+    --protocol of no published model; VmzError for a setting that contradicts the blobs, and for a checkpoint that is
+    damaged.
 
     >>> resolve({"zoo": "r2plus1d_d18_l8"}, {"clip_length_rgb": 16, "top_k": 5}).values()
     {'clip_length_rgb': 8, 'top_k': 5}
@@ -146,7 +147,7 @@ def resolve(
     path = everything.get("load_model_path")
     checkpoint = None
     if use.takes and path and os.path.isfile(path):
-        checkpoint = read_description(path, everything.get("db_type"))
+        checkpoint = read_description(path, everything.get("db_type"), everything.get("eps"))
     filed = zoo.row_of_file(path) if use.takes and path else None
     if given.get("protocol") and named is None and filed is None:
         raise UsageError(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from vmz.checkpoints.evidence import Fact, facts
-from vmz.checkpoints.loading import load
 from vmz.errors import UsageError, VmzError
+from vmz.layouts.loading import load
 from vmz.settings.epoch_evaluation import EpochTestSettings
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings, ViewSettings
@@ -37,9 +37,9 @@ class SelfDescription:
         return f"({'x'.join(map(str, self.shapes.get(blob, ())))})"
 
 
-def read_description(path: str, db_type: Optional[str] = None) -> SelfDescription:
+def read_description(path: str, db_type: Optional[str] = None, eps: Optional[float] = None) -> SelfDescription:
     """Read a file, whoever wrote it. Raises UsageError for an unknown format, VmzError for a damaged file."""
-    found = load(path, db_type)
+    found = load(path, db_type, eps)
     about = found.about
     options = about.get("protocol") or about.get("run", {}).get("options") or {}
     labels = about.get("labels")

@@ -75,6 +75,11 @@ def _pickle(seed: int, number: int, content: Callable[[random.Random], Any]) -> 
     if way < 0.45:
         bomb = chance.choice(PICKLE_BOMBS)
         return mutated_bytes(bomb[: 1 << 16], chance, 2)
+    return mutated_pickle(made, chance)
+
+
+def mutated_pickle(made: bytes, chance: random.Random) -> bytes:
+    """A pickle with a few of its opcodes changed, gone, doubled, exchanged or new."""
     starts = [position for _, _, position in pickletools.genops(made) if position is not None]
     parts = [made[start:end] for start, end in zip(starts, [*starts[1:], len(made)])]
     for _ in range(chance.randint(1, 4)):
