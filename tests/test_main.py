@@ -14,6 +14,7 @@ from vmz import __main__ as command
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / "tools"
+WITHOUT_A_SCRIPT = {"legacy", "predict"}
 
 
 def vmz(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -22,7 +23,7 @@ def vmz(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_tool_is_a_command() -> None:
     scripts = {path.stem for folder in (TOOLS, ROOT / "data") for path in folder.glob("[!_]*.py")}
-    assert {name.replace("-", "_") for name in command.commands()} == {*scripts, "legacy"}
+    assert {name.replace("-", "_") for name in command.commands()} == {*scripts, *WITHOUT_A_SCRIPT}
     done = vmz("--help")
     assert done.returncode == 0 and all(name in done.stdout for name in command.commands())
     assert done.stdout == vmz().stdout

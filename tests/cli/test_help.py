@@ -24,7 +24,10 @@ def test_the_example_is_a_command_line(command: str, monkeypatch: pytest.MonkeyP
     text = str(parser.epilog)
     assert text.startswith("example: ") and text in parser.format_help()
     script, *flags = shlex.split(text.partition("example: ")[2])
-    assert (ROOT / script).is_file() and Path(script).stem == command
+    if script == "vmz":  # a command that the original had no script of
+        assert flags.pop(0).replace("-", "_") == command
+    else:
+        assert (ROOT / script).is_file() and Path(script).stem == command
     required = {action.dest for action in parser._actions if action.required}
     assert parser.given_values(flags) and required <= set(parser.given_values(flags))
 
