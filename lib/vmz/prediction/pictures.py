@@ -54,6 +54,10 @@ class Attention:
         model = VideoModel(network, weights, settings=settings, seed=settings.seed)
         return cls(model.to(checked_device(device_name(settings))), blob)
 
+    def check(self) -> None:
+        """Raises UsageError for a blob of which attention cannot be shown, VmzError for an unknown one."""
+        self.places(np.zeros((1, *self.model.clip_shape), np.float32), 0)
+
     def places(self, clips: np.ndarray, label: int) -> np.ndarray:
         """As `model.attention.attention`: float32 (N, T, H, W), 0 to 1."""
         from vmz.model.attention import attention
