@@ -110,9 +110,7 @@ class _Service:
 
     async def queue(self, request: HttpRequest) -> Response:
         place = self._jobs.place(request.query_params.get("ticket", ""))
-        if place is None:
-            raise Refused(404, "no request with this ticket has a place")
-        return JSONResponse(place)
+        return JSONResponse(place or {"state": "unknown", "ahead": 0})
 
     async def predict(self, request: HttpRequest) -> Response:
         """The prediction of the video in the body. ?page=1: also as the page shows it. ?ticket: for /api/queue."""

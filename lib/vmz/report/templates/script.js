@@ -154,7 +154,8 @@
       box.addEventListener("change", () => {
         for (const image of images) [image.src, image.dataset.other] = [image.dataset.other, image.src];
       });
-      strip.after(make("div", { className: "controls" }, make("label", {}, box, "Show where the network looked")));
+      const note = strip.nextElementSibling; // says what is drawn
+      note.replaceChildren(make("label", { className: "choice" }, box, make("span", {}, ...note.childNodes)));
     }
   };
   enliven(document);

@@ -7,16 +7,22 @@
     element.append(...children);
     return element;
   };
+  const drop = at("drop");
   const limits = at("video").dataset;
   const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
   const hidden = (id, is) => { at(id).hidden = is; };
   let current = null; // the request that is under way
   let preview = null; // the address of the video that is shown
 
-  const fail = (sentence) => {
-    hidden("doing", true);
-    at("sentence").textContent = sentence[0].toUpperCase() + sentence.slice(1) + (/[.!?]$/.test(sentence) ? "" : ".");
+  // name: of the video, which stays as it is written where the sentence begins with it.
+  const fail = (sentence, name) => {
+    const first = name && sentence.startsWith(name) ? sentence[0] : sentence[0].toUpperCase();
+    at("sentence").textContent = first + sentence.slice(1) + (/[.!?]$/.test(sentence) ? "" : ".");
     hidden("error", false);
+  };
+  const busy = (is) => {
+    hidden("doing", !is);
+    drop.inert = is;
   };
   const say = (text, share) => {
     if (at("state").textContent !== text) at("state").textContent = text;
@@ -33,7 +39,7 @@
       try {
         const answer = await fetch(`/api/queue?ticket=${request.ticket}`);
         if (current !== request) return;
-        const place = answer.ok ? await answer.json() : {};
+        const place = await answer.json();
         if (place.state === "waiting") say(`Waiting: ${place.ahead} ${place.ahead === 1 ? "video" : "videos"} before this one`);
         else if (place.state === "running") say("Predicting");
       } catch { /* the request itself says what is wrong */ }
@@ -43,18 +49,18 @@
   };
 
   const send = (file, name) => {
-    if (current) return;
+    if (current) { fail("one video at a time; wait for this one, or cancel it"); return; }
     for (const id of ["error", "result"]) hidden(id, true);
     if (file.size > Number(limits.maxBytes)) {
-      fail(`${name} has ${megabytes(file.size)}, but this server takes at most ${limits.maxMb} MB (--max_upload_mb); choose a shorter or smaller one`);
+      fail(`${name} has ${megabytes(file.size)}, but this server takes at most ${limits.maxMb} MB (--max_upload_mb); choose a shorter or smaller one`, name);
       return;
     }
-    if (!file.size) { fail(`${name} is empty; choose another file`); return; }
+    if (!file.size) { fail(`${name} is empty; choose another file`, name); return; }
     const numbers = crypto.getRandomValues(new Uint8Array(16));
     const request = new XMLHttpRequest();
     request.ticket = [...numbers].map((one) => one.toString(16).padStart(2, "0")).join("");
     current = request;
-    const done = () => { if (current === request) current = null; clearTimeout(request.timer); };
+    const done = () => { current = null; clearTimeout(request.timer); busy(false); };
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) say(`Uploading ${name}: ${Math.floor((100 * event.loaded) / event.total)} %`, event.loaded / event.total);
     });
@@ -63,15 +69,15 @@
       done();
       let answer;
       try { answer = JSON.parse(request.responseText); } catch { answer = { error: `the server answers with status ${request.status}` }; }
-      if (request.status === 200) show(answer, file); else fail(answer.error);
+      if (request.status === 200) show(answer, file); else fail(answer.error, name);
     });
     request.addEventListener("error", () => {
       done();
       fail("the server does not answer, or has ended the connection; look whether it runs, and try again");
     });
-    request.addEventListener("abort", () => { done(); hidden("doing", true); at("file").focus(); });
+    request.addEventListener("abort", () => { done(); at("file").focus(); });
     at("elapsed").textContent = "";
-    hidden("doing", false);
+    busy(true);
     say(`Uploading ${name}: 0 %`, 0);
     request.open("POST", `/api/predict?page=1&ticket=${request.ticket}&name=${encodeURIComponent(name)}`);
     request.setRequestHeader("Content-Type", "application/octet-stream");
@@ -80,7 +86,6 @@
   };
 
   const show = (answer, file) => {
-    hidden("doing", true);
     const { html, ...found } = answer;
     const result = at("result");
     result.innerHTML = html; // of our own template, which escapes what is in it
@@ -89,7 +94,7 @@
     const player = make("video", { src: preview, controls: true, muted: true, playsInline: true, className: "preview" });
     player.setAttribute("aria-label", "The video");
     player.addEventListener("error", () => player.remove()); // a container that this browser does not play
-    result.querySelector("h2").after(player);
+    result.querySelector("h2").after(make("div", { className: "pair" }, player, result.querySelector("table")));
     const whole = JSON.stringify(found, null, 1);
     const short = JSON.stringify(found, (key, value) =>
       ((key === "jpeg" || key === "attention") && value ? `${value.slice(0, 12)}\u2026 (${value.length} characters)` : value), 1);
@@ -115,7 +120,6 @@
   });
 
   // Dropped anywhere on the page: a browser would else open the file.
-  const drop = at("drop");
   const bearing = (event) => [...event.dataTransfer.types].includes("Files");
   document.addEventListener("dragover", (event) => {
     if (!bearing(event)) return;
@@ -166,6 +170,7 @@
   at("record").addEventListener("click", async () => {
     if (current) return;
     for (const id of ["error", "result"]) hidden(id, true);
+    if (camera) return;
     try {
       camera = await navigator.mediaDevices.getUserMedia({ video: true, audio: false });
     } catch (error) {
