@@ -14,15 +14,11 @@ from typing import Any, Optional
 
 import pytest
 
+from tests.serve import needs  # noqa: F401
 from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
-
-pytest.importorskip("starlette", reason="the extra [serve] is not installed: pip install 'vmz[serve]'")
-pytest.importorskip("uvicorn", reason="the extra [serve] is not installed: pip install 'vmz[serve]'")
-pytest.importorskip("python_multipart", reason="the extra [serve] is not installed: pip install 'vmz[serve]'")
-
 from vmz.serve import worker
 from vmz.serve.config import ServeConfig
 from vmz.serve.server import Running, serve
@@ -63,7 +59,7 @@ def server(path: Path, **settings: Any) -> Iterator[Running]:
         yield running
     finally:
         running.stop()
-        thread.join(60)
+        thread.join(120)
         assert not thread.is_alive()
 
 
@@ -87,7 +83,7 @@ class Gate:
 
 
 def ask(
-    address: str, body: Optional[bytes] = None, headers: Optional[dict[str, str]] = None, timeout: float = 60
+    address: str, body: Optional[bytes] = None, headers: Optional[dict[str, str]] = None, timeout: float = 120
 ) -> tuple[int, Any]:
     """(status, JSON or text) of a request: GET, or POST with a body."""
     request = urllib.request.Request(address, body, headers or {})
@@ -102,7 +98,7 @@ def ask(
         return status, text
 
 
-def form(content: bytes, name: str = "film.mp4", field: str = "video", more: bytes = b"") -> tuple[bytes, dict[str, str]]:
+def form(content: bytes, name: str = "film.mp4", more: bytes = b"") -> tuple[bytes, dict[str, str]]:
     """The body and headers of a form with a file, and before it `more`, parts in full."""
-    head = f'--edge\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'.encode()
+    head = f'--edge\r\nContent-Disposition: form-data; name="video"; filename="{name}"\r\n\r\n'.encode()
     return more + head + content + b"\r\n--edge--\r\n", {"Content-Type": "multipart/form-data; boundary=edge"}

@@ -163,7 +163,7 @@ class Jobs:
             return {"state": job.state, "ahead": before}
 
     def counts(self) -> dict[str, int]:
-        """How many requests are in which state."""
+        """How many videos are in which state. One that was given up runs until the network comes back."""
         with self._changed:
-            states = [job.state for job in self._jobs]
-            return {state: states.count(state) for state in (UPLOADING, WAITING, RUNNING)}
+            uploading = sum(job.state == UPLOADING for job in self._jobs)
+            return {UPLOADING: uploading, WAITING: len(self._ready), RUNNING: int(self._running is not None)}
