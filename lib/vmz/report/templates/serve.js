@@ -104,7 +104,8 @@
     const clips = found.clips.length;
     result.append(
       make("p", { className: "small muted", textContent: `${clips} ${clips === 1 ? "clip" : "clips"}, ${seconds} s.` }),
-      make("details", {}, make("summary", { textContent: "JSON" }), make("p", {}, link), make("pre", { textContent: short })),
+      make("details", {}, make("summary", { textContent: "JSON" }), make("p", {}, link),
+        make("div", { className: "long", tabIndex: 0 }, make("pre", { textContent: short }))),
     );
     result.hidden = false;
     result.dispatchEvent(new CustomEvent("vmz:added", { bubbles: true }));
