@@ -10,7 +10,6 @@ from typing import Optional
 from urllib.parse import quote, urlsplit
 
 import pytest
-from starlette.datastructures import Headers
 
 from tests.serve.running import Running, ask, form, server, weights
 from tests.support.small_videos import video
@@ -37,7 +36,7 @@ def refused(method: str, **headers: Optional[str]) -> Optional[int]:
     """The status that `check` refuses a request with, None where it may pass. The default Host is ours."""
     given = {"host": OURS, **{name.replace("_", "-"): value for name, value in headers.items()}}
     try:
-        check(method, Headers({name: value for name, value in given.items() if value is not None}), NAMES)
+        check(method, {name: value for name, value in given.items() if value is not None}, NAMES)
     except Refused as error:
         return error.status
     return None

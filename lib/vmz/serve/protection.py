@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
@@ -86,8 +86,11 @@ def internal(error: Exception) -> Refused:
     return Refused(500, f"internal error: {type(error).__name__}. This is a bug in VMZ; please report it")
 
 
-def check(method: str, headers: Headers, names: frozenset[str]) -> None:
-    """Raises Refused for a request that no page of ours, and no program of this machine's user, sends."""
+def check(method: str, headers: Mapping[str, str], names: frozenset[str]) -> None:
+    """Raises Refused for a request that no page of ours, and no program of this machine's user, sends.
+
+    headers: by their names in lower case.
+    """
     host = headers.get("host", "")
     found = HOST.fullmatch(host)
     if found is None or not _is_ours(found[1] or found[2], names):
