@@ -10,9 +10,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,9 +33,9 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def started(own: Path, folder: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """(process, address) of a server that listens; TMPDIR is `folder`."""
-    command = [sys.executable, "-m", "vmz", "serve", f"--load_model_path={own}", "--num_gpus=0", *flags]
+def started(model: Sequence[str], folder: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """(process, address) of a server that listens; model: the flags of it. TMPDIR is `folder`."""
+    command = [sys.executable, "-m", "vmz", "serve", *model, "--num_gpus=0", *flags]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(folder)}
     )
@@ -62,7 +65,10 @@ def test_a_signal_ends_it_with_one_line(
 ) -> None:
     film = video(tmp_path / "film.mp4", 1)
     (tmp_path / "tmp").mkdir()
-    with started(own, tmp_path / "tmp", "--port=0", "--views=one", f"--engine={engine}") as (process, address):
+    with started([f"--load_model_path={own}"], tmp_path / "tmp", "--port=0", "--views=one", f"--engine={engine}") as (
+        process,
+        address,
+    ):
         assert address.startswith("http://127.0.0.1:")
         assert [path.stat().st_mode & 0o777 for path in (tmp_path / "tmp").glob("vmz-serve-*")] == [0o700]
         assert ask(f"{address}api/predict?name=film.mp4", film)[0] == 200
@@ -74,6 +80,25 @@ def test_a_signal_ends_it_with_one_line(
     assert (process.returncode, err) == (status, line)
     assert re.fullmatch(r"film.mp4 \(0\.0 MB\): .+, [0-9.]+\s%, [0-9.]+ s\n", out)
     assert not list((tmp_path / "tmp").glob("vmz-serve-*"))
+
+
+@pytest.mark.long
+def test_a_signal_ends_it_inside_a_large_network(tmp_path: Path) -> None:
+    """Whose thread does not come back for a while: the process ends without it, and PyTorch does not abort."""
+    film = video(tmp_path / "film.mp4", 1, frames=120)
+    large = ["--random_weights=1", "--model_name=r2plus1d", "--model_depth=34", "--num_labels=400", "--attention=0"]
+    with started([*large, "--clip_length_rgb=32"], tmp_path, "--port=0") as (process, address):
+        answers: list[Any] = []
+        client = threading.Thread(target=lambda: answers.append(ask(f"{address}api/predict", film)))
+        client.start()
+        while not ask(f"{address}health")[1]["running"]:
+            time.sleep(0.05)
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=120)
+        client.join()
+    assert (process.returncode, err) == (143, "stopped by SIGTERM\n") and not list(tmp_path.glob("vmz-serve-*"))
+    assert answers[0][0] in (200, 503)
 
 
 @pytest.mark.parametrize(

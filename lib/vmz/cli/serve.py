@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Optional
 
+from vmz import stopping
 from vmz.cli.shared.options import add_config_flags, add_own, add_settings, config_of, parse, save_config
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool
@@ -61,6 +62,7 @@ def work(argv: Sequence[str]) -> int:
 
     from vmz.serve.page import stays_here
     from vmz.serve.server import Running, serve
+    from vmz.serve.worker import is_left_behind
 
     if not stays_here(config.host):
         print(
@@ -73,7 +75,12 @@ def work(argv: Sequence[str]) -> int:
         print(f"{running.model.name}; on {environment['engine']}, {environment['device']}")
         print(f"serving at {running.address} ; Ctrl-C stops the server", flush=True)
 
-    serve(config, started, debug=options.debug)
+    try:
+        serve(config, started, debug=options.debug)
+    except KeyboardInterrupt as error:
+        if is_left_behind():
+            stopping.end_now(error)
+        raise
     return 0
 
 

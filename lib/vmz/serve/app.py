@@ -130,7 +130,11 @@ class _Service:
                         408, f"the video did not arrive within {limit} seconds (--request_timeout={limit}); try again"
                     ) from None
                 self._jobs.submit(job, upload.path, upload.name)
-                scored = await _outcome(job, request)
+                try:
+                    scored = await _outcome(job, request)
+                except Refused as error:
+                    print(f"error: {error}", flush=True)
+                    raise
                 self._say(upload, scored)
                 return JSONResponse(await asyncio.to_thread(_answer, scored, request.query_params.get("page") == "1"))
         except (ClientDisconnect, Gone):

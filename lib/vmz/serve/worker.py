@@ -22,6 +22,7 @@ from vmz.serve.refusals import Refused
 from vmz.settings.engine import environment
 from vmz.text import cut, printable
 
+THREAD = "vmz-serve"
 LONGEST_SENTENCE = 1000  # characters of an error
 
 
@@ -68,6 +69,11 @@ def _text(jpeg: bytes) -> str:
     return base64.b64encode(jpeg).decode("ascii")
 
 
+def is_left_behind() -> bool:
+    """Whether the thread of a worker is still inside the network, or loads one."""
+    return any(thread.name == THREAD for thread in threading.enumerate())
+
+
 class Worker:
     """Scores the videos of `jobs` in a thread of its own, which ends with the jobs."""
 
@@ -75,7 +81,7 @@ class Worker:
         """debug: print the tracebacks of errors that are no fault of a video."""
         self._config, self._jobs, self._debug = config, jobs, debug
         self._loaded: Future[Loaded] = Future()
-        self._thread = threading.Thread(target=self._run, name="vmz-serve", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
         self._thread.start()
 
     def loaded(self) -> Loaded:
@@ -84,7 +90,7 @@ class Worker:
 
     def join(self, seconds: float) -> None:
         """Wait for its end, after that of the jobs. A network that does not come back is left to itself."""
-        self._thread.join(seconds if self._loaded.done() else 0)
+        self._thread.join(seconds)
 
     def _run(self) -> None:
         try:
