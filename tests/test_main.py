@@ -14,7 +14,7 @@ from vmz import __main__ as command
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / "tools"
-WITHOUT_A_SCRIPT = {"convert", "legacy", "predict"}
+WITHOUT_A_SCRIPT = {"convert", "export", "finetune", "legacy", "predict", "serve"}
 
 
 def vmz(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class VmzError(Exception):
     """Something failed. Tools print the message on one line and end with `exit_status`.
@@ -19,9 +21,20 @@ class UsageError(VmzError):
     exit_status = 2
 
 
+class VideoError(VmzError):
+    """A video that cannot be scored: it cannot be read, or is too short. The message names it."""
+
+
 class PeerError(VmzError):
     """This process fails because another one of the run has: the cause is there, and printed there."""
 
 
 class LabelError(VmzError):
     """A record has a label that the network lacks."""
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Python's, numpy's and PyTorch's errors of an allocation that failed, on the CPU or a GPU."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and re.search("can't allocate memory|out of memory", str(error)) is not None
+    )

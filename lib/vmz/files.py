@@ -233,6 +233,23 @@ def temporary_folder_beside(path: Path, mode: int = 0o777) -> str:
     return _named_beside(path, lambda name: os.mkdir(name, mode))[1]
 
 
+@contextmanager
+def private_folder(name: str) -> Iterator[str]:
+    """A new folder where the system keeps temporary files, which this user alone can open; gone after the block.
+
+    Also of a process that a signal ends. Raises VmzError where there is no place for it.
+    """
+    try:
+        folder = tempfile.mkdtemp(prefix=f"{name}-")
+    except OSError as error:
+        raise VmzError(f"cannot make a folder in {tempfile.gettempdir()}: {error.strerror}") from error
+    _temporaries.add(folder)
+    try:
+        yield folder
+    finally:
+        remove_temporary(folder)
+
+
 def _named_beside(path: Path, make: Callable[[str], Any]) -> tuple[Any, str]:
     while True:
         name = os.path.join(os.path.abspath(path.parent), f"{hidden_name(path.name)}.{secrets.token_hex(4)}")

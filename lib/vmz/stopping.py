@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NoReturn, Optional
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_SECONDS = 10.0  # for the main thread to come back from a library: an iteration of a large network takes seconds
@@ -53,7 +53,7 @@ def end_at_once() -> None:
             signal.signal(one, _end)
 
 
-def _end(number: int, frame: Optional[FrameType]) -> None:
+def _end(number: int, frame: Optional[FrameType]) -> NoReturn:
     try:
         os.write(2, f"{message_of(number)}\n".encode())
     finally:
@@ -68,6 +68,15 @@ def _raise(number: int, frame: Optional[FrameType]) -> None:
     _last = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
     _raised.set()
     raise _last
+
+
+def end_now(error: KeyboardInterrupt) -> NoReturn:
+    """End the process as `error` would, for a thread that is inside a library and does not come back.
+
+    An ordinary end would take away under it what it computes with, and abort.
+    """
+    _flush()
+    _end(status_of(error) - 128, None)
 
 
 @contextmanager

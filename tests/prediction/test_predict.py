@@ -169,7 +169,7 @@ def test_a_published_name_is_fetched(
         (["films", "--load_model_path=own.pkl", "--attention=1", "--attention_blob=data", "--report=p.html"],
          UsageError, "do not depend on blob data"),
         (["films", "--load_model_path=own.pkl", "--annotate=two.txt"], UsageError, "cannot be used as a folder"),
-        (["films", "films2", "--load_model_path=own.pkl", "--annotate=shown"], UsageError, "of one name"),
+        (["films", "films2", "--load_model_path=own.pkl", "--annotate=shown"], UsageError, "the same name"),
     ],
 )  # fmt: skip
 def test_requests(place: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str], error: Any, sentence: str) -> None:

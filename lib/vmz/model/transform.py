@@ -9,7 +9,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from vmz.errors import UsageError, VmzError
+from vmz.errors import UsageError, VideoError
 from vmz.model.settings import ModelSettings
 from vmz.model.views import HowMany, named, read_views
 from vmz.video.arguments import VideoInputArgs
@@ -38,7 +38,7 @@ class Transform:
 def load_video(video: Union[str, bytes], start: int = 0, frames: Optional[int] = None) -> np.ndarray:
     """The frames of a video, uint8 (T, H, W, 3), RGB, at their own size.
 
-    start: number of the first frame; frames: how many at most, by default all. Raises VmzError, naming the video, for
+    start: number of the first frame; frames: how many at most, by default all. Raises VideoError, naming it, for
     one that cannot be read or has none from there on.
     """
     if start < 0 or (frames is not None and frames < 1):
@@ -48,9 +48,9 @@ def load_video(video: Union[str, bytes], start: int = 0, frames: Optional[int] =
             stop = None if frames is None else start + frames
             taken = list(_arrays(islice(found.read(), start, stop)))
     except DecodingError as error:
-        raise VmzError(f"{named(video)}: {error}") from error
+        raise VideoError(f"{named(video)}: {error}") from error
     if not taken:
-        raise VmzError(f"{named(video)} has no frame from number {start} on")
+        raise VideoError(f"{named(video)} has no frame from number {start} on")
     return np.stack(taken)
 
 

@@ -8,12 +8,13 @@ from typing import Optional, Union
 
 import numpy as np
 
-from vmz.errors import UsageError, VmzError
+from vmz.errors import UsageError, VideoError
 from vmz.text import printable, quoted
 from vmz.video import sampling
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError, Clips, check_size, read_clips
 from vmz.video.frames.scaling import Scaler, normalise
+from vmz.video.frames.watch import Watch
 
 PUBLISHED, ONE = "published", "one"
 Video = Union[str, bytes, np.ndarray]
@@ -41,12 +42,19 @@ def named(video: Video) -> str:
     return f"the video of {len(video)} bytes" if isinstance(video, bytes) else f"the {len(video)} frames"
 
 
-def read_views(video: Video, args: VideoInputArgs, views: HowMany = PUBLISHED, fps: Optional[float] = None) -> Views:
+def read_views(
+    video: Video,
+    args: VideoInputArgs,
+    views: HowMany = PUBLISHED,
+    fps: Optional[float] = None,
+    watch: Optional[Watch] = None,
+) -> Views:
     """The clips of a video: a path, the bytes of a file, or frames as uint8 (T, H, W, 3).
 
     args: VideoInput's. views: "published" as many clips and crops as args say; "one" the clip and crop in the middle;
-    N clips, evenly spaced, of as many crops. fps: of frames, for the times. Raises VmzError, naming the video, for one
-    that cannot be read or is too short, and UsageError for views that are none of these.
+    N clips, evenly spaced, of as many crops. fps: of frames, for the times. watch: of whoever waits for it. Raises
+    VideoError, naming the video, for one that cannot be read or is too short, and UsageError for views that are none of
+    these.
     """
     wanted = replace(args, batch_size=1, decode_type=1, on_bad_video="stop", use_local_file=0)
     if views == ONE:
@@ -57,9 +65,9 @@ def read_views(video: Video, args: VideoInputArgs, views: HowMany = PUBLISHED, f
         raise UsageError(f"views is {quoted(views)}, but it must be 'published', 'one' or a number of clips")
     wanted.check()
     try:
-        found = _of_frames(video, wanted, fps) if isinstance(video, np.ndarray) else _of_file(video, wanted)
+        found = _of_frames(video, wanted, fps) if isinstance(video, np.ndarray) else _of_file(video, wanted, watch)
     except ClipError as error:
-        raise VmzError(f"{named(video)}: {error}") from error
+        raise VideoError(f"{named(video)}: {error}") from error
     if views != ONE:
         return found
     return replace(found, clips=found.clips[1:2], spans=None if found.spans is None else found.spans[1:2])
@@ -74,9 +82,9 @@ def drawn_clips(video: Union[str, bytes], args: VideoInputArgs, random: np.rando
     return data
 
 
-def _of_file(video: Union[str, bytes], args: VideoInputArgs) -> Views:
+def _of_file(video: Union[str, bytes], args: VideoInputArgs, watch: Optional[Watch]) -> Views:
     clips = _empty(args)
-    reading = read_clips(video, None, args, np.random.default_rng(0), clips, timed=True)
+    reading = read_clips(video, None, args, np.random.default_rng(0), clips, watch, timed=True)
     data = clips.data if args.get_rgb else clips.flow
     assert data is not None
     ended = reading.ended.reason if reading.ended else None

@@ -1,4 +1,4 @@
-"""What a prediction is: its videos, the model, its views and outputs in one checked object."""
+"""What a prediction is: the model and its views, and of `vmz predict` its videos and outputs, in checked objects."""
 
 from __future__ import annotations
 
@@ -22,12 +22,9 @@ def number_of_views(text: str) -> Any:
 
 
 @dataclass(frozen=True)
-class PredictionConfig(ModelSettings):
-    """The settings of `vmz predict`, by the names of its flags."""
+class ScoringConfig(ModelSettings):
+    """How a video is scored and explained: what `vmz predict` and `vmz serve` share."""
 
-    videos: tuple[str, ...] = setting(
-        None, "video files, folders of videos, or a .csv or .txt file that lists videos", metavar="VIDEO", several=True
-    )
     top_k: int = setting(5, "number of classes to print for each video", Integer(1, 1 << 20), metavar="K")
     views: Union[str, int] = setting(
         PUBLISHED,
@@ -45,6 +42,24 @@ class PredictionConfig(ModelSettings):
     label_names: Optional[str] = setting(
         None, "names of the classes: one per line in the order of the labels, or .csv or .json", metavar="FILE"
     )
+    attention: Optional[int] = setting(
+        0,
+        "1: show where the network looked (Grad-CAM) in --report and --annotate (--engine=pytorch only)",
+        switch,
+    )
+    attention_blob: Optional[str] = setting(
+        None, "blob that --attention looks at; by default the last convolutional one", metavar="BLOB"
+    )
+    random_weights: int = setting(0, "1: an untrained network, without a file of weights", switch)
+
+
+@dataclass(frozen=True)
+class PredictionConfig(ScoringConfig):
+    """The settings of `vmz predict`, by the names of its flags."""
+
+    videos: tuple[str, ...] = setting(
+        None, "video files, folders of videos, or a .csv or .txt file that lists videos", metavar="VIDEO", several=True
+    )
     output: Optional[str] = setting(None, "write the predictions as JSON", metavar="FILE")
     csv: Optional[str] = setting(None, "write a CSV with a row for each video and class of the top K", metavar="FILE")
     report: Optional[str] = setting(
@@ -56,12 +71,3 @@ class PredictionConfig(ModelSettings):
         "<name>.mp4 for each (needs Pillow)",
         metavar="DIR",
     )
-    attention: int = setting(
-        0,
-        "1: show where the network looked (Grad-CAM) in --report and --annotate (--engine=pytorch only)",
-        switch,
-    )
-    attention_blob: Optional[str] = setting(
-        None, "blob that --attention looks at; by default the last convolutional one", metavar="BLOB"
-    )
-    random_weights: int = setting(0, "1: an untrained network, without a file of weights", switch)

@@ -22,10 +22,14 @@ HEAT = np.array([255, 64, 0], np.float32)
 
 @dataclass(frozen=True)
 class Picture:
-    """A JPEG of the middle frame of a clip. span: seconds of the clip's first and last frame."""
+    """A JPEG of the middle frame of a clip. span: seconds of the clip's first and last frame.
+
+    attention: the same with where the network looked, where that is asked for.
+    """
 
     jpeg: bytes
     span: Optional[tuple[float, float]]
+    attention: Optional[bytes] = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,10 @@ class Attention:
         model = VideoModel(network, weights, settings=settings, seed=settings.seed)
         return cls(model.to(checked_device(device_name(settings))), blob)
 
+    def check(self) -> None:
+        """Raises UsageError for a blob of which attention cannot be shown, VmzError for an unknown one."""
+        self.places(np.zeros((1, *self.model.clip_shape), np.float32), 0)
+
     def places(self, clips: np.ndarray, label: int) -> np.ndarray:
         """As `model.attention.attention`: float32 (N, T, H, W), 0 to 1."""
         from vmz.model.attention import attention
@@ -62,13 +70,17 @@ def pictures_of(
     clips: Sequence[tuple[Optional[tuple[float, float]], np.ndarray]], attention: Optional[Attention], label: int
 ) -> tuple[Picture, ...]:
     """A picture of each clip (C, T, H, W) with its span; label: the class whose attention is shown."""
-    return tuple(Picture(jpeg(_middle(clip, attention, label)), span) for span, clip in clips)
+    return tuple(_picture(clip, span, attention, label) for span, clip in clips)
 
 
-def _middle(clip: np.ndarray, attention: Optional[Attention], label: int) -> np.ndarray:
-    place = clip.shape[1] // 2
-    pixels = to_pixels(clip[:, place]).transpose(1, 2, 0)
-    return pixels if attention is None else heated(pixels, attention.places(clip[None], label)[0, place])
+def _picture(
+    clip: np.ndarray, span: Optional[tuple[float, float]], attention: Optional[Attention], label: int
+) -> Picture:
+    middle = clip.shape[1] // 2
+    pixels = to_pixels(clip[:, middle]).transpose(1, 2, 0)
+    if attention is None:
+        return Picture(jpeg(pixels), span)
+    return Picture(jpeg(pixels), span, jpeg(heated(pixels, attention.places(clip[None], label)[0, middle])))
 
 
 def heated(pixels: np.ndarray, places: np.ndarray) -> np.ndarray:

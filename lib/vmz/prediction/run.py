@@ -14,19 +14,21 @@ import numpy as np
 
 from vmz.datasets.class_names import read_label_names
 from vmz.datasets.named_videos import find_videos
-from vmz.errors import UsageError, VmzError
+from vmz.errors import UsageError, VideoError, VmzError
 from vmz.model.engine_model import EngineModel
 from vmz.model.loading import parts_of, source_of
 from vmz.model.prediction import MOST_CLIPS_AT_A_TIME, Prediction, prediction_of
 from vmz.model.views import Views, read_views
 from vmz.prediction.annotated import Heat, annotate, annotated_path, check_annotation
-from vmz.prediction.config import PredictionConfig
+from vmz.prediction.config import PredictionConfig, ScoringConfig
 from vmz.prediction.pictures import Attention, Picture, pictures_of
 from vmz.progress import Progress
 from vmz.settings.engine import environment
 from vmz.text import printable
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError
+from vmz.video.faults import DecodingError
+from vmz.video.frames.watch import DecodingThreads, Watch
 from vmz.video.untrimmed import WindowReader
 
 
@@ -97,7 +99,10 @@ def predict(config: PredictionConfig) -> Predictions:
         with Progress(len(paths), "videos", "predict") as shown:
             for path in paths:
                 try:
-                    prediction, seen = _predict_one(model, attention, config, path)
+                    target = annotated_path(config.annotate, path) if config.annotate else None
+                    prediction, seen = predict_one(
+                        model, attention, config, path, pictures=bool(config.report), annotated=target
+                    )
                 except UsageError:
                     raise
                 except VmzError as error:
@@ -121,7 +126,7 @@ def predict(config: PredictionConfig) -> Predictions:
 
 
 @contextmanager
-def opened(config: PredictionConfig) -> Iterator[tuple[EngineModel, Optional[Attention]]]:
+def opened(config: ScoringConfig) -> Iterator[tuple[EngineModel, Optional[Attention]]]:
     """The model on its engine. Raises UsageError where neither a published model nor a file of weights is named."""
     network, weights, names = parts_of(config, random=bool(config.random_weights))
     if config.label_names:
@@ -133,18 +138,33 @@ def opened(config: PredictionConfig) -> Iterator[tuple[EngineModel, Optional[Att
         yield model, attention
 
 
-def _predict_one(
-    model: EngineModel, attention: Optional[Attention], config: PredictionConfig, path: str
+def predict_one(
+    model: EngineModel,
+    attention: Optional[Attention],
+    config: ScoringConfig,
+    path: str,
+    *,
+    pictures: bool = False,
+    annotated: Optional[str] = None,
+    watch: Optional[Watch] = None,
 ) -> tuple[Prediction, tuple[Picture, ...]]:
+    """Score the video `path`, and make pictures of some of its clips where they are asked for.
+
+    annotated: the copy of --annotate to write. watch: of whoever waits; when it is over, so is the prediction. Raises
+    VideoError, naming the video, for one that cannot be read or takes too long, and VmzError for scores that are not
+    finite.
+    """
     started = time.perf_counter()
-    keep, maps = _Kept(config), _Maps(config, attention)
+    watch = watch or Watch(config.video_timeout)
+    keep = _Kept(pictures and not config.sees_flow)
+    maps = _Maps(attention if annotated and not config.sees_flow else None)
     net = 0.0
     rows: list[np.ndarray] = []
     spans: list[tuple[float, float]] = []
     views: Optional[Views] = None
-    for views in _views(model, config, path):
+    for views in _read_apart(_views(model, config, path, watch), path, watch):
         begun = time.perf_counter()
-        rows.append(_scored(model, views.clips))
+        rows.append(np.concatenate([*_scored(model, views.clips, path, watch)]))
         net += time.perf_counter() - begun
         spans.extend(views.spans or ())
         keep.add(views)
@@ -153,15 +173,34 @@ def _predict_one(
     whole = replace(views, clips=np.empty(0, np.float32), spans=tuple(spans) or None)
     seconds = {"read": time.perf_counter() - started - net, "net": net}
     prediction = prediction_of(model, printable(path), np.concatenate(rows), whole, config.top_k, seconds)
-    if config.annotate:
-        target = annotated_path(config.annotate, path)
-        annotate(path, prediction, target, model.labels, maps.heat(model.reader_arguments()))
-    return prediction, pictures_of(keep.clips, attention, prediction.top[0].label) if config.report else ()
+    if annotated:
+        annotate(path, prediction, annotated, model.labels, maps.heat(model.reader_arguments()))
+    return prediction, pictures_of(keep.clips, attention, prediction.top[0].label)
 
 
-def _scored(model: EngineModel, clips: np.ndarray) -> np.ndarray:
-    parts = range(0, len(clips), MOST_CLIPS_AT_A_TIME)
-    return np.concatenate([model.score(clips[first : first + MOST_CLIPS_AT_A_TIME]) for first in parts])
+def _scored(model: EngineModel, clips: np.ndarray, path: str, watch: Watch) -> Iterator[np.ndarray]:
+    for first in range(0, len(clips), MOST_CLIPS_AT_A_TIME):
+        watch.advance()  # the time in the network is not the video's
+        if watch.is_over():
+            raise VideoError(f"{printable(path)}: {watch.reason}")
+        yield model.score(clips[first : first + MOST_CLIPS_AT_A_TIME])
+
+
+def _read_apart(views: Iterator[Views], path: str, watch: Watch) -> Iterator[Views]:
+    """The same, read in a thread that is left behind where a video keeps it."""
+    threads = DecodingThreads(1)
+    try:
+        while True:
+            watch.advance()
+            found: Optional[Views] = threads.result(threads.submit(next, views, None), watch)
+            if found is None:
+                return
+            yield found
+    except DecodingError as error:
+        raise VideoError(f"{printable(path)}: {error}") from error
+    finally:
+        watch.is_abandoned = True  # after an error or a signal: what is still read is of no use
+        threads.close()
 
 
 class _Kept:
@@ -169,8 +208,8 @@ class _Kept:
 
     MOST = 8
 
-    def __init__(self, config: PredictionConfig) -> None:
-        self._wanted = bool(config.report) and not config.sees_flow
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
         self._every, self._seen = 1, 0
         self.clips: list[tuple[Optional[tuple[float, float]], np.ndarray]] = []
 
@@ -187,8 +226,8 @@ class _Kept:
 class _Maps:
     """Where the network looked for the first class of each clip, for --annotate."""
 
-    def __init__(self, config: PredictionConfig, attention: Optional[Attention]) -> None:
-        self._attention = attention if config.annotate and not config.sees_flow else None
+    def __init__(self, attention: Optional[Attention]) -> None:
+        self._attention = attention
         self._maps: list[np.ndarray] = []
 
     def add(self, views: Views, rows: np.ndarray) -> None:
@@ -203,14 +242,14 @@ class _Maps:
         return None if self._attention is None else Heat(self._maps, arguments)
 
 
-def _views(model: EngineModel, config: PredictionConfig, path: str) -> Iterator[Views]:
+def _views(model: EngineModel, config: ScoringConfig, path: str, watch: Watch) -> Iterator[Views]:
     """What the network looks at, in parts that memory holds."""
     arguments = model.reader_arguments()
     if config.stride_seconds is None:
-        yield read_views(path, arguments, config.views)
+        yield read_views(path, arguments, config.views, watch=watch)
         return
     stride = Fraction(str(config.stride_seconds)).limit_denominator(1_000_000)
-    reader = WindowReader(path, replace(arguments, batch_size=1, clip_per_video=1, decode_type=0), stride)
+    reader = WindowReader(path, replace(arguments, batch_size=1, clip_per_video=1, decode_type=0), stride, watch)
     waiting: list[np.ndarray] = []
     spans: list[tuple[float, float]] = []
     try:
@@ -223,4 +262,4 @@ def _views(model: EngineModel, config: PredictionConfig, path: str) -> Iterator[
         if waiting:
             yield Views(np.concatenate(waiting), tuple(spans), config.crop_per_clip, reader.ended_by)
     except ClipError as error:
-        raise VmzError(f"{printable(path)}: {error}") from error
+        raise VideoError(f"{printable(path)}: {error}") from error

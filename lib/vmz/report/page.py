@@ -26,6 +26,17 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
+def render_macro(template: str, macro: str, *values: Any) -> str:
+    """The HTML of one macro of templates/`template`: a part of a page."""
+    module: Any = _environment().get_template(template).module
+    return str(getattr(module, macro)(*values))
+
+
+def asset(name: str) -> str:
+    """The text of a file of templates/: style.css, script.js."""
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
 def write(path: Union[str, Path], html: str) -> None:
     """The file is whole or not there. Raises VmzError where it cannot be written."""
     with atomic_write(path) as stream:
@@ -43,17 +54,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, count=count, number=number, seconds=seconds, value=value, fields=vars)
-    environment.globals.update(style=Markup(_asset("style.css")), script=Markup(_asset("script.js")), absent=NONE)
+    environment.globals.update(style=Markup(asset("style.css")), script=Markup(asset("script.js")), absent=NONE)
     return environment
 
 
 def _seen(value: Any) -> Any:
     """What a template puts into a page: text shows its control characters; our own markup has none."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _asset(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 # How values are written, everywhere alike.

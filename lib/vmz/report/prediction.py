@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from vmz.model.prediction import Prediction
 from vmz.report.curves import Plot, Series, plot
-from vmz.report.page import render
+from vmz.report.page import render, render_macro
 
 MOST_VIDEOS = 300  # on one page; --output has them all
 CURVES = 3  # classes whose scores are drawn
@@ -17,14 +17,22 @@ CURVES = 3  # classes whose scores are drawn
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture for the page. seconds: of the clip's first and last frame, None where the video has no times."""
+    """A picture for the page. seconds: of the clip's first and last frame, None where the video has no times.
+
+    other: the same clip without what is drawn over it, for a page that can show either.
+    """
 
     jpeg: bytes
     seconds: Optional[tuple[float, float]]
+    other: Optional[bytes] = None
 
     @property
     def address(self) -> str:
-        return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode("ascii")
+        return _address(self.jpeg)
+
+    @property
+    def plain(self) -> Optional[str]:
+        return None if self.other is None else _address(self.other)
 
 
 def page(
@@ -54,6 +62,17 @@ def page(
         spent=seconds,
         attention=attention,
     )
+
+
+def part(prediction: Prediction, frames: Sequence[Frame], attention: bool = False) -> str:
+    """The HTML of one video, for a page that is there already."""
+    return render_macro(
+        "video.html", "shown", prediction, _name(prediction), list(frames), _over_time(prediction), attention
+    )
+
+
+def _address(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
 def _name(prediction: Prediction) -> str:

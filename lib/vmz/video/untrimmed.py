@@ -54,13 +54,14 @@ class WindowReader:
     ask to turn it, `times_mended` at how many frames its times began again or leapt, where a frame's duration
     took their place. Raises ClipError where the video cannot be opened, is shorter than a clip, or has no times.
 
-    args: length_rgb, sampling_rate_rgb, crop_size, crop_per_clip and those of the frames' size count.
+    args: length_rgb, sampling_rate_rgb, crop_size, crop_per_clip and those of the frames' size count. watch: that of
+    the caller, by default one of args.video_timeout.
     """
 
-    def __init__(self, source: Source, args: VideoInputArgs, stride: Fraction) -> None:
+    def __init__(self, source: Source, args: VideoInputArgs, stride: Fraction, watch: Optional[Watch] = None) -> None:
         args.check()
         self._source, self._args, self._stride = source, args, stride
-        self.watch = Watch(args.video_timeout)
+        self.watch = watch or Watch(args.video_timeout)
         self.frames, self.seconds = 0, 0.0
         self.ended_by: Optional[str] = None
         self.rotation = self.times_mended = 0

@@ -144,7 +144,8 @@ def save_config(options: argparse.Namespace, config: Settings) -> None:
     """Write --save_config where it is asked for; of several processes the first one does."""
     if options.save_config and not identity.rank():
         tool = Path(sys.argv[0]).stem.rpartition(" ")[2].replace("-", "_")  # of `vmz test-net` too
-        write_json(options.save_config, {"tool": tool, "options": config.flags()})
+        flags = {name: value for name, value in config.flags().items() if hasattr(options, name)}
+        write_json(options.save_config, {"tool": tool, "options": flags})
 
 
 def _read_config(parser: Parser, path: Optional[str]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,20 +12,13 @@ from typing import Callable, Optional
 
 from vmz import outputs, stopping
 from vmz.engines.caffe2_engine.here import NoCaffe2Error
-from vmz.errors import UsageError, VmzError
+from vmz.errors import UsageError, VmzError, is_lack_of_memory
 from vmz.files import REFUSED, disk_reason, remove_temporaries
 from vmz.processes import group, identity
 from vmz.text import cut, printable, visible_output
 
 Main = Callable[[Sequence[str]], int]
 LONGEST_MESSAGE = 3000  # characters: a list of all blobs or arguments has some hundreds
-
-
-def is_lack_of_memory(error: BaseException) -> bool:
-    """Python's, numpy's and PyTorch's errors of an allocation that failed, on the CPU or a GPU."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and re.search("can't allocate memory|out of memory", str(error)) is not None
-    )
 
 
 def shown(error: object) -> str:

@@ -1,0 +1,1 @@
+"""Predictions as a page and an HTTP API of this machine: `vmz serve`."""
