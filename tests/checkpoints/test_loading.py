@@ -78,6 +78,13 @@ def test_wrong_conversions_leave_nothing(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mdl", "same", "text.mdl"]
 
 
+@pytest.mark.parametrize(("file", "name"), [("a.pkl", "\u0436_w"), ("a.mdl", "\ud800"), ("a.pth", "\ud800_w")])
+def test_names_that_a_format_has_no_letters_for(tmp_path: Path, file: str, name: str) -> None:
+    with pytest.raises(VmzError, match=rf"cannot write .*{file}: blob .* has letters that names in such a file cannot"):
+        save(tmp_path / file, {name: WEIGHTS["conv1_w"]})
+    assert not (tmp_path / file).exists()
+
+
 @pytest.mark.parametrize("name", ["a.pkl", "a.mdl"])
 def test_a_checkpoint_is_fitted_to_a_network_and_refused_where_it_is_of_another(tmp_path: Path, name: str) -> None:
     config = ModelConfig("r3d", 10, num_labels=5, clip_length=8, channel_multiplier=0.1, pred_layer_name="mine")

@@ -44,7 +44,10 @@ def test_another_epsilon(ours: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main([str(theirs), f"--output={ours.with_name('b.pkl')}"]) == 0
     assert "scales changed from batch norms of eps 1e-05 to 0.001" in capsys.readouterr().out
     assert main([str(ours), "--eps=1e-5"]) == 2 and "--eps is for another library's" in capsys.readouterr().err
-    assert main([str(ours), "--to_eps=1e-5"]) == 2 and "--to_eps=1e-05 is for other" in capsys.readouterr().err
+    assert (
+        main([str(ours), "--to_eps=1e-5"]) == 2
+        and "--to_eps=1e-05 is for modules of other libraries" in capsys.readouterr().err
+    )
     assert main([str(theirs), "--eps=0"]) == 2
 
 

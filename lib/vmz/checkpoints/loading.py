@@ -18,9 +18,10 @@ from vmz.checkpoints.pickles import read_pickle, save_pickle
 from vmz.checkpoints.safetensors_files import read_safetensors, save_safetensors
 from vmz.checkpoints.torch_files import read_state_dict, save_torch
 from vmz.checkpoints.values import check_values
-from vmz.errors import UsageError
+from vmz.errors import UsageError, VmzError
 from vmz.models.registry import Model
 from vmz.netdef.training_state import is_training_state
+from vmz.text import cut, printable
 
 CAFFE2_TYPES = PICKLE, MINIDB = ("pickle", "minidb")
 DB_TYPES = (*CAFFE2_TYPES, "pytorch", "safetensors")
@@ -114,13 +115,25 @@ def save(
 ) -> None:
     """Write a checkpoint, whole or not at all. A pickle makes all blobs float32; a .mdl made here has no net in it.
 
-    Raises UsageError for an unknown format, and for safetensors without the package of that name.
+    Raises UsageError for an unknown format, and for safetensors without the package of that name; VmzError for the name
+    of a blob that the format has no letters for.
     """
     kind = file_type(path, db_type)
+    _check_names(path, blobs, "latin1" if kind == PICKLE else "utf-8")  # a pickle is Python 2's
     if kind == MINIDB:
         save_mdl(path, blobs, about=about)
     else:
         {PICKLE: save_pickle, "pytorch": save_torch, "safetensors": save_safetensors}[kind](path, blobs, about)
+
+
+def _check_names(path: Union[str, Path], blobs: Mapping[str, np.ndarray], encoding: str) -> None:
+    for name in blobs:
+        try:
+            name.encode(encoding)
+        except UnicodeEncodeError as error:
+            raise VmzError(
+                f"cannot write {path}: blob {cut(printable(name))} has letters that names in such a file cannot have"
+            ) from error
 
 
 def convert(source: Union[str, Path], target: Union[str, Path], db_type: str = "minidb") -> tuple[int, int]:
