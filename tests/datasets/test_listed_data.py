@@ -19,7 +19,7 @@ from vmz.checkpoints.loading import load
 from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.cli.test_net import configuration
-from vmz.datasets.listed_data import is_listed, listed_data
+from vmz.datasets.listed_data import listed_data
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.run import evaluate
@@ -116,7 +116,7 @@ def test_features_and_clips_equal_those_through_the_lmdb(
             extract([*given, f"--output_path={output}", f"--engine={engine}"])
             found.append(arrays(output))
         same(*found)
-        assert found[0]["label"].tolist() == [0, 0, 2, 1, 2, 1] or sorted(found[0]["label"]) == [0, 0, 1, 1, 2, 2]
+        assert sorted(found[0]["label"]) == [0, 0, 1, 1, 2, 2]
     found = []
     for name, more in (("by_path", ["--use_local_file=1"]), ("list", []), ("folder", [])):
         output = tmp_path / f"{name}_clips.npz"
@@ -360,11 +360,10 @@ def test_the_saved_settings_repeat_the_run(videos: SameVideos, tmp_path: Path) -
     for path in (saved, output):
         assert test([f"--config={path}", f"--output={tmp_path / 'again.json'}"]) == 0
         again = json.loads((tmp_path / "again.json").read_text())
-        assert again["figures"] == first["figures"] and again["options"] == {**first["options"], **_output(tmp_path)}
-
-
-def _output(folder: Path) -> dict[str, str]:
-    return {"output": str(folder / "again.json")}
+        assert again["figures"] == first["figures"] and again["options"] == {
+            **first["options"],
+            "output": again["options"]["output"],
+        }
 
 
 def test_python_takes_a_list_too_and_what_is_prepared_is_not_prepared_again(
@@ -397,32 +396,8 @@ def test_its_records_are_those_of_create_video_db(videos: SameVideos) -> None:
         assert fingerprint(listed.database) != fingerprint(videos.lmdb)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "wanted"),
-    [
-        ("list.csv", b"", True),
-        ("list", b"a.mp4 1\n", True),
-        ("list", "a.mp4 1\n".encode("utf-16"), True),
-        ("list", b"", False),
-        ("data.mdb", b"a.mp4 1\n", False),
-        ("film.mp4", b"\0\0\0\x18ftyp", False),
-        ("lmdb", b"\0" * 16 + b"\xde\xc0\xef\xbe", False),
-        ("no.csv", None, False),
-    ],
-)
-def test_a_list_is_known_by_what_is_there(name: str, content: Any, wanted: bool, tmp_path: Path) -> None:
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    assert is_listed(str(tmp_path / name)) is wanted
-
-
-def test_a_folder_is_one_unless_it_is_an_lmdb(videos: SameVideos) -> None:
-    assert is_listed(str(videos.folder)) and not is_listed(str(videos.lmdb))
-    assert not is_listed(str(videos.lmdb / "data.mdb"))
-
-
-def test_a_tool_that_is_stopped_leaves_nothing(videos: SameVideos, tmp_path: Path) -> None:
-    """As a user runs it."""
+@pytest.mark.long
+def test_a_tool_leaves_nothing(videos: SameVideos) -> None:
     answer = run_tool("test_net.py", *TEST, f"--test_data={videos.list}", "--random_weights=1", "--num_iter=1")
     assert answer.returncode == 0, answer.stderr
     assert left_behind() == []
