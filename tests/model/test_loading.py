@@ -67,7 +67,7 @@ def test_a_published_name_is_fetched_once(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("VMZ_CACHE", str(tmp_path / "cache"))
     with serving({f"/{row.file}": whole((tmp_path / "made.pkl").read_bytes())}) as (address, seen):
         monkeypatch.setenv("VMZ_MIRROR", address)
-        with pytest.warns(UserWarning, match="not as r2plus1d_d18_l8 was published: --clip_per_video=2 in place of 10"):
+        with pytest.warns(UserWarning, match="not as r2plus1d_d18_l8 was published: --clip_per_video=2 instead of 10"):
             model: Any = vmz.load_model(ROW, device="cpu", clip_per_video=2)
         again = vmz.weights(ROW).path()
     assert len(seen) == 1 and again == weights.path(download=False) and again.name == row.file
@@ -108,7 +108,7 @@ def test_settings_that_differ_from_the_training_are_said(tmp_path: Path) -> None
         warnings.simplefilter("error")
         model: Any = vmz.load_model(str(tmp_path / "own.pkl"), device="cpu")
     assert model.settings.scale_w == 200 and model.labels == ("a", "b", "c", "d")
-    with pytest.warns(UserWarning, match="--scale_w=171 in place of 200"):
+    with pytest.warns(UserWarning, match="--scale_w=171 instead of 200"):
         vmz.load_model(str(tmp_path / "own.pkl"), device="cpu", scale_w=171)
 
 

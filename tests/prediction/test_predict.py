@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from vmz.cli.predict import work
 from vmz.errors import UsageError, VmzError
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
+from vmz.prediction import run
 
 ENGINES = ["pytorch", pytest.param("caffe2", marks=needs_caffe2)]
 NETWORK: dict[str, Any] = {"model_name": "r3d", "model_depth": 10, "num_labels": 6, "channel_multiplier": 0.1}
@@ -129,6 +131,28 @@ def test_bad_videos(engine: str, place: Path, capsys: pytest.CaptureFixture[str]
     reasons = {Path(one["video"]).name: one["reason"] for one in found["skipped"]}
     assert "not a video" in reasons["bad.mp4"] and "5 frames, but 8 are needed" in reasons["short.mp4"]
     assert "2 videos left out" in capsys.readouterr().out and "short.mp4" in (place / "p.html").read_text()
+
+
+@pytest.mark.parametrize("more", [[], ["--stride_seconds=0.5"]])
+def test_a_decoder_that_hangs_is_given_up(more: list[str], place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does that neither reads nor gives frames: nothing in its thread looks at the clock."""
+    done = threading.Event()
+    for name in ("read_views", "WindowReader"):
+        monkeypatch.setattr(run, name, lambda *arguments, **keywords: done.wait(60))
+    try:
+        with pytest.raises(VmzError, match=r"0.mp4: it gave no new frame for 1 seconds.*\(--video_timeout=1\)"):
+            work([str(place / "films"), *flags(place, "--video_timeout=1", *more)])
+    finally:
+        done.set()
+
+
+def test_the_configuration_is_saved_and_read(place: Path) -> None:
+    saved, first, again = place / "c.json", place / "p.json", place / "q.json"
+    film = str(place / "films" / "0.mp4")
+    assert work([film, *flags(place, "--views=2", f"--output={first}", f"--save_config={saved}")]) == 0
+    assert work([film, f"--config={saved}", f"--output={again}"]) == 0
+    one, two = (json.loads(path.read_text())["videos"][0] for path in (first, again))
+    assert len(two["clips"]) == 2 and one["scores"] == two["scores"]
 
 
 def test_decoding_that_ends_early_is_said(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
