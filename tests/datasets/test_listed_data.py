@@ -145,8 +145,7 @@ def test_an_extraction_goes_on_with_the_list_of_its_database(
             continue
         assert extract([*flags, f"--test_data={data}", *more]) == 0
         assert "nothing to do" in capsys.readouterr().out
-    shorter = tmp_path / "shorter.csv"
-    shorter.write_text("".join(videos.list.read_text().splitlines(keepends=True)[:-1]))
+    (shorter := tmp_path / "shorter.csv").write_text("".join(videos.list.read_text().splitlines(True)[:-1]))
     with pytest.raises(UsageError, match=r"with other settings \(test_data: 6 records, .*, now 5 records"):
         extract([*flags, f"--test_data={shorter}"])
 
@@ -198,7 +197,7 @@ def test_training_on_a_folder_equals_training_on_the_lmdb(
 
 
 def _rows(videos: SameVideos, *names: str) -> list[str]:
-    rows = [row.lstrip('"').rsplit(",", 2)[0] for row in videos.list.read_text().splitlines()[1:]]
+    rows = (row.lstrip('"').rsplit(",", 2)[0] for row in videos.list.read_text().splitlines()[1:])
     return [row for row in rows if row.endswith(names)]
 
 
@@ -351,19 +350,16 @@ def test_the_test_list_gets_the_numbers_of_the_training(videos: SameVideos, tmp_
 
 def test_the_saved_settings_repeat_the_run(videos: SameVideos, tmp_path: Path) -> None:
     """--save_config and results.json have what was given, the list, and what followed from it."""
-    saved, output = tmp_path / "saved.json", tmp_path / "out.json"
+    saved, output, test = tmp_path / "saved.json", tmp_path / "out.json", tool("test_net.py")
     flags = [*TEST, f"--test_data={videos.list}", "--random_weights=1", f"--output={output}"]
-    test = tool("test_net.py")
     assert test([*flags, f"--save_config={saved}"]) == 0
     first = json.loads(output.read_text())
     assert first["settings"]["sources"]["num_labels"] == {"value": 3, "source": "data"}
     for path in (saved, output):
         assert test([f"--config={path}", f"--output={tmp_path / 'again.json'}"]) == 0
         again = json.loads((tmp_path / "again.json").read_text())
-        assert again["figures"] == first["figures"] and again["options"] == {
-            **first["options"],
-            "output": again["options"]["output"],
-        }
+        del again["options"]["output"]
+        assert again["figures"] == first["figures"] and again["options"].items() <= first["options"].items()
 
 
 def test_python_takes_a_list_too_and_what_is_prepared_is_not_prepared_again(
