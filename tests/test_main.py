@@ -77,3 +77,10 @@ def test_an_installation_has_the_commands_and_the_zoo(installation: Path, tmp_pa
         assert "usage: " in installed("-m", "vmz", name, "--help")
     assert installed("-m", "vmz", "zoo", "list") == vmz("zoo", "list").stdout
     assert "model_builder.py" in {file.name for file in (installation / "vmz" / "legacy" / "original").rglob("*.py")}
+
+
+def test_help_may_be_cut_off_by_its_reader() -> None:
+    command = f"{sys.executable} -m vmz --help | head -n 1"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "lib")}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout.startswith("usage: vmz COMMAND") and done.stderr == ""

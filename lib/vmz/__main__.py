@@ -34,15 +34,22 @@ def summary(module: str) -> str:
     return (ast.get_docstring(ast.parse(Path(spec.origin).read_text())) or "").splitlines()[0]
 
 
+def print_help(_: Sequence[str]) -> int:
+    """The commands, each with what it does."""
+    print("usage: vmz COMMAND [--flag=value ...]; vmz COMMAND --help says more\n")
+    for command, module in commands().items():
+        print(f"  {command:<30} {summary(module)}")
+    return 0
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run a command as its script would; the exit status: 2 for a command that is not there."""
     name, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     known = commands()
     if name in ("-h", "--help"):
-        print("usage: vmz COMMAND [--flag=value ...]; vmz COMMAND --help says more\n")
-        for command, module in known.items():
-            print(f"  {command:<30} {summary(module)}")
-        return 0
+        from vmz.cli.shared.running import run_tool  # `vmz --help | head` ends as a tool's does
+
+        return run_tool(print_help, [])
     chosen = name.replace("_", "-")
     if chosen not in known:
         close = difflib.get_close_matches(name, known, 1)

@@ -140,7 +140,7 @@ def two_devices(folder: Path, name: str, output: Path) -> dict[str, np.ndarray]:
     command = [sys.executable, "-m", "tests.legacy.two_devices", *given, f"--model_name={name}", *NETWORK, *SCHEDULE]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "lib"), str(ROOT)])}
     ended(subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=500))
-    return load(output / "ours.pkl")
+    return load(output / "ours.pkl").blobs
 
 
 def train_for_gpus(folder: Path, data: str, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -197,8 +197,8 @@ def test_a_new_classifier_stays_new(tmp_path: Path, workspace: Any, caplog: pyte
 @pytest.mark.parametrize(
     ("blobs", "given", "error", "says"),
     [
-        ({"conv1_w": random(8, 3, 3, 3, 3)}, {}, VmzError, "another network: conv1_w is (8, 3, 3, 3, 3) there"),
-        ({"bn_s": random(5)}, {}, VmzError, "another network: bn_s is (5,) there and (4,) here"),
+        ({"conv1_w": random(8, 3, 3, 3, 3)}, {}, VmzError, "another network: conv1_w is (8, 3, 3, 3, 3) in the file"),
+        ({"bn_s": random(5)}, {}, VmzError, "another network: bn_s is (5,) in the file and (4,) in the network"),
         ({"conv1_w": random(4, 3, 3, 3)}, {"root_gpu_id": 1}, UsageError, "no blob of the model on device 1"),
     ],
     ids=lambda value: str(value)[:30],

@@ -21,7 +21,7 @@ FAULTS = {
     "corrupted_32": ([GOOD, "corrupted.mp4"], {}, r"28 frames \(decoding ended there: .*but 32 are needed"),
     "missing_file": ([GOOD, b"/nonexistent/a.mp4"], {}, r"\(/nonexistent/a.mp4\): cannot read the file \(No such file"),
     "missing_file_first": ([b"/nonexistent/a.mp4", GOOD], {}, r"\(/nonexistent/a.mp4\): cannot read the file"),
-    "empty_bytes": ([GOOD, b""], {}, "it holds no bytes"),
+    "empty_bytes": ([GOOD, b""], {}, "it is empty"),
     "garbage_100B": ([GOOD, bytes(range(100))], {}, "not a video that can be opened"),
     "garbage_5KB": ([GOOD, bytes(range(250)) * 20], {}, "not a video that can be opened"),
     "truncated_half": ([GOOD, ("half", GOOD)], {}, "not a video that can be opened"),

@@ -84,7 +84,7 @@ def test_the_cores_are_shared_and_the_cause_is_printed() -> None:
     status, _, errors = by_launch("between steps", "1")
     assert status == 1
     line, _, rest = errors.partition("\n")
-    assert line == "2 processes, 1 computing threads each (as OMP_NUM_THREADS says)"
+    assert line == "2 processes, 1 computing threads each (set by OMP_NUM_THREADS)"
     assert_said(rest, "between steps")
 
 
