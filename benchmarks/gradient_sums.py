@@ -23,15 +23,17 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "lib"))
 
 import torch
 import torch.distributed as dist
+from torch.fx import GraphModule
 from torch.nn.parallel import DistributedDataParallel
 
 from vmz.cli.shared.launch import run_processes
+from vmz.engines.torch_engine.graph.importer import import_net
 from vmz.engines.torch_engine.training.ranks import Ranks, SharedGradients
-from vmz.model.module import VideoModel
 from vmz.models.config import ModelConfig
+from vmz.models.registry import build
 
 NETWORKS = {
-    "R(2+1)D-10, a tenth of the width, 8x56x56 (0.2 M parameters)": (
+    "R(2+1)D-10, a tenth of the width, 8x112x112 (0.2 M parameters)": (
         {"model_name": "r2plus1d", "model_depth": 10, "channel_multiplier": 0.1},
         (2, 3, 8, 112, 112),
     ),
@@ -39,21 +41,27 @@ NETWORKS = {
 }
 
 
-def iterations(model: VideoModel, clips: torch.Tensor, device: torch.device) -> dict[str, Callable[[], None]]:
+def network(arguments: dict[str, Any]) -> GraphModule:
+    """A training net of the zoo as a module: clips to logits."""
+    model = build(ModelConfig(**arguments, clip_length=8, num_labels=400), is_test=False, scope="")
+    return import_net(model.net, model.param_init_net, outputs=["last_out_L400"])
+
+
+def iterations(model: GraphModule, clips: torch.Tensor, device: torch.device) -> dict[str, Callable[[], None]]:
     """{way: one forward and backward pass with the gradients summed over all processes}."""
-    ours, theirs = model.to(device).train(), copy.deepcopy(model).to(device).train()
+    ours, theirs = model.to(device), copy.deepcopy(model).to(device)
     shared = SharedGradients(dict(ours.named_parameters()))
     parallel: Any = DistributedDataParallel(theirs, device_ids=[device] if device.type == "cuda" else None)
 
     def by_buckets() -> None:
         shared.start()
         shared.last_batch()
-        ours(clips).square().mean().backward()
+        ours(clips)["last_out_L400"].square().mean().backward()
         shared.finish()
 
     def by_ddp() -> None:
         parallel.zero_grad(set_to_none=False)
-        parallel(clips).square().mean().backward()
+        parallel(clips)["last_out_L400"].square().mean().backward()
 
     return {"own buckets": by_buckets, "DistributedDataParallel": by_ddp}
 
@@ -63,7 +71,7 @@ def measure(rounds: int) -> None:
     for name, (arguments, shape) in NETWORKS.items():
         torch.manual_seed(ranks.rank)
         clips = torch.randn(shape, device=ranks.device)
-        ways = iterations(VideoModel(ModelConfig(**arguments, clip_length=8, num_labels=400)), clips, ranks.device)
+        ways = iterations(network(arguments), clips, ranks.device)
         spent: dict[str, list[float]] = {way: [] for way in ways}
         for turn in range(rounds + 1):
             for way, run in ways.items():

@@ -45,11 +45,11 @@ def print_help(_: Sequence[str]) -> int:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run a command as its script would; the exit status: 2 for a command that is not there."""
     name, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
-    known = commands()
     if name in ("-h", "--help"):
         from vmz.cli.shared.running import run_tool  # `vmz --help | head` ends as a tool's does
 
         return run_tool(print_help, [])
+    known = commands()
     chosen = name.replace("_", "-")
     if chosen not in known:
         close = difflib.get_close_matches(name, known, 1)

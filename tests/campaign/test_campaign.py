@@ -34,6 +34,7 @@ def test_no_file_ends_in_a_fault() -> None:
     assert int(whole[2]) > INPUTS and int(whole[3]) > 5 * INPUTS  # some good files pass, most are refused
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("surface", READERS, ids=lambda surface: surface.name)
 def test_both_readers_find_the_same(surface: Surface) -> None:
     *rows, whole = rows_of(f"--inputs={READ}", "--seed=6", f"--surface={surface.name}")

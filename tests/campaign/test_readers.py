@@ -53,6 +53,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [*ACCEPTED, *REFUSED])
 def test_both_readers_take_it_alike(name: str, tmp_path: Path) -> None:
     surface, content = {**ACCEPTED, **REFUSED}[name]

@@ -1,45 +1,29 @@
 """Where clips of the C++ operator start with decode_type 2, against the frames that the original returned."""
 
-import json
-
 import numpy as np
 import pytest
 
-from tests.goldens.recordings import golden_path
+from tests.goldens.start_frames import FRAME, recorded_first_frames
 from tests.ops.helpers.databases import read, record, write
 from tests.ops.helpers.operator import needs_library, opened
 
 pytestmark = needs_library
 
-FRAME = {
-    "batch_size": 1,
-    "length_rgb": 1,
-    "video_res_type": 0,
-    "scale_h": 64,
-    "scale_w": 64,
-    "crop_size": 64,
-    "random_crop": 0,
-    "random_mirror": 0,
-    "wrap_around": 0,
-}
-
-
-def goldens():
-    return json.loads(golden_path("reader/start_frame_map.json").read_text())
+ONE_PASS = {**FRAME, "wrap_around": 0}
 
 
 def first_frames(database, count, **changes):
-    args = {**FRAME, "decode_type": 2, "batch_size": count, "on_bad_video": "skip", "get_record_index": 1, **changes}
+    args = {**ONE_PASS, "decode_type": 2, "batch_size": count, "on_bad_video": "skip", "get_record_index": 1, **changes}
     with opened(database, args) as operator:
         batch = operator.run()
     return dict(zip(batch["record_index"].tolist(), batch["data"]))
 
 
-@pytest.mark.parametrize("video", goldens())
+@pytest.mark.parametrize("video", recorded_first_frames())
 def test_first_frames_are_the_original_ones(video, tmp_path):
-    golden = goldens()[video]
+    golden = recorded_first_frames()[video]
     good = 28 if video == "corrupted.mp4" else golden["n_frames"]  # then decoding ends with an error
-    everything = {**FRAME, "decode_type": 1, "clip_start_positions": list(range(good))}
+    everything = {**ONE_PASS, "decode_type": 1, "clip_start_positions": list(range(good))}
     with opened(write(tmp_path / "whole", [record(video)]), everything) as operator:
         frames = operator.run()["data"]
     wanted = {int(start): indices for start, indices in golden["first_frame_index_for_start_frm"].items()}

@@ -1,28 +1,12 @@
 """Where clips start with decode_type 2, against the frames that the original returned."""
 
-import json
-
 import numpy as np
 import pytest
 
-from tests.goldens.recordings import golden_path, video_path
+from tests.goldens.recordings import video_path
+from tests.goldens.start_frames import FRAME, recorded_first_frames
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
-
-FRAME = {
-    "batch_size": 1,
-    "length_rgb": 1,
-    "video_res_type": 0,
-    "scale_h": 64,
-    "scale_w": 64,
-    "crop_size": 64,
-    "random_crop": 0,
-    "random_mirror": 0,
-}
-
-
-def first_frames():
-    return json.loads(golden_path("reader/start_frame_map.json").read_text())
 
 
 def every_frame(path, count):
@@ -39,10 +23,10 @@ def first_frame(path, start_frame, **changes):
     return out[0]
 
 
-@pytest.mark.parametrize("video", [name for name in first_frames() if name != "corrupted.mp4"])
+@pytest.mark.parametrize("video", [name for name in recorded_first_frames() if name != "corrupted.mp4"])
 def test_first_frames_are_the_original_ones(video):
     path = str(video_path(video))
-    golden = first_frames()[video]
+    golden = recorded_first_frames()[video]
     frames = every_frame(path, golden["n_frames"])
     starts = golden["first_frame_index_for_start_frm"].items()
     for start, wanted in list(starts)[:: 4 if golden["n_frames"] > 60 else 1]:
@@ -54,7 +38,7 @@ def test_first_frames_are_the_original_ones(video):
 def test_a_video_with_an_error_ends_there():
     path = str(video_path("corrupted.mp4"))
     frames = every_frame(path, 28)
-    for start, wanted in first_frames()["corrupted.mp4"]["first_frame_index_for_start_frm"].items():
+    for start, wanted in recorded_first_frames()["corrupted.mp4"]["first_frame_index_for_start_frm"].items():
         if int(start) < 28:
             assert np.array_equal(first_frame(path, int(start)), frames[wanted[0]]), start
         else:  # for 31 the original left the slot as it was: it held the run before, frame 25
