@@ -56,6 +56,7 @@ def test_links_to_folders_and_pictures_count(tmp_path: Path) -> None:
         (("1.mp4",), "contains 1 videos outside class folders"),
         (("a/1.mp4", "b/x.txt"), "b contains no videos (1 other files)"),
         (("a/1.mp4", "b/"), "b contains no videos (0 other files)"),
+        (("a/1.mp4", "b/data.mdb"), "it contains an LMDB, "),
         (("train/run/1.mp4", "val/run/2.mp4"), "train contains videos in folders of its own (first in "),
         (("a/1.mp4", "a/more/2.mp4"), "but they must lie directly in it; move them up"),
         (("x.txt",), "contains no data.mdb, as an LMDB does, and no folders of classes"),

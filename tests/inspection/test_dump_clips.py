@@ -125,7 +125,7 @@ def test_pixels_of_flow_are_gray_where_nothing_moves():
     [
         ((), 2, "--test_data is not given"),
         (("--test_data=none",), 2, "no such database: none"),
-        (("--test_data=.",), 1, "is not an LMDB"),
+        (("--test_data=.",), 2, "it contains an LMDB, ./db; give that one"),
         (("--test_data=db", "--args={"), 2, "--args is not JSON"),
         (("--test_data=db", "--args=[1]"), 2, "--args is not as expected: it is [1], not an object"),
         (("--test_data=db", '--args={"crop": 1}'), 2, "no argument 'crop'"),

@@ -117,6 +117,8 @@ def _refuse_nested(root: str, name: str, inside: _Folder, images: bool, what: st
             f"the class folder {path} contains {what} in folders of its own (first in {os.path.join(path, deeper)}), "
             f"but they must lie directly in it; {advice}"
         )
+    if not inside.videos and os.path.isfile(os.path.join(path, "data.mdb")):
+        raise UsageError(f"{root} is no data itself, but it contains an LMDB, {path}; give that one")
     if not inside.videos:
         raise UsageError(
             f"the class folder {path} contains no {what} ({inside.others} other files); put its {what} there, or "
