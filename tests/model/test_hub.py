@@ -25,8 +25,6 @@ def hub(entry: str, *given: Any, **arguments: Any) -> Any:
 
 
 def test_the_names() -> None:
-    module = torch.hub._import_module("hubconf", f"{ROOT}/hubconf.py")
-    assert [name for name in HUB if callable(getattr(module, name))] == list(HUB) and callable(module.load)
     for rows in HUB.values():
         for row in rows.values():
             assert zoo.find(row).name == row and zoo.find(row).file is not None
