@@ -129,7 +129,7 @@ class Laboratory(MadeFiles):
             (folder / name / "answers.json").write_text(json.dumps([asdict(answer) for answer in answers[part]]))
 
 
-_WITH_ENGINE = ("train_net", "test_net", "test_net_large", "extract_features", "dump_clips")
+_WITH_ENGINE = ("train_net", "test_net", "test_net_large", "extract_features", "dump_clips", "predict")
 
 
 class _Names(Mapping[str, str]):

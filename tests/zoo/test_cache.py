@@ -81,7 +81,9 @@ def test_two_processes_fetch_at_once(tmp_path: Path) -> None:
         environment = {**os.environ, "VMZ_CACHE": str(tmp_path), "VMZ_MIRROR": address}
         command = [sys.executable, str(TOOL), "fetch"]
         started = [
-            subprocess.Popen([*command, name], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            subprocess.Popen(
+                [*command, name], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
             for name in (ROW.name, ROW.name, other.name)
         ]
         answers = [process.communicate(timeout=200) for process in started]
@@ -104,15 +106,22 @@ def test_a_cache_that_cannot_be_written(place: str, monkeypatch: pytest.MonkeyPa
         pytest.skip("there is no /sys/kernel")
     monkeypatch.setenv("VMZ_CACHE", place)
     monkeypatch.setenv("VMZ_MIRROR", "http://127.0.0.1:9")
-    with pytest.raises(UsageError, match=r"(cannot be written|cannot create the cache).*(Permission denied|not permitted)"):
+    with pytest.raises(
+        UsageError, match=r"(cannot be written|cannot create the cache).*(Permission denied|not permitted)"
+    ):
         zoo.fetch(ROW)
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with disk(tmp_path / "small", "size=300k") as folder, serving({f"/{ROW.file}": whole(bytes(1 << 20))}) as (address, _):
+    with (
+        disk(tmp_path / "small", "size=300k") as folder,
+        serving({f"/{ROW.file}": whole(bytes(1 << 20))}) as (address, _),
+    ):
         monkeypatch.setenv("VMZ_CACHE", str(folder))
         monkeypatch.setenv("VMZ_MIRROR", address)
-        with pytest.raises(VmzError, match=rf"^cannot write {folder}/{ROW.file}: No space left on device; nothing of it"):
+        with pytest.raises(
+            VmzError, match=rf"^cannot write {folder}/{ROW.file}: No space left on device; nothing of it"
+        ):
             zoo.fetch(ROW, quiet=True)
         assert list(folder.iterdir()) == []
 

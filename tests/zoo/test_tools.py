@@ -69,7 +69,9 @@ def test_what_is_not_the_file(name: str, what: str, place: Path, monkeypatch: py
 @pytest.mark.parametrize("name", TOOLS)
 def test_no_network(name: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VMZ_OFFLINE", "1")
-    with pytest.raises(UsageError, match=r"^r2df_d18_l8.pkl is not in .*/cache, and VMZ_OFFLINE forbids downloading it"):
+    with pytest.raises(
+        UsageError, match=r"^r2df_d18_l8.pkl is not in .*/cache, and VMZ_OFFLINE forbids downloading it"
+    ):
         tool(f"{name}.py")([*TOOLS[name], f"--zoo={ROW.name}"])
     assert not (place / "cache").exists()
 

@@ -20,7 +20,19 @@ FETCH = (
     "VMZ_OFFLINE=1: no network."
 )
 VERIFY = "Read files of the cache and compare each with the SHA-256 recorded at its first download."
-COLUMNS = ("name", "clip", "crop", "trained on", "pre-trained on", "clip@1", "video@1", "video@5", "GFLOPs", "params", "note")
+COLUMNS = (
+    "name",
+    "clip",
+    "crop",
+    "trained on",
+    "pre-trained on",
+    "clip@1",
+    "video@1",
+    "video@5",
+    "GFLOPs",
+    "params",
+    "note",
+)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -80,7 +92,9 @@ def table(chosen: Sequence[zoo.ZooRow]) -> str:
     lines = [COLUMNS, *(cells(row) for row in chosen)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
     text = [
-        "  ".join(cell.ljust(w) if i in (0, 3, 4, 10) else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths)))
+        "  ".join(
+            cell.ljust(w) if i in (0, 3, 4, 10) else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths))
+        )
         for line in lines
     ]
     text.insert(1, "  ".join("-" * width for width in widths))

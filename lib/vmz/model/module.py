@@ -196,7 +196,9 @@ class VideoModel(nn.Module, Predictor):
     def _check(self, clips: Union[Tensor, Any]) -> None:
         axes = f"(N, {', '.join(map(str, self.clip_shape))}): N, channels, frames, height, width"
         if not isinstance(clips, Tensor):
-            kind = "a NumPy array; torch.from_numpy makes a tensor of it" if isinstance(clips, np.ndarray) else "no tensor"
+            kind = (
+                "a NumPy array; torch.from_numpy makes a tensor of it" if isinstance(clips, np.ndarray) else "no tensor"
+            )
             raise UsageError(f"the clips are {kind}; this model takes a tensor {axes}")
         if clips.dim() != 5 or tuple(clips.shape[1:]) != self.clip_shape or clips.shape[0] == 0:
             raise UsageError(f"the clips are {tuple(clips.shape)}, but this model takes a tensor {axes}")

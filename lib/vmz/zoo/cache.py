@@ -18,7 +18,7 @@ from typing import Any, Callable, Optional, TypeVar
 from urllib.parse import quote, unquote
 
 from vmz.errors import UsageError, VmzError
-from vmz.file_formats.json_files import Each, read_json
+from vmz.file_formats.json_files import Each, instance, read_json
 from vmz.files import write_json
 from vmz.outputs import HeldError, Output, in_progress
 from vmz.progress import Progress
@@ -134,7 +134,7 @@ def record() -> Mapping[str, Fetched]:
     found = read_json(
         path, str(path), _FORM, VmzError, "remove it; files are then not compared with the first download"
     )
-    return {name: Fetched(**entry) for name, entry in found.items()}
+    return {name: instance(Fetched, entry) for name, entry in found.items()}
 
 
 def _note(name: str, received: Received) -> Fetched:
