@@ -177,7 +177,7 @@ def test_double_precision(more: dict[str, Any]) -> None:
         assert found.dtype == torch.float64 and (found - wanted).abs().max() < 1e-5 * wanted.abs().max()
         assert (model.probabilities(clips.double()) - scores).abs().max() < 1e-6
         assert model.blobs(clips.double(), ["conv1"])["conv1"].dtype == torch.float64
-    with pytest.raises(UsageError, match="are torch.float32, but the model's weights are torch.float64"):
+    with pytest.raises(UsageError, match=r"are torch\.float32, but the model's weights are torch\.float64"):
         model(clips)
 
 

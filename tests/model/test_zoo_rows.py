@@ -25,7 +25,7 @@ from vmz.cli.zoo import work as zoo_tool
 from vmz.errors import UsageError
 from vmz.model.settings import ModelSettings
 from vmz.models.config import ModelConfig
-from vmz.models.registry import Model, build
+from vmz.models.registry import build
 from vmz.settings.network import model_config
 from vmz.zoo.cache import file_name
 
@@ -138,7 +138,9 @@ def test_what_hears_is_refused_before_it_is_fetched(
 ) -> None:
     monkeypatch.setenv("VMZ_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("VMZ_MIRROR", "http://127.0.0.1:9")
-    says = rf"^{row.name} is an audio-visual network \(RGB\+logmel\), which cannot run yet; vmz zoo list marks such models$"
+    says = (
+        rf"^{row.name} is an audio-visual network \(RGB\+logmel\), which cannot run yet; vmz zoo list marks such "
+    )
     calls = (
         lambda: vmz.load_model(row.name),
         lambda: vmz.load_model(row.name, engine="caffe2"),

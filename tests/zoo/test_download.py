@@ -120,7 +120,7 @@ def test_the_end_of_a_file_must_be_known(tmp_path: Path) -> None:
 
 
 def test_a_first_download_refuses_what_is_nothing(tmp_path: Path) -> None:
-    with serving({"/a": whole(b"")}) as (address, _), pytest.raises(VmzError, match="a: gives an empty file$"):
+    with serving({"/a": whole(b"")}) as (address, _), pytest.raises(VmzError, match=r"a: gives an empty file$"):
         download([f"{address}/a"], tmp_path / "a", patience=QUICK)
     assert files(tmp_path) == []
 

@@ -1,4 +1,4 @@
-"""--zoo NAME of the tools without --load_model_path: what a server gives instead of the file is said in one sentence."""
+"""--zoo NAME of the tools without --load_model_path: what a server gives instead of the file is said in a sentence."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ANSWERS: dict[str, tuple[Answer, str]] = {
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a film, a database and class folders; the cache is in it, and no address but the mirror is asked."""
+    """A folder with a film, a database and class folders; the cache is in it, and only the mirror is asked."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VMZ_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("VMZ_OFFLINE", raising=False)

@@ -200,7 +200,8 @@ def refuse_sound(row: ZooRow) -> None:
     """Raise UsageError for a model that `hears`."""
     if hears(row):
         raise UsageError(
-            f"{row.name} is an audio-visual network ({row.modality}), which cannot run yet; vmz zoo list marks such models"
+            f"{row.name} is an audio-visual network ({row.modality}), which cannot run yet; "
+            "vmz zoo list marks such models"
         )
 
 
