@@ -12,7 +12,7 @@ import vmz
 from tests.export.families import InCaffe2, clips_and_scores
 from tests.matrix.cells import Cell, Row
 from tests.matrix.checks import ON_PYTORCH, SCORES, same_to_the_bit, scores
-from tests.matrix.laboratory import LABELS, Laboratory, Result
+from tests.matrix.laboratory import LABELS, NETWORK, Laboratory, Result
 from vmz.model.nets import Nets
 
 
@@ -44,7 +44,7 @@ def shows_where_it_looked(laboratory: Laboratory, row: Row, cell: Cell) -> None:
 def exported_nets_compute_the_same(laboratory: Laboratory, row: Row, cell: Cell) -> None:
     """the engine computes the scores of the model from the exported files, to 1e-5"""
     result = laboratory.result(row, cell)
-    model: Any = vmz.load_model(str(laboratory["rgb_pkl"]), clip_length=4, device="cpu")
+    model: Any = vmz.load_model(str(laboratory["rgb_pkl"]), clip_length=4, device="cpu", **NETWORK)
     nets = [result.folder / "predict_net.pb", result.folder / "init_net.pb"]
     for paths in (nets, [result.folder / "net.mdl"]):
         for count in (1, 3):
@@ -71,5 +71,5 @@ def fine_tunes_from_folders(laboratory: Laboratory, row: Row, cell: Cell) -> Non
     assert sorted(top["name"] for top in one["top"]) == [f"class {number}" for number in range(LABELS)]
     assert json.loads((result.folder / "own" / "results.json").read_text())["label_names"][0] == "class 0"
     other = result.folder / "own" / "finetuned_best.pkl"
-    model: Any = vmz.load_model(str(other), device="cpu", scale_h=112, scale_w=120)
+    model: Any = vmz.load_model(str(other), device="cpu")
     assert np.abs(model.predict(one["video"]).scores - one["scores"]).max() <= SCORES

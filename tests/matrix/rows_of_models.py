@@ -81,7 +81,7 @@ MODELS = [
         Command(
             "finetune",
             (
-                "{class_folders}", "--load_model_path={rgb_pkl}", "--file_store_path={out}/own", *ON_CPU,
+                "{full_folders}", "--load_model_path={rgb_pkl}", "--file_store_path={out}/own", *ON_CPU,
                 "--engine={engine}", "--clip_length_rgb=4", "--scale_h=112", "--scale_w=120", "--num_epochs=1",
                 "--batch_size=2",
             ),
@@ -89,7 +89,7 @@ MODELS = [
         Command(
             "predict",
             (
-                "{class_folders}/class 1/1.avi", "--load_model_path={out}/own/finetuned_best.pkl", *ON_CPU,
+                "{full_folders}/class 1/1.avi", "--load_model_path={out}/own/finetuned_best.pkl", *ON_CPU,
                 "--top_k=5", "--output={out}/predictions.json",
             ),
         ),
