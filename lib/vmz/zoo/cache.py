@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -22,11 +23,14 @@ from vmz.file_formats.json_files import Each, instance, read_json
 from vmz.files import write_json
 from vmz.outputs import HeldError, Output, in_progress
 from vmz.progress import Progress
+from vmz.text import cut, printable, quoted
 from vmz.zoo.download import PATIENT, Patience, Received, download
 from vmz.zoo.manifest import ZooRow
 
 CACHE, OFFLINE, MIRROR = "VMZ_CACHE", "VMZ_OFFLINE", "VMZ_MIRROR"
 RECORD = "fetched.json"
+_SHA256 = re.compile("[0-9a-f]{64}")
+LONGEST_SOURCE = 1000  # letters of an address in a message
 WAIT_SECONDS = 0.2
 T = TypeVar("T")
 _FORM = Each({"bytes": int, "sha256": str, "source": str, "fetched": str})
@@ -131,9 +135,16 @@ def record() -> Mapping[str, Fetched]:
     path = folder() / RECORD
     if not path.exists():
         return {}
-    found = read_json(
-        path, str(path), _FORM, VmzError, "remove it; files are then not compared with the first download"
-    )
+    remedy = "remove it; files are then not compared with the first download"
+    found = read_json(path, str(path), _FORM, VmzError, remedy)
+    for name, entry in found.items():
+        if not _SHA256.fullmatch(entry["sha256"]):
+            raise VmzError(
+                f"{path} is not as expected: the sha256 of {quoted(name)} is {quoted(entry['sha256'])}, not 64 "
+                f"hexadecimal digits; {remedy}"
+            )
+        for field in ("source", "fetched"):  # messages have them
+            entry[field] = cut(printable(entry[field]), LONGEST_SOURCE)
     return {name: instance(Fetched, entry) for name, entry in found.items()}
 
 

@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from vmz import __version__
 from vmz.errors import UsageError, VmzError
+from vmz.file_formats.json_files import read_json
 from vmz.files import REFUSED, hidden_name
 from vmz.outputs import Output, in_progress
 from vmz.text import cut, printable
@@ -127,10 +128,10 @@ class _Part:
     def begun(self, source: str) -> tuple[int, Optional[str]]:
         """(bytes that are here of this address's file, what tells whether it is still that file)."""
         try:
-            about = json.loads(self._about.read_text("utf-8"))
-            if about["source"] == source and isinstance(about["validator"], str):
+            about = read_json(self._about, str(self._about), {"source": str, "validator": str})
+            if about["source"] == source and about["validator"].isascii() and about["validator"].isprintable():
                 return self.path.stat().st_size, about["validator"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, VmzError):  # it is not there, or of no use
             pass
         return 0, None
 
