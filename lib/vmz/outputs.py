@@ -40,6 +40,10 @@ INPUTS = (  # flags of the tools that name what is read: a file, a database, or 
 FOLDERS = ("input_dir", "input_dir1", "input_dir2")  # those of them that are folders, whose files are read
 
 
+class HeldError(UsageError):
+    """Another run writes an output."""
+
+
 @dataclass(frozen=True)
 class Output:
     """Something to write.
@@ -69,8 +73,8 @@ def in_progress(*outputs: Output, options: Any = None) -> Iterator[None]:
     options: the flags of a tool; an output that is one of its INPUTS, or lies in a database among them, is refused.
 
     What a dead run left of them is removed, which is said on stderr. Within a process blocks may be nested; of a run's
-    several processes the first holds them. Raises UsageError where another run holds one, where two are the same, and
-    where one cannot be written, VmzError for a disk that is full.
+    several processes the first holds them. Raises HeldError where another run holds one, UsageError where two are the
+    same, and where one cannot be written, VmzError for a disk that is full.
     """
     held: list[_Lock] = []
     given = [output for output in outputs if output.path is not None and str(output.path) != ""]
@@ -202,7 +206,7 @@ class _Lock:
             except BlockingIOError as error:
                 holder = _read(descriptor)
                 os.close(descriptor)
-                raise UsageError(
+                raise HeldError(
                     f"{self.output}: {holder or 'another run'} is writing it; wait until it has ended, or choose "
                     "another output"
                 ) from error

@@ -40,7 +40,8 @@ LACKS = ("MemoryError", "out of memory", "enough memory", "bad_alloc")
 UNCLEAN = re.compile(r"Traceback|internal error|This is a bug in VMZ")
 ROOMS = (
     "evaluation.aggregation datasets.official_lists features.dense_prediction features.extraction "
-    "settings.self_description training.checkpoints training.history datasets.video_lists"
+    "settings.self_description training.checkpoints training.history datasets.video_lists model.loading "
+    "finetuning.split datasets.named_videos inspection.dump_clips cli.predict cli.export cli.finetune"
 )
 BASE_MODULES = (
     "h5py",

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Callable, Optional
 
+from tests.campaign import tool_readings
 from tests.campaign.mutations import net_mutations
 from tests.campaign.mutations.array_mutations import feature_archives, npys, score_archives
 from tests.campaign.mutations.checkpoint_mutations import feature_pickles, mdls, pickles
@@ -197,6 +198,13 @@ _SETTINGS = {
     "options": {"model_name": "r3d", "clip_length_rgb": 8, "aggregation": 0, "use_pool1": 0, "num_gpus": None,
                 "channel_multiplier": 0.5, "label_names": "names.txt", "zoo": "r2plus1d_d18_l8"},
 }  # fmt: skip
+_MODEL = {"model_name": "r3d", "clip_length_rgb": 8, "zoo": "r2plus1d_d18_l8", "num_gpus": None, "use_pool1": 0}
+_PREDICTION = {**_MODEL, "top_k": 3, "views": "one", "stride_seconds": 0.5, "label_names": "names.txt"}
+_COMMANDS = {
+    "predict": {"options": {**_PREDICTION, "videos": ["a.mp4", "b.mp4"], "attention": 0, "annotate": "shown"}},
+    "export": {"options": {**_MODEL, "output": ["a.onnx", "b.pb"], "verify": 1}},
+    "serve": {"options": {**_PREDICTION, "port": 8000, "host": "127.0.0.1", "allow_host": ["a.b"], "queue": 4}},
+}
 _INDEX = {
     "videos": [{"path": "/v/b.mp4", "bytes": 5, "content": "00", "file": "b.mp4.npz", "clips": 2, "frames": 9}],
     "settings": {"crop_size": 112},
@@ -239,7 +247,15 @@ SURFACES: Sequence[Surface] = (
     Surface("training state", ".mdl", mdls, _resume),
     Surface("state dict zip", ".pth", zipped_states, _state_dict),
     Surface("state dict of old", ".pth", old_states, _state_dict),
-    *([Surface("safetensors", ".safetensors", safetensors, _state_dict)] if find_spec("safetensors") else []),
+    Surface("weights zip", ".pth", zipped_states, tool_readings.read_model),
+    *(
+        [
+            Surface("safetensors", ".safetensors", safetensors, _state_dict),
+            Surface("weights safetensors", ".safetensors", safetensors, tool_readings.read_model),
+        ]
+        if find_spec("safetensors")
+        else []
+    ),
     Surface("scores npz", ".npz", score_archives, _scores),
     Surface("features npz", ".npz", feature_archives, _dense),
     Surface("features npy", ".npy", npys, _features),
@@ -251,6 +267,15 @@ SURFACES: Sequence[Surface] = (
     Surface("skipped.json", ".json", jsons(_BAD), _skipped),
     Surface("configuration", ".json", jsons(_CONFIG), _configuration),
     Surface("settings", ".json", jsons(_SETTINGS), _settings),
+    *(
+        Surface(
+            f"settings of {command}", ".json", jsons({**_SETTINGS, **more}), tool_readings.read_settings_of(command)
+        )
+        for command, more in _COMMANDS.items()
+    ),
+    Surface("fetched.json", ".json", jsons(tool_readings.FETCHED), tool_readings.read_fetched),
+    Surface("part.json", ".json", jsons(tool_readings.PART), tool_readings.read_part),
+    Surface("finetune.json", ".json", jsons(tool_readings.FINETUNED), tool_readings.read_finetuned),
     Surface("manifest", ".json", lambda seed, number: jsons(_first_model())(seed, number), _manifest),
     Surface("predict_net.pb", ".pb", net_mutations.predict_nets, _old_net("net")),
     Surface("predict_net text", ".pbtxt", net_mutations.text_nets, _old_net("net")),
@@ -264,6 +289,10 @@ SURFACES: Sequence[Surface] = (
     Surface("names text", ".txt", tables([["0", "a"], ["1", "b"], ["2", "c"]], " "), _names),
     Surface("video list", ".csv", tables(_LIST), _list),
     Surface("plain list", ".txt", tables([row[:2] for row in _LIST[1:]], " "), _list),
+    Surface("data list", ".csv", tables(tool_readings.LIST), tool_readings.read_data),
+    Surface("finetune list", ".csv", tables(tool_readings.LIST), tool_readings.read_split),
+    Surface("class folders", ".txt", tables(tool_readings.FOLDERS, "/"), tool_readings.read_class_folders),
+    Surface("films list", ".txt", tables(tool_readings.FILMS), tool_readings.read_films),
     Surface("kinetics list", ".csv", tables(_KINETICS), _kinetics),
     Surface("sports1m list", ".txt", tables([["http://y.com/watch?v=ab", "1,2"]] * 3, " "), _sports),
     Surface(

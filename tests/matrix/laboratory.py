@@ -129,7 +129,7 @@ class Laboratory(MadeFiles):
             (folder / name / "answers.json").write_text(json.dumps([asdict(answer) for answer in answers[part]]))
 
 
-_WITH_ENGINE = ("train_net", "test_net", "test_net_large", "extract_features", "dump_clips")
+_WITH_ENGINE = ("train_net", "test_net", "test_net_large", "extract_features", "dump_clips", "predict")
 
 
 class _Names(Mapping[str, str]):
@@ -189,12 +189,16 @@ def _videos(frames: int) -> Callable[[Laboratory, Path], None]:
     return make
 
 
-def _folders(_: Laboratory, path: Path) -> None:
-    """Seven videos of as many frames as a clip has, in folders of five classes."""
-    for number in range(7):
-        folder = path / f"class {number % LABELS}"
-        folder.mkdir(parents=True, exist_ok=True)
-        moving_video(folder / f"{number}.avi", number, 4)
+def _folders(videos: int) -> Callable[[Laboratory, Path], None]:
+    """Videos of as many frames as a clip has, in folders of five classes."""
+
+    def make(_: Laboratory, path: Path) -> None:
+        for number in range(videos):
+            folder = path / f"class {number % LABELS}"
+            folder.mkdir(parents=True, exist_ok=True)
+            moving_video(folder / f"{number}.avi", number, 4)
+
+    return make
 
 
 def _list(laboratory: Laboratory, path: Path) -> None:
@@ -245,7 +249,8 @@ _MAKERS: dict[str, Callable[[Laboratory, Path], None]] = {
     "pictures": _images,
     "films": _films,
     "list_csv": _list,
-    "class_folders": _folders,
+    "class_folders": _folders(7),
+    "full_folders": _folders(2 * LABELS),
     "lmdb_of_list": _lmdb_of("list_csv"),
     "lmdb_of_folders": _lmdb_of("class_folders"),
     "state_mdl": _state,

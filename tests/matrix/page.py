@@ -7,10 +7,17 @@ from pathlib import Path
 
 from tests.matrix.cells import ALL, Cannot, OneProcess, Outcome, Row, Works
 from tests.matrix.rows import FEATURES, LOOKING, TESTING, TRAINING
+from tests.matrix.rows_of_models import MODELS
 
 PATH = Path(__file__).resolve().parents[2] / "docs" / "reference" / "engines.md"
 BEGIN, END = "<!-- made by python -m tests.matrix; do not edit below -->", "<!-- end of what is made -->"
-SECTIONS = {"Training": TRAINING, "Testing": TESTING, "Features": FEATURES, "Inspection": LOOKING}
+SECTIONS = {
+    "Training": TRAINING,
+    "Testing": TESTING,
+    "Features": FEATURES,
+    "Models": MODELS,
+    "Inspection": LOOKING,
+}
 
 
 def tables() -> str:

@@ -24,6 +24,7 @@ from tests.matrix.commands import (
     test,
     train,
 )
+from tests.matrix.rows_of_models import MODELS
 from tests.matrix.rows_of_training import TRAINING
 
 
@@ -80,6 +81,7 @@ TESTING = [
         check=checks.equals_the_lmdb,
         outcomes=SLOW_TOGETHER,
     ),
+    testing("test_fps", "frames at a rate (--fps)", test("rgb_pkl", "--fps=12"), outcomes=SLOW_TOGETHER),
     testing("test_mdl", "a training .mdl", test("state_mdl"), outcomes=SLOW_TOGETHER),
     testing(
         "aggregate",
@@ -153,6 +155,12 @@ FEATURES = [
         extract(data="list_csv"),
         outcomes=SLOW_TOGETHER,
     ),
+    extraction(
+        "features_fps",
+        "frames at a rate (--fps)",
+        extract("--fps=12", "--decode_type=1", *NO_START),
+        outcomes=SLOW_TOGETHER,
+    ),
     extraction("films", "along untrimmed videos (--videos), as .npz", films("npz")),
     extraction(
         "films_pkl",
@@ -200,6 +208,7 @@ def looking(name: str, tool: str, feature: str, *commands: Command, check: Calla
 LOOKING = [
     looking("dump", "dump_clips", "clips of a database", dump(), check=checks.clips_agree),
     looking("dump_list", "dump_clips", "clips of a list (.csv)", dump(data="list_csv"), check=checks.clips_agree),
+    looking("dump_fps", "dump_clips", "frames at a rate (--fps)", dump("--fps=12"), check=checks.clips_agree),
     looking("dump_flow", "dump_clips", "optical flow", dump("--input_type=1"), check=checks.flow_agrees),
     looking(
         "dump_images",
@@ -237,4 +246,4 @@ LOOKING = [
     ),
 ]
 
-ROWS = [*TRAINING, *TESTING, *FEATURES, *LOOKING]
+ROWS = [*TRAINING, *TESTING, *FEATURES, *MODELS, *LOOKING]

@@ -63,6 +63,13 @@ TRAINING = [
         outcomes=SLOW_TRAINS,
     ),
     training(
+        "tune_fps",
+        "on frames at a rate (--fps)",
+        fine_tune("rgb_pkl", "--fps=12", data="clips"),  # of nine frames a clip's four are left: nothing to draw
+        check=checks.fine_tunes,
+        outcomes=SLOW_TRAINS,
+    ),
+    training(
         "tune_labels",
         "fine-tune with another number of labels",
         fine_tune("rgb_pkl", "--num_labels=9"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import vmz
+from tests.model.test_zoo_rows import published_file
 from tests.zoo.server import serving, whole
 from vmz import zoo
 from vmz.checkpoints.pickles import save_pickle
@@ -16,6 +19,7 @@ from vmz.checkpoints.seeded import seeded_weights
 from vmz.errors import UsageError
 from vmz.model.hub import HUB
 from vmz.models.registry import build
+from vmz.zoo.cache import file_name
 
 ROOT = str(Path(__file__).resolve().parents[2])
 
@@ -28,6 +32,41 @@ def test_the_names() -> None:
     for rows in HUB.values():
         for row in rows.values():
             assert zoo.find(row).name == row and zoo.find(row).file is not None
+
+
+def test_the_list_and_the_help() -> None:
+    assert set(torch.hub.list(ROOT, source="local")) == {*HUB, "load"}
+    for name in HUB:
+        assert f"HUB['{name}']" in torch.hub.help(ROOT, name, source="local")
+
+
+@pytest.mark.parametrize(("name", "pretraining"), [(name, key) for name, rows in HUB.items() for key in rows])
+def test_each_pretraining_is_a_published_file(
+    name: str, pretraining: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = zoo.find(HUB[name][pretraining])
+    monkeypatch.setenv("VMZ_CACHE", str(tmp_path))
+    monkeypatch.setenv("VMZ_OFFLINE", "1")
+    with pytest.raises(UsageError, match=rf"^{re.escape(file_name(row))} is not in .*, and VMZ_OFFLINE forbids"):
+        hub(name, pretraining=pretraining)
+    config = vmz.weights(row.name).config
+    assert f"{config.model_name.replace('-', '_')}_{config.model_depth}" == name
+    assert f"{config.clip_length}frms" == pretraining.rpartition("_")[2]
+    assert ("kinetics" in pretraining) == (row.train_data == "Kinetics-400" and config.num_labels == 400)
+    assert ("sports1m" in pretraining) == ("Sports1M" in (row.train_data, row.pretrain_data))
+
+
+@pytest.mark.slow
+def test_a_network_of_152_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = zoo.find(HUB["ir_csn_152"]["ig_ft_kinetics_32frms"])
+    monkeypatch.setenv("VMZ_CACHE", str(tmp_path))
+    monkeypatch.setenv("VMZ_OFFLINE", "1")
+    blobs = published_file(row, tmp_path)
+    model = hub("ir_csn_152", pretraining="ig_ft_kinetics_32frms", device="cpu", head="plain")
+    loaded = model.weights()
+    assert len(blobs) == len(loaded) == 777
+    assert all(np.array_equal(loaded[blob.rpartition("/")[2]], array) for blob, array in blobs.items())
+    assert model.clip_shape == (3, 32, 224, 224) and len(model.labels) == 400
 
 
 def test_untrained() -> None:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import io
+import os
 import pickle
+import shutil
+import subprocess
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from tests.model import parallel_program
+from tests.support.processes import ONE_THREAD, python
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.model.module import VideoModel
+from vmz.model.settings import ModelSettings
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 
+ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {"clip_length": 8, "num_labels": 5, "channel_multiplier": 0.25}
 CONVOLUTIONAL: dict[str, Any] = {"use_convolutional_pred": True, "crop_size": 128}
 NETWORKS: tuple[dict[str, Any], ...] = (
@@ -105,14 +117,90 @@ def test_train_and_eval() -> None:
         small(use_convolutional_pred=True, crop_size=128).train()
 
 
-def test_copies_and_pickles_are_the_same_and_apart() -> None:
-    model = small()
+def saved_and_loaded(model: VideoModel) -> VideoModel:
+    stream = io.BytesIO()
+    torch.save(model, stream)
+    stream.seek(0)
+    more = {"weights_only": False} if "weights_only" in inspect.signature(torch.load).parameters else {}
+    loaded: VideoModel = torch.load(stream, **more)
+    return loaded
+
+
+@pytest.mark.parametrize("when", ["made", "trained"])
+@pytest.mark.parametrize(
+    "copied",
+    [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model)), saved_and_loaded],
+    ids=["deepcopy", "pickle", "torch.save"],
+)
+def test_copies_and_pickles_are_the_same_and_apart(copied: Any, when: str) -> None:
+    model = small(channel_multiplier=0.1)
+    model.labels, model.source = tuple("abcde"), "own.pkl"
+    model.settings = ModelSettings(model_depth=10, channel_multiplier=0.1, num_labels=5, clip_length_rgb=8)
     clips = clips_of(model)
-    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-        assert torch.equal(model(clips), other(clips))
-        with torch.no_grad():
-            next(other.parameters()).zero_()
-        assert not torch.equal(model(clips), other(clips))
+    if when == "trained":
+        model.train()(clips).sum().backward()
+        model.blobs(clips, ["conv1"])
+        next(model.parameters()).requires_grad_(False)
+    other = copied(model)
+    assert (other.labels, other.source, other.config) == (model.labels, model.source, model.config)
+    assert other.settings == model.settings and other.training == model.training == (when == "trained")
+    assert [value.requires_grad for value in other.parameters()] == [v.requires_grad for v in model.parameters()]
+    for mode in (False, True):
+        assert torch.equal(model.train(mode)(clips), other.train(mode)(clips))
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
+    with torch.no_grad():
+        next(other.parameters()).zero_()
+    assert not torch.equal(model.eval()(clips), other.eval()(clips))
+
+
+def test_a_state_dict_comes_and_goes_through_a_file(tmp_path: Path) -> None:
+    model = small(channel_multiplier=0.1)
+    clips = clips_of(model)
+    model.train()(clips)  # other statistics
+    torch.save(model.state_dict(), tmp_path / "state.pth")
+    other = VideoModel(model.config, seed=9)
+    found = other.load_state_dict(torch.load(tmp_path / "state.pth"))
+    assert not found.missing_keys and not found.unexpected_keys
+    assert torch.equal(model.eval()(clips), other(clips))
+    with pytest.raises(RuntimeError, match="last_out_L7_w"):
+        VideoModel(replace(model.config, num_labels=7)).load_state_dict(model.state_dict())
+
+
+@pytest.mark.parametrize("more", [{}, CONVOLUTIONAL, {"multi_label": True}, {**CONVOLUTIONAL, "multi_label": True}])
+def test_double_precision(more: dict[str, Any]) -> None:
+    model = small(channel_multiplier=0.1, **more)
+    clips = clips_of(model)
+    with torch.no_grad():
+        wanted, scores = model(clips), model.probabilities(clips)
+        model.to(torch.float64)
+        found = model(clips.double())
+        assert found.dtype == torch.float64 and (found - wanted).abs().max() < 1e-5 * wanted.abs().max()
+        assert (model.probabilities(clips.double()) - scores).abs().max() < 1e-6
+        assert model.blobs(clips.double(), ["conv1"])["conv1"].dtype == torch.float64
+    with pytest.raises(UsageError, match=r"are torch\.float32, but the model's weights are torch\.float64"):
+        model(clips)
+
+
+def test_a_frozen_trunk_in_an_optimizer() -> None:
+    model = small(channel_multiplier=0.1).train()
+    clips = clips_of(model)
+    model.requires_grad_(False)
+    head = [name for name, _ in model.named_parameters() if name.startswith("last_out")]
+    for name in head:
+        model.get_parameter(name).requires_grad_(True)
+    optimizer = torch.optim.SGD([value for value in model.parameters() if value.requires_grad], lr=0.1, momentum=0.9)
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    losses = []
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(clips), torch.tensor([1, 3]))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert [name for name, value in model.named_parameters() if not torch.equal(value, before[name])] == head
+    assert all((value.grad is not None) == (name in head) for name, value in model.named_parameters())
+    assert losses[2] < losses[0]
+    assert sum(len(group["params"]) for group in torch.optim.AdamW(model.parameters()).param_groups) == len(before)
 
 
 def test_autocast_and_compile() -> None:
@@ -130,6 +218,39 @@ def test_autocast_and_compile() -> None:
     assert torch.allclose(trained, copy.deepcopy(model).train()(clips), atol=1e-4)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(torch, "compile"), reason="this PyTorch has no torch.compile")
+def test_inductor() -> None:
+    if not shutil.which(os.environ.get("CXX", "g++")):
+        pytest.skip("inductor needs a C++ compiler")
+    model = small(channel_multiplier=0.1)
+    compiled = torch.compile(model, fullgraph=True)
+    for count in (2, 3):
+        clips = clips_of(model, count)
+        with torch.no_grad():
+            assert torch.allclose(compiled(clips), model(clips), atol=1e-4)
+    trained = compiled.train()(clips)
+    trained.sum().backward()
+    assert all(value.grad is not None for value in model.parameters())
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
+def test_data_parallel_training_gives_the_gradients_of_the_whole_batch(tmp_path: Path) -> None:
+    """With batch norm by running statistics those of one process; by the batch the mean over the processes."""
+    command = [*python(2), "-m", "tests.model.parallel_program", str(tmp_path)]
+    done = subprocess.run(command, env=ONE_THREAD, capture_output=True, text=True, cwd=ROOT, timeout=500)
+    assert done.returncode == 0, done.stderr[-2000:]
+    model = parallel_program.model()
+    for mode in ("eval", "train"):
+        wanted = parallel_program.gradients(model, mode)
+        for rank in range(2):
+            with np.load(tmp_path / f"{mode}{rank}.npz") as found:
+                assert set(found) == set(wanted)
+                for name, gradient in wanted.items():
+                    assert np.abs(found[name] - gradient).max() <= 1e-5 * max(1, np.abs(gradient).max()), (mode, name)
+
+
 def test_blobs() -> None:
     model = small()
     clips = clips_of(model)
@@ -140,24 +261,38 @@ def test_blobs() -> None:
     assert list(model.features(clips)) == ["res2", "res3", "res4", "res5", "final_avg"]
 
 
+SHAPE = r"this model takes a tensor \(N, 3, 8, 112, 112\): N, channels, frames, height, width"
+
+
 @pytest.mark.parametrize(
     ("clips", "sentence"),
     [
-        (
-            torch.zeros(1, 3, 4, 112, 112),
-            r"the clips are \(1, 3, 4, 112, 112\), but this model takes a tensor \(N, 3, 8, 112, 112\)",
+        *(
+            (torch.zeros(shape), rf"^the clips are \({', '.join(map(str, shape))}\), but {SHAPE}$")
+            for shape in (
+                (1, 2, 8, 112, 112), (1, 3, 4, 112, 112), (1, 3, 8, 128, 112), (1, 3, 8, 112, 128), (1, 8, 3, 112, 112),
+                (3, 8, 112, 112), (1, 1, 3, 8, 112, 112), (0, 3, 8, 112, 112),
+            )
         ),
-        (torch.zeros(3, 8, 112, 112), "but this model takes a tensor"),
-        (np.zeros((1, 3, 8, 112, 112), np.float32), "but this model takes a tensor"),
-        (
-            torch.zeros(1, 3, 8, 112, 112, dtype=torch.uint8),
-            "are torch.uint8, but this model takes normalised",
-        ),
+        (np.zeros((1, 3, 8, 112, 112), np.float32), rf"^the clips are a NumPy array; torch.from_numpy .*; {SHAPE}$"),
+        ([[1.0]], rf"^the clips are no tensor; {SHAPE}$"),
+        (torch.zeros(1, 3, 8, 112, 112, dtype=torch.uint8), "are torch.uint8, but this model takes normalised"),
+        (torch.zeros(1, 3, 8, 112, 112, dtype=torch.bool), "are torch.bool, but this model takes normalised"),
+        (torch.zeros(1, 3, 8, 112, 112).double(), r"are torch.float64, but the model's weights are torch.float32; use"),
+        (torch.zeros(1, 3, 8, 112, 112).half(), r"are torch.float16, .*; use clips.to\(torch.float32\)$"),
     ],
-)
+    ids=lambda value: str(tuple(value.shape)) + str(value.dtype) if hasattr(value, "shape") else "",
+)  # fmt: skip
 def test_wrong_clips(clips: Any, sentence: str) -> None:
-    with pytest.raises(UsageError, match=sentence):
-        small()(clips)
+    model = never_changed()
+    for call in (model, model.probabilities, model.features, lambda data: model.blobs(data, ["conv1"])):
+        with pytest.raises(UsageError, match=sentence):
+            call(clips)
+
+
+@cache
+def never_changed() -> VideoModel:
+    return small(channel_multiplier=0.1)
 
 
 def test_without_a_classifier() -> None:

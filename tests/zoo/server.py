@@ -63,11 +63,42 @@ def whole(
     return answer
 
 
+def unsized(content: bytes, chunked: bool = False, cut: bool = False) -> Answer:
+    """The content without its length: until the connection ends, or in chunks, of which a cut lacks the last."""
+
+    def answer(request: Any) -> None:
+        request.send_response(200)
+        request.send_header("Content-Type", "application/octet-stream")
+        if chunked:
+            request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        for start in range(0, len(content), 100_000):
+            piece = content[start : start + 100_000]
+            request.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+        if chunked and not cut:
+            request.wfile.write(b"0\r\n\r\n")
+
+    return answer
+
+
 def status(code: int) -> Answer:
     def answer(request: Any) -> None:
         request.send_response(code)
         request.send_header("Content-Length", "0")
         request.end_headers()
+
+    return answer
+
+
+def part_from(first: int) -> Answer:
+    """206, with another part than the one that was asked for."""
+
+    def answer(request: Any) -> None:
+        request.send_response(206)
+        request.send_header("Content-Range", f"bytes {first}-{first + 2}/100")
+        request.send_header("Content-Length", "3")
+        request.end_headers()
+        request.wfile.write(b"abc")
 
     return answer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.zoo.server import serving, whole
+from tests.support.disks import disk
+from tests.zoo.server import dripping, serving, whole
 from vmz import zoo
 from vmz.errors import UsageError, VmzError
 from vmz.zoo import cache
@@ -69,6 +71,59 @@ def test_no_network_is_asked_where_it_is_forbidden(tmp_path: Path) -> None:
     (tmp_path / ROW.file).write_bytes(CONTENT)
     assert run(tmp_path, "fetch", ROW.name, VMZ_OFFLINE="1").stdout == f"{tmp_path / ROW.file}\n"
     assert run(tmp_path, "verify").returncode == 0
+
+
+def test_two_processes_fetch_at_once(tmp_path: Path) -> None:
+    """One file is asked for once, and the other process waits; two files come beside each other."""
+    other = next(row for row in zoo.rows() if row.file and row is not ROW)
+    slow = dripping(CONTENT, 0.1, len(CONTENT) // 20)
+    with serving({f"/{ROW.file}": slow, f"/{other.file}": slow}) as (address, seen):
+        environment = {**os.environ, "VMZ_CACHE": str(tmp_path), "VMZ_MIRROR": address}
+        command = [sys.executable, str(TOOL), "fetch"]
+        started = [
+            subprocess.Popen(
+                [*command, name], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            for name in (ROW.name, ROW.name, other.name)
+        ]
+        answers = [process.communicate(timeout=200) for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], answers
+    assert [out for out, _ in answers] == [f"{tmp_path / str(row.file)}\n" for row in (ROW, ROW, other)]
+    assert sorted(path for path, _ in seen) == sorted([f"/{ROW.file}", f"/{other.file}"])
+    assert (tmp_path / str(ROW.file)).read_bytes() == CONTENT and set(cache_record(tmp_path)) == {ROW.file, other.file}
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted([ROW.file, other.file, "fetched.json"])
+
+
+def cache_record(folder: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((folder / "fetched.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize("place", ["/sys/kernel", "/sys/kernel/vmz"])
+def test_a_cache_that_cannot_be_written(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system lets nobody write, not even root."""
+    if not os.path.isdir("/sys/kernel"):
+        pytest.skip("there is no /sys/kernel")
+    monkeypatch.setenv("VMZ_CACHE", place)
+    monkeypatch.setenv("VMZ_MIRROR", "http://127.0.0.1:9")
+    with pytest.raises(
+        UsageError, match=r"(cannot be written|cannot create the cache).*(Permission denied|not permitted)"
+    ):
+        zoo.fetch(ROW)
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        disk(tmp_path / "small", "size=300k") as folder,
+        serving({f"/{ROW.file}": whole(bytes(1 << 20))}) as (address, _),
+    ):
+        monkeypatch.setenv("VMZ_CACHE", str(folder))
+        monkeypatch.setenv("VMZ_MIRROR", address)
+        with pytest.raises(
+            VmzError, match=rf"^cannot write {folder}/{ROW.file}: No space left on device; nothing of it"
+        ):
+            zoo.fetch(ROW, quiet=True)
+        assert list(folder.iterdir()) == []
 
 
 def test_what_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

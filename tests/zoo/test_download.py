@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.zoo.server import Answer, dripping, in_turn, leading_to, serving, status, whole
+from tests.zoo.server import Answer, dripping, in_turn, leading_to, part_from, serving, status, unsized, whole
 from vmz.errors import UsageError, VmzError
 from vmz.zoo.download import Patience, direct, download
 
@@ -82,6 +82,11 @@ FAILURES: dict[str, tuple[Answer, str]] = {
     "a page by its type": (whole(PAGE, kind="text/html; charset=utf-8"), "gives a web page, not the file"),
     "a page by its content": (whole(PAGE), "gives a web page, not the file"),
     "another file": (whole(CONTENT[:-1]), f"gives another file: its SHA-256 is [0-9a-f]{{64}}, not {SHA256}"),
+    "a part, without a length": (unsized(CONTENT[:300_000]), f"gives another file: its SHA-256 is .*, not {SHA256}"),
+    "a part in chunks": (unsized(CONTENT[:300_000], chunked=True, cut=True), r"broke off \(.*\), 3 times"),
+    "nothing": (whole(b""), "gives an empty file"),
+    "nothing, without a length": (unsized(b""), "gives an empty file"),
+    "the end of another file": (part_from(7), "gives another part of the file than was asked for"),
     "one that stands still": (dripping(CONTENT, 2.0), "gave no byte for 0.5 s, 3 times"),
     "one that drips": (dripping(CONTENT, 0.05), "gives less than 1000 bytes a second, 3 times"),
     "one that always breaks off": (whole(CONTENT, cut=1000, tag=""), "broke off after 1000 of 1024000 bytes, 3 times"),
@@ -98,6 +103,25 @@ def test_what_is_not_the_file_is_said_and_leaves_nothing(what: str, tmp_path: Pa
     with serving({"/a": answer}) as (address, _), pytest.raises(VmzError, match=rf"^cannot fetch a: http\S+/a: {says}"):
         download([f"{address}/a"], tmp_path / "a", SHA256, QUICK)
     assert not (tmp_path / "a").exists()
+    assert files(tmp_path) == []
+
+
+def test_the_end_of_a_file_must_be_known(tmp_path: Path) -> None:
+    """Of a first download there is no SHA-256 yet: nothing else would tell a part from all of it."""
+    says = "does not say how long the file is, so that a part of it would pass for all of it"
+    with serving({"/a": unsized(CONTENT)}) as (address, _):
+        with pytest.raises(VmzError, match=rf"^cannot fetch a: http\S+/a: {says}$"):
+            download([f"{address}/a"], tmp_path / "a", patience=QUICK)
+        assert files(tmp_path) == []
+        download([f"{address}/a"], tmp_path / "a", SHA256, QUICK)
+    with serving({"/b": unsized(CONTENT, chunked=True)}) as (address, _):
+        download([f"{address}/b"], tmp_path / "b", patience=QUICK)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == CONTENT and files(tmp_path) == ["a", "b"]
+
+
+def test_a_first_download_refuses_what_is_nothing(tmp_path: Path) -> None:
+    with serving({"/a": whole(b"")}) as (address, _), pytest.raises(VmzError, match=r"a: gives an empty file$"):
+        download([f"{address}/a"], tmp_path / "a", patience=QUICK)
     assert files(tmp_path) == []
 
 

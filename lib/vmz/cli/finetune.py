@@ -16,7 +16,7 @@ from vmz.cli.shared.running import run_tool
 from vmz.datasets.class_folders import read_videos
 from vmz.datasets.video_lists import check_files
 from vmz.errors import UsageError
-from vmz.file_formats.json_files import read_json
+from vmz.file_formats.json_files import instance, read_json
 from vmz.files import atomic_write, write_json
 from vmz.finetuning.recommendation import Setting, recommend
 from vmz.finetuning.situation import situation_of
@@ -83,12 +83,18 @@ def _chosen(folder: Path, given: Mapping[str, Any], parts: Split, weights: str, 
     """The recommended settings that are not given; of a run that is resumed those that it had."""
     kept = folder / KEPT
     if given.get("resume") and kept.is_file():
-        found = read_json(kept, str(kept), {"settings": [{"flag": str, "value": object, "reason": str}]})
-        settings = [Setting(**entry) for entry in found["settings"]]
+        settings = kept_settings(kept)
     else:
         settings = recommend(situation_of(parts, weights, given, options.minutes))
         write_json(kept, {"settings": [vars(one) for one in settings]})
     return [one for one in settings if one.flag not in given]
+
+
+def kept_settings(path: Path) -> list[Setting]:
+    """Those of the run that is resumed. Raises UsageError for a damaged file."""
+    flag = {"flag": str, "value": (str, int, float, bool, None), "reason": str}
+    found = read_json(path, str(path), {"settings": [flag]}, remedy="remove it, and the settings are recommended anew")
+    return [instance(Setting, entry) for entry in found["settings"]]
 
 
 def print_settings(parts: Split, chosen: Sequence[Setting], given: Mapping[str, Any]) -> None:

@@ -20,7 +20,19 @@ FETCH = (
     "VMZ_OFFLINE=1: no network."
 )
 VERIFY = "Read files of the cache and compare each with the SHA-256 recorded at its first download."
-COLUMNS = ("name", "clip", "crop", "trained on", "pre-trained on", "clip@1", "video@1", "video@5", "GFLOPs", "params")
+COLUMNS = (
+    "name",
+    "clip",
+    "crop",
+    "trained on",
+    "pre-trained on",
+    "clip@1",
+    "video@1",
+    "video@5",
+    "GFLOPs",
+    "params",
+    "note",
+)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -80,7 +92,9 @@ def table(chosen: Sequence[zoo.ZooRow]) -> str:
     lines = [COLUMNS, *(cells(row) for row in chosen)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
     text = [
-        "  ".join(cell.ljust(w) if i in (0, 3, 4) else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths)))
+        "  ".join(
+            cell.ljust(w) if i in (0, 3, 4, 10) else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths))
+        )
         for line in lines
     ]
     text.insert(1, "  ".join("-" * width for width in widths))
@@ -103,7 +117,15 @@ def cells(row: zoo.ZooRow) -> tuple[str, ...]:
         shown(numbers.video_top5),
         shown(numbers.gflops),
         "-" if numbers.params_m is None else f"{numbers.params_m} M",
+        note(row),
     )
+
+
+def note(row: zoo.ZooRow) -> str:
+    """Why a model cannot be used; "" where it can."""
+    if zoo.hears(row):
+        return "audio: cannot run yet"
+    return "weights not released" if row.file is None else ""
 
 
 def page(row: zoo.ZooRow) -> str:
@@ -126,6 +148,7 @@ def page(row: zoo.ZooRow) -> str:
         ("parameters", f"{shown(numbers.params_m)} M" if numbers.params_m is not None else "-"),
         ("protocol", protocol(row.protocol)),
         ("source", row.source),
+        *([("note", note(row))] if note(row) else []),
     ]
     if row.external is not None:
         outside = (

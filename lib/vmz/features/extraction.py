@@ -30,6 +30,7 @@ from vmz.features.kept_faults import Kept
 from vmz.features.rows import Parts, PartWriter
 from vmz.features.sanity_check import SANITY, sanity_figures
 from vmz.features.work import Work, work_folder
+from vmz.file_formats.json_files import instance
 from vmz.models.registry import Model
 from vmz.netdef.blob_names import unscoped
 from vmz.netdef.builder import set_arguments
@@ -181,8 +182,8 @@ def _finished(config: ExtractionConfig, wanted: Mapping[str, Any]) -> Optional[E
         shapes={name: tuple(shape) for name, shape in account["shapes"].items()},
         videos=account["videos"],
         resumed=account["videos"],
-        skipped=[BadVideo(**entry) for entry in account["skipped"]],
-        ended_early=[EndedEarly(**entry) for entry in account.get("ended_early", ())],
+        skipped=[instance(BadVideo, entry) for entry in account["skipped"]],
+        ended_early=[instance(EndedEarly, entry) for entry in account.get("ended_early", ())],
         sanity=sanity,
         checkpoint=None,
         seconds=0.0,

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Generic
 
 from vmz.evaluation.recorded_settings import read_account
+from vmz.file_formats.json_files import instance
 from vmz.files import write_json
 from vmz.video.faults import BAD_VIDEO, ENDED_EARLY, BadVideo, Fault
 
 
 def _faults(path: Path, kind: type[Fault]) -> list[Fault]:
-    names = {field.name for field in fields(kind)}
     entries = read_account(path, [BAD_VIDEO if kind is BadVideo else ENDED_EARLY])
-    return [kind(**{name: value for name, value in entry.items() if name in names}) for entry in entries]
+    return [instance(kind, entry) for entry in entries]
 
 
 class Kept(Generic[Fault]):

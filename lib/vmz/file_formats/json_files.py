@@ -11,14 +11,15 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar
 
 from vmz.errors import UsageError, VmzError
 from vmz.files import read_text
 from vmz.text import cut, printable, quoted
 
+T = TypeVar("T")
 DEEPEST = 100  # objects and lists inside one another
 LONGEST_INTEGER = 20  # digits: 64 bits
 _IN_WORDS = {
@@ -78,6 +79,12 @@ def parse_json(
     if wrong:
         raise error(f"{name} is not as expected: {wrong}{after}")
     return value
+
+
+def instance(kind: type[T], entry: Mapping[str, Any]) -> T:
+    """The dataclass of an object that is of its form; names that are no fields are let pass."""
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in entry.items() if name in names})
 
 
 def misfit(value: Any, form: Any, at: str = "") -> Optional[str]:

@@ -54,13 +54,16 @@ def load_model(
     (3, 8, 112, 112)
     """
     given = {**settings, "engine": engine, "device": device, **_source(name_or_path)}
-    given.update({"clip_length_rgb": clip_length} if clip_length is not None else {})
     given.update({"crop_size": crop_size} if crop_size is not None else {})
     if head not in HEADS:
         raise UsageError(f"unknown head {head!r}; choose from: {', '.join(HEADS)}")
     if head == PLAIN or num_classes is not None:
         given.setdefault("use_convolutional_pred", 0)
-    return model_of(ModelSettings.resolved(**given), num_classes)
+    rgb = {} if clip_length is None else {"clip_length_rgb": clip_length}
+    resolved = ModelSettings.resolved(**given, **rgb)
+    if clip_length is not None and resolved.sees_flow:
+        resolved = ModelSettings.resolved(**given, clip_length_of=clip_length)
+    return model_of(resolved, num_classes)
 
 
 def model_of(settings: ModelSettings, num_classes: Optional[int] = None) -> Union[VideoModel, EngineModel]:
@@ -132,4 +135,5 @@ def _source(name_or_path: str) -> dict[str, Any]:
     if os.path.exists(name_or_path) or os.path.splitext(name_or_path)[1] or os.sep in name_or_path:
         return {"load_model_path": name_or_path}
     row = zoo.find(name_or_path)
+    zoo.refuse_sound(row)  # before it is fetched
     return {"zoo": row.name, "load_model_path": str(zoo.fetch(row))}

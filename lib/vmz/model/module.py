@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vmz.export.formats import Exported
 
 _REBUILT = ("_nets", "_functions")  # made again of `config` in a copy
+_AUTOCAST_BY_DEVICE = hasattr(getattr(torch, "amp", None), "is_autocast_available")  # PyTorch 2.4
 Function = tuple[Callable[..., Any], list[str]]
 
 
@@ -193,16 +194,21 @@ class VideoModel(nn.Module, Predictor):
         return f"{config.model_name}-{config.model_depth}, clips of {shape}, {classes}, from {self.source or 'fills'}"
 
     def _check(self, clips: Union[Tensor, Any]) -> None:
-        if not isinstance(clips, Tensor) or clips.dim() != 5 or tuple(clips.shape[1:]) != self.clip_shape:
-            have = tuple(clips.shape) if hasattr(clips, "shape") else type(clips).__name__
-            raise UsageError(
-                f"the clips are {have}, but this model takes a tensor (N, {', '.join(map(str, self.clip_shape))}): "
-                "N, channels, frames, height, width"
+        axes = f"(N, {', '.join(map(str, self.clip_shape))}): N, channels, frames, height, width"
+        if not isinstance(clips, Tensor):
+            kind = (
+                "a NumPy array; torch.from_numpy makes a tensor of it" if isinstance(clips, np.ndarray) else "no tensor"
             )
+            raise UsageError(f"the clips are {kind}; this model takes a tensor {axes}")
+        if clips.dim() != 5 or tuple(clips.shape[1:]) != self.clip_shape or clips.shape[0] == 0:
+            raise UsageError(f"the clips are {tuple(clips.shape)}, but this model takes a tensor {axes}")
         if not clips.is_floating_point():
             raise UsageError(
                 f"the clips are {clips.dtype}, but this model takes normalised floating point; use model.transform"
             )
+        dtype = getattr(self, self._nets.first).dtype
+        if clips.dtype != dtype and not _is_autocast(clips.device.type):
+            raise UsageError(f"the clips are {clips.dtype}, but the model's weights are {dtype}; use clips.to({dtype})")
 
     def _refuse_features(self, what: str) -> None:
         if self.features_only:
@@ -214,3 +220,9 @@ class VideoModel(nn.Module, Predictor):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._prepare(Nets.of(self.config))
+
+
+def _is_autocast(device: str) -> bool:
+    if _AUTOCAST_BY_DEVICE:
+        return torch.is_autocast_enabled(device)
+    return torch.is_autocast_cpu_enabled() if device == "cpu" else torch.is_autocast_enabled()

@@ -14,7 +14,8 @@ from vmz.netdef.blob_names import unscoped
 class Nets:
     """The network as NetDefs without a scope: one that tests and, without a fully convolutional head, one that trains.
 
-    logits: the blob in front of the scores. trunk: the blob that the classifier reads. stages: {name: blob}.
+    logits: the blob in front of the scores. trunk: the blob that the classifier reads. stages: {name: blob}. first: the
+    first weights.
     """
 
     config: ModelConfig
@@ -22,6 +23,7 @@ class Nets:
     logits: str
     trunk: str
     stages: dict[str, str]
+    first: str
 
     @classmethod
     def of(cls, config: ModelConfig) -> Nets:
@@ -29,7 +31,7 @@ class Nets:
         test = build(config, is_test=True, scope="")
         classifier = next(op for op in test.net.op if op.output[0] == config.last_layer)
         logits = "pred_logit" if config.multi_label and not config.use_convolutional_pred else config.last_layer
-        return cls(config, test, logits, str(classifier.input[0]), stage_blobs(test))
+        return cls(config, test, logits, str(classifier.input[0]), stage_blobs(test), unscoped(test.params[0][0]))
 
     def training(self) -> Model:
         """The net that trains. Raises UsageError for the fully convolutional head."""

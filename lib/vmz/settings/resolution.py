@@ -144,6 +144,8 @@ def resolve(
     given = {**config, **by_hand}
     everything = {**defaults, **given}
     named = zoo.find(given["zoo"]) if given.get("zoo") else None
+    if named is not None:
+        zoo.refuse_sound(named)
     path = everything.get("load_model_path")
     checkpoint = None
     if use.takes and path and os.path.isfile(path):

@@ -8,23 +8,31 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import sys
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, TypeVar
 from urllib.parse import quote, unquote
 
 from vmz.errors import UsageError, VmzError
-from vmz.file_formats.json_files import Each, read_json
+from vmz.file_formats.json_files import Each, instance, read_json
 from vmz.files import write_json
-from vmz.outputs import Output, in_progress
+from vmz.outputs import HeldError, Output, in_progress
 from vmz.progress import Progress
+from vmz.text import cut, printable, quoted
 from vmz.zoo.download import PATIENT, Patience, Received, download
 from vmz.zoo.manifest import ZooRow
 
 CACHE, OFFLINE, MIRROR = "VMZ_CACHE", "VMZ_OFFLINE", "VMZ_MIRROR"
 RECORD = "fetched.json"
+_SHA256 = re.compile("[0-9a-f]{64}")
+LONGEST_SOURCE = 1000  # letters of an address in a message
+WAIT_SECONDS = 0.2
+T = TypeVar("T")
 _FORM = Each({"bytes": int, "sha256": str, "source": str, "fetched": str})
 
 
@@ -72,7 +80,8 @@ def sources(row: ZooRow) -> list[str]:
 def fetch(row: ZooRow, again: bool = False, patience: Patience = PATIENT, quiet: bool = False) -> Path:
     """The file of a row, fetched if it is not in the cache.
 
-    again: fetch it although it is there, and take what comes for the right one. Raises UsageError for a model without
+    again: fetch it although it is there, and take what comes for the right one. While another process fetches the same
+    file this one waits for it. Raises UsageError for a model without
     a file and for a cache that cannot be written, VmzError where no address gives the file, and where one gives another
     file than the one that came first.
     """
@@ -87,8 +96,15 @@ def fetch(row: ZooRow, again: bool = False, patience: Patience = PATIENT, quiet:
     _make_folder()
     known = record().get(name)
     wanted = known.sha256 if known is not None and not again else None
-    received = download(sources(row), folder() / name, wanted, patience, _shown(row, quiet))
-    _note(name, received)
+
+    def get() -> Optional[Received]:
+        if cached(row) is not None and not again:  # another process has fetched it meanwhile
+            return None
+        return download(sources(row), folder() / name, wanted, patience, _shown(row, quiet))
+
+    received = _in_turn(get, f"note: another process fetches {name}; waiting for it")
+    if received is not None:
+        _note(name, received)
     return folder() / name
 
 
@@ -119,20 +135,43 @@ def record() -> Mapping[str, Fetched]:
     path = folder() / RECORD
     if not path.exists():
         return {}
-    found = read_json(
-        path, str(path), _FORM, VmzError, "remove it; files are then not compared with the first download"
-    )
-    return {name: Fetched(**entry) for name, entry in found.items()}
+    remedy = "remove it; files are then not compared with the first download"
+    found = read_json(path, str(path), _FORM, VmzError, remedy)
+    for name, entry in found.items():
+        if not _SHA256.fullmatch(entry["sha256"]):
+            raise VmzError(
+                f"{path} is not as expected: the sha256 of {quoted(name)} is {quoted(entry['sha256'])}, not 64 "
+                f"hexadecimal digits; {remedy}"
+            )
+        for field in ("source", "fetched"):  # messages have them
+            entry[field] = cut(printable(entry[field]), LONGEST_SOURCE)
+    return {name: instance(Fetched, entry) for name, entry in found.items()}
 
 
 def _note(name: str, received: Received) -> Fetched:
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     noted = Fetched(received.bytes, received.sha256, received.source, now)
     path = folder() / RECORD
-    with in_progress(Output("the record of the cache", path)):
-        entries: dict[str, Any] = {key: asdict(entry) for key, entry in record().items()}
-        write_json(path, {**entries, name: asdict(noted)})
+
+    def write() -> None:
+        with in_progress(Output("the record of the cache", path)):
+            entries: dict[str, Any] = {key: asdict(entry) for key, entry in record().items()}
+            write_json(path, {**entries, name: asdict(noted)})
+
+    _in_turn(write)
     return noted
+
+
+def _in_turn(work: Callable[[], T], says: str = "") -> T:
+    """What `work` gives, once no other process writes what it writes. says: on stderr, where that takes waiting."""
+    while True:
+        try:
+            return work()
+        except HeldError:
+            if says:
+                print(says, file=sys.stderr, flush=True)
+            says = ""
+            time.sleep(WAIT_SECONDS)
 
 
 def _make_folder() -> None:

@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from vmz import __version__
 from vmz.errors import UsageError, VmzError
+from vmz.file_formats.json_files import read_json
 from vmz.files import REFUSED, hidden_name
 from vmz.outputs import Output, in_progress
 from vmz.text import cut, printable
@@ -89,11 +90,11 @@ def download(
             raise UsageError(f"{printable(source)} is not an http or https address")
     reasons = []
     with in_progress(Output("the download", target)):
-        part = _Part(target)
+        part = _Part(target, sha256)
         for source in map(direct, sources):
             try:
                 _fetch(source, part, patience, started)
-                return part.finish(source, sha256)
+                return part.finish(source)
             except _Refused as error:
                 if not isinstance(error, _GaveUp) or not part.begun(source)[0]:
                     part.remove()  # of no use later
@@ -117,20 +118,20 @@ def direct(source: str) -> str:
 
 
 class _Part:
-    """The hidden file that bytes are gathered in, and beside it where they came from."""
+    """The hidden file that bytes are gathered in, and beside it where they came from. sha256: what it should have."""
 
-    def __init__(self, target: Path) -> None:
-        self.target = target
+    def __init__(self, target: Path, sha256: Optional[str]) -> None:
+        self.target, self.sha256 = target, sha256
         self.path = target.with_name(hidden_name(target.name, ".part"))
         self._about = target.with_name(hidden_name(target.name, ".part.json"))
 
     def begun(self, source: str) -> tuple[int, Optional[str]]:
         """(bytes that are here of this address's file, what tells whether it is still that file)."""
         try:
-            about = json.loads(self._about.read_text("utf-8"))
-            if about["source"] == source and isinstance(about["validator"], str):
+            about = read_json(self._about, str(self._about), {"source": str, "validator": str})
+            if about["source"] == source and about["validator"].isascii() and about["validator"].isprintable():
                 return self.path.stat().st_size, about["validator"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, VmzError):  # it is not there, or of no use
             pass
         return 0, None
 
@@ -140,7 +141,7 @@ class _Part:
         if validator is not None:
             self._about.write_text(json.dumps({"source": source, "validator": validator}), "utf-8")
 
-    def finish(self, source: str, sha256: Optional[str]) -> Received:
+    def finish(self, source: str) -> Received:
         """Check what came and give it its name."""
         digest, size = hashlib.sha256(), 0
         with open(self.path, "rb") as stream:
@@ -149,9 +150,9 @@ class _Part:
                 size += len(chunk)
             os.fsync(stream.fileno())
         received = Received(size, digest.hexdigest(), source)
-        if sha256 is not None and received.sha256 != sha256.lower():
+        if self.sha256 is not None and received.sha256 != self.sha256.lower():
             self.remove()
-            raise _Refused(f"gives another file: its SHA-256 is {received.sha256}, not {sha256.lower()}")
+            raise _Refused(f"gives another file: its SHA-256 is {received.sha256}, not {self.sha256.lower()}")
         os.replace(self.path, self.target)
         self.remove()
         return received
@@ -226,6 +227,8 @@ def _receive(
     have = have if resumed else 0
     length = fields.get("Content-Length")
     total = have + int(length) if length is not None and length.isdigit() else None
+    if total is None and not answer.chunked and part.sha256 is None:
+        raise _Refused("does not say how long the file is, so that a part of it would pass for all of it")
     if not resumed:
         part.begin(source, _validator(fields))
     came = started(total, have)
@@ -233,6 +236,8 @@ def _receive(
         size = have + _copy(answer, stream, patience, came, not resumed)
     if total is not None and size != total:
         raise _Interrupted(f"broke off after {size} of {total} bytes")
+    if size == 0:
+        raise _Refused("gives an empty file")
 
 
 def _validator(fields: Mapping[str, str]) -> Optional[str]:

@@ -47,6 +47,7 @@ _ROW = {
     "remarks": [str],
 }
 _REMEDY = "see models_zoo/schema.json, or take it from the repository again"
+_WITH_SOUND = (2, 3)  # values of input_type
 _NEEDED_FLAGS = ("model_name", "crop_size", "input_type", "clip_length_rgb")
 _FORM = {"models": [_ROW], "protocols": Each({"flags": Each((str, float)), "remark": str})}
 
@@ -188,6 +189,20 @@ def protocol_flags(row: ZooRow, protocol: str = PUBLISHED) -> dict[str, Optional
 def published_test(row: ZooRow) -> dict[str, FlagValue]:
     """The flags of the test that its figures come from, as far as they were published, on top of the row's own."""
     return dict(manifest()["protocols"][row.protocol]["flags"]) if row.protocol is not None else {}
+
+
+def hears(row: ZooRow) -> bool:
+    """Whether a model takes sound, beside RGB or alone: such networks cannot be built yet."""
+    return row.flags["input_type"] in _WITH_SOUND
+
+
+def refuse_sound(row: ZooRow) -> None:
+    """Raise UsageError for a model that `hears`."""
+    if hears(row):
+        raise UsageError(
+            f"{row.name} is an audio-visual network ({row.modality}), which cannot run yet; "
+            "vmz zoo list marks such models"
+        )
 
 
 def refuse_unpublished(row: ZooRow, known: Collection[str]) -> None:

@@ -11,7 +11,9 @@ from tests.campaign.mutations.drawing import ODD_INTEGERS, ODD_TEXTS, Mutator, c
 
 
 def mutated_value(value: Any, chance: random.Random) -> Any:
-    """A JSON value with one place in it changed."""
+    """A JSON value with one place in it changed, or with a name more."""
+    if isinstance(value, dict) and chance.random() < 0.1:
+        return {**value, chance.choice(("more", "self", "name", *ODD_TEXTS)): mutated_value(1, chance)}
     if isinstance(value, dict) and value and chance.random() < 0.75:
         key = chance.choice(list(value))
         return {**value, key: mutated_value(value[key], chance)}

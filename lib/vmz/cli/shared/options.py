@@ -125,6 +125,7 @@ def fetched_weights(name: Optional[str]) -> Optional[str]:
     if name is None:
         return None
     row = zoo.find(name)
+    zoo.refuse_sound(row)
     found = zoo.cached(row)
     while found is None and identity.world_size() > 1 and identity.local_rank():
         time.sleep(0.5)
