@@ -68,9 +68,9 @@ $(STAMP): pyproject.toml setup.py requirements-torch.txt $(REBUILT)
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	    { echo "error: $(PYTHON) has no venv module; install it (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 2; }
 	@TORCH_GIVEN='$(TORCH_GIVEN)' scripts/setup/suggest_cpu.sh
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(if $(REBUILT),--clear) $(VENV)
 	$(PIP) --require-hashes -r requirements-torch.txt
-	$(PIP) $(if $(REBUILT),--force-reinstall) $(TORCH)
+	$(PIP) $(TORCH)
 	$(PIP) --no-deps --no-build-isolation -e .
 	@echo '$(TORCH)' >$@
 
@@ -111,7 +111,8 @@ LINUX = --python-platform x86_64-manylinux_2_28
 NOT_LOCKED = --no-emit-package torch --no-emit-package nvidia-cuda-cccl $(shell sed -nE 's/^((nvidia|cuda|triton)[a-z0-9-]*)==.*/--no-emit-package \1/p' \
 	docker/torch-requirements-cuda.txt)
 
-without = $$(sed -nE 's/^([a-z0-9-]+)==.*/--no-emit-package \1/p' $(1))
+# What a lock has for every system and version; what it has for some only, the next one may need for others.
+without = $$(sed -nE 's/^([a-z0-9-]+)==[^ ;]+ \\$$/--no-emit-package \1/p' $(1))
 
 lock: lock-caffe2 lock-torch
 
@@ -142,7 +143,7 @@ demo-train: $(STAMP)
 
 # Links that lead nowhere and names that are not there are errors.
 docs: $(DOCS_STAMP)
-	$(RUN) -m scripts.docs --output $(SITE)
+	$(RUN) scripts/docs/build.py --output $(SITE)
 
 test: test-torch test-caffe2
 
