@@ -90,9 +90,10 @@ def zoo_page() -> str:
     lines = [
         "# The zoo",
         "",
-        f"The manifest has {len(zoo.rows())} published checkpoints. `vmz zoo list` prints this table, `vmz zoo show NAME` "
-        "what is known of one, and `vmz zoo fetch NAME` gets its weights. [Predict](../guide/predict.md) shows how to use "
-        "one. Accuracies are as published, in percent; a dash means that it was not published.",
+        f"The manifest has {len(zoo.rows())} published checkpoints. `vmz zoo list` prints this table, "
+        "`vmz zoo show NAME` what is known of one, and `vmz zoo fetch NAME` gets its weights. "
+        "[Predict](../guide/predict.md) shows how to use one. Accuracies are as published, in percent; a dash: it "
+        "was not published.",
         "",
         "| name | clip | crop | trained on | pre-trained on | clip@1 | video@1 | video@5 |",
         "|---|---|---|---|---|---|---|---|",
@@ -181,7 +182,9 @@ def build(output: Path) -> None:
         raise UsageError(f"the site needs MkDocs ({error}); `make docs` installs it") from error
     with tempfile.TemporaryDirectory(prefix="vmz_docs_") as name:
         write_pages(Path(name, "pages"))
-        text = CONFIGURATION.read_text().replace("LIBRARY", str(ROOT / "lib"))
+        text = (
+            CONFIGURATION.read_text().replace("LIBRARY", str(ROOT / "lib")).replace("HERE", str(CONFIGURATION.parent))
+        )
         Path(name, "mkdocs.yml").write_text(text)
         command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(output.resolve())]
         environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
