@@ -108,7 +108,7 @@ $(OPS_LIBRARY): $(CAFFE2_STAMP) $(OPS_SOURCES)
 # uv pip compile, from the package uv; it writes the newest versions that pyproject.toml and the .in files allow.
 LOCK = uv pip compile --upgrade --generate-hashes --allow-unsafe --no-annotate --custom-compile-command "make $@"
 LINUX = --python-platform x86_64-manylinux_2_28
-NOT_LOCKED = --no-emit-package torch --no-emit-package nvidia-cuda-cccl $(shell sed -nE 's/^((nvidia|cuda|triton)[a-z0-9-]*)==.*/--no-emit-package \1/p' \
+NOT_LOCKED = --no-emit-package torch $(shell sed -nE 's/^((nvidia|cuda|triton)[a-z0-9-]*)==.*/--no-emit-package \1/p' \
 	docker/torch-requirements-cuda.txt)
 
 # What a lock has for every system and version; what it has for some only, the next one may need for others.
@@ -127,9 +127,9 @@ ANY = --universal --python-version 3.10
 lock-torch:
 	$(LOCK) $(ANY) --extra guide $(NOT_LOCKED) -o requirements-torch.txt pyproject.toml requirements-torch.in
 	$(LOCK) $(ANY) --extra dev $(NOT_LOCKED) $(call without,requirements-torch.txt) \
-	    -c requirements-torch.txt -o requirements-dev.txt pyproject.toml requirements-dev.in
+	    -c requirements-torch.in -c requirements-torch.txt -o requirements-dev.txt pyproject.toml requirements-dev.in
 	$(LOCK) $(ANY) --extra docs $(NOT_LOCKED) $(call without,requirements-torch.txt) \
-	    -c requirements-torch.txt -c requirements-dev.txt -o requirements-docs.txt pyproject.toml
+	    -c requirements-torch.in -c requirements-torch.txt -c requirements-dev.txt -o requirements-docs.txt pyproject.toml
 	$(LOCK) $(LINUX) --python-version 3.11 -o docker/torch-requirements-cuda.txt docker/torch-requirements.in
 	$(LOCK) $(LINUX) --python-version 3.11 --extra-index-url https://download.pytorch.org/whl/cpu \
 	    --index-strategy unsafe-best-match -c docker/torch-requirements-cuda.txt \
