@@ -72,6 +72,8 @@ def with_links(document: Path, text: str, known: dict[Path, str]) -> str:
         path = (document.parent / target).resolve()
         if path in known:
             other = os.path.relpath(known[path], os.path.dirname(page) or ".")
+            if shown.endswith(".md"):  # a file's name, which a reader of the site does not know
+                shown = title(path)
             return f"[{shown}]({other}{'#' + heading if heading else ''})"
         if not path.exists():
             raise VmzError(f"{document.relative_to(ROOT)}: the link to {target} leads nowhere")
@@ -83,6 +85,12 @@ def with_links(document: Path, text: str, known: dict[Path, str]) -> str:
         parts += [LINK.sub(changed, text[end : fence.start()]), fence[0]]
         end = fence.end()
     return "".join([*parts, LINK.sub(changed, text[end:])])
+
+
+def title(document: Path) -> str:
+    """Its first heading."""
+    found = re.search(r"(?m)^# (.+)$", document.read_text())
+    return document.name if found is None else found[1]
 
 
 def zoo_page() -> str:
@@ -142,8 +150,9 @@ def api_page() -> str:
     """The public names of `vmz` and the types that they return, for mkdocstrings. None of them is imported."""
     places = {name: ".".join(vmz._PLACES.get(name, ("vmz", name))) for name in vmz.__all__ if not name.startswith("__")}
     lines = ["# Python API", "", "`import vmz` gives these names. They are imported when they are first used.", ""]
+    lines += ["## Functions", ""]
     lines += [_documented(place, f"vmz.{name}") for name, place in places.items()]
-    lines += ["", "# Types", "", "What these calls return and raise.", ""]
+    lines += ["", "## Types", "", "What these calls return and raise.", ""]
     return "\n".join([*lines, *(_documented(place, place.rpartition(".")[2]) for place in TYPES)]) + "\n"
 
 
@@ -156,7 +165,7 @@ def _documented(place: str, heading: str) -> str:
     found = next((part for part in parts if isinstance(part, kinds) and part.name == name), None)
     if found is None or not ast.get_docstring(found):
         raise VmzError(f"{place} has no docstring, and the reference is made of them")
-    return f"::: {place}\n    options:\n      heading: {heading}\n"
+    return f"::: {place}\n    options:\n      heading: {heading}\n      toc_label: {heading}\n"
 
 
 def write_pages(folder: Path) -> None:
@@ -180,11 +189,11 @@ def build(output: Path) -> None:
             importlib.import_module(package)
     except ImportError as error:
         raise UsageError(f"the site needs MkDocs ({error}); `make docs` installs it") from error
+    places = {"LIBRARY": ROOT / "lib", "HERE": CONFIGURATION.parent}
     with tempfile.TemporaryDirectory(prefix="vmz_docs_") as name:
         write_pages(Path(name, "pages"))
-        text = (
-            CONFIGURATION.read_text().replace("LIBRARY", str(ROOT / "lib")).replace("HERE", str(CONFIGURATION.parent))
-        )
+        shutil.copy(CONFIGURATION.with_name("site.css"), Path(name, "pages"))
+        text = re.sub("LIBRARY|HERE", lambda found: str(places[found[0]]), CONFIGURATION.read_text())
         Path(name, "mkdocs.yml").write_text(text)
         command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(output.resolve())]
         environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}

@@ -93,6 +93,7 @@ def test_links_from_page_to_page(tmp_path: Path) -> None:
     assert changed("[a](export.md#b) [c](../../README.md) [d](https://example.org)") == (
         "[a](export.md#b) [c](../start.md) [d](https://example.org)"
     )
+    assert changed("[export.md](export.md#b)") == "[Export a model](export.md#b)"
     assert changed("[the manifest](../../models_zoo/manifest.json)") == "the manifest (`models_zoo/manifest.json`)"
     assert changed("```text\n[a](b.md)\n```\n") == "```text\n[a](b.md)\n```\n"
     with pytest.raises(VmzError, match=r"docs/guide/predict.md: the link to b.md leads nowhere"):
