@@ -96,6 +96,7 @@ def title(document: Path) -> str:
 def zoo_page() -> str:
     """Every row of the manifest: a table, then what is known of each."""
     lines = [
+        "---\nhide: [toc]\n---",  # the table needs the room, and has the links
         "# The zoo",
         "",
         f"The manifest has {len(zoo.rows())} published checkpoints. `vmz zoo list` prints this table, "

@@ -134,7 +134,7 @@ def test_a_published_model_on_a_video(python: Path, tmp_path: Path) -> None:
     ("arguments", "extra"),
     [
         (["export", "--zoo", NAME, "--output", "a.onnx"], "onnx"),
-        (["export", "--zoo", NAME, "--output", "a.safetensors"], "hub"),
+        (["convert", "server/r2.5d_d18_l8.pkl", "--output", "a.safetensors"], "hub"),
         (["predict", "video.mp4", "--zoo", NAME, "--annotate", "shown"], "annotate"),
         (["serve", "--zoo", NAME], "serve"),
     ],
