@@ -1,16 +1,28 @@
 # Everything a person types. `make setup` once, then `make demo`, `make test`.
-# PYTHON: the interpreter to build .venv with. TORCH: what to give pip as PyTorch, for example
-#   make setup TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"    (Linux without a GPU: a smaller build)
+# PYTHON: the interpreter to build .venv with. TORCH: what to give pip as PyTorch; `cpu` is its smaller build for CPUs.
 PYTHON ?= python3
-TORCH ?= torch==2.13.0
 VENV ?= .venv
 # PYTHON39: a Python 3.9 for make setup-caffe2, which else looks for python3.9, pyenv's and uv's.
 PYTHON39 ?=
 CAFFE2_VENV ?= .venv-caffe2
 DEMO ?= demo_output
+SITE ?= build/site
 
 RUN = $(VENV)/bin/python
 STAMP = $(VENV)/.ready
+DEV_STAMP = $(VENV)/.ready-dev
+DOCS_STAMP = $(VENV)/.ready-docs
+PIP = $(RUN) -m pip install --quiet --disable-pip-version-check
+# By default what .venv was built with, which its stamp says. Given another one, it is built again.
+PYTORCH = torch==2.13.0
+PYTORCH_CPU = $(PYTORCH) --index-url https://download.pytorch.org/whl/cpu
+INSTALLED_TORCH := $(shell cat $(STAMP) 2>/dev/null)
+TORCH ?= $(or $(INSTALLED_TORCH),$(PYTORCH))
+TORCH_GIVEN := $(if $(filter-out file,$(origin TORCH)),1)
+ifeq ($(strip $(TORCH)),cpu)
+override TORCH := $(PYTORCH_CPU)
+endif
+REBUILT := $(if $(TORCH_GIVEN),$(if $(INSTALLED_TORCH),$(if $(filter-out $(INSTALLED_TORCH),$(TORCH))$(filter-out $(TORCH),$(INSTALLED_TORCH)),FORCE)))
 CAFFE2_RUN = $(CAFFE2_VENV)/bin/python
 CAFFE2_STAMP = $(CAFFE2_VENV)/.ready
 OPS_LIBRARY = build/ops/libvmz_ops.so
@@ -32,31 +44,46 @@ CAMPAIGN_CLIPS ?= 100000
 CAMPAIGN_SEED ?= 1
 CAMPAIGN = PYTHONPATH=lib:. OMP_NUM_THREADS=1 $(RUN) -W ignore -m tests.campaign --seed=$(CAMPAIGN_SEED)
 
-.PHONY: help setup setup-caffe2 ops lock lock-caffe2 lock-torch demo demo-train test test-torch test-caffe2 test-all \
-	campaign campaign-short sanitize lint format clean
+.PHONY: help setup setup-dev setup-caffe2 ops lock lock-caffe2 lock-torch demo demo-train docs test test-torch test-caffe2 \
+	test-all campaign campaign-short sanitize lint format clean FORCE
 
 help:
-	@echo "make setup     a virtual environment in $(VENV) with PyTorch, PyAV and VMZ"
+	@echo "make setup     a virtual environment in $(VENV) with PyTorch, PyAV and VMZ; TORCH=cpu: PyTorch's smaller build for CPUs"
+	@echo "make setup-dev what tests and lint need, in the same one; make test and make lint do it first"
 	@echo "make setup-caffe2  the second one, $(CAFFE2_VENV), with real Caffe2 (Python 3.9, 900 MB), and our operators for it"
 	@echo "make demo      synthesise videos, make an LMDB, evaluate the demo network on it"
 	@echo "make demo-train  train the demo network from scratch on synthesised videos, evaluate it on every engine here"
 	@echo "make test      the tests (about a quarter of an hour, in both environments); make test-all: the long ones too"
 	@echo "make campaign  damaged files, killed runs and a soak in both environments (docs/internals/reliability.md); campaign-short"
 	@echo "make sanitize  the C++ core under sanitizers, on damaged files"
+	@echo "make docs      the documentation as a site, in $(SITE)"
 	@echo "make lint      ruff, mypy and import-linter; make format: ruff rewrites"
 	@echo "make clean     remove $(DEMO) and caches (not $(VENV))"
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml requirements-torch.txt
+$(STAMP): pyproject.toml setup.py requirements-torch.txt $(REBUILT)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
 	    { echo "error: $(PYTHON) is not Python 3.10 or later; name one that is: make setup PYTHON=python3.11" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	    { echo "error: $(PYTHON) has no venv module; install it (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-torch.txt
-	$(RUN) -m pip install --quiet --disable-pip-version-check $(TORCH)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@TORCH_GIVEN='$(TORCH_GIVEN)' scripts/setup/suggest_cpu.sh
+	$(PYTHON) -m venv $(if $(REBUILT),--clear) $(VENV)
+	$(PIP) --require-hashes -r requirements-torch.txt
+	$(PIP) $(TORCH)
+	$(PIP) --no-deps --no-build-isolation -e .
+	@echo '$(TORCH)' >$@
+
+setup-dev: $(DEV_STAMP)
+
+# --no-deps: the locks are whole, and torchvision may be of another build of PyTorch (tests/layouts/packages.py).
+# --no-build-isolation: pytorchvideo, fvcore and iopath come as source only, and setuptools is locked too.
+$(DEV_STAMP): $(STAMP) requirements-dev.txt
+	$(PIP) --require-hashes --no-deps --no-build-isolation -r requirements-torch.txt -r requirements-dev.txt
+	@touch $@
+
+$(DOCS_STAMP): $(STAMP) requirements-docs.txt
+	$(PIP) --require-hashes -r requirements-docs.txt
 	@touch $@
 
 # The environment serves without the operators too: everything but VideoInput and LMDB inside Caffe2.
@@ -84,18 +111,25 @@ LINUX = --python-platform x86_64-manylinux_2_28
 NOT_LOCKED = --no-emit-package torch $(shell sed -nE 's/^((nvidia|cuda|triton)[a-z0-9-]*)==.*/--no-emit-package \1/p' \
 	docker/torch-requirements-cuda.txt)
 
+# What a lock has for every system and version; what it has for some only, the next one may need for others.
+without = $$(sed -nE 's/^([a-z0-9-]+)==[^ ;]+ \\$$/--no-emit-package \1/p' $(1))
+
 lock: lock-caffe2 lock-torch
 
 lock-caffe2:
 	$(LOCK) $(LINUX) --python-version 3.9 -o requirements.txt requirements.in
 	$(LOCK) $(LINUX) --python-version 3.9 -c requirements.txt -o requirements-test.txt requirements-test.in
 
-# That of make setup, for any system and Python 3.10 or later, and the images' own, of docker/torch.Dockerfile. PyTorch's
-# builds for CPUs and GPUs are other files of one version, so the first is without it and CUDA's packages, which PyTorch
-# pins itself.
+# Those of make setup, make test and make docs, for any system and Python 3.10 or later, and the images' own, of
+# docker/torch.Dockerfile. PyTorch's builds for CPUs and GPUs are other files of one version, so the first are without it
+# and CUDA's packages, which PyTorch pins itself. What one lock has, the next does not repeat.
+ANY = --universal --python-version 3.10
 lock-torch:
-	$(LOCK) --universal --python-version 3.10 --extra dev $(NOT_LOCKED) -o requirements-torch.txt \
-	    pyproject.toml requirements-torch.in
+	$(LOCK) $(ANY) --extra guide $(NOT_LOCKED) -o requirements-torch.txt pyproject.toml requirements-torch.in
+	$(LOCK) $(ANY) --extra dev $(NOT_LOCKED) $(call without,requirements-torch.txt) \
+	    -c requirements-torch.in -c requirements-torch.txt -o requirements-dev.txt pyproject.toml requirements-dev.in
+	$(LOCK) $(ANY) --extra docs $(NOT_LOCKED) $(call without,requirements-torch.txt) \
+	    -c requirements-torch.in -c requirements-torch.txt -c requirements-dev.txt -o requirements-docs.txt pyproject.toml
 	$(LOCK) $(LINUX) --python-version 3.11 -o docker/torch-requirements-cuda.txt docker/torch-requirements.in
 	$(LOCK) $(LINUX) --python-version 3.11 --extra-index-url https://download.pytorch.org/whl/cpu \
 	    --index-strategy unsafe-best-match -c docker/torch-requirements-cuda.txt \
@@ -107,9 +141,13 @@ demo: $(STAMP)
 demo-train: $(STAMP)
 	PYTHON=$(RUN) CAFFE2_PYTHON=$(CAFFE2_RUN) scripts/demo/train_run.sh $(DEMO)
 
+# Links that lead nowhere and names that are not there are errors.
+docs: $(DOCS_STAMP)
+	$(RUN) scripts/docs/build.py --output $(SITE)
+
 test: test-torch test-caffe2
 
-test-torch: $(STAMP)
+test-torch: $(DEV_STAMP)
 	$(RUN) -m pytest $(SEVERAL)
 
 # In the second environment; a loud line where there is none, and a failure in CI.
@@ -121,29 +159,27 @@ test-caffe2:
 	        why="there is no $(CAFFE2_VENV); run make setup-caffe2 to create it"; \
 	    echo "*** NOT TESTED on real Caffe2: $${why#error: }" >&2; [ -z "$$CI" ]; fi
 
-test-all: $(STAMP)
+test-all: $(DEV_STAMP)
 	$(RUN) -m pytest -m 'slow or not slow'
 
-campaign: $(STAMP)
+campaign: $(DEV_STAMP)
 	$(CAMPAIGN) --inputs=$(CAMPAIGN_INPUTS) --kills=$(CAMPAIGN_KILLS) --clips=$(CAMPAIGN_CLIPS) \
 	    --output=build/campaign.json
 
 # For CI, meant to take under three minutes on two free cores. The kills of runs have tests of their own.
-campaign-short: $(STAMP)
+campaign-short: $(DEV_STAMP)
 	$(CAMPAIGN) --inputs=1000 --kills=0 --clips=3000
 
-sanitize: $(STAMP)
+sanitize: $(DEV_STAMP)
 	PYTHON=$(RUN) ops/sanitize.sh
 
-lint: $(STAMP)
+lint: $(DEV_STAMP)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	@[ -x $(VENV)/bin/lint-imports ] || \
-	    { echo "error: $(VENV) has no import-linter, which checks that imports go down only; run make setup again" >&2; exit 2; }
 	PYTHONPATH=lib $(VENV)/bin/lint-imports --no-cache
 
-format: $(STAMP)
+format: $(DEV_STAMP)
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 

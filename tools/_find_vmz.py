@@ -27,7 +27,7 @@ if os.path.dirname(os.path.dirname(script)) == ROOT:  # and not a program that i
 import importlib.util  # noqa: E402
 import shlex  # noqa: E402
 
-PACKAGES = ("torch", "numpy", "google.protobuf", "lmdb", "av", "tqdm", "sklearn", "jinja2")
+PACKAGES = ("torch", "numpy", "google.protobuf", "lmdb", "av", "tqdm", "jinja2")
 
 
 def is_here(package):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from vmz.extras import require
 
 # Figures of an evaluation that say which epoch is best: the first one, and between equals the next.
 WATCHED = (("video@1", "clip@1"), ("mAP", "mAUC"))
@@ -105,16 +108,21 @@ def per_class_precision(labels: np.ndarray, average_precision: np.ndarray) -> li
     ]
 
 
+def check_multi_label() -> Any:
+    """scikit-learn's metrics. Raises UsageError without the extra [multilabel]; for a start, before hours of scores."""
+    return require("sklearn.metrics", "multilabel", "the evaluation of several labels per video (multi_label)")
+
+
 def multi_label(scores: np.ndarray, labels: np.ndarray) -> MultiLabelMetrics:
     """scores: (videos, classes); labels: 0/1 (videos, classes). Average precision and AUC are scikit-learn's."""
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
+    metrics = check_multi_label()
     positives = labels.sum(axis=0)
     classes = range(labels.shape[1])
     precision = np.array(
-        [average_precision_score(labels[:, c], scores[:, c]) if positives[c] else np.nan for c in classes], np.float64
+        [metrics.average_precision_score(labels[:, c], scores[:, c]) if positives[c] else np.nan for c in classes],
+        np.float64,
     )
-    areas = [roc_auc_score(labels[:, c], scores[:, c]) for c in classes if 0 < positives[c] < len(labels)]
+    areas = [metrics.roc_auc_score(labels[:, c], scores[:, c]) for c in classes if 0 < positives[c] < len(labels)]
     present = positives > 0
     if not present.any():
         return MultiLabelMetrics(float("nan"), float("nan"), float("nan"), 0.0, precision)

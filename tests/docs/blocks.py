@@ -30,6 +30,8 @@ MAKE = {
     "make demo-train": "CI runs it where time allows",
     "make setup-caffe2": "CI runs it",
     "git clone <this repository> vmz && cd vmz": "the tests are in a clone",
+    "make setup": "CI runs it",
+    "source .venv/bin/activate": "the tests are in its environment",
 }
 
 

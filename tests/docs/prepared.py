@@ -37,7 +37,7 @@ from vmz.settings.network import model_config
 from vmz.video.database import DatabaseWriter
 from vmz.video.records import Record
 
-CLONE = ("tools", "data", "scripts", "models_zoo")
+CLONE = ("tools", "data", "scripts", "models_zoo", "hubconf.py")
 OLD_PROGRAMS = ROOT / "tests" / "legacy" / "programs"
 DEMO_WEIGHTS = ROOT / "models_zoo" / "demo" / "motion_r2plus1d_10.pkl"
 VIDEOS = 4
@@ -164,15 +164,19 @@ def fill_cache(folder: Path, block: Block) -> Path:
     return cache
 
 
-# Weights of whole networks, in files of 130 MB: {name: network, layout}
-LARGE = {"r3d.pkl": ("r3d", "vmz"), "r2plus1d_18.pth": ("r2plus1d", "ig65m")}
+# Weights of whole networks, in files of 50 to 130 MB: {name: network, depth, layout}
+LARGE = {
+    "r3d.pkl": ("r3d", 18, "vmz"),
+    "r2plus1d_18.pth": ("r2plus1d", 18, "ig65m"),
+    "csn_50.pth": ("ir-csn", 50, "mmaction2"),
+}
 
 
 def add_large_weights(folder: Path, block: Block) -> None:
     """Those that the block names."""
-    for name, (network, layout) in LARGE.items():
+    for name, (network, depth, layout) in LARGE.items():
         if re.search(rf"\b{re.escape(name)}\b", block.text):
-            blobs = network_weights(ModelConfig(network, 18, num_labels=400))
+            blobs = network_weights(ModelConfig(network, depth, num_labels=400))
             save(folder / name, blobs if layout == "vmz" else convert(blobs, layout).tensors)
 
 

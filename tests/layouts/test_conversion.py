@@ -22,6 +22,7 @@ from tests.layouts.modules import (
     pointwise_then_depthwise,
     randomised,
 )
+from tests.layouts.packages import pytorchvideo_csn, torchvision_video
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.errors import UsageError, VmzError
 from vmz.layouts.recognition import config_of
@@ -36,15 +37,13 @@ MOST = 1e-11  # of the logits' scale, in float64: what is left is the order of s
 
 
 def torchvision_module(name: str) -> nn.Module:
-    video = pytest.importorskip("torchvision.models.video", exc_type=ImportError)
-    module: nn.Module = getattr(video, name)(num_classes=CLASSES)
+    module: nn.Module = getattr(torchvision_video(), name)(num_classes=CLASSES)
     return module
 
 
 def pytorchvideo_module(depth: int) -> nn.Module:
     """Of clips of FRAMES frames: its default is one of 4, whose last stage does not stride in time."""
-    csn = pytest.importorskip("pytorchvideo.models.csn", exc_type=ImportError)
-    module: nn.Module = csn.create_csn(
+    module: nn.Module = pytorchvideo_csn().create_csn(
         model_depth=depth, model_num_class=CLASSES, stage_temporal_stride=(1, 2, 2, 2), head_activation=None
     )
     return module

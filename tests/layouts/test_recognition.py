@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import vmz
+from tests.layouts.packages import torchvision_video
 from tests.layouts.test_conversion import random_weights
 from vmz.checkpoints.evidence import FIRST_CONVOLUTIONS
 from vmz.errors import UsageError, VmzError
@@ -72,7 +73,7 @@ def test_torchvision_s_own_r2plus1d_is_refused_with_the_reason(state: State) -> 
 
 
 def test_torchvision_s_module_itself() -> None:
-    video = pytest.importorskip("torchvision.models.video", exc_type=ImportError)
+    video = torchvision_video()
     with pytest.raises(UsageError, match=r"torchvision's own R\(2\+1\)D.*18 shapes differ"):
         vmz.convert_from(video.r2plus1d_18().state_dict())
 

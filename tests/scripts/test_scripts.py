@@ -51,6 +51,6 @@ def test_what_scripts_look_for_is_what_the_project_depends_on() -> None:
 
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (listed,) = re.findall(r"^dependencies = \[\n(.*?)^\]", project, re.MULTILINE | re.DOTALL)
-    names = {"protobuf": "google.protobuf", "scikit-learn": "sklearn"}
+    names = {"protobuf": "google.protobuf"}
     wanted = re.findall(r'^ *"([\w-]+)', listed, re.MULTILINE)
     assert wanted and set(_find_vmz.PACKAGES) == {names.get(name, name) for name in wanted}

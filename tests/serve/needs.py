@@ -5,4 +5,4 @@ from __future__ import annotations
 import pytest
 
 for package in ("starlette", "uvicorn", "python_multipart"):
-    pytest.importorskip(package, reason=f"{package} is not installed: pip install 'vmz[serve]'")
+    pytest.importorskip(package, reason=f'{package} is not installed: pip install "vmz[serve]"')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import struct
 from collections.abc import Mapping
@@ -12,7 +11,8 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from vmz.checkpoints.about import read_about
-from vmz.errors import UsageError, VmzError
+from vmz.errors import VmzError
+from vmz.extras import require
 from vmz.file_formats.json_files import Each, parse_json
 from vmz.files import atomic_write, open_input
 from vmz.text import cut, printable, quoted
@@ -32,7 +32,7 @@ def read_safetensors(path: Union[str, Path]) -> tuple[dict[str, np.ndarray], dic
     tensors of a type that numpy has not.
     """
     path = Path(path)
-    package = _package(path, "")
+    package = require("safetensors", "hub", str(path))
     with open_input(path, f"the checkpoint {path}") as stream:
         content = stream.read()
     try:
@@ -47,18 +47,11 @@ def save_safetensors(
     path: Union[str, Path], tensors: Mapping[str, np.ndarray], about: Optional[Mapping[str, Any]] = None
 ) -> None:
     """Write tensors, with their types; the file appears whole or not at all. about: anything JSON can hold."""
-    package = _package(Path(path), ".numpy")
+    package = require("safetensors.numpy", "hub", str(path))
     arrays = {name: np.ascontiguousarray(array).reshape(np.shape(array)) for name, array in tensors.items()}
     content = package.save(arrays, None if about is None else {KEY: json.dumps(about)})
     with atomic_write(path) as stream:
         stream.write(content)
-
-
-def _package(path: Path, part: str) -> Any:
-    try:
-        return importlib.import_module(f"safetensors{part}")
-    except ImportError as error:
-        raise UsageError(f"{path} needs the package safetensors: pip install 'vmz[hub]'") from error
 
 
 def _array(path: Path, name: str, tensor: Mapping[str, Any]) -> np.ndarray:

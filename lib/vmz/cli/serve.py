@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Optional
 
 from vmz import stopping
@@ -13,7 +12,7 @@ from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool
 from vmz.cli.shared.settings_report import announce
 from vmz.engines.registry import check_engine
-from vmz.errors import UsageError
+from vmz.extras import require
 from vmz.files import check_outputs
 from vmz.serve.config import NOT_HERE, ServeConfig
 from vmz.settings.checkpoint import CheckpointSettings
@@ -23,7 +22,7 @@ from vmz.settings.reader import ReaderSettings, ViewSettings
 from vmz.settings.setting import settings_of
 
 EXAMPLE = "vmz serve --zoo=r2plus1d_34_clip8_ft_kinetics_from_ig65m --views=one"
-NEEDED = {"starlette": "Starlette", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
+NEEDED = ("starlette", "uvicorn", "python_multipart")
 SERVER = ("host", "port", "allow_host", "max_upload_mb", "queue", "request_timeout")
 
 
@@ -49,11 +48,8 @@ def configuration(argv: Sequence[str]) -> ServeConfig:
 
 def work(argv: Sequence[str]) -> int:
     options = parse(serve_parser(), argv, ServeConfig.use, fetch=True)
-    missing = [name for module, name in NEEDED.items() if find_spec(module) is None]
-    if missing:
-        raise UsageError(
-            f"vmz serve needs {' and '.join(missing)}; install what it needs with: pip install 'vmz[serve]'"
-        )
+    for module in NEEDED:
+        require(module, "serve", "vmz serve")
     config = config_of(ServeConfig, options)
     check_engine(config.engine)
     check_outputs(options, ("save_config",))

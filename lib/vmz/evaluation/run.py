@@ -27,6 +27,7 @@ from vmz.evaluation.recorded_settings import settings as made_by_settings
 from vmz.evaluation.records import check_labels, described, in_order
 from vmz.evaluation.scored_batches import Batches, SlicedBatches, WholeBatches
 from vmz.evaluation.scores import merge, summarise
+from vmz.metrics import check_multi_label
 from vmz.models.registry import Model
 from vmz.netdef.analysis import Totals
 from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, VIDEO_ID
@@ -68,6 +69,8 @@ def _evaluate(
     config: EvaluationConfig, weights_for: Callable[[Model], tuple[Weights, Optional[matching.Report]]]
 ) -> Evaluation:
     started = time.perf_counter()
+    if config.multi_label:
+        check_multi_label()
     config.database  # noqa: B018  (refused where none is given)
     with group.joined(), listed_data(config) as config:
         path, names = config.database, _label_names(config)

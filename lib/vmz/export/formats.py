@@ -19,6 +19,7 @@ from vmz.checkpoints.mdl import save_mdl
 from vmz.checkpoints.net_writing import given_net, init_path, predict_net, write_nets
 from vmz.engines.torch_engine.graph.old_nets import import_old_net
 from vmz.errors import UsageError, VmzError
+from vmz.extras import require
 from vmz.files import atomic_write
 from vmz.model.module import VideoModel
 from vmz.model.nets import Nets
@@ -61,7 +62,7 @@ class _Both(nn.Module):
 def export(model: VideoModel, path: Union[str, Path], verify: bool = True) -> Exported:
     """Write `model`, for any number of clips, in the form of the file's extension.
 
-    .onnx: ONNX with the outputs logits and scores (needs pip install 'vmz[onnx]' and PyTorch 2.6). .pt2: torch.export's
+    .onnx: ONNX with the outputs logits and scores (needs pip install "vmz[onnx]" and PyTorch 2.6). .pt2: torch.export's
     program, the same outputs (PyTorch 2.6). .pb or .pbtxt: Caffe2's predict net and, beside it, init net; .mdl: the
     same as a predictor export: input data, output softmax (prob of a multi-label model), blob names as published.
 
@@ -102,20 +103,11 @@ def _shapes(model: VideoModel) -> tuple[dict[str, tuple[Any, ...]], dict[str, tu
     return {INPUT: ("N", *model.clip_shape)}, {LOGITS: ("N", classes), SCORES: ("N", classes)}
 
 
-def _require(package: str, what: Union[str, Path]) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise UsageError(f"{what} needs the package {package}: pip install 'vmz[onnx]'") from error
-
-
 def _onnx(model: VideoModel, path: Path, verify: bool) -> Exported:
     if not hasattr(torch.onnx, "ONNXProgram"):
         raise UsageError(f"{path} needs PyTorch 2.6 or later; this is PyTorch {torch.__version__}")
     for package in ("onnx", "onnxscript"):
-        _require(package, path)
+        require(package, "onnx", str(path))
     clips = _example(model)
     with _quiet():
         program: Any = torch.onnx.export(
@@ -134,7 +126,7 @@ def _onnx(model: VideoModel, path: Path, verify: bool) -> Exported:
         stream.write(content.getvalue())
     difference = None
     if verify:
-        runtime = _require("onnxruntime", "the check of an ONNX file (verify)")
+        runtime = require("onnxruntime", "onnx", "the check of an ONNX file (verify)")
         session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         more = _example(model, LOOK + 1)
         (found,) = session.run([SCORES], {INPUT: more.cpu().numpy()})

@@ -11,7 +11,7 @@ from typing import Any, Union
 import numpy as np
 
 from vmz.engines.net_reader import NetReader, open_reader
-from vmz.errors import UsageError
+from vmz.extras import require
 from vmz.file_formats.json_files import parse_json
 from vmz.files import atomic_write
 from vmz.netdef.video_outputs import VIDEO_OUTPUTS
@@ -101,10 +101,9 @@ def write_contact_sheet(dump: Dump, path: Union[str, Path]) -> None:
 
     Raises UsageError without Pillow.
     """
-    try:
-        from PIL import Image, ImageDraw
-    except ImportError as error:
-        raise UsageError("--contact_sheet needs Pillow; install it with: pip install pillow") from error
+    require("PIL", "annotate", "--contact_sheet")
+    from PIL import Image, ImageDraw
+
     is_rgb = "data" in dump.arrays
     data = dump.arrays["data" if is_rgb else "flow"][:SHEET_ROWS]
     length, height, width = data.shape[2:]

@@ -13,6 +13,7 @@ import av
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
+from vmz.extras import require
 from vmz.files import atomic_write
 from vmz.model.prediction import Prediction, top_classes
 from vmz.prediction.pictures import heated
@@ -34,10 +35,7 @@ def annotated_path(folder: str, video: str) -> str:
 
 def check_annotation(folder: str) -> None:
     """Make the folder. Raises UsageError where it cannot be made, and where Pillow, which draws letters, is missing."""
-    try:
-        import PIL  # noqa: F401
-    except ImportError as error:
-        raise UsageError("--annotate needs Pillow; install it with: pip install pillow") from error
+    require("PIL", "annotate", "--annotate")
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:

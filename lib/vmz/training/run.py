@@ -21,6 +21,7 @@ from vmz.errors import UsageError
 from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.records import naming_foreign_labels
 from vmz.evaluation.run import evaluate_weights
+from vmz.metrics import check_multi_label
 from vmz.models.registry import Model, build
 from vmz.outputs import Output, in_progress
 from vmz.processes import group, identity
@@ -77,6 +78,8 @@ def _train(config: TrainConfig) -> TrainingResult:
     plan = make_plan(config, _devices(config), videos)
     if videos and not identity.rank():
         print(one_pass(plan, videos), flush=True)
+    if config.multi_label and config.test_data:
+        check_multi_label()
     describe(plan, forward_net(config), config, 0)  # refuses clips that the layers do not fit
     store = Output("--file_store_path", config.file_store_path, folder=True, name=config.save_model_name)
     with in_progress(store, options=config), open_trainer(config.engine, devices) as trainer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Callable, Optional
 
-from vmz.errors import UsageError
+from vmz.extras import require
 from vmz.results.training import Epoch, Point, Record
 from vmz.training.side_outputs import SideOutputs
 
@@ -22,11 +22,7 @@ class Board:
         self._writer: Any = None
         self._name, self._outputs = f"--tensorboard={folder}", outputs
         if folder:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError as error:
-                raise UsageError("--tensorboard needs the package tensorboard: pip install tensorboard") from error
-            self._writer = SummaryWriter(folder)
+            self._writer = require("torch.utils.tensorboard", "tensorboard", "--tensorboard").SummaryWriter(folder)
 
     def add_point(self, point: Point) -> None:
         self._attempt(lambda writer: _add_means(writer, "train", point))

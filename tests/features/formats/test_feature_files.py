@@ -205,5 +205,5 @@ def test_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(UsageError, match="not a folder that can be written"):
         check_writable(tmp_path / "b" / "a.npz", NPZ)
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
-    with pytest.raises(UsageError, match="pip install"):
+    with pytest.raises(UsageError, match=r'needs h5py: pip install "vmz\[hdf5\]"'):
         check_writable(tmp_path / "a.h5", HDF5)

@@ -233,8 +233,6 @@ def test_only_who_needs_opencv_loads_it(videos, tmp_path, monkeypatch):
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "db")], check=True)
     monkeypatch.setitem(sys.modules, "cv2", None)
     opencv.cache_clear()
-    with pytest.raises(
-        UsageError, match=r"optical flow and image_as_input need OpenCV.*pip install opencv-python-headless"
-    ):
+    with pytest.raises(UsageError, match=r'optical flow and of image_as_input needs OpenCV: pip install "vmz\[flow\]"'):
         read_all(tmp_path / "db", **FLOW)
     read_all(tmp_path / "db")

@@ -11,6 +11,7 @@ import numpy as np
 
 from vmz.checkpoints.pickles import NUMERIC_KINDS
 from vmz.errors import UsageError, VmzError
+from vmz.extras import require
 from vmz.features.formats.table import Table
 from vmz.file_formats.numpy_files import FREE_BYTES, MOST_PACKED
 from vmz.files import open_input
@@ -21,11 +22,7 @@ MOST_OBJECTS = 10_000
 
 def check_h5py() -> Any:
     """The module h5py. Raises UsageError where it is not installed."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise UsageError("HDF5 files need h5py: pip install 'vmz[hdf5]', or choose a .npz or .pkl file") from error
-    return h5py
+    return require("h5py", "hdf5", "an HDF5 file (a .npz or .pkl does not)")
 
 
 def write_hdf5(stream: IO[bytes], table: Table) -> None:

@@ -5,17 +5,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from vmz.errors import UsageError
+from vmz.extras import require
 
 
 @functools.cache
 def opencv() -> Any:
     """The module cv2. UsageError where it is not installed, or cannot be loaded."""
-    try:
-        import cv2
-    except ImportError as error:
-        raise UsageError(
-            f"optical flow and image_as_input need OpenCV, which cannot be loaded ({error}); install it with: "
-            "pip install opencv-python-headless"
-        ) from error
-    return cv2
+    return require("cv2", "flow", "the reading of optical flow and of image_as_input")
