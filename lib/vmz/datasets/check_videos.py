@@ -11,7 +11,8 @@ from typing import Union
 
 from vmz.files import atomic_write
 from vmz.progress import progress
-from vmz.video.faults import bounded, counted
+from vmz.text import counted
+from vmz.video.faults import bounded
 from vmz.video.frames.decoding import DecodingError, Video
 from vmz.video.frames.watch import Watch, watched
 

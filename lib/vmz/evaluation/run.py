@@ -145,6 +145,7 @@ def _result(
         checkpoint=report,
         seconds=seconds,
         scores=scores,
+        loss=scores.loss,
         config=config,
         environment=environment(config),
         published=published_account(config),

@@ -31,6 +31,7 @@ class Evaluation:
     device. data: what was found out about the database, None where it was not looked at. published: what was published
     of the model, None of others. label_names: by label, where they are known. made_by: what kept scores depend on,
     where they are kept. database: the fingerprint of --test_data.
+    loss: the mean over clips, as training has it.
     """
 
     figures: Mapping[str, float]
@@ -50,6 +51,7 @@ class Evaluation:
     label_names: Optional[Sequence[str]] = None
     made_by: Optional[Mapping[str, Any]] = None
     database: str = ""
+    loss: Optional[float] = None
 
     @property
     def intervals(self) -> dict[str, Interval]:
@@ -63,7 +65,7 @@ class Evaluation:
         lines = [] if self.checkpoint is None else [f"{options['load_model_path']}: {self.checkpoint.summary()}"]
         if options["print_per_class_metrics"]:
             lines += class_lines(self.per_class, self.label_names)
-        spent = f"{self.seconds['run']:.1f} s on {self.environment['engine']}"
+        spent = f"{self.seconds['run']:.1f} s on {self.environment['engine']}, {self.environment['device']}"
         lines.append(f"{self.videos} videos, {self.clips_per_video} clips each, {spent}")
         if self.skipped:
             lines += [f"{len(self.skipped)} videos left out:", *(f"  {bad}" for bad in self.skipped)]
@@ -78,6 +80,7 @@ class Evaluation:
         """All but the scores, as test_net's --output holds it."""
         return {
             "figures": dict(self.figures),
+            "loss": self.loss,
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "videos": self.videos,
             "clips_per_video": self.clips_per_video,

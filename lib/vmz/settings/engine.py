@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from vmz.engines.registry import ENGINES, default_engine
+from vmz.engines.registry import ENGINES, default_engine, used_device
 from vmz.errors import UsageError
 from vmz.processes import identity
 from vmz.settings.kinds import SEED, Integer, device, positive
@@ -93,13 +93,18 @@ def _local_device(device: str, several: bool) -> str:
     return own_device(device, each_its_own=True)
 
 
+def used_devices(settings: EngineSettings) -> str:
+    """The devices of this process as the engine found them: "cpu", "cuda:0, cuda:1"."""
+    return ", ".join(used_device(settings.engine, name) for name in device_names(settings))
+
+
 def environment(settings: EngineSettings) -> dict[str, str]:
-    """What ran it: versions, engine, device."""
+    """What ran it: versions, engine, and the device that was used, not "auto"."""
     found = versions()
     return {
         "vmz": found.pop("vmz"),
         "engine": settings.engine,
-        "device": ", ".join(device_names(settings)),
+        "device": used_devices(settings),
         "processes": str(identity.world_size()),
         **found,
     }
