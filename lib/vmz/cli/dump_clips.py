@@ -50,7 +50,11 @@ def parser() -> Parser:
     flags.add_argument(
         "--output", metavar="FILE.npz", help="arrays data (or flow), label, key, and video_id, start_frame if asked"
     )
-    flags.add_argument("--contact_sheet", metavar="FILE.png", help="a picture with a row a clip; of more than 25 clips several, FILE.png, FILE_2.png, ...")
+    flags.add_argument(
+        "--contact_sheet",
+        metavar="FILE.png",
+        help="a picture with a row a clip; of more than 25 clips several, FILE.png, FILE_2.png, ...",
+    )
     return flags
 
 
@@ -89,7 +93,7 @@ def _write_sheet(dump: Dump, path: str) -> None:
         print(f"wrote {target}: clip{'' if first == last else 's'} {first}{'' if first == last else f' to {last}'}")
     shown = min(clips, len(written) * PAGE_ROWS)
     if shown < clips:
-        print(f"--contact_sheet shows the first {shown} of {clips} clips; --output has all")
+        print(f"--contact_sheet shows the first {shown} of {counted(clips, 'clip')}; --output has all")
 
 
 def print_summary(dump: Dump) -> None:

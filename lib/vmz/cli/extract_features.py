@@ -84,11 +84,15 @@ def print_extraction(extraction: Extraction, weights: Optional[str], engine: str
         print(f"{name}: {' x '.join(map(str, shape))}")
     if extraction.was_there:
         print(
-            f"nothing to do: {extraction.path} already contains {counted(extraction.videos, 'video')} with the same settings "
+            f"nothing to do: {extraction.path} already contains {counted(extraction.videos, 'video')} with the same "
+            f"settings "
             "(--resume=0 extracts them again)"
         )
     else:
-        print(f"{counted(extraction.videos, 'video')}, {extraction.seconds:.1f} s on {engine}, written to {extraction.path}")
+        print(
+            f"{counted(extraction.videos, 'video')}, {extraction.seconds:.1f} s on {engine}, written to "
+            f"{extraction.path}"
+        )
     if extraction.sanity is not None:
         print("Sanity check --- " + ", ".join(f"{name}: {value}" for name, value in extraction.sanity.items()))
 
@@ -112,7 +116,8 @@ def print_videos(found: VideoExtraction, weights: Optional[str], engine: str) ->
         )
     if found.resumed == len(found.videos):
         print(
-            f"nothing to do: {counted(found.resumed, 'video')} {'is' if found.resumed == 1 else 'are'} already extracted with the same settings, listed in "
+            f"nothing to do: {counted(found.resumed, 'video')} {'is' if found.resumed == 1 else 'are'} already "
+            f"extracted with the same settings, listed in "
             f"{found.index} (--resume=0 extracts them again)"
         )
         return

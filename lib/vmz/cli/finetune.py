@@ -23,6 +23,7 @@ from vmz.finetuning.situation import situation_of
 from vmz.finetuning.split import Split, split, write_list
 from vmz.settings.kinds import Integer, Number
 from vmz.settings.self_description import read_description
+from vmz.text import counted
 from vmz.training.checkpoints import Checkpoints
 
 EXAMPLE = "vmz finetune my_videos --zoo=r2plus1d_34_clip8_ft_kinetics_from_ig65m"
@@ -94,8 +95,8 @@ def _chosen(folder: Path, given: Mapping[str, Any], parts: Split, weights: str, 
 def print_settings(parts: Split, chosen: Sequence[Setting], given: Mapping[str, Any]) -> None:
     """The split, and each setting with its reason."""
     shown = ", ".join(parts.classes[:6]) + (f" and {len(parts.classes) - 6} more" if len(parts.classes) > 6 else "")
-    print(f"{len(parts.classes)} classes: {shown}")
-    print(f"{len(parts.train)} videos for training, {len(parts.test)} for the test")
+    print(f"{counted(len(parts.classes), 'class')}: {shown}")
+    print(f"{counted(len(parts.train), 'video')} for training, {len(parts.test)} for the test")
     width = max(len(f"--{one.flag}={one.value}") for one in chosen) if chosen else 0
     for one in chosen:
         print(f"  {f'--{one.flag}={one.value}':<{width}}  {one.reason}")

@@ -12,7 +12,7 @@ from vmz.datasets.class_numbers import Labels, number_classes
 from vmz.datasets.video_lists import ASKED_BY, ListedVideo, VideoList, read_video_list
 from vmz.errors import UsageError
 from vmz.processes import identity
-from vmz.text import quoted
+from vmz.text import counted, quoted
 from vmz.video.frames.suffixes import is_image_name, is_video_name
 
 
@@ -73,8 +73,8 @@ def read_class_folders(
     if not identity.rank():
         others = top.others + sum(inside.others for inside in found.values())
         extension = f"the extension of {'an image' if images else 'a video'}"
-        left_out = f"; {others} files without {extension} left out" if others else ""
-        print(f"{root}: {len(rows)} {what} of {len(found)} classes{left_out}", file=sys.stderr)
+        left_out = f"; {counted(others, 'file')} without {extension} left out" if others else ""
+        print(f"{root}: {len(rows)} {what} of {counted(len(found), 'class')}{left_out}", file=sys.stderr)
     return VideoList(root, rows, numbered.classes, numbered.numbering)
 
 

@@ -18,7 +18,9 @@ def page(comparison: Comparison) -> str:
         f"{len(beyond)} of {counted(len(blobs), 'blob')} {'differs' if len(beyond) == 1 else 'differ'} by more than "
         f"{tolerance:g}; the first is {beyond[0].blob}"
         if beyond
-        else f"{'All ' if len(blobs) > 1 else ''}{counted(len(blobs), 'blob')} {'agree' if len(blobs) > 1 else 'agrees'} within {tolerance:g} of {'their' if len(blobs) > 1 else 'its'} largest value"
+        else f"{'All ' if len(blobs) > 1 else ''}{counted(len(blobs), 'blob')} "
+        f"{'agree' if len(blobs) > 1 else 'agrees'} within {tolerance:g} of {'their' if len(blobs) > 1 else 'its'} "
+        f"largest value"
     )
     rows = [
         {

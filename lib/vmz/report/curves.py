@@ -89,8 +89,8 @@ def plot(
     zero: bool = False,
     mark: Optional[tuple[float, str]] = None,
 ) -> Plot:
-    """Lay out `series`, each with a finite point at least. zero: the scale begins at 0 at the latest. mark: an x that is
-    pointed out, and what it is called.
+    """Lay out `series`, each with a finite point at least. zero: the scale begins at 0 at the latest. mark: an x that
+    is pointed out, and what it is called.
 
     The scale is logarithmic when all values are positive and far apart.
     """
@@ -116,7 +116,9 @@ def plot(
         y_ticks=[Tick(100 * float(up(np.array(y))), number(y)) for y in ticks],
         first=first,
         last=last,
-        mark=None if mark is None else Tick(min(max(100 * (mark[0] - first) / max(last - first, 1e-12), 0), 100), mark[1]),
+        mark=None
+        if mark is None
+        else Tick(min(max(100 * (mark[0] - first) / max(last - first, 1e-12), 0), 100), mark[1]),
     )
 
 

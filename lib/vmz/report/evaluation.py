@@ -17,7 +17,6 @@ from vmz.report.curves import Plot, Series, plot
 from vmz.report.page import counted, render
 from vmz.report.videos import Pictures, chosen, clips_of, file_name, in_turn, mistakes, scored_videos
 from vmz.results.evaluation import Evaluation
-from vmz.results.scores import Scores
 from vmz.settings.resolution import Resolution
 
 MOST_PAIRS = 200  # of confused classes
@@ -143,7 +142,11 @@ def _figures(evaluation: Evaluation, options: Mapping[str, Any]) -> list[Figure]
 
 
 def _about_top_k(k: int, classes: int) -> str:
-    always = f" Always 100\u00a0%: there {'is' if classes == 1 else 'are'} {counted(classes, 'class')}." if k >= classes else ""
+    always = (
+        f" Always 100\u00a0%: there {'is' if classes == 1 else 'are'} {counted(classes, 'class')}."
+        if k >= classes
+        else ""
+    )
     return f"Video metric: its class among the first {k}.{always}"
 
 
@@ -253,9 +256,14 @@ def _warnings(evaluation: Evaluation, options: Mapping[str, Any]) -> list[str]:
     elif checkpoint.missing or checkpoint.mismatched:
         number = len(checkpoint.missing) + len(checkpoint.mismatched)
         verb = "keeps its initial values" if number == 1 else "keep their initial values"
-        found.append(f"{counted(number, 'blob')} of the network {verb}: the checkpoint does not fill {'it' if number == 1 else 'them'}.")
+        found.append(
+            f"{counted(number, 'blob')} of the network {verb}: the checkpoint does not fill "
+            f"{'it' if number == 1 else 'them'}."
+        )
     if options["fps"]:
-        found.append(f"Videos are resampled to {options['fps']} frames per second; the original takes every frame.")
+        found.append(
+            f"Videos are resampled to {counted(options['fps'], 'frame')} per second; the original takes every frame."
+        )
     if options["num_iter"]:
         found.append("Not the whole database: the run stopped after --num_iter batches.")
     if evaluation.skipped:
@@ -265,7 +273,8 @@ def _warnings(evaluation: Evaluation, options: Mapping[str, Any]) -> list[str]:
     ended = evaluation.ended_early
     if ended:
         found.append(
-            f"{counted(len(ended), 'video')} ended early and {'was' if len(ended) == 1 else 'were'} scored from the frames "
+            f"{counted(len(ended), 'video')} ended early and {'was' if len(ended) == 1 else 'were'} scored from the "
+            f"frames "
             f"before; {'it is' if len(ended) == 1 else 'they are'} listed below."
         )
     for line in evaluation.data.warnings if evaluation.data else ():

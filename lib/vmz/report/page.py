@@ -55,7 +55,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, count=count, number=number, seconds=seconds, value=value, fields=vars, counted=counted)
+    environment.filters.update(
+        percent=percent, count=count, number=number, seconds=seconds, value=value, fields=vars, counted=counted
+    )
     environment.filters.update(named=named, plural=plural)
     environment.globals.update(style=Markup(asset("style.css")), script=Markup(asset("script.js")), absent=NONE)
     return environment

@@ -1,4 +1,4 @@
-"""The videos of an evaluation as a page shows them: what each is, what it was taken for, and a clip of it that plays."""
+"""The videos of an evaluation as a page shows them: what each is, what it was taken for, and a clip of it."""
 
 from __future__ import annotations
 
@@ -166,7 +166,9 @@ def clips_of(keys: Sequence[str], pictures: Optional[Pictures]) -> tuple[dict[st
 
 def in_turn(*lists: Sequence[T], first: int = FIRST_SEEN) -> list[T]:
     """The first of each list, then the rest of each; no value twice."""
-    return list(dict.fromkeys([*(one for part in lists for one in part[:first]), *(one for part in lists for one in part)]))
+    return list(
+        dict.fromkeys([*(one for part in lists for one in part[:first]), *(one for part in lists for one in part)])
+    )
 
 
 def file_name(path: str) -> str:

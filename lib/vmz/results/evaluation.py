@@ -13,6 +13,7 @@ from vmz.results.data import DataReport, Publication
 from vmz.results.figures import ClassFigure, class_lines, figures_line, intervals, named_lines
 from vmz.results.scores import Scores
 from vmz.settings.resolution import ProtocolSettings
+from vmz.text import counted
 from vmz.video.faults import BadVideo, EndedEarly, closing_line
 
 SCORED_FROM = "scored from the frames before"  # a video that ended early
@@ -66,9 +67,9 @@ class Evaluation:
         if options["print_per_class_metrics"]:
             lines += class_lines(self.per_class, self.label_names)
         spent = f"{self.seconds['run']:.1f} s on {self.environment['engine']}, {self.environment['device']}"
-        lines.append(f"{self.videos} videos, {self.clips_per_video} clips each, {spent}")
+        lines.append(f"{counted(self.videos, 'video')}, {counted(self.clips_per_video, 'clip')} each, {spent}")
         if self.skipped:
-            lines += [f"{len(self.skipped)} videos left out:", *(f"  {bad}" for bad in self.skipped)]
+            lines += [f"{counted(len(self.skipped), 'video')} left out:", *(f"  {bad}" for bad in self.skipped)]
         if self.ended_early:
             lines.append(closing_line(self.ended_early, SCORED_FROM, "--output lists them all"))
         lines += named_lines(self.figures, self.scores, options["aggregation"])
@@ -139,7 +140,7 @@ class Aggregate:
         files = f"{len(self.files)} {'file' if len(self.files) == 1 else 'files'}"
         return [
             *(class_lines(self.per_class, self.label_names) if each_class else []),
-            f"{len(self.scores.keys)} videos, {self.clips_per_video} clips each, from {files}",
+            f"{counted(len(self.scores.keys), 'video')}, {counted(self.clips_per_video, 'clip')} each, from {files}",
             *named_lines(self.figures, self.scores, self.aggregation),
             figures_line(self.figures),
         ]

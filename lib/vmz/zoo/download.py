@@ -24,7 +24,7 @@ from vmz import __version__
 from vmz.errors import UsageError, VmzError
 from vmz.files import REFUSED, hidden_name
 from vmz.outputs import Output, in_progress
-from vmz.text import cut, printable
+from vmz.text import counted, cut, printable
 
 CHUNK_BYTES = 1 << 18
 WEB_PAGE = re.compile(
@@ -173,7 +173,7 @@ def _fetch(source: str, part: _Part, patience: Patience, started: Callable[..., 
             came = part.begun(source)[0] > before
             failed = 1 if came else failed + 1
             if failed >= patience.attempts:
-                raise _GaveUp(f"{error}, {failed} times") from error
+                raise _GaveUp(f"{error}, {counted(failed, 'time')}") from error
             time.sleep(patience.pause * 2 ** (failed - 1))
 
 
@@ -232,7 +232,7 @@ def _receive(
     with open(part.path, "ab" if resumed else "wb") as stream:
         size = have + _copy(answer, stream, patience, came, not resumed)
     if total is not None and size != total:
-        raise _Interrupted(f"broke off after {size} of {total} bytes")
+        raise _Interrupted(f"broke off after {size} of {counted(total, 'byte')}")
 
 
 def _validator(fields: Mapping[str, str]) -> Optional[str]:
