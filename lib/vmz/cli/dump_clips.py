@@ -80,11 +80,11 @@ def run(options: argparse.Namespace) -> int:
     print_summary(dump)
     sys.stdout.flush()
     print(f"read by the VideoInput of {options.engine}", file=sys.stderr)
-    writes = [(options.output, write_npz), (options.contact_sheet, _write_sheet)]
+    writes = [(options.output, write_npz), (options.contact_sheet, write_sheet)]
     return write_each(*(partial(write, dump, path) for path, write in writes if path))
 
 
-def _write_sheet(dump: Dump, path: str) -> None:
+def write_sheet(dump: Dump, path: str) -> None:
     """The pictures, and a line on each; what is in none of them is said."""
     clips = len(dump.arrays["key"])
     written = write_contact_sheet(dump, path)
