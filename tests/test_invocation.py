@@ -25,7 +25,8 @@ def test_a_line_that_a_shell_takes_with_paths_as_given(program: str, arguments: 
     "argument",
     [
         "--mirror=https://me:hidden@host/x", "--token=hidden", "--hf_token=hidden", "--api-key=hidden",
-        "https://host/a?signature=hidden&b=1", "--PASSWORD=hidden", "https://hidden@host/x", "--url=https://h/?token=hidden",
+        "https://host/a?signature=hidden&b=1", "--PASSWORD=hidden", "https://hidden@host/x",
+        "--url=https://h/?token=hidden",
     ],
 )  # fmt: skip
 def test_secrets_are_left_out(argument: str) -> None:

@@ -70,6 +70,19 @@ def test_the_time_that_is_left_of_the_whole_run(clock: Clock) -> None:
     ]
 
 
+def test_bytes_are_megabytes_and_the_last_line_has_no_time_left(clock: Clock) -> None:
+    stream = io.StringIO()
+    with Progress(5_000_000, "B", "fetching x", stream, every=1) as shown:
+        clock.now += 2
+        shown.update(1_500_000)
+        shown._every = 10
+        shown.update(1_000_000)
+    assert stream.getvalue().splitlines() == [
+        "fetching x: 1.5/5.0 MB, 0.75 MB/s, 0:00:05 left",
+        "fetching x: 2.5/5.0 MB, 1.25 MB/s",
+    ]
+
+
 def test_a_quiet_one_says_nothing(clock: Clock) -> None:
     assert lines(clock, total=100, quiet=True) == []
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Optional
 
@@ -21,10 +21,13 @@ _SECRET_FLAG = re.compile(r"(?i)--?[\w-]*(passw(or)?d|secret|token|api[_-]?key|a
 
 @dataclass(frozen=True)
 class Invocation:
-    """command: one line for a shell, None of a run from Python. started: with its time zone."""
+    """command: one line for a shell, None of a run from Python. started: with its time zone. reasons: {flag: why it was
+    recommended} of settings that the command chose by itself.
+    """
 
     command: Optional[str]
     started: datetime
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def date(self) -> str:
@@ -44,6 +47,12 @@ def begin(arguments: Sequence[str], module: str = "", given: bool = False) -> No
 def current() -> Invocation:
     """The command that runs, or a run from Python that starts now."""
     return _now or Invocation(None, datetime.now(timezone.utc))
+
+
+def note_reasons(reasons: Mapping[str, str]) -> None:
+    """Note which settings the command has chosen by itself, and why."""
+    global _now
+    _now = replace(current(), reasons=dict(reasons))
 
 
 def command_line(program: str, arguments: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ class Progress:
     """Counts `total` things named `unit`; `update(n, note)` as they are done. Writes to stderr, results go to stdout.
 
     In a log there is a line every `every` updates, or every ten seconds when that is not given, with the time that is
-    left, as on the bar, and one at the end, unless the last update had one. done: how many were so before, which the
+    left, as on the bar (bytes, unit "B", as MB), and one at the end, unless the last update had one. done: how many were so before, which the
     rate does not count. quiet: say nothing. beyond: gives the seconds that follow after this, of the whole run.
     """
 
@@ -48,6 +48,7 @@ class Progress:
                 total=total,
                 initial=done,
                 unit=unit,
+                unit_scale=unit == "B",
                 desc=printable(title),
                 file=getattr(self._stream, "terminal", self._stream),
                 dynamic_ncols=True,
@@ -72,14 +73,18 @@ class Progress:
             return self._updates % self._every == 0
         return time.monotonic() - self._last_line >= LINE_EVERY_SECONDS
 
-    def _line(self, note: str = "") -> None:
+    def _line(self, note: str = "", last: bool = False) -> None:
         if self._quiet:
             return
         self._last_line, self._said = time.monotonic(), self._done
         rate = self._rate()
-        of = f"/{self._total}" if self._total is not None else ""
-        parts = [f"{self._title}: {self._done}{of} {self._unit}", f"{rate:.2f} {self._unit}/s"]
-        parts += [part for part in (self._time_left(rate), note) if part]
+        scale, unit = (1e6, "MB") if self._unit == "B" else (1, self._unit)
+        done, of = (
+            "" if number is None else f"{number / scale:.1f}" if scale > 1 else str(number)
+            for number in (self._done, self._total)
+        )
+        parts = [f"{self._title}: {done}{'/' if of else ''}{of} {unit}", f"{rate / scale:.2f} {unit}/s"]
+        parts += [part for part in ("" if last else self._time_left(rate), note) if part]
         print(", ".join(parts), file=self._stream)
 
     def _rate(self) -> float:
@@ -103,16 +108,21 @@ class Progress:
         whole = 0.0 if self._beyond is None or left is None else left + self._beyond()
         return f"{timedelta(seconds=round(whole))} left of the run" if self._beyond is not None and whole >= 1 else ""
 
+    def close(self) -> None:
+        """End the bar, or print the last line."""
+        if self._bar is not None:
+            self._bar.close()
+        elif self._said != self._done:
+            self._line(last=self._beyond is None)
+
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(
         self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
-        elif kind is None and self._said != self._done:
-            self._line()
+        if self._bar is not None or kind is None:
+            self.close()
 
 
 def progress(items: Iterable[T], total: Optional[int], unit: str, title: str) -> Iterator[T]:

@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 import pytest
 
+from vmz import invocation
 from vmz.errors import UsageError, VmzError
 from vmz.report import training
 from vmz.results.training import Epoch, Point, TrainingResult
@@ -84,6 +85,16 @@ def test_settings_are_folded_those_that_differ_first() -> None:
     changed, rest = section.index("differ from their defaults</summary>"), section.index("at their defaults</summary>")
     assert changed < section.index("<code>--num_epochs</code></th>") < section.index(">50</td>") < rest
     assert rest < section.index("<code>--gamma</code></dt>") and section.count("<details><summary>") == 2
+
+
+def test_reasons_of_recommended_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(invocation, "_now", None)
+    invocation.note_reasons({"base_learning_rate": "a new classifier"})
+    html = training.page(result(points(10), base_learning_rate=0.02, num_epochs=7))
+    rows = re.findall(r"<tr><th scope=\"row\"><code>--(\w+)</code></th>(.*?)</tr>", html)
+    names = [name for name, _ in rows]
+    assert names.index("num_epochs") < names.index("base_learning_rate") == len(names) - 1
+    assert rows[-1][1].endswith("<td>a new classifier</td>") and "Recommended because" in html
 
 
 def test_several_labels_have_a_map() -> None:

@@ -12,8 +12,8 @@ from vmz.video.faults import EndedEarly
 
 NAMES = ["run", "jump", "swim"]
 KEYS = (
-    "figures loss intervals videos clips_per_video skipped ended_early per_class gmacs_per_clip params_m interactions_g "
-    "checkpoint published settings label_names data seconds options environment"
+    "figures loss intervals videos clips_per_video skipped ended_early per_class gmacs_per_clip params_m "
+    "interactions_g checkpoint published settings label_names data seconds options environment"
 )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
+from vmz import invocation
 from vmz.cli import test_net, train_net
 from vmz.cli.shared.options import fetched_weights
 from vmz.cli.shared.parser import Parser
@@ -71,6 +72,7 @@ def work(argv: Sequence[str]) -> int:
         store.refuse_to_overwrite()
     chosen = _chosen(folder, given, parts, weights, options)
     print_settings(parts, chosen, given)
+    invocation.note_reasons({one.flag: one.reason for one in chosen})
     flags = {
         **_data_flags(folder, parts, weights),
         **_new_classifier(parts, weights),

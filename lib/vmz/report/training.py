@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
 
+from vmz import invocation
 from vmz.errors import UsageError
 from vmz.metrics import watched
 from vmz.report.curves import Plot, Series, plot
@@ -75,7 +76,8 @@ def page(result: TrainingResult) -> str:
     mark = (best["iteration"], f"Best: epoch {best['epoch']}") if best and best["iteration"] is not None else None
     plots = [drawn for row in PLOTS if (drawn := _plot(entries, *row, mark=mark)) is not None]
     settings = result.config.flags()
-    changed = _changed(result.config)
+    reasons = invocation.current().reasons
+    changed = dict(sorted(_changed(result.config).items(), key=lambda item: item[0] in reasons))  # by hand, then chosen
     return render(
         "training.html",
         title=str(settings["save_model_name"]),
@@ -91,6 +93,7 @@ def page(result: TrainingResult) -> str:
         planned=result.planned_epochs,
         stopped_early=result.stopped_early,
         changed=changed,
+        reasons=reasons,
         settings={name: entry for name, entry in settings.items() if name not in changed},
         environment=result.environment,
     )
