@@ -21,8 +21,9 @@ class Progress:
     """Counts `total` things named `unit`; `update(n, note)` as they are done. Writes to stderr, results go to stdout.
 
     In a log there is a line every `every` updates, or every ten seconds when that is not given, with the time that is
-    left, as on the bar (bytes, unit "B", as MB), and one at the end, unless the last update had one. done: how many were so before, which the
-    rate does not count. quiet: say nothing. beyond: gives the seconds that follow after this, of the whole run.
+    left, as on the bar (bytes, unit "B", as MB), and one at the end, unless the last update had one. done: how many
+    were so before, which the rate does not count. quiet: say nothing. beyond: gives the seconds that follow after this,
+    of the whole run.
     """
 
     def __init__(
