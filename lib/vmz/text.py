@@ -52,7 +52,7 @@ def cut(text: str, most: int = QUOTED_AT_MOST) -> str:
     return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 
-_PLURALS = {"entry": "entries", "copy": "copies"}
+_PLURALS = {"entry": "entries", "copy": "copies", "axis": "axes", "epoch": "epochs"}
 
 
 def counted(number: int, what: str) -> str:

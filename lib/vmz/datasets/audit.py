@@ -182,7 +182,8 @@ def _list_warnings(report: DataReport, named: Named) -> list[str]:
             f"{how.get(account.compared_by, '')}: first {video} (line {line}); the figures cover only the others"
         )
     if account.extra:
-        found.append(f"{_records(account.extra, named)} of {name} are not in {account.path}; they count too")
+        rest = ("is", "it counts") if len(account.extra) == 1 else ("are", "they count")
+        found.append(f"{_records(account.extra, named)} of {name} {rest[0]} not in {account.path}; {rest[1]} too")
     if account.relabelled:
         found.append(
             f"{_records(account.relabelled, named)} of {name} have other labels than in {account.path}; "
@@ -191,7 +192,7 @@ def _list_warnings(report: DataReport, named: Named) -> list[str]:
     if account.unknown and account.compared_by == "content":
         found.append(
             f"{account.unknown} of the {counted(account.rows, 'video')} of {account.path} are not available as "
-            f"files: whether "
+            "files: whether "
             f"{name} contains them is not known"
         )
     return found
@@ -259,9 +260,9 @@ def _side_warnings(sides: Mapping[int, int], wanted: Recipe) -> list[str]:
     small = sum(count for side, count in sides.items() if side < wanted.shortest_useful_side)
     if small:
         return [
-            f"{small} of {counted(videos, 'video')} looked at have a short side below "
-            f"{counted(wanted.shortest_useful_side, 'pixel')} (the "
-            f"least is {min(sides)}): they are enlarged before the network sees them"
+            f"{small} of {counted(videos, 'video')} looked at {'has' if small == 1 else 'have'} a short side below "
+            f"{counted(wanted.shortest_useful_side, 'pixel')} (the least is {min(sides)}): they are enlarged before "
+            f"the network sees them"
         ]
     off = sum(count for side, count in sides.items() if not _near(side, wanted.short_side, SIZE_TOLERANCE))
     if wanted.short_side is not None and off > (1 - _COMMON) * videos:

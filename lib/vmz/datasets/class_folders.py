@@ -97,7 +97,8 @@ def _refuse_others(root: str, top: _Folder, what: str) -> None:
     """UsageError for a root with videos of no class, or without classes."""
     if top.videos:
         raise UsageError(
-            f"{root} contains {len(top.videos)} {what} outside class folders (first {top.videos[0]}); put each into "
+            f"{root} contains {counted(len(top.videos), what[:-1])} outside class folders (first {top.videos[0]}); put "
+            f"each into "
             f"the folder of its class, {root}/<class>/<video>, or give a list of videos and labels (.csv)"
         )
     if not top.folders:

@@ -171,6 +171,4 @@ def _by_labels(path: str, rows: Sequence[ListedVideo], database: VideoDatabase, 
         if counts[labels] < 0:
             missing.append((row.line, f"a video with the label {', '.join(map(str, labels))}"))
     extra = sum(count for count in counts.values() if count > 0)
-    return ListAccount(
-        path, len(rows), "labels", missing, [f"{counted(extra, 'record')}"] if extra else [], [], len(rows)
-    )
+    return ListAccount(path, len(rows), "labels", missing, [counted(extra, "record")] if extra else [], [], len(rows))

@@ -235,9 +235,9 @@ def _check_shapes(
             f"{_shape(want)} here; it is another network. ig65m-pytorch's r2plus1d_34 is convertible"
         )
     raise VmzError(
-        f"{source} has {counted(len(wrong), 'tensor')} that are not of {config.model_name}-{config.model_depth} in "
-        f"the layout of "
-        f"{layout.name}: {key} is {_shape(have)} in the file, {_shape(want)} in the network"
+        f"{source} has {counted(len(wrong), 'tensor')} that {'is' if len(wrong) == 1 else 'are'} not of "
+        f"{config.model_name}-{config.model_depth} in the layout of {layout.name}: {key} is {_shape(have)} in the "
+        f"file, {_shape(want)} in the network"
     )
 
 

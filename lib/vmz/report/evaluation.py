@@ -174,7 +174,7 @@ def _spread(rows: Sequence[ClassRow], multi_label: bool) -> Optional[Plot]:
     what = "an average precision" if multi_label else "an accuracy"
     note = f"Half of the {len(rows)} classes have {what} above {median(shares):.1%}".replace("%", "\u00a0%")
     curve = Series(
-        "a class's share right" if not multi_label else "a class's average precision", range(1, len(rows) + 1), shares
+        "Share right of a class" if not multi_label else "Average precision of a class", range(1, len(rows) + 1), shares
     )
     return plot("From the worst class to the best", f"{note}.", [curve], zero=True)
 
@@ -201,17 +201,17 @@ def _time(evaluation: Evaluation, options: Mapping[str, Any]) -> Optional[dict[s
     seconds = evaluation.seconds
     run = seconds.get("run", 0.0)
     texts = {
-        "read": "waiting for decoded clips",
-        "net": "the network",
-        "transfer": "moving clips to the device",
-        "prepare": "preparing the network for these clips",
+        "read": "Waiting for decoded clips",
+        "net": "The network",
+        "transfer": "Moving clips to the device",
+        "prepare": "Preparing the network for these clips",
     }
     parts = [(text, seconds[name]) for name, text in texts.items() if seconds.get(name)]
     if not parts or run <= 0:
         return None
     rest = run - sum(part for _, part in parts)
     if rest > 0:
-        parts.append(("the rest: scores and figures", rest))
+        parts.append(("The rest: scores and figures", rest))
     whole = sum(part for _, part in parts)
     clips = evaluation.videos * evaluation.clips_per_video
     reading = seconds.get("read", 0.0) / whole

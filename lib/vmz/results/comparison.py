@@ -98,7 +98,7 @@ class Comparison:
         count, first = len(self.blobs), self.first_beyond()
         if first is None:
             worst = max(self.blobs, key=lambda entry: entry.relative)
-            within = f"equal: all {counted(count, 'blob')} within {self.tolerance:g}"
+            within = f"equal: {'all ' if count > 1 else ''}{counted(count, 'blob')} within {self.tolerance:g}"
             return f"{within}; largest {worst.relative:.2e} at {worst.blob}"
         return (
             f"different: {len(self.beyond)} of {counted(count, 'blob')} beyond {self.tolerance:g}, the first is "
