@@ -93,7 +93,8 @@ with visible_output() as shown:
 @pytest.mark.parametrize(
     ("number", "what", "text"),
     [(0, "clip", "0 clips"), (1, "clip", "1 clip"), (2, "class", "2 classes"), (1, "class", "1 class"),
-     (3, "batch", "3 batches"), (2, "training video", "2 training videos"), (2, "entry", "2 entries"), (2, "epoch", "2 epochs")],
+     (3, "batch", "3 batches"), (2, "training video", "2 training videos"), (2, "entry", "2 entries"),
+     (2, "epoch", "2 epochs")],
 )  # fmt: skip
 def test_one_is_singular(number: int, what: str, text: str) -> None:
     assert counted(number, what) == text

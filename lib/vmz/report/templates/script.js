@@ -180,7 +180,7 @@
     }
 
     // Frames that scroll sideways say so where there is more than they show.
-    for (const frame of all(".scroll:not(pre)", root)) {
+    for (const frame of all(".scroll:not(.line)", root)) {
       if (frame.scrollWidth > frame.clientWidth + 1) {
         frame.before(make("p", { className: "small muted", textContent: "Wider than the screen: it scrolls sideways." }));
       }
