@@ -99,7 +99,7 @@
       let everything = cards.length <= limit + 1;
       const input = make("input", { type: "search", autocomplete: "off" });
       const orders = {
-        "As listed": () => 0,
+        "Most wrong first": () => 0,
         "Highest score first": (a, b) => b.dataset.score - a.dataset.score,
         "Lowest score first": (a, b) => a.dataset.score - b.dataset.score,
         "Class": (a, b) => a.dataset.class.localeCompare(b.dataset.class, undefined, { numeric: true }),
