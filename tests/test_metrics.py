@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, top_k_accuracy_score
 
-from vmz.metrics import MAXIMUM, aggregate, in_top_k, multi_label, per_class, video_figures, watched
+from vmz.metrics import MAXIMUM, aggregate, clip_losses, in_top_k, multi_label, per_class, video_figures, watched
 
 
 def test_aggregate() -> None:
@@ -12,6 +12,24 @@ def test_aggregate() -> None:
     assert aggregate(scores).tolist() == [[0.5, 0.375]]
     assert aggregate(scores, MAXIMUM).tolist() == [[0.75, 0.75]]
     assert aggregate(scores).dtype == np.float32
+
+
+def test_losses_are_those_of_training() -> None:
+    import torch
+
+    random = np.random.default_rng(0)
+    logits, labels = random.normal(size=(40, 6)).astype(np.float32), random.integers(0, 6, 40)
+    softmax = torch.softmax(torch.from_numpy(logits), 1).numpy()
+    wanted = torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels), reduction="none")
+    assert clip_losses(softmax, labels) == pytest.approx(wanted.numpy(), rel=1e-5)
+    several = random.integers(0, 2, (40, 6))
+    sigmoid = torch.sigmoid(torch.from_numpy(logits)).numpy()
+    wanted = torch.nn.functional.binary_cross_entropy_with_logits(
+        torch.from_numpy(logits), torch.from_numpy(several.astype(np.float32)), reduction="none"
+    ).mean(1)
+    assert clip_losses(sigmoid, several) == pytest.approx(wanted.numpy(), rel=1e-5)
+    assert np.isfinite(clip_losses(np.array([[0, 1]], np.float32), np.array([0]))).all()
+    assert np.isfinite(clip_losses(np.array([[0, 1]], np.float32), np.array([[1, 0]]))).all()
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])

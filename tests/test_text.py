@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from vmz.progress import Progress
-from vmz.text import VisibleStream, cut, printable, quoted, visible, visible_output
+from vmz.text import VisibleStream, counted, cut, printable, quoted, visible, visible_output
 
 BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -88,3 +88,13 @@ with visible_output() as shown:
         errors = process.stderr.read()
         assert process.wait() == 0
     assert errors.strip() == ("[Errno 32] Broken pipe" if place == "pipe" else "[Errno 28] No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("number", "what", "text"),
+    [(0, "clip", "0 clips"), (1, "clip", "1 clip"), (2, "class", "2 classes"), (1, "class", "1 class"),
+     (3, "batch", "3 batches"), (2, "training video", "2 training videos"), (2, "entry", "2 entries"),
+     (2, "epoch", "2 epochs")],
+)  # fmt: skip
+def test_one_is_singular(number: int, what: str, text: str) -> None:
+    assert counted(number, what) == text

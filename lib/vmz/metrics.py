@@ -23,6 +23,24 @@ def aggregate(scores: np.ndarray, how: int = MEAN) -> np.ndarray:
     return np.asarray(scores.mean(axis=1, dtype=np.float64).astype(np.float32))
 
 
+LEAST_SOFTMAX = 1e-20  # of the true class: what Caffe2's loss takes for less
+LEAST_SIGMOID = 2.0**-25  # of a class or its absence: half of what float32 tells from 0
+
+
+def clip_losses(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The loss of each clip as training has it, float64 (clips,), from scores (clips, classes), softmax or sigmoid.
+
+    labels: int (clips,), each a class: -log of its share of the scores; or 0/1 (clips, classes): the mean over classes
+    of the binary cross entropy.
+    """
+    values = scores.astype(np.float64)
+    if labels.ndim == 1:
+        own = values[np.arange(len(labels)), labels] / np.maximum(values.sum(axis=1), LEAST_SOFTMAX)
+        return np.asarray(-np.log(np.maximum(own, LEAST_SOFTMAX)))
+    right = np.where(labels.astype(bool), values, 1 - values)
+    return np.asarray(-np.log(np.maximum(right, LEAST_SIGMOID)).mean(axis=1))
+
+
 def in_top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     """Whether the label is among the k highest scores of its row, the lower class first of equal ones: bool (rows,).
 

@@ -52,6 +52,22 @@ def cut(text: str, most: int = QUOTED_AT_MOST) -> str:
     return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 
+_PLURALS = {"entry": "entries", "copy": "copies", "axis": "axes", "epoch": "epochs"}
+
+
+def counted(number: int, what: str) -> str:
+    """ "1 video", "3 videos", "2 classes"; large numbers as they are. what: in the singular, its last word counted."""
+    return f"{number} {plural(number, what)}"
+
+
+def plural(number: float, what: str) -> str:
+    """`what`, in the singular, as it stands after a number: "video" after 1, else "videos"."""
+    if number == 1:
+        return what
+    head, space, last = what.rpartition(" ")
+    return f"{head}{space}{_PLURALS.get(last) or last + ('es' if last.endswith(('s', 'x', 'ch', 'sh')) else 's')}"
+
+
 class _Quoted(reprlib.Repr):
     def __init__(self) -> None:
         super().__init__()

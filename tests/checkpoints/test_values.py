@@ -54,7 +54,7 @@ def test_every_loader_names_the_blob_and_how_many(
 
 
 def test_of_many_blobs_the_first_are_named() -> None:
-    with pytest.raises(VmzError, match=r"b0 \(1 NaN, of 1 values\), b1 .*, b3 .* and 6 more blobs; the training"):
+    with pytest.raises(VmzError, match=r"b0 \(1 NaN, of 1 value\), b1 .*, b3 .* and 6 more blobs; the training"):
         check_values("a.pkl", {f"b{n}": np.array([np.nan]) for n in range(10)})
 
 

@@ -55,7 +55,7 @@ def test_formats_of_our_own(ours: Path, capsys: pytest.CaptureFixture[str]) -> N
     state = {**load(ours).blobs, "conv1_w_momentum": load(ours).blobs["conv1_w"]}
     save_mdl(ours.with_suffix(".mdl"), state)
     assert main([str(ours.with_suffix(".mdl")), f"--output={ours.with_name('c.pth')}"]) == 0
-    assert "r3d-18, 102 tensors in the layout of vmz; 1 blobs of training state left out" in capsys.readouterr().out
+    assert "r3d-18, 102 tensors in the layout of vmz; 1 blob of training state left out" in capsys.readouterr().out
     assert sorted(load(ours.with_name("c.pth")).blobs) == sorted(load(ours).blobs)
 
 

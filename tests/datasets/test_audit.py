@@ -97,7 +97,7 @@ def test_without_any_file_the_labels_are_counted(tmp_path: Path) -> None:
     assert account.missing == [(4, "a video with the label 1")] and account.extra == []
     assert "going by the number of each label" in report.warnings[0]
     report = check(path, listing(tmp_path, ("x.mp4", None, 0)))
-    assert report.warnings == [f"1 records of {path} are not in {tmp_path / 'list.csv'}; they count too"]
+    assert report.warnings == [f"1 record of {path} is not in {tmp_path / 'list.csv'}; it counts too"]
 
 
 @pytest.mark.parametrize("moved", [False, True])
@@ -176,7 +176,7 @@ def test_frame_rates_that_differ(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("size", "flags", "said"),
     [
-        ((160, 120), (), "1 of 1 videos looked at have a short side below 128 pixels (the least is 120)"),
+        ((160, 120), (), "1 of 1 video looked at has a short side below 128 pixels (the least is 120)"),
         ((120, 160), ("--scale_h=112", "--scale_w=112"), None),
         ((320, 240), ("--zoo=r2plus1d_d18_l8",), "the published recipe keeps videos at a short side of 320 pixels"),
         ((426, 320), ("--zoo=r2plus1d_d18_l8",), None),

@@ -53,7 +53,7 @@ def test_links_to_folders_and_pictures_count(tmp_path: Path) -> None:
     ("names", "says"),
     [
         (("a/1.mp4", "2.mp4", "3.mp4"), "contains 2 videos outside class folders (first 2.mp4)"),
-        (("1.mp4",), "contains 1 videos outside class folders"),
+        (("1.mp4",), "contains 1 video outside class folders"),
         (("a/1.mp4", "b/x.txt"), "b contains no videos (1 other files)"),
         (("a/1.mp4", "b/"), "b contains no videos (0 other files)"),
         (("a/1.mp4", "b/data.mdb"), "it contains an LMDB, "),

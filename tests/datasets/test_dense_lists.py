@@ -55,7 +55,7 @@ def test_every_clip_within_the_video(tmp_path: Path) -> None:
 def test_parts_hold_whole_videos_and_a_stride_counts(tmp_path: Path) -> None:
     make(tmp_path, 12, 8, 20, 0, 7)
     said = dense(tmp_path, "--clip_length=4", "--sampling_rate=2", "--stride=4", "--parts=2", "--on_bad_video=skip")
-    assert "8 clips of 4 videos" in said and "1 videos left out" in said
+    assert "8 clips of 4 videos" in said and "1 video left out" in said
     assert rows(tmp_path / "dense_1.csv") == [("0", 0, 0), ("0", 4, 0), ("1", 0, 1)]
     assert rows(tmp_path / "dense_2.csv") == [*(("2", start, 2) for start in (0, 4, 8, 12)), ("4", 0, 4)]
     assert (tmp_path / "dense.csv.left_out.txt").read_text().startswith(f"{tmp_path / '3.mp4'}: ")
@@ -72,5 +72,5 @@ def test_what_gives_no_clip_is_named(tmp_path: Path) -> None:
     assert answer.returncode == 2 and not (tmp_path / "dense.csv").exists()
     assert f"1 of the 2 videos of {tmp_path / 'list.csv'} give no clip" in answer.stderr
     assert "1.mp4: 7 frames, but a clip takes 8; --on_bad_video=skip" in answer.stderr
-    with pytest.raises(UsageError, match="--parts=2 is more than the 1 videos"):
+    with pytest.raises(UsageError, match="--parts=2 is more than the 1 video"):
         write_parts([DenseVideo("a", (0,), 0, range(3))], tmp_path / "a.csv", 2)

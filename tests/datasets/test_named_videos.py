@@ -75,7 +75,7 @@ def test_a_list_of_videos(folder: Path) -> None:
         ("none*.mp4", "--videos=none*.mp4 matches no file; looked in "),
         ("nowhere/deep/a.mp4", "does not exist; there is no folder /"),
         ("nowhere/*.mp4", "matches no file; there is no folder /"),
-        ("empty", "--videos=empty is a folder without videos: 1 files"),
+        ("empty", "--videos=empty is a folder without videos: 1 file"),
     ],
 )
 def test_names_that_mean_nothing(name: str, message: str, folder: Path) -> None:

@@ -212,7 +212,7 @@ def test_the_tool(tmp_path: Path) -> None:
     assert not (tmp_path / "out.csv").exists()
     answer = run_tool("../data/dataset_list.py", *flags, "--missing=skip")
     assert answer.returncode == 0, answer.stderr
-    assert "2 videos of 2 classes" in answer.stdout and "1 videos of the list are missing" in answer.stdout
+    assert "2 videos of 2 classes" in answer.stdout and "1 video of the list is missing" in answer.stdout
     assert (tmp_path / "out.csv.missing.txt").read_text() == "0wR5jVB-WPk_000417_000427\n"
     assert read_classes(tmp_path / "classes.txt") == ("abseiling", "massaging person's head, twice", "zumba")
     assert (tmp_path / "out.csv").read_text().splitlines()[1:] == [

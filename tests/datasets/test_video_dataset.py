@@ -125,5 +125,5 @@ def test_what_cannot_be_is_one_sentence(videos: SameVideos, tmp_path: Path) -> N
         with pytest.raises(UsageError, match=why):
             VideoDataset(data, ONE)
     (tmp_path / "list.csv").write_text("none.mp4,1\n")
-    with pytest.raises(UsageError, match=r"1 of the 1 videos of .* cannot be found"):
+    with pytest.raises(UsageError, match=r"1 of the 1 video of .* cannot be found"):
         VideoDataset(tmp_path / "list.csv")

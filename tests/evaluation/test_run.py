@@ -51,7 +51,7 @@ def test_weights_at_hand_and_in_a_file_give_the_same(tmp_path: Path) -> None:
     held = evaluate_weights(config, weights)
     filed = evaluate(replace(config, load_model_path=str(tmp_path / "weights.pkl")))
     assert held.checkpoint is None and filed.checkpoint is not None
-    assert held.figures == filed.figures and held.scores.records == [0, 1, 2]
+    assert held.figures == filed.figures and held.loss == filed.loss and held.scores.records == [0, 1, 2]
     assert np.array_equal(np.stack(held.scores.videos), np.stack(filed.scores.videos))
 
 
@@ -64,6 +64,8 @@ def test_the_last_accuracy_of_three_classes_is_video_3(engine: str, tmp_path: Pa
     config = configuration([*small, *more, f"--test_data={path}", f"--engine={engine}"])
     found = evaluate(config)
     assert list(found.figures) == ["clip@1", "video@1", "video@3"] and list(found.intervals) == ["clip@1", "video@1"]
+    own = [clip[label] for clips, label in zip(found.scores.clips, found.scores.labels) for clip in clips]
+    assert len(own) == 6 and found.loss == pytest.approx(-np.log(own).mean(), rel=1e-5) and found.loss > 0
     always = "video@3  100.00%, always: the network has 3 classes"
     *_, named, figures, cost = found.lines()
     assert named == always and figures.endswith(", top3: 1.0") and cost.startswith("FLOPs: ")

@@ -169,9 +169,9 @@ def test_a_file_that_lacks_videos_is_not_enough_for_a_strict_run(
     lacking = f"--test_data={database(tmp_path / 'bad', 3, 1)}"
     with pytest.raises(VmzError, match="record 01"):
         run(lacking)
-    assert "1 videos left out" in run(lacking, "--on_bad_video=skip")  # the stopped run goes on
-    assert "1 videos left out" in run(lacking, "--on_bad_video=skip")
-    with pytest.raises(UsageError, match=r"finished run that left out 1 videos \(--on_bad_video=skip\)"):
+    assert "1 video left out" in run(lacking, "--on_bad_video=skip")  # the stopped run goes on
+    assert "1 video left out" in run(lacking, "--on_bad_video=skip")
+    with pytest.raises(UsageError, match=r"finished run that left out 1 video \(--on_bad_video=skip\)"):
         run(lacking)
 
 

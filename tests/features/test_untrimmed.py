@@ -97,7 +97,7 @@ def test_a_finished_run_is_not_done_again(runs: Runs) -> None:
         runs("--on_bad_video=stop")  # a video left out is no feature to keep
     film(runs.folder / "d.mp4", list(range(0, 60, 4)))
     assert "3 videos were already extracted" in runs()
-    assert "nothing to do: 1 videos" in runs(f"--videos={runs.folder}/b.mp4")
+    assert "nothing to do: 1 video is" in runs(f"--videos={runs.folder}/b.mp4")
     assert runs.names() == ["a.mp4", "b.mp4", "c.mp4", "d.mp4"] and not (runs.out / ".parts").exists()
     assert {name: runs.files()[name] for name in before} == before
 

@@ -9,7 +9,8 @@ import pytest
 from tests.engines.real_caffe2 import without_caffe2
 from tests.goldens.reader_cases import FLOW_MEAN, cases_of
 from tests.goldens.recordings import video_path
-from vmz.inspection.dump_clips import flow_to_pixels
+from vmz.cli.dump_clips import write_sheet
+from vmz.inspection.dump_clips import PAGE_ROWS, PAGES, Dump, flow_to_pixels, sheet_paths
 from vmz.video.database import DatabaseWriter
 from vmz.video.frames import flow
 from vmz.video.frames.scaling import to_pixels
@@ -101,13 +102,39 @@ def test_flow_by_flags_and_its_contact_sheet(tmp_path):
     flags = ["--test_data=db", "--input_type=1", "--clip_length_of=4", "--flow_data_type=2", "--batch_size=1"]
     done = run(*flags, "--clip_per_video=2", "--output=o.npz", "--contact_sheet=sheet.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["flow: float32 2 x 3 x 4 x 112 x 112", "label: int32 2", "key: <U1 2"]
+    assert done.stdout.splitlines() == [
+        "flow: float32 2 x 3 x 4 x 112 x 112", "label: int32 2", "key: <U1 2", "wrote sheet.png: clips 1 to 2",
+    ]  # fmt: skip
     with np.load(tmp_path / "o.npz") as dumped:
         shown = flow_to_pixels(dumped["flow"][1])
     with image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (150 + 4 * 114, 2 * 114)
         last = np.asarray(sheet)[114 : 114 + 112, 150 + 3 * 114 : 150 + 3 * 114 + 112]
     assert np.array_equal(last, shown[:, 3].transpose(1, 2, 0))
+
+
+def test_a_sheet_of_many_clips_is_several_pictures(tmp_path, capsys):
+    image = pytest.importorskip("PIL.Image")
+    clips = 2 * PAGE_ROWS + 1
+    levels = np.linspace(-2, 2, clips, dtype=np.float32)
+    arrays = {"data": np.broadcast_to(levels[:, None, None, None, None], (clips, 3, 2, 112, 112))}
+    dump = Dump(1, {**arrays, "label": np.arange(clips), "key": np.arange(clips).astype(str)})
+    write_sheet(dump, str(tmp_path / "clips.png"))
+    assert capsys.readouterr().out.splitlines() == [
+        f"wrote {tmp_path / 'clips.png'}: clips 1 to 25",
+        f"wrote {tmp_path / 'clips_2.png'}: clips 26 to 50",
+        f"wrote {tmp_path / 'clips_3.png'}: clip 51",
+    ]
+    for page, rows in enumerate((25, 25, 1)):
+        path = tmp_path / ("clips.png" if not page else f"clips_{page + 1}.png")
+        with image.open(path) as sheet:
+            assert sheet.size == (150 + 2 * 114, rows * 114)
+            wanted = to_pixels(dump.arrays["data"][25 * page])[:, 0, 0, 0]
+            assert np.asarray(sheet)[50, 200].tolist() == wanted.tolist()
+
+
+def test_a_sheet_ends_somewhere():
+    assert [path.name for path in sheet_paths("a.b/c.png", 10**6)][-1] == f"c_{PAGES}.png"
 
 
 def test_pixels_of_flow_are_gray_where_nothing_moves():

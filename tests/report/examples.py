@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Optional
 
 import numpy as np
@@ -12,7 +13,7 @@ from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.scores import summarise
 from vmz.metrics import in_top_k
 from vmz.netdef.analysis import Totals
-from vmz.report.thumbnails import jpeg
+from vmz.report.thumbnails import Strip, strip_of
 from vmz.results.data import DataReport, ListAccount, Publication, Recipe
 from vmz.results.evaluation import Evaluation
 from vmz.results.scores import Scores
@@ -35,17 +36,25 @@ def class_names(classes: int) -> list[str]:
     return [f"{VERBS[n % 20]} {THINGS[(n // 20 + n) % 20]}" for n in range(classes)]
 
 
-def pictures(keys: Sequence[str]) -> Iterator[tuple[str, Optional[bytes], str]]:
-    """A coloured picture a key, but none for every seventh."""
+def pictures(keys: Sequence[str]) -> Iterator[tuple[str, str, Callable[[], Optional[Strip]]]]:
+    """A clip of a bright square that moves a key, but none for every seventh."""
     for number, key in enumerate(keys):
-        pixels = np.empty((178, 318, 3), np.uint8)
-        pixels[...] = np.random.default_rng(number).integers(40, 200, 3)
-        pixels[60:120, 20 + 8 * number : 80 + 8 * number] = 255
         yield (
             key,
-            None if number % 7 == 6 else jpeg(pixels),
             f"/data/kinetics/val/video_of_a_long_name_{key}_000012.mp4",
+            partial(_square, number) if number % 7 < 6 else lambda: None,
         )
+
+
+def _square(number: int) -> Strip:
+    ground = np.random.default_rng(number).integers(40, 200, 3)
+    frames = []
+    for time in range(10):
+        pixels = np.empty((132, 176, 3), np.uint8)
+        pixels[...] = ground
+        pixels[40:90, 12 * time : 12 * time + 50] = 255
+        frames.append(pixels)
+    return strip_of(frames)
 
 
 def scores_of(keys: Sequence[str], videos: np.ndarray, labels: np.ndarray, clips: int = 10) -> Scores:

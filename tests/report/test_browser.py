@@ -12,6 +12,7 @@ import pytest
 from tests.report.browser import Page, browser, needs_browser
 from tests.report.examples import class_names, evaluation, pictures, scored
 from tests.report.test_training import epochs, points, result
+from vmz import invocation
 from vmz.report import comparison, training
 from vmz.report.evaluation import page as evaluation_page
 from vmz.report.page import write
@@ -150,11 +151,84 @@ def test_confusions_and_cards_are_limited(chromium: Page, pages: dict[str, Path]
     chromium.open(pages["many"], 1280)
     assert chromium.run(SHOWN, "#confusions table:not(.heat) tbody tr") == 10
     assert chromium.run("return document.querySelectorAll('.heat tbody tr').length") == 18
-    assert chromium.run(SHOWN, ".card") == 9
+    assert chromium.run(SHOWN, ".card") == 12
     assert chromium.run("return [...document.images].every((image) => image.naturalWidth > 100)")
-    assert pages["many"].stat().st_size < 2_000_000
+    assert pages["many"].stat().st_size < 3_000_000
     chromium.open(pages["few"], 1280)
     assert chromium.run("return document.querySelectorAll('.heat tbody tr').length") == 5
+
+
+STATE = "return document.querySelector('#videos [role=status]').textContent"
+CARDS = """return [...document.querySelectorAll('#videos .card')].filter((card) => card.checkVisibility())
+    .map((card) => [card.classList.contains('right'), Number(card.dataset.score), card.dataset.class])"""
+
+
+def test_videos_are_browsed_sorted_and_searched(chromium: Page, pages: dict[str, Path]) -> None:
+    from selenium.webdriver.common.by import By
+
+    chromium.open(pages["many"], 1280)
+    assert not any(right for right, _, _ in chromium.run(CARDS)) and chromium.run(STATE) == "12 of 200 videos"
+    click = "document.getElementById(arguments[0]).click()"
+    chromium.run(click, "kind-right")
+    assert all(right for right, _, _ in chromium.run(CARDS)) and len(chromium.run(CARDS)) == 12
+    order = chromium.driver.find_element(By.CSS_SELECTOR, "#videos select")
+    order.send_keys("Highest")
+    highest = [score for _, score, _ in chromium.run(CARDS)]
+    assert highest == sorted(highest, reverse=True)
+    order.send_keys("Class")
+    named = [name for _, _, name in chromium.run(CARDS)]
+    assert named == sorted(named)
+    chromium.run(click, "kind-every")
+    field = chromium.driver.find_element(By.CSS_SELECTOR, "#videos input[type=search]")
+    field.send_keys("playing VIOLIN")
+    texts = chromium.run("return [...document.querySelectorAll('#videos .card:not([hidden])')].map((c) => c.innerText)")
+    assert texts and all("playing" in text and "violin" in text for text in texts)
+    assert chromium.run(STATE) == f"{len(texts)} of {len(texts)} video{'s' * (len(texts) > 1)}"
+    field.clear()
+    field.send_keys("video_of_a_long_name_17_")
+    assert chromium.run("return document.querySelector('#videos [role=status]').textContent") in (
+        "1 of 1 video", "0 of 0 videos",
+    )  # fmt: skip
+    assert chromium.faults_of_layout() == []
+
+
+PLAYS = "return getComputedStyle(document.querySelector('#videos .clip img')).animationName"
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_a_clip_plays_and_rests_by_click_and_key(reduced: bool, chromium: Page, pages: dict[str, Path]) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    chromium.open(pages["few"], 1280)
+    motion = {"name": "prefers-reduced-motion", "value": "reduce" if reduced else "no-preference"}
+    chromium.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [motion]})
+    assert chromium.run(PLAYS) == "none"
+    box = chromium.driver.find_element(By.CSS_SELECTOR, "#videos .clip input")
+    for key in (Keys.SPACE, Keys.ENTER):
+        box.send_keys(key)
+        assert chromium.run(PLAYS) == "clip"
+        box.send_keys(key)
+        assert chromium.run(PLAYS) == "none"
+    assert box.get_attribute("aria-label").startswith("Play video_of_a_long_name_")
+    chromium.run("document.querySelector('#videos .controls button').click()")
+    assert chromium.run("return document.querySelectorAll('#videos .clip input:checked').length") > 3
+    assert chromium.run("return document.querySelector('#videos .controls button').textContent") == "Pause all"
+
+
+def test_a_command_is_one_line_that_is_copied(chromium: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(invocation, "_now", None)
+    invocation.begin([f"--test_data=/data/{40 * 'long_'}", "--top_k=5"], "vmz.cli.test_net", given=True)
+    write(tmp_path / "page.html", evaluation_page(evaluation(scored(5, 20))))
+    chromium.open(tmp_path / "page.html", 360)
+    assert chromium.faults_of_layout() == []
+    height, line = chromium.run(
+        "const e = document.querySelector('.command pre'); const s = getComputedStyle(e);"
+        "return [e.clientHeight, parseFloat(s.lineHeight) + parseFloat(s.paddingTop) * 2]"
+    )
+    assert height <= line + 1
+    chromium.run("document.querySelector('.command button').click()")
+    assert "vmz test-net --test_data=/data/long_" in chromium.run("return getSelection().toString()")
 
 
 def test_everything_is_reached_by_the_keyboard(chromium: Page, pages: dict[str, Path]) -> None:
@@ -214,6 +288,11 @@ def test_it_reads_without_script(chromium: Page, pages: dict[str, Path]) -> None
     try:
         chromium.open(pages["few"], 360)
         shown = chromium.run("return document.querySelectorAll('#classes tbody tr').length")
+        wrong, right = (chromium.run(SHOWN, f"#videos .card.{kind}") for kind in ("wrong", "right"))
+        chromium.run("document.querySelector('#kind-every').checked = true")
+        every = chromium.run(SHOWN, "#videos .card")
+        chromium.run("document.querySelector('#videos .clip input').checked = true")
+        played = chromium.run(PLAYS)
     finally:
         chromium.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-    assert shown == 5
+    assert shown == 5 and wrong and not right and every == 100 and played == "clip"

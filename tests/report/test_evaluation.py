@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from html import unescape
 
@@ -8,8 +9,11 @@ import numpy as np
 import pytest
 
 from tests.report.examples import class_names, evaluation, pictures, scored, scores_of
+from vmz import invocation
 from vmz.checkpoints.matching import Report
-from vmz.report.evaluation import PICTURE_BYTES, page, wrong_videos
+from vmz.report.evaluation import page
+from vmz.report.thumbnails import Strip
+from vmz.report.videos import MOST_OF_A_KIND, PICTURE_BYTES, chosen, mistakes, scored_videos
 from vmz.settings.resolution import Resolution, Sourced
 from vmz.video.faults import BadVideo
 
@@ -31,11 +35,12 @@ def test_the_worst_class_and_the_worst_video_come_first() -> None:
         np.array([[0.9, 0.1, 0], [0.6, 0.4, 0], [0.1, 0.2, 0.7], [0, 1, 0]], np.float32),
         np.array([1, 1, 2, 2]),
     )
-    wrong = wrong_videos(given)
-    assert [(video.key, video.given, video.labels, video.rank) for video in wrong] == [
-        ("d", 1, [2], 2),
-        ("a", 0, [1], 2),
-        ("b", 0, [1], 2),
+    found = scored_videos(given)
+    assert [(video.key, video.right, video.truth[0].label, video.others[0].label, video.rank) for video in found] == [
+        ("d", False, 2, 1, 2),
+        ("a", False, 1, 0, 2),
+        ("b", False, 1, 0, 2),
+        ("c", True, 2, 1, 1),
     ]
     html = page(evaluation(given, ["zero", "one", "two"]))
     rows = re.findall(r'<tr><th scope="row">(\w+)', html[html.index('id="classes"') : html.index('id="confusions"')])
@@ -48,32 +53,73 @@ def test_several_labels() -> None:
         np.array([[0.9, 0.8, 0.1], [0.2, 0.3, 0.1], [0.9, 0.2, 0.3]], np.float32),
         np.array([[1, 0, 0], [0, 0, 0], [0, 0, 1]]),
     )
-    wrong = wrong_videos(given)
-    assert [(video.key, video.given, video.labels) for video in wrong] == [("c", 0, [2]), ("b", 1, [])]
+    missed, alarms = mistakes(given)
+    assert [(one.key, one.found.label, one.truth) for one in missed] == [("c", 2, (2,)), ("a", 0, (0,))]
+    assert [(one.key, one.found.label) for one in alarms] == [
+        ("c", 0), ("a", 1), ("b", 1), ("b", 0), ("c", 1), ("a", 2), ("b", 2),
+    ]  # fmt: skip
+    assert [(video.key, video.right) for video in scored_videos(given)] == [("c", False), ("b", True), ("a", True)]
     html = page(evaluation(given))
-    assert "mAUC" in html and "has none of the classes" in html and 'id="confusions"' not in html
+    assert "mAUC" in html and "Has none of the classes" in html and 'id="confusions"' not in html
+    assert "Missed: true classes with the lowest scores" in html and "False alarms: absent classes" in html
 
 
 def test_pictures_are_limited_in_all() -> None:
     given = scored(400, 2)
 
-    def large(keys: object) -> object:
-        return [(str(key), b"\xff\xd8" + bytes(PICTURE_BYTES // 4), "") for key in keys]  # type: ignore[attr-defined]
+    def large(keys: Sequence[str]) -> Iterator[tuple[str, str, Callable[[], Strip]]]:
+        return ((key, "", lambda: Strip(b"\xff\xd8" + bytes(PICTURE_BYTES // 4), 2, 4, 4)) for key in keys)
 
-    html = page(evaluation(given), large)  # type: ignore[arg-type]
-    assert html.count("data:image/jpeg") == 3 and html.count("no picture") == 21
+    html = page(evaluation(given), large)
+    assert html.count("data:image/jpeg") == 3 and html.count("No picture") > 300
+
+
+def test_right_videos_of_every_class_are_there() -> None:
+    given = scored(100, 8)
+    every = scored_videos(given)
+    assert sorted(video.key for video in every) == sorted(given.keys)
+    shown = chosen(every)
+    right = [video for video in shown if video.right]
+    assert len(right) == MOST_OF_A_KIND and len(shown) - len(right) <= MOST_OF_A_KIND
+    able = {video.truth[0].label for video in every if video.right}
+    assert {video.truth[0].label for video in right} == able
+    html = page(evaluation(given, class_names(100)), pictures)
+    number = sum(video.right for video in every)
+    assert f"Here are 200 of {number} right ones" in html and html.count('class="card right"') == 200
+
+
+def test_names_the_date_the_command_and_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(invocation, "_now", None)
+    invocation.begin(["--test_data=my <b>db", "--report=x.html"], "vmz.cli.test_net", given=True)
+    html = page(evaluation(scored(5, 20), class_names(5)), pictures)
+    assert invocation.current().date in html and "vmz test-net &#39;--test_data=my &lt;b&gt;db&#39;" in html
+    assert "<dt>Device</dt><dd>cuda:0</dd>" in html and "cuda:0 (found by itself)" in html
+    assert '<p class="name path">video_of_a_long_name_' in html
+
+
+def test_one_is_singular() -> None:
+    given = scores_of(["a"], np.array([[0.9, 0.1]], np.float32), np.array([1]), clips=4)
+    found = evaluation(given, healthy=True, settings={"clip_per_video": 1, "crop_per_clip": 1, "clip_length_rgb": 1})
+    html = page(replace(found, skipped=[BadVideo("0", "x", "why")], clips_per_video=1))
+    text = re.sub(r"<(script|style).*?</\1>|<[^>]*>", "", html, flags=re.S)
+    assert "1 video could not be read and counts nowhere; it is listed below" in text and "1 video of 2 classes" in text
+    assert not re.search(r"(?<![\d.,\u202f])1 (videos|clips|classes|frames|blobs|rows|parameters|reasons)\b", text)
 
 
 def test_a_large_evaluation_stays_a_small_page() -> None:
     given = scored(400, 12)
     html = page(evaluation(given, class_names(400)), pictures)
-    assert len(html.encode()) < 600_000
+    assert len(html.encode()) < 3_000_000
 
 
 def test_a_perfect_evaluation_has_nothing_to_show_or_warn_of() -> None:
     given = scores_of(["a", "b"], np.eye(2, dtype=np.float32), np.array([0, 1]))
     html = page(evaluation(given, healthy=True))
-    assert "every video was given its own class" in html and "Read this first" not in html
+    assert (
+        "every video was given its own class" in html
+        and 'value="every" checked' in html
+        and "Read this first" not in html
+    )
 
 
 @pytest.mark.parametrize("text", ["<img src=x onerror=alert(1)>", '"><script>alert(1)</script>'])

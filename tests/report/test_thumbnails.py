@@ -9,7 +9,7 @@ import pytest
 from tests.goldens.recordings import video_path
 from tests.support.odd_videos import KINDS, made
 from vmz.report import thumbnails
-from vmz.report.thumbnails import WIDTH, jpeg, thumbnail
+from vmz.report.thumbnails import FRAMES, MOST_BYTES, SIDE, Strip, jpeg, strip, strip_of
 
 
 def pixels(picture: bytes) -> np.ndarray:
@@ -30,39 +30,69 @@ def video(size: tuple[int, int], frames: int, codec: str = "mpeg4", container: s
     return file.getvalue()
 
 
-def test_four_frames_in_time() -> None:
-    picture = pixels(thumbnail(video((320, 180), 32)) or b"")
-    height, width = picture.shape[:2]
-    assert abs(width - WIDTH) <= 2 and abs(height - 180) <= 4
-    corners = [picture[height // 4, width // 4], picture[height // 4, -width // 4]]
-    corners += [picture[-height // 4, width // 4], picture[-height // 4, -width // 4]]
-    levels = [float(corner.mean()) / 8 for corner in corners]
-    assert levels == pytest.approx([4, 12, 20, 28], abs=1.5)
+def levels(found: Strip) -> list[float]:
+    """Of each frame, as `video` counts them."""
+    picture = pixels(found.jpeg)
+    assert picture.shape[:2] == (found.height, found.width * found.frames)
+    return [float(part.mean()) / 8 for part in np.split(picture, found.frames, axis=1)]
 
 
-def test_portrait_frames_lie_in_a_row() -> None:
-    picture = pixels(thumbnail(video((180, 320), 8)) or b"")
-    assert picture.shape[0] < picture.shape[1] / 2
+def made_of(source: bytes) -> Strip:
+    found = strip(source)
+    assert found is not None
+    return found
+
+
+def test_frames_of_all_of_a_video_side_by_side_in_time() -> None:
+    found = made_of(video((320, 180), 30))
+    assert (found.frames, found.width) == (FRAMES, SIDE) and abs(found.height - 99) <= 1
+    assert levels(found) == pytest.approx([1 + 3 * place for place in range(FRAMES)], abs=1.5)
+
+
+def test_a_long_video_is_sought_and_a_short_one_read_on() -> None:
+    """Frames that are far from each other: key frames lie between them."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as out:
+        stream = out.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(1000):
+            picture = np.full((48, 64, 3), number // 4, np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode(None))
+    found = made_of(file.getvalue())
+    assert [8 * level for level in levels(found)] == pytest.approx([12 + 25 * place for place in range(FRAMES)], abs=5)
+
+
+def test_portrait_frames_are_as_high_as_others_are_wide() -> None:
+    found = made_of(video((180, 320), 8))
+    assert (found.frames, found.height) == (8, SIDE) and found.width < SIDE
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_short_videos(frames: int) -> None:
-    assert pixels(thumbnail(video((64, 48), frames)) or b"").shape[1] > 300
+    found = made_of(video((64, 48), frames))
+    assert found.frames == frames and (found.width, found.height) == (64, 48)
 
 
 def test_a_stream_that_states_no_times() -> None:
-    assert pixels(thumbnail(video((64, 48), 20, "mpeg2video", "mpeg2video")) or b"").std() > 30
+    found = made_of(video((64, 48), 20, "mpeg2video", "mpeg2video"))
+    assert found.frames > 5 and pixels(found.jpeg).std() > 30
 
 
 def test_what_is_no_video_has_no_picture() -> None:
-    assert thumbnail(b"no video at all" * 100) is None
-    assert thumbnail("/nowhere.mp4") is None
+    assert strip(b"no video at all" * 100) is None
+    assert strip("/nowhere.mp4") is None
 
 
 @pytest.mark.parametrize("name", ["h265.mp4", "corrupted.mp4", "portrait.mp4", "odd_size.avi", "rotate_90.mov"])
-def test_real_videos(name: str) -> None:
-    picture = thumbnail(str(video_path(name)))
-    assert picture is not None and len(picture) < 40_000 and pixels(picture).std() > 5
+def test_real_videos_are_small(name: str) -> None:
+    found = strip(str(video_path(name)))
+    assert found is not None and len(found.jpeg) <= MOST_BYTES and pixels(found.jpeg).std() > 5
+
+
+def test_noise_is_made_small_too() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (FRAMES, 132, SIDE, 3), np.uint8)
+    assert len(strip_of(noise).jpeg) < 6 * MOST_BYTES < len(jpeg(np.concatenate(list(noise), axis=1)))
 
 
 def test_an_odd_size_loses_its_last_row() -> None:
@@ -73,6 +103,6 @@ def test_frames_come_from_all_of_a_video_whose_times_do_not_begin_at_0() -> None
     for name in ("plain", "times begin at 3 s", "edit list, cut at both ends"):
         frames = thumbnails._frames(made(name))
         shown = list(KINDS[name].shown)
-        levels = [int(frame.to_ndarray(format="gray")[24, 32]) for frame in frames]
-        wanted = [shown[len(shown) * (2 * part + 1) // 8] for part in range(4)]
-        assert [round((level * 219 / 255) / 4) for level in levels] == pytest.approx(wanted, abs=1), name
+        found = [int(frame.to_ndarray(format="gray")[24, 32]) for frame in frames]
+        wanted = [shown[number] for number in thumbnails._middles(len(shown))]
+        assert [round((level * 219 / 255) / 4) for level in found] == pytest.approx(wanted, abs=1), name

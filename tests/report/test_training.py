@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 import pytest
 
+from vmz import invocation
 from vmz.errors import UsageError, VmzError
 from vmz.report import training
 from vmz.results.training import Epoch, Point, TrainingResult
@@ -42,6 +43,7 @@ def epochs(iterations: int) -> list[Epoch]:
             accuracy=0.7222,
             clips_per_second=17.5,
             figures={"clip@1": 0.25, "video@1": (number + 1) / 20},
+            test_loss=1.5 - number / 10,
         )
         for number in range(10)
     ]
@@ -60,24 +62,46 @@ def test_the_page_is_written_with_all_its_curves(tmp_path: Path) -> None:
     path = tmp_path / "training.html"
     training.write(path, result(points(100), epochs(100)))
     html = path.read_text(encoding="utf-8")
-    assert html.startswith("<!doctype html>") and "<h1>r2plus1d 18</h1>" in html
+    assert html.startswith("<!doctype html>") and "<h1>simple_c3d</h1>" in html
     plots = readings(html)
-    assert [len(plot["series"]) for plot in plots] == [1, 3, 1, 1]
-    (loss,) = plots[0]["series"]
+    assert [len(plot["series"]) for plot in plots] == [2, 3, 1, 1]
+    loss, tested = plots[0]["series"]
+    assert tested["values"] == pytest.approx([1.5 - number / 10 for number in range(10)])
+    assert html.count('class="best" style="left:100.00%"') == 4 and html.count("Best: epoch 9") == 4
+    assert '<tr class="best"><th scope="row">9<span class="badge">Best</span></th>' in html
     assert loss["values"][0] == 10 and loss["at"][0] == 0 and loss["at"][-1] == 1
     assert [len(series["values"]) for series in plots[1]["series"]] == [100, 10, 10]
     assert (
         "Best video@1 of the test 50.00\u00a0%, at iteration 100 (epoch 9)" in html
-        and "test video@1</th>" in html
+        and "Test video@1</th>" in html
         and "mAP" not in html
     )
+
+
+def test_settings_are_folded_those_that_differ_first() -> None:
+    html = training.page(result(points(100), epochs(100), save_model_name="my run", num_epochs=10))
+    assert "<h1>my run</h1>" in html and "r2plus1d-18, 100 iterations, 9 of 10 epochs" in html
+    section = html[html.index('<section id="settings">') :]
+    changed, rest = section.index("differ from their defaults</summary>"), section.index("at their defaults</summary>")
+    assert changed < section.index("<code>--num_epochs</code></th>") < section.index(">50</td>") < rest
+    assert rest < section.index("<code>--gamma</code></dt>") and section.count("<details><summary>") == 2
+
+
+def test_reasons_of_recommended_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(invocation, "_now", None)
+    invocation.note_reasons({"base_learning_rate": "a new classifier"})
+    html = training.page(result(points(10), base_learning_rate=0.02, num_epochs=7))
+    rows = re.findall(r"<tr><th scope=\"row\"><code>--(\w+)</code></th>(.*?)</tr>", html)
+    names = [name for name, _ in rows]
+    assert names.index("num_epochs") < names.index("base_learning_rate") == len(names) - 1
+    assert rows[-1][1].endswith("<td>a new classifier</td>") and "Recommended because" in html
 
 
 def test_several_labels_have_a_map() -> None:
     epoch = Epoch(1, 8, 0.01, loss=0.5, clips_per_second=17.5, figures={"mAP": 0.75, "mAUC": 0.9})
     html = training.page(result([Point(1, 8, loss=0.5)], [epoch]))
     assert [len(plot["series"]) for plot in readings(html)] == [1, 1]
-    assert "Best mAP of the test 75.00" in html and "test mAP</th>" in html and "video@1" not in html
+    assert "Best mAP of the test 75.00" in html and "Test mAP</th>" in html and "video@1" not in html
 
 
 def test_a_long_run_stays_a_small_page() -> None:
@@ -93,7 +117,7 @@ def test_a_long_run_stays_a_small_page() -> None:
 
 def rows_of_epochs(html: str) -> list[list[str]]:
     """The cells of the table of epochs, row by row."""
-    rows = re.findall(r"<tr><th scope=\"row\">(\d+)</th>(.*?)</tr>", html, re.S)
+    rows = re.findall(r"<tr[^>]*><th scope=\"row\">(\d+)(?:<span.*?</span>)?</th>(.*?)</tr>", html, re.S)
     return [[number, *re.findall(r"<td[^>]*>(.*?)</td>", cells, re.S)] for number, cells in rows]
 
 
@@ -101,7 +125,7 @@ def test_epochs_are_the_runs_own_account() -> None:
     """Not worked out from the points: those are of unequal numbers of clips."""
     rows = rows_of_epochs(training.page(result(points(100), epochs(100))))
     assert [int(row[0]) for row in rows] == list(range(10))
-    assert rows[9] == ["9", "0.001", "0.6015", "72.22\u00a0%", "25.00\u00a0%", "50.00\u00a0%", "17.5"]
+    assert rows[9] == ["9", "0.001", "0.6015", "0.6000", "72.22\u00a0%", "25.00\u00a0%", "50.00\u00a0%", "17.5"]
     assert rows_of_epochs(training.page(result(points(100)))) == []
 
 
@@ -124,7 +148,7 @@ def test_values_that_are_not_finite_are_said_and_not_drawn() -> None:
     entries = points(100)
     entries[4] = replace(entries[4], loss=float("nan"))
     html = training.page(result(entries))
-    assert "training loss: 1 of its values are not finite" in html
+    assert "Training, Loss: 1 value is not finite and not drawn" in html
     assert "NaN" not in html and len(readings(html)[0]["series"][0]["values"]) == 99
 
 
@@ -139,7 +163,7 @@ def test_one_point_with_little_in_it(loss: Optional[float], figures: Optional[di
 def test_an_evaluation_alone_has_a_page() -> None:
     """As of a run that went on from the original's last checkpoint, and only tested it."""
     html = training.page(result([], [Epoch(1, 80, figures={"clip@1": 0.25, "video@1": 0.5})]))
-    assert "80 iterations, 1 epochs." in html and "Best video@1 of the test 50.00" in html
+    assert "80 iterations, 1 of 10 epochs." in html and "Best video@1 of the test 50.00" in html
 
 
 def test_what_it_refuses(tmp_path: Path) -> None:

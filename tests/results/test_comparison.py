@@ -21,7 +21,7 @@ def test_lines() -> None:
     ]
     equal = Comparison("r2d depth 10", BLOBS[:1], 1e-4, {"caffe2": 1.0, "pytorch": 1.0})
     assert equal.lines()[2:] == [
-        "caffe2 1.0 s, pytorch 1.0 s", "equal: all 1 blobs within 0.0001; largest 5.00e-07 at conv1"
+        "caffe2 1.0 s, pytorch 1.0 s", "equal: 1 blob within 0.0001; largest 5.00e-07 at conv1"
     ]  # fmt: skip
     assert equal.first_beyond() is None and equal.beyond == [] and equal.remarks == []
 

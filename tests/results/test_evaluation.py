@@ -12,8 +12,8 @@ from vmz.video.faults import EndedEarly
 
 NAMES = ["run", "jump", "swim"]
 KEYS = (
-    "figures intervals videos clips_per_video skipped ended_early per_class gmacs_per_clip params_m interactions_g "
-    "checkpoint published settings label_names data seconds options environment"
+    "figures loss intervals videos clips_per_video skipped ended_early per_class gmacs_per_clip params_m "
+    "interactions_g checkpoint published settings label_names data seconds options environment"
 )
 
 
@@ -30,9 +30,9 @@ def test_lines(found: Evaluation) -> None:
     lines = replace(found, config=config, ended_early=ended).lines()
     assert lines[0].startswith("/models/r2.5d_d18_l8.pkl: loaded 212 parameters; 1 adapted, 0 missing")
     assert lines[1:] == [
-        "class 0 run: 1 of 1 videos, 1.0000",
+        "class 0 run: 1 of 1 video, 1.0000",
         "class 1 jump: 1 of 2 videos, 0.5000",
-        "3 videos, 10 clips each, 1234.5 s on pytorch",
+        "3 videos, 10 clips each, 1234.5 s on pytorch, cuda:0",
         "1 video ended early (scored from the frames before): record 1 after 7 frames: why",
         "clip@1    46.67% (95 % interval 14.4 to 81.9), each of 30 clips",
         "video@1   66.67% (95 % interval 20.8 to 93.9), mean of each video's 10 clips",
@@ -40,7 +40,7 @@ def test_lines(found: Evaluation) -> None:
         "Test accuracy: clip: 0.4666666666666667, top 1: 0.6666666666666666, top3: 1.0",
         "FLOPs: 20.7, params: 33.3, inters: 1.0",
     ]
-    assert replace(found, checkpoint=None).lines()[0] == "3 videos, 10 clips each, 1234.5 s on pytorch"
+    assert replace(found, checkpoint=None).lines()[0] == "3 videos, 10 clips each, 1234.5 s on pytorch, cuda:0"
 
 
 def test_the_file_of_results(found: Evaluation) -> None:
@@ -58,7 +58,7 @@ def test_the_file_of_results(found: Evaluation) -> None:
     assert written["settings"] is None and written["options"]["num_labels"] == 3
     bare = replace(found, checkpoint=None, data=None, published=None, label_names=None).to_json()
     assert [name for name, value in bare.items() if value is None] == [
-        "checkpoint", "published", "settings", "label_names", "data"
+        "loss", "checkpoint", "published", "settings", "label_names", "data"
     ]  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def test_scores_of_several_labels() -> None:
 def test_kept_scores_have_the_lines_of_their_run(found: Evaluation) -> None:
     kept = Aggregate(found.figures, found.per_class, found.scores, 10, 3, 0, 5, ["a.npz", "b.npz"], NAMES)
     assert kept.lines(each_class=True) == [
-        "class 0 run: 1 of 1 videos, 1.0000",
+        "class 0 run: 1 of 1 video, 1.0000",
         "class 1 jump: 1 of 2 videos, 0.5000",
         "3 videos, 10 clips each, from 2 files",
         *found.lines()[-5:-1],

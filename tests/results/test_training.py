@@ -30,10 +30,8 @@ RESULT = TrainingResult(
 def test_lines() -> None:
     assert RESULT.lines() == [
         "trained on pytorch, device cpu",
-        "epoch 2/3, loss 1.0000, accuracy 0.5000, rate 0.01, test clip@1 0.2500, video@1 0.5000 (8 videos), 1 training "
-        "video left out so far",
         "best: epoch 1, clip@1 0.5000, video@1 0.7500",
-        "stopped early: 1 epochs without improvement of video@1 and clip@1",
+        "stopped early: 1 epoch without improvement of video@1 and clip@1",
         "train data: 1 video left out: record 3 (a.mp4): no video",
         "test data: 1 video ended early (scored from the frames before): record 5 after 7 frames: why",
         "wrote run_1.mdl",
@@ -41,6 +39,16 @@ def test_lines() -> None:
     ]
     bare = replace(RESULT, epochs=[], stopped_early=False, train=VideoFaults(), test=VideoFaults(), files=[])
     assert bare.lines() == ["trained on pytorch, device cpu"] and bare.best is None
+
+
+def test_the_line_of_an_epoch() -> None:
+    """Printed once, when the epoch ends; the lines at the end do not repeat it."""
+    line = replace(EPOCHS[1], test_loss=1.25, test_videos=1).line(3)
+    assert line == (
+        "epoch 2/3, loss 1.0000, accuracy 0.5000, rate 0.01, test loss 1.2500, clip@1 0.2500, video@1 0.5000 "
+        "(1 video), 1 training video left out so far"
+    )
+    assert not any(line.startswith("epoch") for line in RESULT.lines())
 
 
 def test_the_file_of_results() -> None:

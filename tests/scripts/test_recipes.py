@@ -366,7 +366,7 @@ def test_databases_of_a_small_ucf101(tmp_path: Path, capfd: pytest.CaptureFixtur
     (tmp_path / "ucf101_test_1.csv").unlink()
     with pytest.raises(VmzError, match=r"dataset_list.py ended with status 2; the recipe stops there"):
         recipe.main(["run", "create_ucf101", f"--data_dir={tmp_path}"])
-    assert "1 of the 1 videos" in capfd.readouterr().err
+    assert "1 of the 1 video of" in capfd.readouterr().err
 
 
 def test_the_environment_chooses_the_engine_of_every_step(

@@ -178,7 +178,7 @@ def test_requests_that_could_only_fail_at_the_end_fail_at_once(small_database: P
     for flag, said in (
         ("--report=/nowhere/page.html", "there is no folder /nowhere"),
         ("--output=/nowhere/results.json", "there is no folder /nowhere"),
-        (f"--label_names={names}", "names 1 classes, but --num_labels=7"),
+        (f"--label_names={names}", "names 1 class, but --num_labels=7"),
         ("--list=/nowhere.csv", "cannot read the list /nowhere.csv"),
     ):
         answer = run_tool("test_net.py", *arguments, flag)

@@ -31,7 +31,7 @@ def run(
     monkeypatch.setattr(
         training,
         "evaluate_weights",
-        lambda config, weights: SimpleNamespace(figures=next(given), videos=8, skipped=[], ended_early=[]),
+        lambda config, weights: SimpleNamespace(figures=next(given), videos=8, loss=0.5, skipped=[], ended_early=[]),
     )
     config = configuration(
         [*TINY_NETWORK, "--batch_size=2", "--epoch_size=6", f"--num_epochs={len(figures)}", "--save_model_name=run",
@@ -82,6 +82,7 @@ def test_tensorboard_is_given_the_figures_of_the_log(
         for name in ("loss", "accuracy", "learning_rate", "clips_per_second"):
             assert given[f"epoch/{name}", epoch.iteration] == getattr(epoch, name)
         assert given["test/video@1", epoch.iteration] == 1.0
+        assert given["test/loss", epoch.iteration] == epoch.test_loss == 0.5
     assert [iteration for name, iteration in given if name == "train/loss"] == [2, 3, 5, 6]
 
 

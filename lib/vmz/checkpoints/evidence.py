@@ -28,6 +28,7 @@ from vmz.models.families import (
     Family,
 )
 from vmz.netdef.training_state import is_training_state
+from vmz.text import counted
 
 _CONVOLUTION = re.compile(r"comp_(\d+)_conv_(\d+)(_middle)?_w")
 _TRUNK = re.compile(r"(conv|comp_|shortcut_|fc[67]_|pred_logit).*")
@@ -216,7 +217,7 @@ def _head(shapes: Mapping[str, Shape]) -> list[Fact]:
     several = int("pred_logit_w" in shapes)
     shown = "pred_logit_w" if several else blob
     return [
-        Fact("num_labels", labels, partial(operator.contains, (labels,)), blob, f"is for {labels} labels"),
+        Fact("num_labels", labels, partial(operator.contains, (labels,)), blob, f"is for {counted(labels, 'label')}"),
         Fact(
             "pred_layer_name", own_name, partial(operator.contains, (own_name, head)), blob, f"is the classifier {head}"
         ),

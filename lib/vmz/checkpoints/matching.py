@@ -12,7 +12,7 @@ import numpy as np
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.blob_names import first_of_each, unscoped
 from vmz.netdef.training_state import is_training_state
-from vmz.text import cut, printable
+from vmz.text import counted, cut, printable
 
 Shape = tuple[int, ...]
 HEAD = re.compile(r"(a_|v_)?(last_out_L(?P<labels>\d+)|pred_logit)_[wb]")
@@ -33,7 +33,8 @@ class Report:
     def summary(self) -> str:
         """Lines for a person: counts, then the names of all that was not simply copied."""
         lines = [
-            f"loaded {len(self.copied)} parameters; {len(self.adapted)} adapted, {len(self.missing)} missing, "
+            f"loaded {counted(len(self.copied), 'parameter')}; {len(self.adapted)} adapted, {len(self.missing)} "
+            f"missing, "
             f"{len(self.mismatched)} shape mismatches, {len(self.unused)} unused"
             + (f", {self.training_state} of training state ignored" if self.training_state else "")
         ]
@@ -117,7 +118,8 @@ def check(
     advice = "give a checkpoint of this network, or --allow_partial_load=1 to load what fits"
     if not found:
         raise VmzError(
-            f"{source} fills none of the network's {len(left)} blobs; it contains {_some(report.unused)}; {advice}"
+            f"{source} fills none of the network's {counted(len(left), 'blob')}; it contains {_some(report.unused)}; "
+            f"{advice}"
         )
     head = set(filter(is_classifier, left)) if classifier is None else {unscoped(blob) for blob in classifier}
     trunk = [name for name in left if name not in head]
@@ -127,7 +129,8 @@ def check(
             for name, (have, want) in list(report.mismatched.items())[:1]
         )
         raise VmzError(
-            f"{source} would leave {len(trunk)} of the network's {found + len(left)} blobs at their initial values: "
+            f"{source} would leave {len(trunk)} of the network's {counted(found + len(left), 'blob')} at their "
+            f"initial values: "
             f"{_some(trunk)}{shapes}; {advice}"
         )
     if left and not new_head:
@@ -138,7 +141,7 @@ def _about_heads(report: Report, source: str, left: list[str]) -> str:
     theirs, ours = _labels(report.unused), _labels(left)
     if theirs and ours and theirs != ours:
         return (
-            f"{source} was trained for {theirs} labels, but the network has --num_labels={ours}; give "
+            f"{source} was trained for {counted(theirs, 'label')}, but the network has --num_labels={ours}; give "
             f"--num_labels={theirs}, or fine-tune the checkpoint on the new labels first"
         )
     shapes = "".join(f" ({have} in the file, {want} in the network)" for have, want in report.mismatched.values())
@@ -181,8 +184,8 @@ def _inflated(still: np.ndarray, shape: Shape, center_init: bool) -> tuple[np.nd
     if center_init:
         inflated = np.zeros(shape, still.dtype)
         inflated[:, :, frames // 2] = still[:, :, 0]
-        return inflated, f"inflated to {frames} frames, in the centre"
-    return np.repeat(still, frames, axis=2) / np.float32(frames), f"inflated to {frames} frames"
+        return inflated, f"inflated to {counted(frames, 'frame')}, in the centre"
+    return np.repeat(still, frames, axis=2) / np.float32(frames), f"inflated to {counted(frames, 'frame')}"
 
 
 def _first_convolution(blobs: list[str]) -> Optional[str]:

@@ -24,7 +24,7 @@ from vmz.netdef.builder import make_argument
 from vmz.netdef.protos import BlobChunk, MetaNetDef, NetDef, OperatorDef
 from vmz.netdef.pruning import prune
 from vmz.netdef.wire import parse
-from vmz.text import cut, printable, quoted
+from vmz.text import counted, cut, printable, quoted
 
 # Caffe2's names (predictor_consts.proto).
 META_NET_DEF, DATABASE = "!!META_NET_DEF", "!!PREDICTOR_DBREADER"
@@ -58,7 +58,8 @@ def load_export(path: Union[str, Path]) -> tuple[Head, dict[str, np.ndarray]]:
     missing = [name for name in listed if name not in assembly.arrays or name in incomplete] or list(incomplete)
     if missing:
         raise VmzError(
-            f"{path} is truncated: it lacks {len(missing)} of the {len(listed)} blobs that it should contain, first "
+            f"{path} is truncated: it lacks {len(missing)} of the {counted(len(listed), 'blob')} that it should "
+            f"contain, first "
             f"{cut(printable(missing[0]))}; copy it again, or use an earlier checkpoint"
         )
     return head, {name: assembly.arrays[name] for name in dict.fromkeys([*listed, *assembly.arrays])}

@@ -14,6 +14,7 @@ from typing import Union
 
 from vmz.errors import VmzError
 from vmz.files import atomic_write, open_input
+from vmz.text import counted
 
 LENGTHS = struct.Struct("<ii")  # of the key and of the value, in bytes
 LONGEST = 2**31 - 1
@@ -51,6 +52,8 @@ def write_minidb(path: Union[str, Path], items: Union[Mapping[str, bytes], Itera
         for key, value in pairs:
             name = key.encode("utf-8", "surrogateescape")
             if not name or len(value) > LONGEST:
-                raise VmzError(f"record {key!r} of {path} has {len(value)} bytes; a minidb allows 2^31 - 1 and a key")
+                raise VmzError(
+                    f"record {key!r} of {path} has {counted(len(value), 'byte')}; a minidb allows 2^31 - 1 and a key"
+                )
             stream.write(LENGTHS.pack(len(name), len(value)) + name)
             stream.write(value)

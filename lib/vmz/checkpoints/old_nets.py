@@ -28,7 +28,7 @@ from vmz.netdef.json_form import net_from_json
 from vmz.netdef.net_parts import copy_net
 from vmz.netdef.protos import NetDef
 from vmz.netdef.wire import parse
-from vmz.text import quoted
+from vmz.text import counted, quoted
 
 MOST_BLOBS = 4096  # inputs or outputs of one operator
 PREDICT_FILES = ("predict_net.pb", "predict_net.pbtxt")
@@ -75,8 +75,9 @@ def _check_names(found: OldNet) -> None:
         for op in net.op:
             if max(len(op.input), len(op.output)) > MOST_BLOBS:
                 raise VmzError(
-                    f"operator {quoted(op.type)} of the net {quoted(net.name)} has {len(op.input)} inputs and "
-                    f"{len(op.output)} outputs; {MOST_BLOBS} are the most that VMZ reads"
+                    f"operator {quoted(op.type)} of the net {quoted(net.name)} has {counted(len(op.input), 'input')} "
+                    f"and "
+                    f"{counted(len(op.output), 'output')}; {MOST_BLOBS} are the most that VMZ reads"
                 )
         names = [
             name for op in net.op for name in (op.type, *op.input, *op.output, *(argument.name for argument in op.arg))

@@ -15,6 +15,7 @@ import struct
 from typing import IO, NoReturn, Optional
 
 from vmz.errors import VmzError
+from vmz.text import counted
 
 DEEPEST = 40  # containers inside one another; a checkpoint has 4 or 5
 LONGEST_NAME = 1000  # bytes of a module and its function
@@ -115,7 +116,8 @@ class _Scan:
             length = int(self._unpacked(_COUNTED[kind]))
             if kind.startswith("long") and length > LARGEST_INTEGER:
                 raise VmzError(
-                    f"it contains an integer of {length} bytes (at byte {place}); a checkpoint has 64-bit numbers"
+                    f"it contains an integer of {counted(length, 'byte')} (at byte {place}); a checkpoint has 64-bit "
+                    f"numbers"
                 )
             return self._skipped(length, place)
         if kind == "decimalnl_short" or kind == "decimalnl_long" or kind == "floatnl":
@@ -133,7 +135,7 @@ class _Scan:
     def _skipped(self, length: int, place: int = 0) -> int:
         left = self.size - self.stream.tell()
         if not 0 <= length <= left:
-            raise EOFError(f"{length} bytes should follow byte {place}, but only {left} do")
+            raise EOFError(f"{counted(length, 'byte')} should follow byte {place}, but only {left} do")
         self.stream.seek(length, os.SEEK_CUR)
         return length
 
@@ -201,7 +203,7 @@ class _Scan:
             self.stack.append(_Value())
         elif name in ("PROTO", "FRAME", "READONLY_BUFFER"):
             if name == "FRAME" and argument > self.size:
-                raise EOFError(f"a part of {argument} bytes should follow byte {place}")
+                raise EOFError(f"a part of {counted(argument, 'byte')} should follow byte {place}")
         else:  # a number, a text, a name, None, True, False
             self.stack.append(_Value(0, 1 + (argument // 2 if name in _CONTENT else 0)))
 

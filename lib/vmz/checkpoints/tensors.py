@@ -14,7 +14,7 @@ import numpy as np
 
 from vmz.errors import VmzError
 from vmz.netdef.protos import DATA_TYPES, BlobChunk
-from vmz.text import quoted
+from vmz.text import counted, quoted
 
 MOST_AXES = 32  # of numpy arrays, of old
 CHUNK = 1_000_000  # values of a piece, Caffe2's default
@@ -94,7 +94,7 @@ class Assembly:
         if array.shape != shape or array.dtype != storage.dtype or not 0 <= begin <= end <= size:
             raise VmzError("it is a piece of a different tensor than the one before")
         if values.size != end - begin:
-            raise VmzError(f"it has {values.size} values, but {end - begin} are expected")
+            raise VmzError(f"it has {counted(values.size, 'value')}, but {end - begin} are expected")
         array.reshape(-1)[begin:end] = values
         self._filled.setdefault(name, []).append((begin, end))
 
@@ -132,7 +132,9 @@ def _values(storage: _Storage, tensor: Any) -> np.ndarray:
         varint = storage.varint
     if not varint:
         if len(content) % storage.dtype.itemsize:
-            raise VmzError(f"its values have {len(content)} bytes, which is not a multiple of {storage.dtype.itemsize}")
+            raise VmzError(
+                f"its values have {counted(len(content), 'byte')}, which is not a multiple of {storage.dtype.itemsize}"
+            )
         return np.frombuffer(content, storage.dtype)
     integers = from_varints(content)
     if integers is None:

@@ -28,7 +28,7 @@ from vmz.checkpoints.pickles import Array, ArrayUnpickler, Name
 from vmz.errors import VmzError
 from vmz.file_formats.zip_members import check_members
 from vmz.files import atomic_write, open_input
-from vmz.text import cut, printable, quoted
+from vmz.text import counted, cut, printable, quoted
 
 KEY = "vmz"  # of what a file says about itself, JSON text in the state dict's own metadata
 CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")  # in this order
@@ -148,7 +148,9 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Te
         raise VmzError(f"it contains a tensor of shape {quoted(shape)} and strides {quoted(strides)}")
     last = offset + sum((extent - 1) * stride for extent, stride in zip(shape, strides))
     if 0 not in shape and last >= storage.size:
-        raise VmzError(f"it contains a tensor of shape {quoted(shape)} in a storage of {storage.size} numbers")
+        raise VmzError(
+            f"it contains a tensor of shape {quoted(shape)} in a storage of {counted(storage.size, 'number')}"
+        )
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 

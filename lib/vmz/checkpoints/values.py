@@ -9,7 +9,7 @@ from typing import Union
 import numpy as np
 
 from vmz.errors import VmzError
-from vmz.text import cut, printable
+from vmz.text import counted, cut, printable
 
 VARIANCE = "_riv"  # Caffe2's name of a batch norm's running variance ends so
 LARGEST = float(np.finfo(np.float32).max)  # networks compute in float32
@@ -48,4 +48,4 @@ def _wrong(name: str, array: np.ndarray) -> str:
                 negative += int((part < 0).sum())
     counts = {"NaN": nan, "infinite or beyond float32": infinite, "negative, as a variance": negative}
     found = [f"{count} {what}" for what, count in counts.items() if count]
-    return f"({', '.join(found)}, of {values.size} values)" if found else ""
+    return f"({', '.join(found)}, of {counted(values.size, 'value')})" if found else ""

@@ -19,6 +19,7 @@ from vmz.layouts.recognition import is_foreign, plain_keys
 from vmz.layouts.tables import EPSILON, LAYOUTS
 from vmz.outputs import Output, in_progress
 from vmz.settings.kinds import Number
+from vmz.text import counted
 
 EXAMPLE = "vmz convert r2plus1d_34.pkl --to=ig65m --output=r2plus1d_34.pth"
 _number = Number(1e-12, 1)
@@ -76,7 +77,7 @@ def work(argv: Sequence[str]) -> int:
 
 
 def _line(source: str, output: Optional[str], found: Converted, notes: Sequence[str]) -> str:
-    what = f"{found.network}, {len(found.tensors)} tensors in the layout of {found.layout}"
+    what = f"{found.network}, {counted(len(found.tensors), 'tensor')} in the layout of {found.layout}"
     return f"{output or source}: {'; '.join([what, *dict.fromkeys(notes)])}"
 
 

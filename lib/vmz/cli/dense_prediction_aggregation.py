@@ -24,6 +24,7 @@ from vmz.features.dense_prediction import (
 from vmz.files import write_json
 from vmz.outputs import Output, in_progress
 from vmz.settings.kinds import not_negative, switch
+from vmz.text import counted
 
 EXAMPLE = "tools/dense_prediction_aggregation.py --input_dir=features"
 
@@ -65,20 +66,24 @@ def run(options: argparse.Namespace) -> int:
         split = split_videos(parts)
         if split:
             print(
-                f"warning: {len(split)} videos are in more than one file, for example {split[0]}, and count in "
-                "each, as in the original; --across_files=1 puts their clips together",
+                f"warning: {counted(len(split), 'video')} {'is' if len(split) == 1 else 'are'} in more than one file, "
+                f"for example {split[0]}, and {'counts' if len(split) == 1 else 'count'} in each, as in the original; "
+                "--across_files=1 puts their clips together",
                 file=sys.stderr,
             )
     figures = shown(original_figures(parts), options)
     clips = np.concatenate([part.clips for part in parts])
     classes = parts[0].scores.shape[1]
     each = f"{clips.min()} to {clips.max()}" if clips.min() < clips.max() else clips[0]
-    print(f"{len(clips)} videos, {clips.sum()} clips ({each} a video), of {len(files)} files")
+    print(
+        f"{counted(len(clips), 'video')}, {counted(clips.sum(), 'clip')} ({each} a video), of "
+        f"{counted(len(files), 'file')}"
+    )
     if options.across_files:
         print(figures_text(figures, classes), flush=True)
     else:
         if classes <= TOP_K:
-            print(f"top5 of {classes} classes is always 1")
+            print(f"top5 of {counted(classes, 'class')} is always 1")
         print(f"Accuracy: {original_line(figures)}", flush=True)
     account = {"figures": figures, "videos": len(clips), "clips": int(clips.sum())}
     return write_each(lambda: write_json(options.output, account)) if options.output else 0

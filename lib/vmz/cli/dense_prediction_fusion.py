@@ -14,6 +14,7 @@ from vmz.files import write_json
 from vmz.metrics import video_figures
 from vmz.outputs import Output, in_progress
 from vmz.settings.kinds import Number, positive, switch
+from vmz.text import counted
 
 STREAMS = ("input_dir1", "input_dir2")
 
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         "second": streams[1].figures(),
         "fused": video_figures(fused, streams[0].labels, TOP_K),
     }
-    print(f"{len(fused)} videos, alpha {options.alpha}")
+    print(f"{counted(len(fused), 'video')}, alpha {options.alpha}")
     for name, figures in results.items():
         print(f"{name}: {figures_text(figures, fused.shape[1])}")
     top1, *_, top5 = results["fused"].values()

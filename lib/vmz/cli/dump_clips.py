@@ -14,13 +14,14 @@ from vmz.cli.shared.running import run_tool, write_each
 from vmz.cli.shared.settings_report import announce
 from vmz.datasets.listed_data import listed_data
 from vmz.evaluation.config import EvaluationConfig
-from vmz.inspection.dump_clips import Dump, override, read_clips, write_contact_sheet, write_npz
+from vmz.inspection.dump_clips import PAGE_ROWS, Dump, override, read_clips, write_contact_sheet, write_npz
 from vmz.outputs import Output, in_progress
 from vmz.settings.clips import ClipSettings
 from vmz.settings.engine import EngineSettings
 from vmz.settings.kinds import not_negative, switch
 from vmz.settings.reader import ReaderSettings, ViewSettings
 from vmz.settings.setting import settings_of
+from vmz.text import counted
 from vmz.video.faults import closing_line
 
 NAMES = (
@@ -49,7 +50,11 @@ def parser() -> Parser:
     flags.add_argument(
         "--output", metavar="FILE.npz", help="arrays data (or flow), label, key, and video_id, start_frame if asked"
     )
-    flags.add_argument("--contact_sheet", metavar="FILE.png", help="a picture with a row a clip (the first 200)")
+    flags.add_argument(
+        "--contact_sheet",
+        metavar="FILE.png",
+        help="a picture with a row a clip; of more than 25 clips several, FILE.png, FILE_2.png, ...",
+    )
     return flags
 
 
@@ -75,15 +80,27 @@ def run(options: argparse.Namespace) -> int:
     print_summary(dump)
     sys.stdout.flush()
     print(f"read by the VideoInput of {options.engine}", file=sys.stderr)
-    writes = [(options.output, write_npz), (options.contact_sheet, write_contact_sheet)]
+    writes = [(options.output, write_npz), (options.contact_sheet, write_sheet)]
     return write_each(*(partial(write, dump, path) for path, write in writes if path))
+
+
+def write_sheet(dump: Dump, path: str) -> None:
+    """The pictures, and a line on each; what is in none of them is said."""
+    clips = len(dump.arrays["key"])
+    written = write_contact_sheet(dump, path)
+    for page, target in enumerate(written):
+        first, last = page * PAGE_ROWS + 1, min(clips, (page + 1) * PAGE_ROWS)
+        print(f"wrote {target}: clip{'' if first == last else 's'} {first}{'' if first == last else f' to {last}'}")
+    shown = min(clips, len(written) * PAGE_ROWS)
+    if shown < clips:
+        print(f"--contact_sheet shows the first {shown} of {counted(clips, 'clip')}; --output has all")
 
 
 def print_summary(dump: Dump) -> None:
     for name, array in dump.arrays.items():
         print(f"{name}: {array.dtype} {' x '.join(map(str, array.shape))}")
     if dump.skipped:
-        print(f"{len(dump.skipped)} bad videos left out:")
+        print(f"{counted(len(dump.skipped), 'bad video')} left out:")
         for video in dump.skipped:
             print(f"  {video}")
     if dump.ended_early:

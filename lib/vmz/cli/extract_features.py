@@ -18,9 +18,10 @@ from vmz.features.config import AddedExtractSettings, ExtractionConfig, Original
 from vmz.features.extraction import Extraction, data_of, extract
 from vmz.features.untrimmed import VideoExtraction, extract_videos
 from vmz.settings.checkpoint import CheckpointSettings
-from vmz.settings.engine import EngineSettings
+from vmz.settings.engine import EngineSettings, used_devices
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings, ViewSettings
+from vmz.text import counted
 from vmz.video.faults import closing_line
 
 EXAMPLE = (
@@ -51,24 +52,30 @@ def work(argv: Sequence[str]) -> int:
         save_config(options, config)
         found = extract_videos(config)
         if found is not None:
-            print_videos(found, config.load_model_path, config.engine)
+            print_videos(found, config.load_model_path, _used(config))
         return 0
     with data_of(config) as config:
         announce(config.resolution)
         save_config(options, config)
         extraction = extract(config)
     if extraction is not None:
-        print_extraction(extraction, config.load_model_path, config.engine)
+        print_extraction(extraction, config.load_model_path, _used(config))
     return 0
+
+
+def _used(config: ExtractionConfig) -> str:
+    """The engine and the devices."""
+    return f"{config.engine}, {used_devices(config)}"
 
 
 def print_extraction(extraction: Extraction, weights: Optional[str], engine: str) -> None:
     if extraction.checkpoint is not None:
         print(f"{weights}: {extraction.checkpoint.summary()}")
     if extraction.resumed and not extraction.was_there:
-        print(f"{extraction.resumed} videos were already extracted by a run that was stopped")
+        verb = "was" if extraction.resumed == 1 else "were"
+        print(f"{counted(extraction.resumed, 'video')} {verb} already extracted by a run that was stopped")
     if extraction.skipped:
-        print(f"{len(extraction.skipped)} videos left out:")
+        print(f"{counted(len(extraction.skipped), 'video')} left out:")
         for bad in extraction.skipped:
             print(f"  {bad}")
     if extraction.ended_early:
@@ -77,11 +84,15 @@ def print_extraction(extraction: Extraction, weights: Optional[str], engine: str
         print(f"{name}: {' x '.join(map(str, shape))}")
     if extraction.was_there:
         print(
-            f"nothing to do: {extraction.path} already contains {extraction.videos} videos with the same settings "
+            f"nothing to do: {extraction.path} already contains {counted(extraction.videos, 'video')} with the same "
+            f"settings "
             "(--resume=0 extracts them again)"
         )
     else:
-        print(f"{extraction.videos} videos, {extraction.seconds:.1f} s on {engine}, written to {extraction.path}")
+        print(
+            f"{counted(extraction.videos, 'video')}, {extraction.seconds:.1f} s on {engine}, written to "
+            f"{extraction.path}"
+        )
     if extraction.sanity is not None:
         print("Sanity check --- " + ", ".join(f"{name}: {value}" for name, value in extraction.sanity.items()))
 
@@ -98,20 +109,22 @@ def print_videos(found: VideoExtraction, weights: Optional[str], engine: str) ->
             if mended := entry.get("times_mended"):
                 places = f"{mended} place{'s' * (mended > 1)}"
                 times = f", its timestamps restarted or jumped in {places}: corrected by frame durations"
-            print(f"{entry['file']}: {entry['clips']} clips of {entry['seconds']:.1f} s{early}{times}")
+            print(f"{entry['file']}: {counted(entry['clips'], 'clip')} of {entry['seconds']:.1f} s{early}{times}")
     if found.ended_early:
         print(
             closing_line(found.ended_early, "their features come from the frames before", f"{found.index} lists them")
         )
     if found.resumed == len(found.videos):
         print(
-            f"nothing to do: {found.resumed} videos are already extracted with the same settings, listed in "
+            f"nothing to do: {counted(found.resumed, 'video')} {'is' if found.resumed == 1 else 'are'} already "
+            f"extracted with the same settings, listed in "
             f"{found.index} (--resume=0 extracts them again)"
         )
         return
     if found.resumed:
-        print(f"{found.resumed} videos were already extracted by an earlier run with the same settings")
-    print(f"{len(found.videos)} videos, {found.seconds:.1f} s on {engine}, listed in {found.index}")
+        verb = "was" if found.resumed == 1 else "were"
+        print(f"{counted(found.resumed, 'video')} {verb} already extracted by an earlier run with the same settings")
+    print(f"{counted(len(found.videos), 'video')}, {found.seconds:.1f} s on {engine}, listed in {found.index}")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

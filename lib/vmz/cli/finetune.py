@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
+from vmz import invocation
 from vmz.cli import test_net, train_net
 from vmz.cli.shared.options import fetched_weights
 from vmz.cli.shared.parser import Parser
@@ -23,6 +24,7 @@ from vmz.finetuning.situation import situation_of
 from vmz.finetuning.split import Split, split, write_list
 from vmz.settings.kinds import Integer, Number
 from vmz.settings.self_description import read_description
+from vmz.text import counted
 from vmz.training.checkpoints import Checkpoints
 
 EXAMPLE = "vmz finetune my_videos --zoo=r2plus1d_34_clip8_ft_kinetics_from_ig65m"
@@ -70,6 +72,7 @@ def work(argv: Sequence[str]) -> int:
         store.refuse_to_overwrite()
     chosen = _chosen(folder, given, parts, weights, options)
     print_settings(parts, chosen, given)
+    invocation.note_reasons({one.flag: one.reason for one in chosen})
     flags = {
         **_data_flags(folder, parts, weights),
         **_new_classifier(parts, weights),
@@ -100,8 +103,8 @@ def kept_settings(path: Path) -> list[Setting]:
 def print_settings(parts: Split, chosen: Sequence[Setting], given: Mapping[str, Any]) -> None:
     """The split, and each setting with its reason."""
     shown = ", ".join(parts.classes[:6]) + (f" and {len(parts.classes) - 6} more" if len(parts.classes) > 6 else "")
-    print(f"{len(parts.classes)} classes: {shown}")
-    print(f"{len(parts.train)} videos for training, {len(parts.test)} for the test")
+    print(f"{counted(len(parts.classes), 'class')}: {shown}")
+    print(f"{counted(len(parts.train), 'video')} for training, {len(parts.test)} for the test")
     width = max(len(f"--{one.flag}={one.value}") for one in chosen) if chosen else 0
     for one in chosen:
         print(f"  {f'--{one.flag}={one.value}':<{width}}  {one.reason}")

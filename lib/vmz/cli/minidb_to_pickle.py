@@ -10,6 +10,7 @@ from vmz.checkpoints.loading import CAFFE2_TYPES, convert
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool
 from vmz.outputs import Output, in_progress
+from vmz.text import counted
 
 
 def work(argv: Sequence[str]) -> int:
@@ -20,8 +21,8 @@ def work(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     with in_progress(Output("--save_model_path", options.save_model_path), options=options):
         written, left_out = convert(options.load_model_path, options.save_model_path, options.db_type)
-    state = f"; {left_out} blobs of training state left out" if left_out else ""
-    print(f"{options.save_model_path}: {written} blobs{state}")
+    state = f"; {counted(left_out, 'blob')} of training state left out" if left_out else ""
+    print(f"{options.save_model_path}: {counted(written, 'blob')}{state}")
     return 0
 
 

@@ -24,6 +24,7 @@ from vmz.settings.engine import EngineSettings
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings, ViewSettings
 from vmz.settings.setting import settings_of
+from vmz.text import counted
 
 EXAMPLE = "vmz predict video.mp4 --zoo=r2plus1d_34_clip8_ft_kinetics_from_ig65m --report=page.html"
 OUTPUTS = ("output", "csv", "report")
@@ -78,12 +79,12 @@ def print_predictions(found: Predictions) -> None:
         print(f"{prediction.video}{ended}")
         print(prediction.lines())
     if found.skipped:
-        print(f"{len(found.skipped)} videos left out:")
+        print(f"{counted(len(found.skipped), 'video')} left out:")
         for one in found.skipped:
             print(f"  {one.video}: {one.reason}")
     print(
-        f"{len(found.videos)} video{'' if len(found.videos) == 1 else 's'}, {found.seconds['run']:.1f} s on "
-        f"{found.environment['engine']}; {found.model}"
+        f"{counted(len(found.videos), 'video')}, {found.seconds['run']:.1f} s on {found.environment['engine']}, "
+        f"{found.environment['device']}; {found.model}"
     )
 
 

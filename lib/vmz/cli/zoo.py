@@ -13,6 +13,7 @@ from vmz import zoo
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool
 from vmz.errors import VmzError
+from vmz.text import counted
 
 FETCH = (
     "Get the weights of models into the cache ($VMZ_CACHE, else ~/.cache/vmz) and print the paths. An interrupted "
@@ -81,7 +82,10 @@ def verify(chosen: Sequence[zoo.ZooRow]) -> int:
     for row in chosen:
         try:
             known = zoo.verify(row)
-            print(f"{row.name}: {known.bytes} bytes, SHA-256 {known.sha256}, from {known.source} on {known.fetched}")
+            print(
+                f"{row.name}: {counted(known.bytes, 'byte')}, SHA-256 {known.sha256}, from {known.source} on "
+                f"{known.fetched}"
+            )
         except VmzError as error:
             print(f"error: {error}", file=sys.stderr)
             status = max(status, error.exit_status)
@@ -99,7 +103,8 @@ def table(chosen: Sequence[zoo.ZooRow]) -> str:
     ]
     text.insert(1, "  ".join("-" * width for width in widths))
     text.append(
-        f"{len(chosen)} models; accuracy in percent on the validation set of the training data, -: not published"
+        f"{counted(len(chosen), 'model')}; accuracy in percent on the validation set of the training data, -: not "
+        f"published"
     )
     return "\n".join(line.rstrip() for line in text)
 

@@ -21,6 +21,7 @@ from vmz.datasets.video_lists import VideoList, read_video_list
 from vmz.results.data import DataReport, Recipe
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings
+from vmz.text import counted
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import bounded, record_name
 from vmz.video.frames.decoding import DecodingError, Source, Video
@@ -177,11 +178,12 @@ def _list_warnings(report: DataReport, named: Named) -> list[str]:
         (line, video), many = account.missing[0], len(account.missing)
         how = {"labels": ", going by the number of each label", "file name": ", going by file names"}
         found.append(
-            f"{many} of the {account.rows} videos of {account.path} are not in {name}"
+            f"{many} of the {counted(account.rows, 'video')} of {account.path} are not in {name}"
             f"{how.get(account.compared_by, '')}: first {video} (line {line}); the figures cover only the others"
         )
     if account.extra:
-        found.append(f"{_records(account.extra, named)} of {name} are not in {account.path}; they count too")
+        rest = ("is", "it counts") if len(account.extra) == 1 else ("are", "they count")
+        found.append(f"{_records(account.extra, named)} of {name} {rest[0]} not in {account.path}; {rest[1]} too")
     if account.relabelled:
         found.append(
             f"{_records(account.relabelled, named)} of {name} have other labels than in {account.path}; "
@@ -189,7 +191,8 @@ def _list_warnings(report: DataReport, named: Named) -> list[str]:
         )
     if account.unknown and account.compared_by == "content":
         found.append(
-            f"{account.unknown} of the {account.rows} videos of {account.path} are not available as files: whether "
+            f"{account.unknown} of the {counted(account.rows, 'video')} of {account.path} are not available as "
+            "files: whether "
             f"{name} contains them is not known"
         )
     return found
@@ -210,13 +213,15 @@ def _duplicate_warnings(report: DataReport, named: Named) -> list[str]:
             " and ".join(map(named, report.duplicates[0][:2])),
         )
         found.append(
-            f"{len(report.duplicates)} videos are in {report.database} more than once, {surplus} records too many: "
+            f"{counted(len(report.duplicates), 'video')} {'is' if len(report.duplicates) == 1 else 'are'} in "
+            f"{report.database} more than once, {counted(surplus, 'record')} too many: "
             f"first records {first}; each counts as often as it appears"
         )
     if report.contradictions:
         first = " and ".join(map(named, report.contradictions[0][:2]))
         found.append(
-            f"{len(report.contradictions)} videos are in {report.database} under different labels: first records "
+            f"{counted(len(report.contradictions), 'video')} {'is' if len(report.contradictions) == 1 else 'are'} in "
+            f"{report.database} under different labels: first records "
             f"{first}; one of them is wrong whatever the network says"
         )
     return found
@@ -236,7 +241,8 @@ def _rate_warnings(rates: Mapping[float, int], wanted: Recipe) -> list[str]:
     if rates[common] < _COMMON * videos:
         listed = ", ".join(f"{rate:g} ({count})" for rate, count in list(rates.items())[:4])
         found.append(
-            f"the {videos} videos looked at differ in frame rate: {listed}{', ...' if len(rates) > 4 else ''}; "
+            f"the {counted(videos, 'video')} looked at differ in frame rate: "
+            f"{listed}{', ...' if len(rates) > 4 else ''}; "
             "frames are counted, so that a clip spans a different time in each"
         )
     off = sum(count for rate, count in rates.items() if not _near(rate, wanted.frame_rate, RATE_TOLERANCE))
@@ -254,13 +260,14 @@ def _side_warnings(sides: Mapping[int, int], wanted: Recipe) -> list[str]:
     small = sum(count for side, count in sides.items() if side < wanted.shortest_useful_side)
     if small:
         return [
-            f"{small} of {videos} videos looked at have a short side below {wanted.shortest_useful_side} pixels (the "
-            f"least is {min(sides)}): they are enlarged before the network sees them"
+            f"{small} of {counted(videos, 'video')} looked at {'has' if small == 1 else 'have'} a short side below "
+            f"{counted(wanted.shortest_useful_side, 'pixel')} (the least is {min(sides)}): they are enlarged before "
+            f"the network sees them"
         ]
     off = sum(count for side, count in sides.items() if not _near(side, wanted.short_side, SIZE_TOLERANCE))
     if wanted.short_side is not None and off > (1 - _COMMON) * videos:
         return [
-            f"the published recipe keeps videos at a short side of {wanted.short_side} pixels "
+            f"the published recipe keeps videos at a short side of {counted(wanted.short_side, 'pixel')} "
             f"({wanted.short_side_source}), but {off} of {videos} looked at have another, most often "
             f"{max(sides, key=lambda side: sides[side])}"
         ]
@@ -275,4 +282,4 @@ def _records(keys: Sequence[str], named: Named) -> str:
     """ "3 records (4, 8, 15)", or what a count by labels says of them."""
     if keys[0].endswith(" records"):
         return keys[0]
-    return f"{len(keys)} records ({', '.join(map(named, keys[:3]))}{', ...' if len(keys) > 3 else ''})"
+    return f"{counted(len(keys), 'record')} ({', '.join(map(named, keys[:3]))}{', ...' if len(keys) > 3 else ''})"

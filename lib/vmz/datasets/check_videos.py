@@ -11,7 +11,8 @@ from typing import Union
 
 from vmz.files import atomic_write
 from vmz.progress import progress
-from vmz.video.faults import bounded, counted
+from vmz.text import counted
+from vmz.video.faults import bounded
 from vmz.video.frames.decoding import DecodingError, Video
 from vmz.video.frames.watch import Watch, watched
 
@@ -60,7 +61,7 @@ def _check(path: str, min_frames: int, watch: Watch) -> VideoCheck:
         if video.rotation:
             remarks.append(f"its metadata rotates it by {video.rotation} degrees, the reader does not")
         if video.frames and video.frames != count:
-            remarks.append(f"states {video.frames} frames")
+            remarks.append(f"states {counted(video.frames, 'frame')}")
         if not video.has_times:
             remarks.append(
                 "states no duration or number of frames: its start frames are found by counting frames, not by seeking"
@@ -95,7 +96,7 @@ def write_report(checks: Sequence[VideoCheck], path: Union[str, Path]) -> None:
 def summary(checks: Sequence[VideoCheck]) -> str:
     """Counts by status in one line."""
     counts = {status: sum(check.status == status for check in checks) for status in ("good", "odd", "short", "bad")}
-    return f"{len(checks)} videos: " + ", ".join(f"{count} {status}" for status, count in counts.items())
+    return f"{counted(len(checks), 'video')}: " + ", ".join(f"{count} {status}" for status, count in counts.items())
 
 
 def closing_lines(checks: Sequence[VideoCheck]) -> list[str]:

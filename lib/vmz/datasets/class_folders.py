@@ -12,7 +12,7 @@ from vmz.datasets.class_numbers import Labels, number_classes
 from vmz.datasets.video_lists import ASKED_BY, ListedVideo, VideoList, read_video_list
 from vmz.errors import UsageError
 from vmz.processes import identity
-from vmz.text import quoted
+from vmz.text import counted, quoted
 from vmz.video.frames.suffixes import is_image_name, is_video_name
 
 
@@ -73,8 +73,8 @@ def read_class_folders(
     if not identity.rank():
         others = top.others + sum(inside.others for inside in found.values())
         extension = f"the extension of {'an image' if images else 'a video'}"
-        left_out = f"; {others} files without {extension} left out" if others else ""
-        print(f"{root}: {len(rows)} {what} of {len(found)} classes{left_out}", file=sys.stderr)
+        left_out = f"; {counted(others, 'file')} without {extension} left out" if others else ""
+        print(f"{root}: {len(rows)} {what} of {counted(len(found), 'class')}{left_out}", file=sys.stderr)
     return VideoList(root, rows, numbered.classes, numbered.numbering)
 
 
@@ -97,7 +97,8 @@ def _refuse_others(root: str, top: _Folder, what: str) -> None:
     """UsageError for a root with videos of no class, or without classes."""
     if top.videos:
         raise UsageError(
-            f"{root} contains {len(top.videos)} {what} outside class folders (first {top.videos[0]}); put each into "
+            f"{root} contains {counted(len(top.videos), what[:-1])} outside class folders (first {top.videos[0]}); put "
+            f"each into "
             f"the folder of its class, {root}/<class>/<video>, or give a list of videos and labels (.csv)"
         )
     if not top.folders:

@@ -12,7 +12,7 @@ from vmz.errors import UsageError
 from vmz.file_formats.json_files import parse_json
 from vmz.file_formats.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.files import read_text
-from vmz.text import quoted
+from vmz.text import counted, quoted
 
 _LABEL_COLUMNS = ("label", "id", "index", "class", "class_id", "label_id", "number")
 _NAME_COLUMNS = ("name", "class_name", "label_name", "text", "category")
@@ -23,7 +23,7 @@ def read_label_names(path: Union[str, Path], num_labels: int) -> list[str]:
     names = read_names(path, "--label_names")
     if len(names) != num_labels:
         raise UsageError(
-            f"--label_names={path} names {len(names)} classes, but --num_labels={num_labels}; "
+            f"--label_names={path} names {counted(len(names), 'class')}, but --num_labels={num_labels}; "
             "give the classes of this network"
         )
     return names

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from vmz.errors import UsageError
-from vmz.text import quoted
+from vmz.text import counted, quoted
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ def _check_range(path: str, rows: Sequence[Labels], classes: Sequence[str], clas
         outside = next((number for number in row.numbers if not 0 <= number < len(classes)), None)
         if outside is not None:
             raise UsageError(
-                f"line {row.line} of {path} has label {outside}, but {classes_from} names {len(classes)} classes, 0 to "
+                f"line {row.line} of {path} has label {outside}, but {classes_from} names "
+                f"{counted(len(classes), 'class')}, 0 to "
                 f"{len(classes) - 1}"
             )
 

@@ -17,6 +17,7 @@ from vmz.datasets.video_lists import ListedVideo, VideoList, check_files
 from vmz.errors import UsageError, VmzError
 from vmz.files import atomic_write, open_regular
 from vmz.progress import progress
+from vmz.text import counted
 from vmz.video.database import DatabaseWriter
 from vmz.video.faults import Origin
 from vmz.video.records import Record
@@ -44,7 +45,8 @@ class DatabaseOptions:
             raise UsageError(f"--seed={self.seed} must be from 0 to {(1 << 32) - 1}")
         if self.num_epochs > 1 and not self.use_list:
             raise UsageError(
-                f"--num_epochs={self.num_epochs} would store every video {self.num_epochs} times; it needs --use_list=1"
+                f"--num_epochs={self.num_epochs} would store every video {counted(self.num_epochs, 'time')}; it "
+                f"needs --use_list=1"
             )
         if self.use_start_frame and not self.use_list:
             raise UsageError("--use_start_frame=1 would store a video once per start frame; it needs --use_list=1")

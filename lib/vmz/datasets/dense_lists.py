@@ -11,6 +11,7 @@ from vmz.datasets.check_videos import check_videos
 from vmz.datasets.video_lists import VideoList
 from vmz.errors import UsageError
 from vmz.files import atomic_write
+from vmz.text import counted
 
 COLUMNS = ("org_video", "label", "start_frm", "video_id")
 
@@ -49,7 +50,7 @@ def dense_list(listed: VideoList, span: int, stride: int, threads: int = 1) -> D
         if check.frames >= span:
             found.append(DenseVideo(row.video, row.labels, identity, range(0, check.frames - span + 1, stride)))
         else:
-            short = f"{check.frames} frames, but a clip takes {span}"
+            short = f"{counted(check.frames, 'frame')}, but a clip takes {span}"
             left_out.append(f"{row.video}: {short if check.status == 'short' else check.remark}")
     return DenseList(found, left_out)
 
@@ -62,7 +63,7 @@ def part_paths(path: Path, parts: int) -> list[Path]:
 def write_parts(videos: Sequence[DenseVideo], path: Path, parts: int) -> list[Path]:
     """Write the rows to `part_paths`, whole videos to each. UsageError for more parts than videos."""
     if parts > len(videos):
-        raise UsageError(f"--parts={parts} is more than the {len(videos)} videos; give fewer")
+        raise UsageError(f"--parts={parts} is more than the {counted(len(videos), 'video')}; give fewer")
     paths = part_paths(path, parts)
     for number, file in enumerate(paths):
         with atomic_write(file, "w") as stream:

@@ -12,6 +12,7 @@ from vmz.datasets.video_lists import ListedVideo
 from vmz.files import open_regular
 from vmz.progress import progress
 from vmz.results.data import ListAccount
+from vmz.text import counted
 from vmz.video.database import VideoDatabase
 from vmz.video.records import RecordError, key_text
 
@@ -170,4 +171,4 @@ def _by_labels(path: str, rows: Sequence[ListedVideo], database: VideoDatabase, 
         if counts[labels] < 0:
             missing.append((row.line, f"a video with the label {', '.join(map(str, labels))}"))
     extra = sum(count for count in counts.values() if count > 0)
-    return ListAccount(path, len(rows), "labels", missing, [f"{extra} records"] if extra else [], [], len(rows))
+    return ListAccount(path, len(rows), "labels", missing, [counted(extra, "record")] if extra else [], [], len(rows))

@@ -27,7 +27,7 @@ from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import Listed, ReaderSettings
 from vmz.settings.resolution import DATA, DEFAULT, ZOO, Resolution
 from vmz.temporary import temporary_folder
-from vmz.text import quoted
+from vmz.text import counted, quoted
 from vmz.video.arguments import FROM_START_FRAME
 from vmz.video.database import DatabaseWriter
 from vmz.video.faults import Origin
@@ -214,7 +214,7 @@ class _Reader:
         elif not self._own_classes and not self._named_by_user:
             names = ", or name the classes of the network in their order with --label_names"
             raise UsageError(
-                f"--num_labels={self._num_labels}, but --{flag}={videos.path} has {classes} classes "
+                f"--num_labels={self._num_labels}, but --{flag}={videos.path} has {counted(classes, 'class')} "
                 f"({first_and_last(videos.classes)}); give --num_labels={classes}"
                 f"{names if hasattr(self._config, 'label_names') else ''}"
             )
@@ -222,10 +222,11 @@ class _Reader:
     def _note(self, flag: str, data: str, videos: VideoList) -> None:
         classes = ""
         if videos.numbering:
-            classes = f"; {len(videos.classes)} classes, numbered {videos.numbering}: {first_and_last(videos.classes)}"
+            count = counted(len(videos.classes), "class")
+            classes = f"; {count}, numbered {videos.numbering}: {first_and_last(videos.classes)}"
         kind = "folder" if os.path.isdir(data) else "list"
         self._found.notes.append(
-            f"note: --{flag}={data} is a {kind}: {len(videos)} videos, read from their paths{classes}"
+            f"note: --{flag}={data} is a {kind}: {counted(len(videos), 'video')}, read from their paths{classes}"
         )
         if videos.numbering and _are_out_of_order(videos.classes):
             self._found.notes.append(

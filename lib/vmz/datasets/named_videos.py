@@ -11,6 +11,7 @@ from vmz.datasets.video_lists import read_paths
 from vmz.errors import UsageError
 from vmz.files import NOT_REGULAR
 from vmz.processes import identity
+from vmz.text import counted
 from vmz.video.frames.suffixes import is_video_name
 
 LIST_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list")
@@ -92,11 +93,11 @@ def _in_folder(folder: str, flag: str) -> list[str]:
                 others += 1
     if not videos:
         raise UsageError(
-            f"{flag}={folder} is a folder without videos: {others} files, none with the extension of a video"
+            f"{flag}={folder} is a folder without videos: {counted(others, 'file')}, none with the extension of a video"
         )
-    left_out = f"; {others} files without the extension of a video left out" if others else ""
+    left_out = f"; {counted(others, 'file')} without the extension of a video left out" if others else ""
     if not identity.rank():
-        print(f"{folder}: {len(videos)} videos{left_out}", file=sys.stderr)
+        print(f"{folder}: {counted(len(videos), 'video')}{left_out}", file=sys.stderr)
     return sorted(videos)
 
 
@@ -107,6 +108,7 @@ def _listed(path: str) -> list[str]:
         there = os.path.exists(missing[0])
         why = NOT_REGULAR if there else f"paths are relative to the working directory {os.getcwd()}"
         raise UsageError(
-            f"{len(missing)} of the {len(found)} videos of the list {path} cannot be found: first {missing[0]}; {why}"
+            f"{len(missing)} of the {counted(len(found), 'video')} of the list {path} cannot be found: first "
+            f"{missing[0]}; {why}"
         )
     return found

@@ -19,6 +19,7 @@ from vmz.datasets.video_lists import check_files
 from vmz.errors import UsageError, VmzError
 from vmz.model.transform import Transform, load_video
 from vmz.model.views import drawn_clips, read_views
+from vmz.text import counted
 from vmz.video.arguments import RANDOM, SHORT_EDGE, VideoInputArgs
 from vmz.video.clips import ClipError
 from vmz.video.database import VideoDatabase
@@ -167,7 +168,7 @@ class VideoDataset(Dataset):  # type: ignore[type-arg]
             return record.labels[0]
         wrong = [label for label in record.labels if not 0 <= label < self._several]
         if wrong:
-            raise ClipError(f"it has label {wrong[0]}, but there are {self._several} classes")
+            raise ClipError(f"it has label {wrong[0]}, but there are {counted(self._several, 'class')}")
         label = torch.zeros(self._several)
         label[list(record.labels)] = 1
         return label

@@ -18,7 +18,7 @@ from vmz.datasets.class_numbers import Labels, number_classes
 from vmz.errors import UsageError
 from vmz.file_formats.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.files import NOT_REGULAR, read_text
-from vmz.text import cut, quoted
+from vmz.text import counted, cut, quoted
 from vmz.video.frames.suffixes import is_video_name
 
 VIDEO_COLUMNS = ("org_video", "path", "video_path", "filepath", "file_path", "file", "filename", "file_name", "video")
@@ -134,7 +134,8 @@ def check_files(videos: VideoList) -> None:
         if os.path.isfile(beside):
             why += f", and it is at {beside}: run this in {os.path.dirname(os.path.abspath(videos.path))}"
     raise UsageError(
-        f"{len(missing)} of the {len(videos.rows)} videos of {videos.path} cannot be found: first {first.video}{where}"
+        f"{len(missing)} of the {counted(len(videos.rows), 'video')} of {videos.path} cannot be found: first "
+        f"{first.video}{where}"
         f"; {why}"
     )
 

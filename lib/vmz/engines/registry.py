@@ -52,6 +52,18 @@ def open_engine(name: str = "pytorch", device: str = "cpu") -> Engine:
     raise UsageError(f"unknown engine {name!r}; the engines are {', '.join(ENGINES)}")
 
 
+def used_device(name: str, device: str) -> str:
+    """What the engine called `name` takes for a device: "cpu" or "cuda:N", of "auto" and "cuda" too."""
+    if name == "caffe2":
+        from vmz.engines.caffe2_engine.workspace import device_text, parse_device
+
+        return device_text(parse_device(device))
+    from vmz.engines.torch_engine.devices import device_name
+
+    found = device_name(device)
+    return "cuda:0" if found == "cuda" else found
+
+
 def open_trainer(name: str = "pytorch", devices: Sequence[str] = ("cpu",)) -> Trainer:
     """A trainer by engine name, on "cpu", "cuda" or "cuda:N". UsageError for what is not there.
 

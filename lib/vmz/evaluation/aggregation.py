@@ -16,6 +16,7 @@ from vmz.file_formats.json_files import parse_json
 from vmz.file_formats.numpy_files import read_npz
 from vmz.results.evaluation import Aggregate
 from vmz.results.scores import Scores
+from vmz.text import counted
 
 CHUNK = 256  # videos at a time: means are taken in float64, which all clips of a large run at once would not fit
 KINDS = ("softmax", "prob")
@@ -43,7 +44,7 @@ class SavedScores:
     def layout(self) -> str:
         """What files must have alike to be put together, in words."""
         kind = KINDS[self.multi_label]
-        return f"{kind} of {self.clips.shape[2]} classes for {self.clips.shape[1]} clips a video"
+        return f"{kind} of {counted(self.clips.shape[2], 'class')} for {counted(self.clips.shape[1], 'clip')} a video"
 
 
 def aggregate_files(paths: Sequence[Union[str, Path]], aggregation: Optional[int] = None, top_k: int = 5) -> Aggregate:
@@ -97,7 +98,8 @@ def read_scores(path: Union[str, Path]) -> SavedScores:
     if (counts != counts[0]).any():
         odd = int(np.argmax(counts != counts[0]))
         raise VmzError(
-            f"{path} contains {counts[odd]} clips of record {keys[odd]} but {counts[0]} of record {keys[0]}; "
+            f"{path} contains {counted(counts[odd], 'clip')} of record {keys[odd]} but {counts[0]} of record "
+            f"{keys[0]}; "
             "give a file written by one run"
         )
     labels = label[starts]

@@ -15,6 +15,7 @@ from vmz.netdef.inputs import VideoSource
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.clips import ClipSettings
 from vmz.settings.network import model_config
+from vmz.text import counted
 
 Weights = Optional[Mapping[str, np.ndarray]]
 
@@ -36,7 +37,8 @@ def check_fits(model: Model) -> Totals:
     except ShapeError as error:
         config = model.config
         raise UsageError(
-            f"{config.model_name} cannot run on clips of {config.clip_length} frames and {config.crop_size} pixels "
+            f"{config.model_name} cannot run on clips of {counted(config.clip_length, 'frame')} and "
+            f"{counted(config.crop_size, 'pixel')} "
             f"({error}); use 2, 4 or a multiple of 8 frames, and the crop the model was made for"
         ) from error
 

@@ -148,6 +148,7 @@ def _result(
         checkpoint=report,
         seconds=seconds,
         scores=scores,
+        loss=scores.loss,
         config=config,
         environment=environment(config),
         published=published_account(config),
@@ -174,7 +175,8 @@ def score_videos(batches: Batches, keys: list[str], config: EvaluationConfig) ->
 
     rows = config.rows
     share = own_share()
-    mine = share.videos(len(keys), config.batch_size)
+    of_all = min(len(keys), config.num_iter * config.batch_size) if config.num_iter else len(keys)
+    mine = share.videos(of_all, config.batch_size)
     runs = 0
     title = share.titled("test_net")
     with Progress(mine, "videos", title, every=config.display_iter, quiet=share.index > 0) as progress:

@@ -29,6 +29,7 @@ def merge(parts: Sequence[Scores]) -> Scores:
         right=[parts[part].right[row] for _, part, row in places if parts[part].right],
         right_clips=sum(scores.right_clips for scores in parts),
         all_clips=sum(scores.all_clips for scores in parts),
+        losses=[parts[part].losses[row] for _, part, row in places if parts[part].losses],
         video_ids=[parts[part].video_ids[row] for _, part, row in places if parts[part].video_ids],
     )
 

@@ -21,7 +21,7 @@ from vmz.netdef.video_outputs import LABEL, VIDEO_ID
 from vmz.progress import progress
 from vmz.results.figures import ALWAYS_RIGHT
 from vmz.results.scores import first_not_finite
-from vmz.text import cut, printable
+from vmz.text import counted, cut, printable
 
 NEEDED = ("softmax", LABEL, VIDEO_ID)
 TOP_K = 5
@@ -158,7 +158,7 @@ def _aggregate(files: Iterable[Path], max_clip: int, counts_all: bool = False) -
 
 
 def _other_classes(path: Path, here: int, before: int) -> str:
-    return f"{path} has {here} classes, but the files before it {before}"
+    return f"{path} has {counted(here, 'class')}, but the files before it {before}"
 
 
 def fuse(first: DensePrediction, second: DensePrediction, alpha: float, means: bool = False) -> np.ndarray:
@@ -177,7 +177,8 @@ def fuse(first: DensePrediction, second: DensePrediction, alpha: float, means: b
         only = sorted(ids - others) or sorted(others - ids)
         lacking = "second" if ids - others else "first"
         raise VmzError(
-            f"{len(only)} videos are missing in the {lacking} stream, for example {only[0]}; fuse the same videos"
+            f"{counted(len(only), 'video')} {'is' if len(only) == 1 else 'are'} missing in the {lacking} stream, for "
+            f"example {only[0]}; fuse the same videos"
         )
     order = np.array([places[identity] for identity in first.ids.tolist()], np.int64)
     differ = np.flatnonzero(second.labels[order] != first.labels)
@@ -213,7 +214,9 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         shapes = ", ".join(f"{name} {arrays[name].shape}" for name in NEEDED)
         raise VmzError(f"{path} has arrays that do not fit together: {shapes}; a row of each is a clip")
     if label.min() < 0 or label.max() >= softmax.shape[1]:
-        raise VmzError(f"{path} has labels from {label.min()} to {label.max()}, but {softmax.shape[1]} classes")
+        raise VmzError(
+            f"{path} has labels from {label.min()} to {label.max()}, but {counted(softmax.shape[1], 'class')}"
+        )
     bad = first_not_finite(softmax[:, None])
     if bad is not None:
         raise VmzError(f"{path} has scores that are not finite, first of video {video_id[bad[0]]} (row {bad[0]})")

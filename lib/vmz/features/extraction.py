@@ -42,6 +42,7 @@ from vmz.processes.shares import own_share, share_of_one_pass
 from vmz.progress import Progress
 from vmz.results.scores import first_not_finite
 from vmz.settings.engine import device_name
+from vmz.text import counted
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly
@@ -169,7 +170,8 @@ def _finished(config: ExtractionConfig, wanted: Mapping[str, Any]) -> Optional[E
         return None
     if account["skipped"] and config.on_bad_video == "stop":
         raise UsageError(
-            f"{path} was written by a finished run that left out {len(account['skipped'])} videos (--on_bad_video=skip)"
+            f"{path} was written by a finished run that left out {counted(len(account['skipped']), 'video')} "
+            f"(--on_bad_video=skip)"
             "; give that flag again, or --resume=0 to extract again"
         )
     sanity = account.get("sanity")

@@ -23,7 +23,7 @@ from vmz.errors import VmzError
 from vmz.features.formats.table import row_bytes, rows_at_a_time
 from vmz.file_formats.json_files import Each, misfit, read_json
 from vmz.files import atomic_write
-from vmz.text import quoted
+from vmz.text import counted, quoted
 
 RECORDS, CHECKS, LAYOUT = "records.bin", "checks.bin", "layout.json"
 RECORD_BYTES, CHECK_BYTES = 8, 4
@@ -104,7 +104,8 @@ class PartWriter:
         for name in self._names:
             if arrays[name].ndim == 0 or len(arrays[name]) != records * self._rows:
                 raise VmzError(
-                    f"blob {name} has shape {arrays[name].shape} for a batch of {records * self._rows} clips; a "
+                    f"blob {name} has shape {arrays[name].shape} for a batch of "
+                    f"{counted(records * self._rows, 'clip')}; a "
                     "feature has a row for each clip, which parameters and losses do not have"
                 )
         found = {name: (arrays[name].dtype, arrays[name].shape[1:]) for name in self._names}

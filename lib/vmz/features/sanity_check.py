@@ -9,6 +9,7 @@ import numpy as np
 from vmz import metrics
 from vmz.errors import VmzError
 from vmz.features.formats.table import Table
+from vmz.text import counted
 
 SANITY = {1: ("clip accuracy",), 2: ("AUC", "mAP", "mWAP")}  # figures of --sanity_check, by the original's names
 
@@ -48,7 +49,8 @@ def clip_accuracy(table: Table, named: Callable[[int], str] = "row {}".format) -
         if own.min() < 0 or own.max() >= scores.shape[1]:
             row = done + int(np.argmax((own < 0) | (own >= scores.shape[1])))
             raise VmzError(
-                f"{named(row)} has label {labels[row]}, which is not one of the {scores.shape[1]} classes; check "
+                f"{named(row)} has label {labels[row]}, which is not one of the {counted(scores.shape[1], 'class')}; "
+                f"check "
                 "that the database belongs to the data set of the network"
             )
         right += int(metrics.in_top_k(scores, own, 1).sum())

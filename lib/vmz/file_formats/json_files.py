@@ -17,7 +17,7 @@ from typing import Any, Optional, TypeVar
 
 from vmz.errors import UsageError, VmzError
 from vmz.files import read_text
-from vmz.text import cut, printable, quoted
+from vmz.text import counted, cut, printable, quoted
 
 T = TypeVar("T")
 DEEPEST = 100  # objects and lists inside one another
@@ -164,7 +164,7 @@ def _refuse_depth(text: str) -> None:
 
 def _integer(text: str) -> int:
     if len(text) > LONGEST_INTEGER:
-        raise ValueError(f"an integer of {len(text)} digits, which does not fit in 64 bits")
+        raise ValueError(f"an integer of {counted(len(text), 'digit')}, which does not fit in 64 bits")
     return int(text)
 
 

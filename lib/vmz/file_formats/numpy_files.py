@@ -20,7 +20,7 @@ import numpy as np
 from vmz.errors import VmzError
 from vmz.file_formats.zip_members import check_members
 from vmz.files import open_input
-from vmz.text import cut, printable, quoted
+from vmz.text import counted, cut, printable, quoted
 
 MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 10_000  # bytes: numpy's own limit
@@ -86,18 +86,20 @@ def _array(stream: IO[bytes], size: int) -> np.ndarray:
         raise VmzError(f"it has version {start[len(MAGIC)]} of .npy; only 1 to 3 are supported")
     (length,) = struct.unpack(form, stream.read(struct.calcsize(form)))
     if length > LONGEST_HEADER:
-        raise VmzError(f"its header has {length} bytes, more than {LONGEST_HEADER}")
+        raise VmzError(f"its header has {counted(length, 'byte')}, more than {LONGEST_HEADER}")
     dtype, fortran, shape = _header(stream.read(length))
     left = size - len(start) - struct.calcsize(form) - length
     if prod(shape) * dtype.itemsize != left:
-        raise VmzError(f"{quoted(shape)} {dtype} are {prod(shape) * dtype.itemsize} bytes, but it has {left}")
+        raise VmzError(
+            f"{quoted(shape)} {dtype} are {counted(prod(shape) * dtype.itemsize, 'byte')}, but it has {left}"
+        )
     values = np.empty(prod(shape), dtype)
     into: Any = values.view(np.uint8).reshape(-1).data if values.size else b""
     done = 0
     while done < len(into):
         part = stream.read(min(1 << 22, len(into) - done))
         if not part:
-            raise VmzError(f"it is truncated: it has {done} of {len(into)} bytes")
+            raise VmzError(f"it is truncated: it has {done} of {counted(len(into), 'byte')}")
         into[done : done + len(part)] = part
         done += len(part)
     stream.read(1)  # at its end a member's checksum is looked at

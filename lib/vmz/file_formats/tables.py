@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Optional
 
 from vmz.errors import UsageError
+from vmz.text import counted
 
 Fields = list[str]
 _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons"}  # what several labels or a path may hold
@@ -56,7 +57,7 @@ def named_fields(
                 else f"{_NAMES[delimiter]} in a field need quotes"
             )
             raise UsageError(
-                f"line {line} of {name} has {len(fields)} fields, but there are {len(columns)} columns "
+                f"line {line} of {name} has {len(fields)} fields, but there are {counted(len(columns), 'column')} "
                 f"({', '.join(columns)}); {advice}"
             )
         yield line, dict(zip(columns, [*fields, *[None] * len(columns)]))

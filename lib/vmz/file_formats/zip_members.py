@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Collection, Iterable
 
 from vmz.errors import VmzError
-from vmz.text import quoted
+from vmz.text import counted, quoted
 
 MOST_MEMBERS = 10_000
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -21,7 +21,7 @@ def check_members(
     """
     members = list(members)
     if len(members) > MOST_MEMBERS:
-        raise VmzError(f"it contains {len(members)} files, more than {MOST_MEMBERS}")
+        raise VmzError(f"it contains {counted(len(members), 'file')}, more than {MOST_MEMBERS}")
     seen: set[str] = set()
     for member in members:
         what = f"its member {quoted(member.filename)}"
@@ -34,4 +34,4 @@ def check_members(
         seen.add(member.filename)
     size = sum(member.file_size for member in members)
     if size > most:
-        raise VmzError(f"it would have {size} bytes unpacked, and {most} is the most for a file of its size")
+        raise VmzError(f"it would have {counted(size, 'byte')} unpacked, and {most} is the most for a file of its size")

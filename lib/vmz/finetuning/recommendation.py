@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vmz.text import counted
+
 DIRECTIONS = re.compile(r"(^|[^a-z])(left|right|clockwise|anticlockwise|counterclockwise)([^a-z]|$)", re.IGNORECASE)
 WHOLE_COSTS = 3.0  # times the forward pass: what training all layers takes
 MOST_EPOCHS, LEAST_EPOCHS = 30, 5
@@ -54,7 +56,7 @@ def recommend(now: Situation) -> list[Setting]:
     found = [
         Setting("use_full_ft", int(not frozen), why),
         Setting("num_epochs", epochs, f"about {_shown(epochs * epoch_s)} of training, of {now.minutes:g} minutes"),
-        Setting("batch_size", batch, f"{now.videos} videos for training"),
+        Setting("batch_size", batch, f"{counted(now.videos, 'video')} for training"),
         Setting("epoch_size", 0, "every video once per epoch"),
         Setting("base_learning_rate", 0.02 if frozen else 0.002, "a new classifier" if frozen else "trained weights"),
         Setting("schedule", "cosine", "the rate falls to 0 at the end, whatever the number of epochs"),
@@ -62,7 +64,7 @@ def recommend(now: Situation) -> list[Setting]:
         Setting("shuffle", 1, "another order in every epoch"),
         Setting("test_every", max(1, epochs // 5), "five tests in all"),
         Setting("test_clip_per_video", 3 if not now.on_gpu else 10, "the best epoch is chosen by it"),
-        Setting("num_decode_threads", max(1, min(8, now.cores)), f"{now.cores} cores"),
+        Setting("num_decode_threads", max(1, min(8, now.cores)), f"{counted(now.cores, 'core')}"),
     ]
     if any(DIRECTIONS.search(name) for name in now.classes):
         turned = next(name for name in now.classes if DIRECTIONS.search(name))
@@ -77,10 +79,14 @@ def recommend(now: Situation) -> list[Setting]:
 def _frozen(now: Situation, whole_s: float) -> tuple[bool, str]:
     least = min(now.counts)
     if least < FEW_VIDEOS:
-        return True, f"{least} videos of a class are too few to train {now.million_parameters:.1f} million parameters"
+        return (
+            True,
+            f"{counted(least, 'video')} of a class {'is' if least == 1 else 'are'} too few to train "
+            f"{now.million_parameters:.1f} million parameters",
+        )
     if whole_s > now.minutes * 60:
         return True, f"training all layers would take {_shown(whole_s)} on this machine"
-    return False, f"{least} videos of each class or more, and time for all layers"
+    return False, f"{counted(least, 'video')} of each class or more, and time for all layers"
 
 
 def _shown(seconds: float) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from vmz.datasets.video_lists import ListedVideo, VideoList
 from vmz.errors import UsageError
 from vmz.files import atomic_write
+from vmz.text import counted
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ def split(videos: VideoList, share: float, seed: int) -> Split:
     by_class: dict[int, list[ListedVideo]] = defaultdict(list)
     for video in videos.rows:
         if len(video.labels) != 1:
-            raise UsageError(f"{videos.path}: {video.video} has {len(video.labels)} labels, but one is needed")
+            raise UsageError(
+                f"{videos.path}: {video.video} has {counted(len(video.labels), 'label')}, but one is needed"
+            )
         by_class[video.labels[0]].append(video)
     train: list[ListedVideo] = []
     test: list[ListedVideo] = []

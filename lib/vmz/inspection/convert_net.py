@@ -20,6 +20,7 @@ from vmz.files import atomic_write
 from vmz.netdef.blob_names import is_scoped, meant, unscoped
 from vmz.netdef.pruning import prune
 from vmz.outputs import Output
+from vmz.text import counted
 
 ENDINGS = (".pt2", ".json", ".pb", ".pbtxt", ".mdl", ".pkl")
 AGREEMENT = 1e-5
@@ -46,12 +47,14 @@ def summary(net: Imported) -> list[str]:
         f"inputs      {', '.join(net.inputs) or 'none'}",
         f"outputs     {', '.join(net.outputs)}",
         f"operators   {len(net.net.op)}: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}",
-        f"parameters  {len(net.blobs)} blobs, {values:,} values",
+        f"parameters  {counted(len(net.blobs), 'blob')}, {values:,} values",
     ]
     if net.left_out:
-        lines.append(f"left out    {len(net.left_out)} operators of training, from {net.left_out[0].type} on")
+        lines.append(
+            f"left out    {counted(len(net.left_out), 'operator')} of training, from {net.left_out[0].type} on"
+        )
     if net.unused:
-        lines.append(f"unused      {len(net.unused)} blobs of the weights: {', '.join(net.unused)}")
+        lines.append(f"unused      {counted(len(net.unused), 'blob')} of the weights: {', '.join(net.unused)}")
     return lines
 
 
@@ -88,7 +91,7 @@ def write(net: Imported, path: Path, shapes: Mapping[str, Sequence[int]]) -> str
         save_mdl(path, net.blobs, net.net, "", known if len(known) == len(net.inputs) else net.inputs, _plain(net))
         return f"{path}: a predictor export, net and weights"
     save(path, net.blobs, "pickle")
-    return f"{path}: the weights, {len(net.blobs)} blobs"
+    return f"{path}: the weights, {counted(len(net.blobs), 'blob')}"
 
 
 def _predict_net(net: Imported) -> Any:

@@ -25,7 +25,8 @@ from vmz.video.frames.scaling import to_pixels
 from vmz.video.names import given_name
 from vmz.video.reader import Batch, ClipReader, EndOfData
 
-SHEET_ROWS, SHEET_FRAMES, SHEET_PIXELS = 200, 16, 112  # at most so many clips, frames a clip, and pixels a frame's side
+PAGE_ROWS, PAGES = 25, 40  # clips of a picture, and pictures of a sheet: --output has all clips
+SHEET_FRAMES, SHEET_PIXELS = 16, 112  # at most so many frames a clip, and pixels a frame's side
 _CAPTION_PIXELS, _CAPTION_LETTERS, _GAP = 150, 24, 2
 
 
@@ -60,7 +61,7 @@ def read_clips(
     batches: list[Batch] = []
     with (
         open_reader(database, args, engine, device) as reader,
-        Progress(None, "videos", f"reading {given_name(database)}") as shown,
+        Progress(_videos(database, args, num_batches), "videos", f"reading {given_name(database)}") as shown,
     ):
         for batch in _batches(reader, num_batches):
             batches.append(batch)
@@ -80,6 +81,14 @@ def read_clips(
     return dump
 
 
+def _videos(database: str, args: VideoInputArgs, num_batches: int) -> int:
+    """How many videos will be read, those that are bad included."""
+    if num_batches:
+        return num_batches * args.batch_size
+    with VideoDatabase(database) as records:
+        return len(records)
+
+
 def _batches(reader: Union[ClipReader, NetReader], num_batches: int) -> Iterator[Batch]:
     number = 0
     while not num_batches or number < num_batches:
@@ -96,16 +105,31 @@ def write_npz(dump: Dump, path: Union[str, Path]) -> None:
         np.savez(stream, **dump.arrays)  # type: ignore[arg-type]
 
 
-def write_contact_sheet(dump: Dump, path: Union[str, Path]) -> None:
-    """A PNG with a row a clip: what it is, then its frames in time, in the colours of the video, or its flow.
+def sheet_paths(path: Union[str, Path], clips: int) -> list[Path]:
+    """The files of a sheet of so many clips: `path` itself, then clips_2.png, clips_3.png after a clips.png."""
+    first = Path(path)
+    pages = min(PAGES, max(1, -(-clips // PAGE_ROWS)))
+    return [first, *(first.with_name(f"{first.stem}_{page}{first.suffix}") for page in range(2, pages + 1))]
 
-    Raises UsageError without Pillow.
+
+def write_contact_sheet(dump: Dump, path: Union[str, Path]) -> list[Path]:
+    """PNGs with a row a clip: what it is, then its frames in time, in the colours of the video, or its flow.
+
+    The files that were written: PAGE_ROWS clips are in each. Raises UsageError without Pillow.
     """
     require("PIL", "annotate", "--contact_sheet")
+    clips = len(dump.arrays["data" if "data" in dump.arrays else "flow"])
+    paths = sheet_paths(path, clips)
+    for page, target in enumerate(paths):
+        _write_page(dump, range(page * PAGE_ROWS, min(clips, (page + 1) * PAGE_ROWS)), target)
+    return paths
+
+
+def _write_page(dump: Dump, rows: range, path: Path) -> None:
     from PIL import Image, ImageDraw
 
     is_rgb = "data" in dump.arrays
-    data = dump.arrays["data" if is_rgb else "flow"][:SHEET_ROWS]
+    data = dump.arrays["data" if is_rgb else "flow"][rows.start : rows.stop]
     length, height, width = data.shape[2:]
     shown = np.unique(np.linspace(0, length - 1, min(length, SHEET_FRAMES)).round().astype(int))
     shrink = min(1.0, SHEET_PIXELS / max(height, width))
@@ -113,12 +137,13 @@ def write_contact_sheet(dump: Dump, path: Union[str, Path]) -> None:
     row_height = max(size[1], 48) + _GAP
     sheet = Image.new("RGB", (_CAPTION_PIXELS + len(shown) * (size[0] + _GAP), len(data) * row_height), "white")
     draw = ImageDraw.Draw(sheet)
-    for row, clip in enumerate(data):
-        draw.multiline_text((4, row * row_height + 2), _caption(dump, row, shown), fill="black")
+    for place_of_row, (row, clip) in enumerate(zip(rows, data)):
+        top = place_of_row * row_height
+        draw.multiline_text((4, top + 2), _caption(dump, row, shown), fill="black")
         pixels = to_pixels(clip[:, shown]) if is_rgb else flow_to_pixels(clip[:, shown])
         for place, frame in enumerate(pixels.transpose(1, 2, 3, 0)):
             picture = Image.fromarray(np.ascontiguousarray(frame)).resize(size, Image.Resampling.BILINEAR)
-            sheet.paste(picture, (_CAPTION_PIXELS + place * (size[0] + _GAP), row * row_height))
+            sheet.paste(picture, (_CAPTION_PIXELS + place * (size[0] + _GAP), top))
     with atomic_write(path, "wb") as stream:
         sheet.save(stream, format="PNG")
 

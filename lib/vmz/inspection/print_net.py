@@ -12,6 +12,7 @@ from vmz.models.config import ModelConfig, check_name
 from vmz.models.registry import TEST_NET_NAME, Model, build
 from vmz.netdef.analysis import totals
 from vmz.netdef.json_form import net_to_json
+from vmz.text import counted
 
 _FORM = {"build_args": dict, "is_test?": (int, bool), "net_name?": str}
 
@@ -67,7 +68,7 @@ def table(model: Model) -> str:
     lines.append(lines[1])
     lines.append(
         f"{config.model_name} depth {config.model_depth}, clip {'x'.join(map(str, model.clip_shape))}: "
-        f"{len(model.net.op)} ops, {total.gmacs:.3f} GMACs a clip, "
+        f"{counted(len(model.net.op), 'op')}, {total.gmacs:.3f} GMACs a clip, "
         f"{total.params_m:.3f} M weights of convolutions and classifiers, "
         f"{trained / 1e6:.3f} M trained parameters, {total.interactions_g:.3f} G interactions"
     )

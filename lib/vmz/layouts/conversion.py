@@ -18,7 +18,7 @@ from vmz.layouts.tables import EPSILON, LAYOUTS, Layout
 from vmz.models.config import ModelConfig
 from vmz.netdef.blob_names import first_of_each
 from vmz.netdef.training_state import is_training_state
-from vmz.text import cut, printable, quoted
+from vmz.text import counted, cut, printable, quoted
 
 VMZ = "vmz"  # the layout of our own files: blob names
 Weights = Union[str, Path, Mapping[str, Any], Any]
@@ -181,7 +181,7 @@ def _blobs_of(weights: Weights, source: str) -> tuple[dict[str, np.ndarray], dic
 def _without_training_state(blobs: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[str]]:
     kept = {name: array for name, array in blobs.items() if not is_training_state(name)}
     left = len(blobs) - len(kept)
-    return kept, [f"{left} blobs of training state left out"] if left else []
+    return kept, [f"{counted(left, 'blob')} of training state left out"] if left else []
 
 
 def _state_of(weights: Weights, source: str) -> tuple[dict[str, Any], dict[str, Any], str, list[str]]:

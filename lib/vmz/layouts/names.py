@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from vmz.layouts.tables import Layout
 from vmz.models.config import ModelConfig
 from vmz.models.families import BLOCKS_PER_STAGE, FAMILIES
+from vmz.text import counted
 
 _BLOB = re.compile(
     r"(?P<stem>conv1)(?P<stem_middle>_middle)?(?P<stem_norm>_spatbn_relu)?"
@@ -76,4 +77,4 @@ def place(depth: int, number: int) -> tuple[int, int]:
         if number < blocks:
             return stage, number
         number -= blocks
-    raise ValueError(f"a network of {depth} layers has no block {number}")
+    raise ValueError(f"a network of {counted(depth, 'layer')} has no block {number}")

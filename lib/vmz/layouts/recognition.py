@@ -18,7 +18,7 @@ from vmz.models.config import ModelConfig
 from vmz.models.families import BLOCKS_PER_STAGE
 from vmz.models.registry import build
 from vmz.netdef.training_state import is_training_state
-from vmz.text import cut, printable
+from vmz.text import counted, cut, printable
 
 Shape = tuple[int, ...]
 PREFIXES = ("module.", "_orig_mod.", "model.")  # of DistributedDataParallel, torch.compile, and of a module that has it
@@ -235,8 +235,9 @@ def _check_shapes(
             f"{_shape(want)} here; it is another network. ig65m-pytorch's r2plus1d_34 is convertible"
         )
     raise VmzError(
-        f"{source} has {len(wrong)} tensors that are not of {config.model_name}-{config.model_depth} in the layout of "
-        f"{layout.name}: {key} is {_shape(have)} in the file, {_shape(want)} in the network"
+        f"{source} has {counted(len(wrong), 'tensor')} that {'is' if len(wrong) == 1 else 'are'} not of "
+        f"{config.model_name}-{config.model_depth} in the layout of {layout.name}: {key} is {_shape(have)} in the "
+        f"file, {_shape(want)} in the network"
     )
 
 

@@ -18,6 +18,7 @@ from vmz.errors import UsageError
 from vmz.mends.gpu import C_EXTENSION
 from vmz.mends.hooks import supply, when_imported
 from vmz.mends.table import mend, report
+from vmz.text import counted
 
 # Of GlobalInit, in every Caffe2: for these alone no other process is asked.
 SURE_FLAGS = {"caffe2_log_level", "caffe2_omp_num_threads", "caffe2_mkl_num_threads"}
@@ -30,7 +31,7 @@ def install_threads() -> None:
         return
     given = [name for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if os.environ.get(name)]
     count = use_threads()
-    report("threads", f"Caffe2 computes with {count} threads" + (f", as {given[0]} says" if given else ""))
+    report("threads", f"Caffe2 computes with {counted(count, 'thread')}" + (f", as {given[0]} says" if given else ""))
 
 
 @mend("mkl", "MKL's slow path on AMD processors: MKL_DEBUG_CPU_TYPE=5")

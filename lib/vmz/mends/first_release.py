@@ -10,6 +10,7 @@ from vmz.errors import UsageError
 from vmz.mends.hooks import when_imported
 from vmz.mends.original_imports import ORIGINAL
 from vmz.mends.table import mend, report
+from vmz.text import counted
 
 NAME = "first-release"
 CHANGED_DEPTH = 26  # simple blocks then, bottlenecks now
@@ -37,7 +38,8 @@ def _mend_builder(model_builder: Any) -> None:
             depth = named.get("model_depth", arguments[2] if len(arguments) > 2 else None)
             if depth == CHANGED_DEPTH:
                 raise UsageError(
-                    f"the first release's networks of {depth} layers differed from today's, and VMZ does not have "
+                    f"the first release's networks of {counted(depth, 'layer')} differed from today's, and VMZ does "
+                    f"not have "
                     "them; put the program's own lib on PYTHONPATH"
                 )
             report(NAME, "build_model without batch_size: only scores averaged over a larger picture depend on it")

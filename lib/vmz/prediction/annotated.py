@@ -25,6 +25,7 @@ from vmz.video.frames.shown_times import ShownTimes
 
 LINES = 3  # classes on a frame
 RATE = 25.0  # frames a second of a video that states none
+SMALLEST_LETTER = 7  # pixels of its height
 LETTER_SHARE = 22  # a letter's height is this part of the frame's height
 
 
@@ -132,8 +133,13 @@ def _with_letters(pixels: np.ndarray, lines: list[str]) -> np.ndarray:
     picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture, "RGBA")
     font: Any = ImageFont.load_default(size=height)
-    margin, step = height // 2, round(1.35 * height)
     widest = max(draw.textlength(line, font=font) for line in lines)
+    room = pixels.shape[1] - height
+    if widest > room:  # a narrow video, or a class of a long name
+        height = max(SMALLEST_LETTER, int(height * room / widest))
+        font = ImageFont.load_default(size=height)
+        widest = max(draw.textlength(line, font=font) for line in lines)
+    margin, step = height // 2, round(1.35 * height)
     draw.rectangle((0, 0, widest + 2 * margin, step * len(lines) + margin), fill=(0, 0, 0, 150))
     for number, line in enumerate(lines):
         draw.text((margin, margin // 2 + number * step), line, font=font, fill="white" if number else "#ffd27a")

@@ -12,7 +12,7 @@ def write_report(found: Predictions) -> None:
     html = page(
         predictions=found.videos,
         frames={
-            video: [Frame(picture.attention or picture.jpeg, picture.span) for picture in pictures]
+            video: [Frame.of(picture.strip, picture.attention_strip, picture.span) for picture in pictures]
             for video, pictures in found.pictures.items()
         },
         skipped=[(one.video, one.reason) for one in found.skipped],

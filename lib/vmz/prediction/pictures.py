@@ -1,4 +1,4 @@
-"""What a page shows of a clip: its middle frame, and over it where the network looked."""
+"""What a page shows of a clip: its frames, which play, and over them where the network looked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from vmz.models.config import ModelConfig
-from vmz.report.thumbnails import jpeg
+from vmz.report.thumbnails import Strip, jpeg, strip_of
 from vmz.video.frames.scaling import to_pixels
 
 if TYPE_CHECKING:
@@ -17,19 +17,22 @@ if TYPE_CHECKING:
     from vmz.model.settings import ModelSettings
 
 STRENGTH = 0.6  # of the colour where the network looked most
+FRAMES = 8  # of a clip, at most
 HEAT = np.array([255, 64, 0], np.float32)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A JPEG of the middle frame of a clip. span: seconds of the clip's first and last frame.
+    """A JPEG of the middle frame of a clip, and some of its frames. span: seconds of the clip's first and last frame.
 
-    attention: the same with where the network looked, where that is asked for.
+    attention, attention_strip: the same with where the network looked, where that is asked for.
     """
 
     jpeg: bytes
     span: Optional[tuple[float, float]]
+    strip: Strip
     attention: Optional[bytes] = None
+    attention_strip: Optional[Strip] = None
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,18 @@ def pictures_of(
 def _picture(
     clip: np.ndarray, span: Optional[tuple[float, float]], attention: Optional[Attention], label: int
 ) -> Picture:
-    middle = clip.shape[1] // 2
-    pixels = to_pixels(clip[:, middle]).transpose(1, 2, 0)
+    length = clip.shape[1]
+    middle = length // 2
+    shown = sorted({*range(middle, -1, -max(1, length // FRAMES)), *range(middle, length, max(1, length // FRAMES))})
+    shown = shown[: 2 * FRAMES]
+    pixels = to_pixels(clip[:, shown]).transpose(1, 2, 3, 0)
+    place = shown.index(middle)
+    plain = strip_of(pixels)
     if attention is None:
-        return Picture(jpeg(pixels), span)
-    return Picture(jpeg(pixels), span, jpeg(heated(pixels, attention.places(clip[None], label)[0, middle])))
+        return Picture(jpeg(pixels[place]), span, plain)
+    places = attention.places(clip[None], label)[0]
+    hot = [heated(one, places[number]) for one, number in zip(pixels, shown)]
+    return Picture(jpeg(pixels[place]), span, plain, jpeg(hot[place]), strip_of(hot))
 
 
 def heated(pixels: np.ndarray, places: np.ndarray) -> np.ndarray:

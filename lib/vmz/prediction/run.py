@@ -23,6 +23,7 @@ from vmz.prediction.annotated import Heat, annotate, annotated_path, check_annot
 from vmz.prediction.config import PredictionConfig, ScoringConfig
 from vmz.prediction.pictures import Attention, Picture, pictures_of
 from vmz.progress import Progress
+from vmz.report.prediction import MOST_VIDEOS
 from vmz.settings.engine import environment
 from vmz.text import printable
 from vmz.video.arguments import VideoInputArgs
@@ -100,9 +101,8 @@ def predict(config: PredictionConfig) -> Predictions:
             for path in paths:
                 try:
                     target = annotated_path(config.annotate, path) if config.annotate else None
-                    prediction, seen = predict_one(
-                        model, attention, config, path, pictures=bool(config.report), annotated=target
-                    )
+                    shows = bool(config.report) and len(videos) < MOST_VIDEOS
+                    prediction, seen = predict_one(model, attention, config, path, pictures=shows, annotated=target)
                 except UsageError:
                     raise
                 except VmzError as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from vmz.report.page import render
+from vmz.report.page import counted, render
 from vmz.results.comparison import Comparison
+from vmz.versions import versions
 
 LOWEST, HIGHEST = -9, 0  # powers of ten shown
 
@@ -14,9 +15,12 @@ def page(comparison: Comparison) -> str:
     """HTML: the blobs in the order of the net, those beyond the tolerance (of a blob's largest value) marked."""
     blobs, beyond, tolerance = comparison.blobs, comparison.beyond, comparison.tolerance
     verdict = (
-        f"{len(beyond)} of {len(blobs)} blobs differ by more than {tolerance:g}; the first is {beyond[0].blob}"
+        f"{len(beyond)} of {counted(len(blobs), 'blob')} {'differs' if len(beyond) == 1 else 'differ'} by more than "
+        f"{tolerance:g}; the first is {beyond[0].blob}"
         if beyond
-        else f"All {len(blobs)} blobs agree within {tolerance:g} of their largest value"
+        else f"{'All ' if len(blobs) > 1 else ''}{counted(len(blobs), 'blob')} "
+        f"{'agree' if len(blobs) > 1 else 'agrees'} within {tolerance:g} of {'their' if len(blobs) > 1 else 'its'} "
+        f"largest value"
     )
     rows = [
         {
@@ -33,6 +37,7 @@ def page(comparison: Comparison) -> str:
         title=f"Caffe2 and PyTorch: {comparison.network}",
         verdict=verdict,
         remarks=comparison.remarks,
+        environment={"engine": "caffe2, pytorch", "device": "cpu", **versions()},
         rows=rows,
         limit=_place(tolerance),
         tolerance=tolerance,

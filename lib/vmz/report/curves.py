@@ -54,7 +54,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Plot:
-    """A box with its curves. `first`, `last`: the range of x."""
+    """A box with its curves. `first`, `last`: the range of x. mark: a place to point out, and what it is."""
 
     title: str
     note: str
@@ -63,6 +63,7 @@ class Plot:
     y_ticks: list[Tick]
     first: float
     last: float
+    mark: Optional[Tick] = None
 
     @property
     def readings(self) -> dict[str, Any]:
@@ -81,8 +82,15 @@ class Plot:
         return f"{self.title}: " + "; ".join(parts)
 
 
-def plot(title: str, note: str, series: Sequence[Series], zero: bool = False) -> Plot:
-    """Lay out `series`, each with a finite point at least. zero: the scale begins at 0 at the latest.
+def plot(
+    title: str,
+    note: str,
+    series: Sequence[Series],
+    zero: bool = False,
+    mark: Optional[tuple[float, str]] = None,
+) -> Plot:
+    """Lay out `series`, each with a finite point at least. zero: the scale begins at 0 at the latest. mark: an x that
+    is pointed out, and what it is called.
 
     The scale is logarithmic when all values are positive and far apart.
     """
@@ -108,6 +116,9 @@ def plot(title: str, note: str, series: Sequence[Series], zero: bool = False) ->
         y_ticks=[Tick(100 * float(up(np.array(y))), number(y)) for y in ticks],
         first=first,
         last=last,
+        mark=None
+        if mark is None
+        else Tick(min(max(100 * (mark[0] - first) / max(last - first, 1e-12), 0), 100), mark[1]),
     )
 
 

@@ -1,13 +1,12 @@
-"""The page of an evaluation: figures with their intervals, classes, confusions, the worst videos, data, time."""
+"""The page of an evaluation: figures with their intervals, classes, confusions, videos, data, time."""
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -15,17 +14,13 @@ from vmz.intervals import Interval, wilson
 from vmz.metrics import ClassAccuracy, rank_of
 from vmz.report.confusion import Matrix, Pair, matrix, pairs
 from vmz.report.curves import Plot, Series, plot
-from vmz.report.page import render
+from vmz.report.page import counted, render
+from vmz.report.videos import Pictures, chosen, clips_of, file_name, in_turn, mistakes, scored_videos
 from vmz.results.evaluation import Evaluation
-from vmz.results.scores import Scores
 from vmz.settings.resolution import Resolution
 
-WRONG_VIDEOS = 24
-PICTURE_BYTES = 1_000_000  # of all pictures of a page together; the rest go without
 MOST_PAIRS = 200  # of confused classes
 CLASSES_SEEN_AT_ONCE = 20
-
-Pictures = Callable[[Sequence[str]], Iterable[tuple[str, Optional[bytes], str]]]
 
 
 @dataclass(frozen=True)
@@ -51,23 +46,10 @@ class ClassRow:
     mistaken: Optional[Pair]
 
 
-@dataclass(frozen=True)
-class WrongVideo:
-    """A video that was given a wrong class, with the score of that class. rank: of the true class."""
-
-    key: str
-    given: int
-    score: float
-    labels: list[int]
-    own_score: float
-    rank: int
-
-
 def page(evaluation: Evaluation, pictures: Optional[Pictures] = None) -> str:
     """HTML of an evaluation that holds its scores.
 
-    pictures: gives, for record keys, (key, JPEG or None, the video's path or "") one by one; asked for the worst videos
-    only, until the page is full.
+    pictures: gives paths and clips of records by their keys; asked for those that the page shows.
     """
     options = evaluation.config.flags()
     scores, labels = np.stack(evaluation.scores.videos), np.stack(evaluation.scores.labels)
@@ -75,8 +57,6 @@ def page(evaluation: Evaluation, pictures: Optional[Pictures] = None) -> str:
     given = scores.argmax(axis=1)
     confused = [] if multi_label else pairs(labels, given)
     classes = _class_rows(evaluation, confused)
-    wrong = wrong_videos(evaluation.scores)
-    shown, paths = _pictures(wrong[:WRONG_VIDEOS], pictures)
     return render(
         "evaluation.html",
         kind="Evaluation",
@@ -91,15 +71,31 @@ def page(evaluation: Evaluation, pictures: Optional[Pictures] = None) -> str:
         pairs=confused[:MOST_PAIRS],
         all_pairs=len(confused),
         matrix=None if multi_label else _cells(matrix(labels, given)),
-        wrong=wrong[:WRONG_VIDEOS],
-        all_wrong=len(wrong),
-        shown=shown,
-        paths=paths,
+        **_videos(evaluation, multi_label, pictures),
         reasons=Counter(bad.reason for bad in evaluation.skipped).most_common(),
         time=_time(evaluation, options),
         warnings=_warnings(evaluation, options),
         sources=_sources(evaluation.config.resolution),
     )
+
+
+def _videos(evaluation: Evaluation, multi_label: bool, pictures: Optional[Pictures]) -> dict[str, Any]:
+    """What the page shows of single videos."""
+    every = scored_videos(evaluation.scores)
+    shown = chosen(every)
+    missed, alarms = mistakes(evaluation.scores) if multi_label else ([], [])
+    wrong, right = ([video.key for video in shown if video.right is kind] for kind in (False, True))
+    wanted = in_turn([one.key for one in missed], [one.key for one in alarms], wrong, right)
+    clips, paths = clips_of(wanted, pictures)
+    return {
+        "videos": shown,
+        "all_videos": {"wrong": sum(not video.right for video in every), "right": sum(video.right for video in every)},
+        "missed": missed,
+        "alarms": alarms,
+        "clips": clips,
+        "paths": paths,
+        "file_name": file_name,
+    }
 
 
 class _Names:
@@ -112,32 +108,6 @@ class _Names:
         if self._names is None or not 0 <= label < len(self._names):
             return f"class {label}"
         return self._names[label]
-
-
-def wrong_videos(scored: Scores) -> list[WrongVideo]:
-    """Videos whose highest score is of a class they are not of, the most confident first."""
-    scores, labels = np.stack(scored.videos), np.stack(scored.labels)
-    own = labels.astype(bool) if labels.ndim == 2 else np.eye(scores.shape[1], dtype=bool)[labels]
-    others = np.where(own, -np.inf, scores)
-    given = others.argmax(axis=1)
-    confidence = others[np.arange(len(scores)), given]
-    best_own = np.where(own, scores, -np.inf).max(axis=1)
-    found = []
-    for row in np.lexsort((np.arange(len(scores)), -confidence)):
-        if not confidence[row] > best_own[row]:
-            continue
-        truth = np.flatnonzero(own[row])
-        found.append(
-            WrongVideo(
-                key=scored.keys[row],
-                given=int(given[row]),
-                score=float(confidence[row]),
-                labels=truth.tolist(),
-                own_score=float(best_own[row]),
-                rank=int((scores[row] > best_own[row]).sum()) + 1,
-            )
-        )
-    return found
 
 
 def _title(evaluation: Evaluation, options: Mapping[str, Any]) -> str:
@@ -153,7 +123,7 @@ def _figures(evaluation: Evaluation, options: Mapping[str, Any]) -> list[Figure]
     how = "greatest" if options["aggregation"] else "mean"
     about = {
         "clip@1": "Clip metric: each clip by itself, its class at rank 1.",
-        "video@1": f"Video metric: the {how} of a video's {clips} clips, its class at rank 1.",
+        "video@1": f"Video metric: the {how} of a video's {counted(clips, 'clip')}, its class at rank 1.",
         "mAUC": "Of videos: mean over classes of the area under the ROC curve.",
         "mAP": "Of videos: mean over the classes present of the average precision.",
         "mWAP": "The same, each class weighted by its videos.",
@@ -172,7 +142,11 @@ def _figures(evaluation: Evaluation, options: Mapping[str, Any]) -> list[Figure]
 
 
 def _about_top_k(k: int, classes: int) -> str:
-    always = f" Always 100\u00a0%: there are {classes} classes." if k >= classes else ""
+    always = (
+        f" Always 100\u00a0%: there {'is' if classes == 1 else 'are'} {counted(classes, 'class')}."
+        if k >= classes
+        else ""
+    )
     return f"Video metric: its class among the first {k}.{always}"
 
 
@@ -200,7 +174,7 @@ def _spread(rows: Sequence[ClassRow], multi_label: bool) -> Optional[Plot]:
     what = "an average precision" if multi_label else "an accuracy"
     note = f"Half of the {len(rows)} classes have {what} above {median(shares):.1%}".replace("%", "\u00a0%")
     curve = Series(
-        "a class's share right" if not multi_label else "a class's average precision", range(1, len(rows) + 1), shares
+        "Share right of a class" if not multi_label else "Average precision of a class", range(1, len(rows) + 1), shares
     )
     return plot("From the worst class to the best", f"{note}.", [curve], zero=True)
 
@@ -222,35 +196,22 @@ def _cells(found: Matrix) -> dict[str, Any]:
     return {"classes": found.classes, "rows": rows, "whole": found.whole}
 
 
-def _pictures(wrong: Sequence[WrongVideo], pictures: Optional[Pictures]) -> tuple[dict[str, str], dict[str, str]]:
-    """data: URIs and paths by key, until the pictures' bytes are spent."""
-    shown: dict[str, str] = {}
-    paths: dict[str, str] = {}
-    left = PICTURE_BYTES
-    for key, jpeg, path in pictures([video.key for video in wrong]) if pictures else ():
-        paths[key] = path
-        if jpeg is not None and len(jpeg) <= left:
-            left -= len(jpeg)
-            shown[key] = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
-    return shown, paths
-
-
 def _time(evaluation: Evaluation, options: Mapping[str, Any]) -> Optional[dict[str, Any]]:
     """Where the time of the run went: parts with their shares, the speed, and what to do about the reader."""
     seconds = evaluation.seconds
     run = seconds.get("run", 0.0)
     texts = {
-        "read": "waiting for decoded clips",
-        "net": "the network",
-        "transfer": "moving clips to the device",
-        "prepare": "preparing the network for these clips",
+        "read": "Waiting for decoded clips",
+        "net": "The network",
+        "transfer": "Moving clips to the device",
+        "prepare": "Preparing the network for these clips",
     }
     parts = [(text, seconds[name]) for name, text in texts.items() if seconds.get(name)]
     if not parts or run <= 0:
         return None
     rest = run - sum(part for _, part in parts)
     if rest > 0:
-        parts.append(("the rest: scores and figures", rest))
+        parts.append(("The rest: scores and figures", rest))
     whole = sum(part for _, part in parts)
     clips = evaluation.videos * evaluation.clips_per_video
     reading = seconds.get("read", 0.0) / whole
@@ -294,19 +255,27 @@ def _warnings(evaluation: Evaluation, options: Mapping[str, Any]) -> list[str]:
         found.append("The network is untrained: no checkpoint was loaded (--random_weights=1).")
     elif checkpoint.missing or checkpoint.mismatched:
         number = len(checkpoint.missing) + len(checkpoint.mismatched)
-        found.append(f"{number} blobs of the network keep their initial values: the checkpoint does not fill them.")
+        verb = "keeps its initial values" if number == 1 else "keep their initial values"
+        found.append(
+            f"{counted(number, 'blob')} of the network {verb}: the checkpoint does not fill "
+            f"{'it' if number == 1 else 'them'}."
+        )
     if options["fps"]:
-        found.append(f"Videos are resampled to {options['fps']} frames per second; the original takes every frame.")
+        found.append(
+            f"Videos are resampled to {counted(options['fps'], 'frame')} per second; the original takes every frame."
+        )
     if options["num_iter"]:
         found.append("Not the whole database: the run stopped after --num_iter batches.")
     if evaluation.skipped:
-        found.append(f"{len(evaluation.skipped)} videos could not be read and count nowhere; they are listed below.")
+        number = len(evaluation.skipped)
+        rest = "counts nowhere; it is listed below" if number == 1 else "count nowhere; they are listed below"
+        found.append(f"{counted(number, 'video')} could not be read and {rest}.")
     ended = evaluation.ended_early
     if ended:
         found.append(
-            f"{len(ended)} videos ended early and were scored from the frames before; they are listed below."
-            if len(ended) > 1
-            else "1 video ended early and was scored from the frames before; it is listed below."
+            f"{counted(len(ended), 'video')} ended early and {'was' if len(ended) == 1 else 'were'} scored from the "
+            f"frames "
+            f"before; {'it is' if len(ended) == 1 else 'they are'} listed below."
         )
     for line in evaluation.data.warnings if evaluation.data else ():
         found.append(line[:1].upper() + line[1:] + ("" if line.endswith("?") else "."))

@@ -5,6 +5,7 @@ Text is escaped by Jinja, and a Content-Security-Policy in the page forbids it e
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping
 from functools import cache
@@ -14,8 +15,9 @@ from typing import Any, Optional, Union
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from vmz import invocation
 from vmz.files import atomic_write
-from vmz.text import visible
+from vmz.text import plural, visible
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 NONE = "\u2013"  # a dash: what stands for a value that is not there
@@ -23,7 +25,7 @@ NONE = "\u2013"  # a dash: what stands for a value that is not there
 
 def render(template: str, **values: Any) -> str:
     """The HTML of templates/`template` with these values. A name that the template uses and nobody gave is an error."""
-    return _environment().get_template(template).render(**values)
+    return _environment().get_template(template).render(**{"run": invocation.current(), **values})
 
 
 def render_macro(template: str, macro: str, *values: Any) -> str:
@@ -53,7 +55,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, count=count, number=number, seconds=seconds, value=value, fields=vars)
+    environment.filters.update(
+        percent=percent, count=count, number=number, seconds=seconds, value=value, fields=vars, counted=counted
+    )
+    environment.filters.update(named=named, plural=plural)
     environment.globals.update(style=Markup(asset("style.css")), script=Markup(asset("script.js")), absent=NONE)
     return environment
 
@@ -61,6 +66,11 @@ def _environment() -> Environment:
 def _seen(value: Any) -> Any:
     """What a template puts into a page: text shows its control characters; our own markup has none."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def data_address(jpeg: bytes) -> str:
+    """A picture as an address that holds it."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
 # How values are written, everywhere alike.
@@ -74,6 +84,11 @@ def percent(share: Optional[float], digits: int = 1) -> str:
 def count(value: Optional[float]) -> str:
     """12345 as "12 345", with a narrow space that does not break."""
     return NONE if value is None else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def counted(value: int, what: str) -> str:
+    """1 as "1 clip", 12345 as "12 345 clips". what: in the singular."""
+    return f"{count(value)} {plural(value, what)}"
 
 
 def number(value: Optional[float], digits: int = 3) -> str:
@@ -100,6 +115,18 @@ def seconds(value: Optional[float]) -> str:
     if whole < 3600:
         return f"{whole // 60}\u00a0min {whole % 60}\u00a0s"
     return f"{count(whole // 3600)}\u00a0h {whole % 3600 // 60}\u00a0min"
+
+
+# What `vmz.settings.engine.environment` tells, as a page calls it.
+ENVIRONMENT = {
+    "vmz": "VMZ", "engine": "Engine", "device": "Device", "processes": "Processes", "python": "Python",
+    "torch": "PyTorch", "numpy": "NumPy", "pyav": "PyAV", "machine": "Machine",
+}  # fmt: skip
+
+
+def named(environment: Mapping[str, str], date: str) -> dict[str, str]:
+    """An environment by names with capitals, after the date of the run."""
+    return {"Date": date, **{ENVIRONMENT.get(name, name): entry for name, entry in environment.items()}}
 
 
 def value(entry: Any) -> str:

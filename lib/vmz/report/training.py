@@ -8,36 +8,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
 
+from vmz import invocation
 from vmz.errors import UsageError
 from vmz.metrics import watched
 from vmz.report.curves import Plot, Series, plot
-from vmz.report.page import render
+from vmz.report.page import counted, render
 from vmz.report.page import write as write_page
 from vmz.results.training import Epoch, TrainingResult
+from vmz.settings.setting import Settings, settings_of
 
 # (title, what it means, [(field of a point or name of a figure, name of the curve, few points that count each)], scale
 # begins at 0)
 PLOTS: tuple[tuple[str, str, tuple[tuple[str, str, bool], ...], bool], ...] = (
-    ("Loss", "mean over the clips since the point before", (("loss", "training", False),), False),
+    (
+        "Loss",
+        "Training: mean over the clips since the point before. Test: mean over the clips of the test.",
+        (("loss", "Training", False), ("test_loss", "Test", True)),
+        False,
+    ),
     (
         "Accuracy",
-        "share right at rank 1, of clips and of videos",
-        (("accuracy", "training clip@1", False), ("clip@1", "test clip@1", True), ("video@1", "test video@1", True)),
+        "Share right at rank 1, of clips and of videos.",
+        (("accuracy", "Training clip@1", False), ("clip@1", "Test clip@1", True), ("video@1", "Test video@1", True)),
         True,
     ),
-    ("mAP", "of test videos", (("mAP", "test mAP", True),), True),
-    ("Learning rate", "as used: times the devices", (("learning_rate", "learning rate", False),), False),
-    ("Speed", "clips a second, all devices together", (("clips_per_second", "clips/s", False),), True),
+    ("mAP", "Mean average precision of the test videos.", (("mAP", "Test mAP", True),), True),
+    ("Learning rate", "As used: times the devices.", (("learning_rate", "Learning rate", False),), False),
+    ("Speed", "Clips a second, all devices together.", (("clips_per_second", "Clips/s", False),), True),
 )
 # Field of an epoch or name of a figure: what the table of epochs calls it. Shares are written in percent.
 EPOCH_COLUMNS = {
-    "learning_rate": "learning rate",
-    "loss": "loss",
-    "accuracy": "training clip@1",
-    "clip@1": "test clip@1",
-    "video@1": "test video@1",
-    "mAP": "test mAP",
-    "clips_per_second": "clips a second",
+    "learning_rate": "Learning rate",
+    "loss": "Training loss",
+    "test_loss": "Test loss",
+    "accuracy": "Training clip@1",
+    "clip@1": "Test clip@1",
+    "video@1": "Test video@1",
+    "mAP": "Test mAP",
+    "clips_per_second": "Clips/s",
 }
 TESTED = ("clip@1", "video@1", "mAP")
 SHARES = ("accuracy", *TESTED)
@@ -64,12 +72,16 @@ def write(path: Union[str, Path], result: TrainingResult) -> None:
 
 def page(result: TrainingResult) -> str:
     """The HTML that `write` writes. What is not known is not drawn; values that are not finite are counted and said."""
-    entries = _entries(result)
-    plots = [drawn for row in PLOTS if (drawn := _plot(entries, *row)) is not None]
+    entries, best = _entries(result), _best(result.best)
+    mark = (best["iteration"], f"Best: epoch {best['epoch']}") if best and best["iteration"] is not None else None
+    plots = [drawn for row in PLOTS if (drawn := _plot(entries, *row, mark=mark)) is not None]
     settings = result.config.flags()
+    reasons = invocation.current().reasons
+    changed = dict(sorted(_changed(result.config).items(), key=lambda item: item[0] in reasons))  # by hand, then chosen
     return render(
         "training.html",
-        title=" ".join(str(settings[name]) for name in ("model_name", "model_depth") if settings[name]),
+        title=str(settings["save_model_name"]),
+        network="-".join(str(settings[name]) for name in ("model_name", "model_depth") if settings[name]),
         kind="Training",
         plots=plots,
         warnings=[*_warnings(plots), *result.remarks],
@@ -77,8 +89,12 @@ def page(result: TrainingResult) -> str:
         columns={key: name for key, name in EPOCH_COLUMNS.items() if any(key in row for row in rows)},
         shares=SHARES,
         last=entries[-1],
-        best=_best(result.best),
-        settings=settings,
+        best=best,
+        planned=result.planned_epochs,
+        stopped_early=result.stopped_early,
+        changed=changed,
+        reasons=reasons,
+        settings={name: entry for name, entry in settings.items() if name not in changed},
         environment=result.environment,
     )
 
@@ -91,12 +107,20 @@ def _entries(result: TrainingResult) -> list[_Entry]:
         _Entry(point.iteration, point.epoch, {key: getattr(point, key) for key in OF_POINTS}, point.clips or 1)
         for point in result.points
     ]
-    tested = [_Entry(epoch.iteration or 0, epoch.epoch, epoch.figures or {}) for epoch in result.tested]
+    tested = [
+        _Entry(epoch.iteration or 0, epoch.epoch, {**(epoch.figures or {}), "test_loss": epoch.test_loss})
+        for epoch in result.tested
+    ]
     return sorted([*points, *tested], key=lambda entry: entry.iteration)
 
 
 def _plot(
-    entries: Sequence[_Entry], title: str, note: str, curves: Sequence[tuple[str, str, bool]], zero: bool
+    entries: Sequence[_Entry],
+    title: str,
+    note: str,
+    curves: Sequence[tuple[str, str, bool]],
+    zero: bool,
+    mark: Optional[tuple[float, str]],
 ) -> Optional[Plot]:
     series = []
     for key, name, dots in curves:
@@ -105,7 +129,17 @@ def _plot(
         if any(map(math.isfinite, values)):
             weights = [_weight(key, entry.clips, value) for entry, value in found]
             series.append(Series(name, [entry.iteration for entry, _ in found], values, dots, weights))
-    return plot(title, note, series, zero) if series else None
+    return plot(title, note, series, zero, mark) if series else None
+
+
+def _changed(config: Settings) -> dict[str, dict[str, Any]]:
+    """{flag: its value and its default} of the settings that are not their defaults, in the order of the flags."""
+    found = {}
+    for name, known in settings_of(type(config)).items():
+        entry, default = getattr(config, name), known.effective_default()
+        if entry != default:
+            found[name] = {"value": entry, "default": default}
+    return found
 
 
 def _weight(key: str, clips: float, value: float) -> float:
@@ -116,7 +150,8 @@ def _weight(key: str, clips: float, value: float) -> float:
 
 def _warnings(plots: Sequence[Plot]) -> list[str]:
     return [
-        f"{drawn.name} {shown.title.lower()}: {drawn.left_out} of its values are not finite; they are not drawn"
+        f"{drawn.name}, {shown.title}: {counted(drawn.left_out, 'value')} "
+        f"{'is' if drawn.left_out == 1 else 'are'} not finite and not drawn"
         for shown in plots
         for drawn in shown.series
         if drawn.left_out

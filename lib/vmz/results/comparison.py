@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from vmz.text import counted
 from vmz.video.faults import EndedEarly, closing_line
 
 CONSEQUENCE = "its clips come from the frames before"  # of a video that ended early
@@ -97,8 +98,10 @@ class Comparison:
         count, first = len(self.blobs), self.first_beyond()
         if first is None:
             worst = max(self.blobs, key=lambda entry: entry.relative)
-            return f"equal: all {count} blobs within {self.tolerance:g}; largest {worst.relative:.2e} at {worst.blob}"
+            within = f"equal: {'all ' if count > 1 else ''}{counted(count, 'blob')} within {self.tolerance:g}"
+            return f"{within}; largest {worst.relative:.2e} at {worst.blob}"
         return (
-            f"different: {len(self.beyond)} of {count} blobs beyond {self.tolerance:g}, the first is {first.blob} "
+            f"different: {len(self.beyond)} of {counted(count, 'blob')} beyond {self.tolerance:g}, the first is "
+            f"{first.blob} "
             f"({first.kind})"
         )

@@ -13,6 +13,7 @@ from vmz.results.data import DataReport, Publication
 from vmz.results.figures import ClassFigure, class_lines, figures_line, intervals, named_lines
 from vmz.results.scores import Scores
 from vmz.settings.resolution import ProtocolSettings
+from vmz.text import counted
 from vmz.video.faults import BadVideo, EndedEarly, closing_line
 
 SCORED_FROM = "scored from the frames before"  # a video that ended early
@@ -31,6 +32,7 @@ class Evaluation:
     device. data: what was found out about the database, None where it was not looked at. published: what was published
     of the model, None of others. label_names: by label, where they are known. made_by: what kept scores depend on,
     where they are kept. database: the fingerprint of --test_data.
+    loss: the mean over clips, as training has it.
     """
 
     figures: Mapping[str, float]
@@ -50,6 +52,7 @@ class Evaluation:
     label_names: Optional[Sequence[str]] = None
     made_by: Optional[Mapping[str, Any]] = None
     database: str = ""
+    loss: Optional[float] = None
 
     @property
     def intervals(self) -> dict[str, Interval]:
@@ -63,10 +66,10 @@ class Evaluation:
         lines = [] if self.checkpoint is None else [f"{options['load_model_path']}: {self.checkpoint.summary()}"]
         if options["print_per_class_metrics"]:
             lines += class_lines(self.per_class, self.label_names)
-        spent = f"{self.seconds['run']:.1f} s on {self.environment['engine']}"
-        lines.append(f"{self.videos} videos, {self.clips_per_video} clips each, {spent}")
+        spent = f"{self.seconds['run']:.1f} s on {self.environment['engine']}, {self.environment['device']}"
+        lines.append(f"{counted(self.videos, 'video')}, {counted(self.clips_per_video, 'clip')} each, {spent}")
         if self.skipped:
-            lines += [f"{len(self.skipped)} videos left out:", *(f"  {bad}" for bad in self.skipped)]
+            lines += [f"{counted(len(self.skipped), 'video')} left out:", *(f"  {bad}" for bad in self.skipped)]
         if self.ended_early:
             lines.append(closing_line(self.ended_early, SCORED_FROM, "--output lists them all"))
         lines += named_lines(self.figures, self.scores, options["aggregation"])
@@ -78,6 +81,7 @@ class Evaluation:
         """All but the scores, as test_net's --output holds it."""
         return {
             "figures": dict(self.figures),
+            "loss": self.loss,
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "videos": self.videos,
             "clips_per_video": self.clips_per_video,
@@ -136,7 +140,7 @@ class Aggregate:
         files = f"{len(self.files)} {'file' if len(self.files) == 1 else 'files'}"
         return [
             *(class_lines(self.per_class, self.label_names) if each_class else []),
-            f"{len(self.scores.keys)} videos, {self.clips_per_video} clips each, from {files}",
+            f"{counted(len(self.scores.keys), 'video')}, {counted(self.clips_per_video, 'clip')} each, from {files}",
             *named_lines(self.figures, self.scores, self.aggregation),
             figures_line(self.figures),
         ]

@@ -9,6 +9,7 @@ from vmz import metrics
 from vmz.intervals import Interval, clustered, wilson
 from vmz.metrics import ClassAccuracy, ClassPrecision
 from vmz.results.scores import Scores
+from vmz.text import counted
 
 ALWAYS_RIGHT = "always: the network has {} classes"  # of video@k with that many classes
 
@@ -37,7 +38,11 @@ def named_lines(figures: Mapping[str, float], scores: Scores, aggregation: int) 
     found, lines = intervals(figures, scores), []
     for name in figures if found else ():
         clips = scores.all_clips // len(scores.right)
-        of = f"each of {scores.all_clips} clips" if name == "clip@1" else f"{how} of each video's {clips} clips"
+        of = (
+            f"each of {counted(scores.all_clips, 'clip')}"
+            if name == "clip@1"
+            else f"{how} of each video's {counted(clips, 'clip')}"
+        )
         if name in found:
             low, high = found[name]
             lines.append(f"{name:8} {figures[name]:7.2%} (95 % interval {100 * low:.1f} to {100 * high:.1f}), {of}")
@@ -60,7 +65,11 @@ def class_lines(per_class: Sequence[ClassFigure], names: Optional[Sequence[str]]
     for entry in per_class:
         name = f" {names[entry.label]}" if names is not None else ""
         if isinstance(entry, ClassAccuracy):
-            lines.append(f"class {entry.label}{name}: {entry.correct} of {entry.videos} videos, {entry.share:.4f}")
+            lines.append(
+                f"class {entry.label}{name}: {entry.correct} of {counted(entry.videos, 'video')}, {entry.share:.4f}"
+            )
         else:
-            lines.append(f"class {entry.label}{name}: {entry.videos} videos, AP {entry.average_precision:.4f}")
+            lines.append(
+                f"class {entry.label}{name}: {counted(entry.videos, 'video')}, AP {entry.average_precision:.4f}"
+            )
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Optional
@@ -19,6 +20,7 @@ class Scores:
     videos: float32 (videos, classes); labels: int32 (videos,), or 0/1 (videos, classes) when multi-label;
     records, keys: the videos' places and keys in the database. right: clips of each video that have its label at rank 1
     (not multi-label); right_clips of all_clips have it. video_ids: those of the records, where they were asked for.
+    losses: of each video, the sum over its clips.
     """
 
     videos: list[np.ndarray] = field(default_factory=list)
@@ -30,6 +32,12 @@ class Scores:
     right_clips: int = 0
     all_clips: int = 0
     video_ids: list[int] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+
+    @property
+    def loss(self) -> Optional[float]:
+        """The mean over clips of the loss that training has; None where it is not known."""
+        return math.fsum(self.losses) / self.all_clips if self.losses else None
 
     def add(
         self,
@@ -51,9 +59,10 @@ class Scores:
                 f"the scores of {named(keys[bad[0]])} are not finite (clip {bad[1] + 1} of {clips.shape[1]}); check "
                 "that the weights belong to this network"
             )
+        rows, repeated = clips.reshape(-1, clips.shape[2]), np.repeat(labels, clips.shape[1], axis=0)
+        self.losses.extend(metrics.clip_losses(rows, repeated).reshape(len(labels), -1).sum(axis=1).tolist())
         if labels.ndim == 1:
-            repeated = np.repeat(labels, clips.shape[1])
-            right = metrics.in_top_k(clips.reshape(len(repeated), -1), repeated, 1).reshape(len(labels), -1).sum(axis=1)
+            right = metrics.in_top_k(rows, repeated, 1).reshape(len(labels), -1).sum(axis=1)
             self.right.extend(right.tolist())
             self.right_clips += int(right.sum())
         self.all_clips += clips.shape[0] * clips.shape[1]

@@ -12,8 +12,8 @@ from vmz.file_formats.json_files import Each, misfit
 from vmz.metrics import watched
 from vmz.results.evaluation import SCORED_FROM
 from vmz.settings.resolution import ZooSettings
-from vmz.text import cut, printable
-from vmz.video.faults import BadVideo, EndedEarly, bounded, closing_line, counted
+from vmz.text import counted, cut, printable
+from vmz.video.faults import BadVideo, EndedEarly, bounded, closing_line
 
 TRAINED_ON = "trained on the frames before"  # a video that ended early
 Self = TypeVar("Self", bound="Record")
@@ -88,7 +88,8 @@ class Epoch(Record):
     """Means over an epoch, and the figures of its evaluation.
 
     skipped, ended_early: training videos so far that were left out, or whose reading stopped before their end. figures:
-    of the evaluation, by name, None where there was none; test_videos: how many they are of. An epoch of which nothing
+    of the evaluation, by name, None where there was none; test_videos: how many they are of. test_loss: the mean over
+    their clips. An epoch of which nothing
     but the number and the iteration is known was trained by the original.
     """
 
@@ -98,12 +99,14 @@ class Epoch(Record):
         "ended_early?": int,
         "figures?": Each(_NUMBER),
         "test_videos?": int,
+        "test_loss?": _NUMBER,
     }
 
     skipped: Optional[int] = None
     ended_early: Optional[int] = None
     figures: Optional[Mapping[str, float]] = None
     test_videos: Optional[int] = None
+    test_loss: Optional[float] = None
 
     @classmethod
     def from_json(cls, entry: Any) -> Epoch:
@@ -126,7 +129,9 @@ class Epoch(Record):
         if self.learning_rate is not None:
             parts.append(f"rate {self.learning_rate:.6g}")
         if self.figures is not None:
-            parts.append(f"test {figures_text(self.figures)} ({self.test_videos} videos)")
+            loss = "" if self.test_loss is None else f"loss {self.test_loss:.4f}, "
+            videos = "" if self.test_videos is None else f" ({counted(self.test_videos, 'video')})"
+            parts.append(f"test {loss}{figures_text(self.figures)}{videos}")
         for number, text in ((self.skipped, "left out"), (self.ended_early, "ended early")):
             if number:
                 parts.append(f"{counted(number, 'training video')} {text} so far")
@@ -232,16 +237,15 @@ class TrainingResult:
         return fault_lines(self.train, self.test)
 
     def lines(self) -> list[str]:
-        """What train_net prints at the end."""
+        """What train_net prints at the end, after the line of the last epoch."""
         lines = [f"trained on {self.environment['engine']}, device {self.environment['device']}"]
-        lines += [self.epochs[-1].line(self.planned_epochs)] if self.epochs else []
         best = self.best
         figures: Mapping[str, float] = {} if best is None or best.figures is None else best.figures
         if best is not None:
             lines.append(f"best: epoch {best.epoch}, {figures_text(figures)}")
         if self.stopped_early:
             patience, names = self.config.flags()["early_stop"], " and ".join(watched(figures))
-            lines.append(f"stopped early: {patience} epochs without improvement of {names}")
+            lines.append(f"stopped early: {counted(patience, 'epoch')} without improvement of {names}")
         return [*lines, *self.remarks, *(f"wrote {path}" for path in self.files)]
 
     def to_json(self) -> dict[str, Any]:

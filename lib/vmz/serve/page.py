@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from vmz import invocation
 from vmz.report.page import render
 from vmz.serve.config import ServeConfig
 from vmz.serve.worker import Loaded
@@ -26,6 +27,7 @@ def page(config: ServeConfig, model: Loaded) -> str:
         max_bytes=config.most_bytes,
         formats=READ_FORMATS,
         recorded_seconds=RECORDED_SECONDS,
+        command=invocation.current().command if stays_here(config.host) else None,
         settings=config.shown(),
         environment=model.environment,
     )

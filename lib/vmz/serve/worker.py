@@ -59,9 +59,7 @@ class Scored:
 
     def to_html(self) -> str:
         """As the page shows it."""
-        frames = [
-            Frame(one.attention or one.jpeg, one.span, one.jpeg if one.attention else None) for one in self.pictures
-        ]
+        frames = [Frame.of(one.strip, one.attention_strip, one.span) for one in self.pictures]
         return part(self.prediction, frames, any(one.attention for one in self.pictures))
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from vmz.engines.registry import ENGINES, default_engine
+from vmz.engines.registry import ENGINES, default_engine, used_device
 from vmz.errors import UsageError
 from vmz.processes import identity
 from vmz.settings.kinds import SEED, Integer, device, positive
 from vmz.settings.setting import Settings, setting
+from vmz.text import counted
 from vmz.versions import versions
 
 
@@ -76,7 +77,9 @@ def device_name(settings: EngineSettings) -> str:
     if len(gpus) > 1 and identity.world_size() == 1:
         raise UsageError(f"{asked}: one process uses one device; with --engine={settings.engine} start it by torchrun")
     if identity.local_rank(len(gpus)) >= len(gpus):
-        raise UsageError(f"{asked} is too few: each of the {identity.local_size()} processes here takes a GPU")
+        raise UsageError(
+            f"{asked} is too few: each of the {counted(identity.local_size(), 'process')} here takes a GPU"
+        )
     return f"cuda:{gpus[identity.local_rank(len(gpus))]}" if several or settings.gpus is not None else "cuda"
 
 
@@ -85,7 +88,8 @@ def _local_device(device: str, several: bool) -> str:
         return device
     if device.startswith("cuda:"):
         raise UsageError(
-            f"--device={device} would be used by all {identity.local_size()} processes here; give --device=cuda, "
+            f"--device={device} would be used by all {counted(identity.local_size(), 'process')} here; give "
+            f"--device=cuda, "
             "so that each uses its own, or a list with --gpus"
         )
     from vmz.engines.torch_engine.devices import device_name as own_device  # torch is slow to import
@@ -93,13 +97,18 @@ def _local_device(device: str, several: bool) -> str:
     return own_device(device, each_its_own=True)
 
 
+def used_devices(settings: EngineSettings) -> str:
+    """The devices of this process as the engine found them: "cpu", "cuda:0, cuda:1"."""
+    return ", ".join(used_device(settings.engine, name) for name in device_names(settings))
+
+
 def environment(settings: EngineSettings) -> dict[str, str]:
-    """What ran it: versions, engine, device."""
+    """What ran it: versions, engine, and the device that was used, not "auto"."""
     found = versions()
     return {
         "vmz": found.pop("vmz"),
         "engine": settings.engine,
-        "device": ", ".join(device_names(settings)),
+        "device": used_devices(settings),
         "processes": str(identity.world_size()),
         **found,
     }

@@ -12,6 +12,7 @@ from vmz.netdef.video_outputs import FLOW_CHANNELS
 from vmz.settings.kinds import Integer, Number, switch
 from vmz.settings.reader import BEYOND_THE_ORIGINAL, FlowSettings, ReaderSettings, ViewSettings
 from vmz.settings.setting import Settings, setting, settings_of
+from vmz.text import counted
 from vmz.video.arguments import MOST as READER_MOST
 
 
@@ -60,7 +61,8 @@ def model_config(settings: NetworkSettings, **changes: Any) -> ModelConfig:
         channels = FLOW_CHANNELS[settings.flow_data_type]
         if settings.num_channels != channels:
             raise UsageError(
-                f"--num_channels={settings.num_channels}, but flow has {channels} channels with --flow_data_type="
+                f"--num_channels={settings.num_channels}, but flow has {counted(channels, 'channel')} with "
+                f"--flow_data_type="
                 f"{settings.flow_data_type}; give --num_channels={channels}"
             )
     return ModelConfig(**{**arguments, **changes})

@@ -13,6 +13,7 @@ from vmz.models.registry import Model
 from vmz.netdef.analysis import infer_shapes, param_shapes
 from vmz.processes import identity
 from vmz.settings.resolution import DEFAULT
+from vmz.text import counted
 from vmz.training.config import TrainConfig
 
 FLOAT_BYTES = 4
@@ -70,12 +71,13 @@ def make_plan(config: TrainConfig, devices: int, videos: int = 0) -> Plan:
     if not per_epoch:
         meaning, advice = "", "give a larger epoch or a smaller batch"
         if not config.epoch_size:
-            meaning = f", one pass over the {videos} videos of {config.train_data},"
+            meaning = f", one pass over the {counted(videos, 'video')} of {config.train_data},"
             advice = f"give --batch_size={videos // devices} or less" if videos >= devices else "use fewer devices"
             advice += ", or a number of clips as --epoch_size"
         raise UsageError(
-            f"--epoch_size={config.epoch_size}{meaning} is smaller than one iteration of {clips} clips (--batch_size="
-            f"{config.batch_size} on {devices} devices); {advice}"
+            f"--epoch_size={config.epoch_size}{meaning} is smaller than one iteration of {counted(clips, 'clip')} "
+            f"(--batch_size="
+            f"{config.batch_size} on {counted(devices, 'device')}); {advice}"
         )
     if config.base_learning_rate < 0 or config.weight_decay < 0 or config.clip_gradient < 0:
         raise UsageError("--base_learning_rate, --weight_decay and --clip_gradient must not be negative")
@@ -96,7 +98,7 @@ def _schedule(config: TrainConfig, devices: int, per_epoch: int) -> Schedule:
     if milestones and milestones[-1] >= left:
         raise UsageError(
             f"--lr_milestones={config.lr_milestones}: after a warm-up of {config.warmup_epochs:g} of --num_epochs="
-            f"{config.num_epochs} epochs there are {max(left, 0):g}; milestones count from its end"
+            f"{counted(config.num_epochs, 'epoch')} there are {max(left, 0):g}; milestones count from its end"
         )
     if config.decay_after_warmup and left <= 0:
         raise UsageError(
@@ -126,7 +128,7 @@ def fit_batch(config: TrainConfig, devices: int, videos: int) -> TrainConfig:
         if not identity.rank():
             print(
                 f"note: --batch_size={fits} instead of {config.batch_size}: there are {videos} training videos on "
-                f"{devices * config.accumulation_steps} devices",
+                f"{counted(devices * config.accumulation_steps, 'device')}",
                 flush=True,
             )
         return replace(config, batch_size=fits)
@@ -136,10 +138,11 @@ def fit_batch(config: TrainConfig, devices: int, videos: int) -> TrainConfig:
 def one_pass(plan: Plan, videos: int) -> str:
     """What an epoch of --epoch_size=0 comes to."""
     rest = videos - plan.epoch_size
-    left = f"; the {rest} videos left over begin the next epoch" if rest else ""
+    left = f"; the {counted(rest, 'video')} left over begin the next epoch" if rest else ""
     return (
-        f"an epoch is one pass over the {videos} videos: {plan.iterations_per_epoch} iterations of "
-        f"{plan.clips_per_iteration} clips{left}"
+        f"an epoch is one pass over the {counted(videos, 'video')}: "
+        f"{counted(plan.iterations_per_epoch, 'iteration')} of "
+        f"{counted(plan.clips_per_iteration, 'clip')}{left}"
     )
 
 
@@ -201,17 +204,17 @@ def text(plan: dict[str, Any]) -> str:
     rates = ", ".join(f"{entry['rate']:.6g} from epoch {entry['from_epoch']}" for entry in plan["learning_rates"][:6])
     more = len(plan["learning_rates"]) - 6
     lines = [
-        f"network    {plan['network']}, {plan['labels']} labels, clips {clip} (C,T,H,W)",
+        f"network    {plan['network']}, {counted(plan['labels'], 'label')}, clips {clip} (C,T,H,W)",
         f"           {plan['gmacs_per_clip']:.2f} G multiply-adds a clip, {plan['params_m']:.2f} M parameters, "
-        f"{plan['operators']} operators",
+        f"{counted(plan['operators'], 'operator')}",
         f"engine     {plan['engine']}",
-        f"iteration  {plan['clips_per_iteration']} clips: {plan['batch_size_per_device']} on each of "
-        f"{plan['devices']} devices"
+        f"iteration  {counted(plan['clips_per_iteration'], 'clip')}: {plan['batch_size_per_device']} on each of "
+        f"{counted(plan['devices'], 'device')}"
         + (f" ({plan['accumulation_steps']} of them by accumulation)" if plan["accumulation_steps"] > 1 else ""),
-        f"epoch      one pass over --train_data, which does not exist; {plan['epochs']} epochs"
+        f"epoch      one pass over --train_data, which does not exist; {counted(plan['epochs'], 'epoch')}"
         if plan["epoch_size"] is None
-        else f"epoch      {plan['iterations_per_epoch']} iterations, {plan['epoch_size']} clips; "
-        f"{plan['epochs']} epochs are {plan['iterations']} iterations",
+        else f"epoch      {counted(plan['iterations_per_epoch'], 'iteration')}, {counted(plan['epoch_size'], 'clip')}; "
+        f"{counted(plan['epochs'], 'epoch')} are {counted(plan['iterations'], 'iteration')}",
         f"rate       {rates}" + (f", and {more} more" if more > 0 else ""),
         f"memory     about {gib['activations']:.2f} GiB of activations and {gib['parameters']:.2f} GiB of parameters, "
         "gradients and momenta on a device, in float32",
@@ -219,5 +222,7 @@ def text(plan: dict[str, Any]) -> str:
     if plan["training_pflops"] is not None:
         lines.append(f"work       {plan['training_pflops']:.1f} PFLOP, backward passes counted twice a forward one")
     if plan["passes_over_the_data"] is not None:
-        lines.append(f"data       {plan['videos']} videos, each seen {plan['passes_over_the_data']:.1f} times")
+        lines.append(
+            f"data       {counted(plan['videos'], 'video')}, each seen {plan['passes_over_the_data']:.1f} times"
+        )
     return "\n".join(lines)

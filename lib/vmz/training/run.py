@@ -116,6 +116,7 @@ class _Run:
         self.side_outputs = SideOutputs()
         self.board = Board(config.tensorboard if self.is_first else None, self.side_outputs)
         self.saved_at = time.monotonic()
+        self.seconds_of_a_test = 0.0  # of the last one
         self.labels = _labels(config)
 
     def complete(self) -> TrainingResult:
@@ -201,7 +202,7 @@ class _Run:
         ended = time.perf_counter()
         with Progress(
             per_epoch, "iterations", f"epoch {epoch}/{self.plan.epochs}", every=self.config.display_iter, done=before,
-            quiet=not self.is_first,
+            quiet=not self.is_first, beyond=lambda: self._seconds_after(epoch),
         ) as progress:  # fmt: skip
             for done in range(before + 1, per_epoch + 1):
                 step = self._step()
@@ -213,6 +214,14 @@ class _Run:
                 if done < per_epoch:
                     self._save_between(stop)
         return step
+
+    def _seconds_after(self, epoch: int) -> float:
+        """What the epochs after this one will take, and the tests that remain, as those before them did."""
+        left = self.plan.epochs - epoch
+        spent, clips = self.history.sums["epoch"].get("seconds", 0.0), self.history.sums["epoch"].get("clips", 0.0)
+        of_an_epoch = spent / clips * self.plan.iterations_per_epoch * self.plan.clips_per_iteration if clips else 0.0
+        tests = self.plan.epochs // self.config.test_every - (epoch - 1) // self.config.test_every
+        return left * of_an_epoch + max(tests, 0) * self.seconds_of_a_test
 
     def _note_faults(self) -> None:
         """What the readers of all processes report, each video once."""
@@ -290,8 +299,11 @@ class _Run:
             self.history.take_over_evaluation(load(exported).about)
 
     def _evaluate(self, weights: Mapping[str, Any]) -> None:
+        began = time.monotonic()
         result = evaluate_weights(evaluation_config(self.config), weights)
-        tested = replace(self.history.epochs[-1], figures=dict(result.figures), test_videos=result.videos)
+        self.seconds_of_a_test = time.monotonic() - began
+        figures, last = dict(result.figures), self.history.epochs[-1]
+        tested = replace(last, figures=figures, test_videos=result.videos, test_loss=result.loss)
         self.history.epochs[-1] = tested
         self.history.note("test", result.skipped, result.ended_early)
 

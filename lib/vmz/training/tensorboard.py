@@ -34,6 +34,8 @@ class Board:
             _add_means(writer, "epoch", epoch)
             for name, value in (epoch.figures or {}).items():
                 writer.add_scalar(f"test/{name}", value, epoch.iteration)
+            if epoch.test_loss is not None:
+                writer.add_scalar("test/loss", epoch.test_loss, epoch.iteration)
             writer.flush()
 
         self._attempt(add)

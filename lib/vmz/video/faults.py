@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, TypeVar, Union
 
-from vmz.text import printable
+from vmz.text import counted, printable
 
 PATH_BYTES_SHOWN = 300
 NAMED_AT_MOST = 5  # videos in a line of text; files and pages list them all
@@ -101,11 +101,6 @@ def record_place(named: Mapping[str, Any]) -> str:
     line = named.get("line")
     of_list = [f"line {line} of {named['list_file']}"] if line is not None else []
     return ", ".join([*([named["path"]] if named["path"] else []), *of_list])
-
-
-def counted(number: int, what: str) -> str:
-    """ "1 video", "3 videos"."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def closing_line(ended: Sequence[EndedEarly], consequence: str, more: str = "") -> str:

@@ -10,6 +10,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from vmz.text import counted
 from vmz.video import sampling
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError, check_size, orientation_of
@@ -102,7 +103,7 @@ class WindowReader:
                 yield Window(done.clip, done.start_frame, float(done.start), float(time))
         if not given:
             ended = f" (decoding ended there: {video.ended_by})" if video.ended_by else ""
-            raise ClipError(f"{self.frames} frames{ended}, but {last + 1} make up a clip")
+            raise ClipError(f"{counted(self.frames, 'frame')}{ended}, but {last + 1} make up a clip")
 
 
 def _write(pixels: np.ndarray, crops: list[tuple[int, int]], crop: int, takers: list[_Open]) -> None:

@@ -185,6 +185,16 @@ def _make_folder() -> None:
 
 def _shown(row: ZooRow, quiet: bool) -> Callable[[Optional[int], int], Callable[[int], Any]]:
     def started(total: Optional[int], before: int) -> Callable[[int], Any]:
-        return Progress(total, "B", f"fetching {row.name}", done=before, quiet=quiet).update
+        shown = Progress(total, "B", f"fetching {row.name}", done=before, quiet=quiet)
+        came = before
+
+        def update(count: int) -> None:
+            nonlocal came
+            came += count
+            shown.update(count)
+            if came == total:
+                shown.close()
+
+        return update
 
     return started

@@ -25,7 +25,7 @@ from vmz.errors import UsageError, VmzError
 from vmz.file_formats.json_files import read_json
 from vmz.files import REFUSED, hidden_name
 from vmz.outputs import Output, in_progress
-from vmz.text import cut, printable
+from vmz.text import counted, cut, printable
 
 CHUNK_BYTES = 1 << 18
 WEB_PAGE = re.compile(
@@ -174,7 +174,7 @@ def _fetch(source: str, part: _Part, patience: Patience, started: Callable[..., 
             came = part.begun(source)[0] > before
             failed = 1 if came else failed + 1
             if failed >= patience.attempts:
-                raise _GaveUp(f"{error}, {failed} times") from error
+                raise _GaveUp(f"{error}, {counted(failed, 'time')}") from error
             time.sleep(patience.pause * 2 ** (failed - 1))
 
 
@@ -235,7 +235,7 @@ def _receive(
     with open(part.path, "ab" if resumed else "wb") as stream:
         size = have + _copy(answer, stream, patience, came, not resumed)
     if total is not None and size != total:
-        raise _Interrupted(f"broke off after {size} of {total} bytes")
+        raise _Interrupted(f"broke off after {size} of {counted(total, 'byte')}")
     if size == 0:
         raise _Refused("gives an empty file")
 

@@ -211,7 +211,7 @@ def test_a_database_is_whole_or_not_there(videos: list[bytes], tmp_path: Path) -
     assert {path.name for path in tmp_path.iterdir()} > before
     (tmp_path / "list.csv").write_text("org_video,label\n0.mp4,1\n")
     status, output, errors = run(*create, cwd=tmp_path)
-    assert status == 0 and "1 records" in output, errors
+    assert status == 0 and "1 record," in output, errors
     assert "note: removed .db." in errors and f"process {process.pid} on" in errors
     assert {path.name for path in tmp_path.iterdir()} == before | {"db"}
 

@@ -26,6 +26,7 @@ from vmz.datasets.create_database import (
 from vmz.errors import UsageError, VmzError
 from vmz.outputs import Output, in_progress
 from vmz.settings.kinds import Integer, not_negative, switch
+from vmz.text import counted
 
 
 def parser() -> Parser:
@@ -106,7 +107,7 @@ def run(flags: argparse.Namespace, options: DatabaseOptions, report: str) -> int
     if flags.output_file:
         check_classes_file(listed, flags.output_file)
     if listed.numbering:
-        print(f"{len(listed.classes)} classes, numbered {listed.numbering}: {first_and_last(listed.classes)}")
+        print(f"{counted(len(listed.classes), 'class')}, numbered {listed.numbering}: {first_and_last(listed.classes)}")
     if flags.check:
         checks = check_videos([video.video for video in videos], flags.min_frames, os.cpu_count() or 1)
         print("\n".join([f"{summary(checks)}; see {report}", *closing_lines(checks)]), flush=True)
@@ -115,14 +116,15 @@ def run(flags: argparse.Namespace, options: DatabaseOptions, report: str) -> int
         if bad and flags.on_bad_video == "stop":
             video, remark = next(iter(bad.items()))
             raise VmzError(
-                f"{len(bad)} of {len(checks)} videos cannot be read, first {video}: {remark}; see {report}, and leave "
+                f"{len(bad)} of {counted(len(checks), 'video')} cannot be read, first {video}: {remark}; see "
+                f"{report}, and leave "
                 "them out with --on_bad_video=skip"
             )
         videos = [video for video in videos if video.video not in bad]
     if flags.output_file:
         with classes_beside(listed, flags.output_file) as classes:
             records, size = write_database(videos, flags.output_file, options, flags.list_file)
-        print(f"{records} records, {size} bytes, in {flags.output_file}", flush=True)
+        print(f"{counted(records, 'record')}, {counted(size, 'byte')}, in {flags.output_file}", flush=True)
         if classes is not None:
             print(f"names of the labels: {classes}; give it as --classes with the other lists of this data")
     return status

@@ -13,6 +13,7 @@ from vmz.cli.shared.running import run_tool
 from vmz.datasets.official_lists import DATASETS, Source, find_videos, read_classes, write_lines, write_list
 from vmz.errors import UsageError
 from vmz.outputs import Output, in_progress
+from vmz.text import counted
 
 
 def parser() -> Parser:
@@ -69,7 +70,7 @@ def run(flags: argparse.Namespace) -> int:
     found, missing = find_videos(official.entries, flags.video_dir)
     if missing and (flags.missing == "stop" or not found):
         raise UsageError(
-            f"{len(missing)} of the {len(official.entries)} videos of {flags.annotations} are not below "
+            f"{len(missing)} of the {counted(len(official.entries), 'video')} of {flags.annotations} are not below "
             f"{flags.video_dir}: first {missing[0].name} ({missing[0].where}); --missing=skip leaves them out"
         )
     if flags.write_classes and not official.classes:
@@ -78,11 +79,11 @@ def run(flags: argparse.Namespace) -> int:
     if flags.write_classes:
         write_lines(flags.write_classes, official.classes)
     labels = {label for _, entry in found for label in entry.labels}
-    print(f"{len(found)} videos of {len(labels)} classes in {flags.output_file}")
+    print(f"{counted(len(found), 'video')} of {counted(len(labels), 'class')} in {flags.output_file}")
     if missing:
         names = missing_path(flags)
         write_lines(names, [entry.name for entry in missing])
-        print(f"{len(missing)} videos of the list are missing: {names}")
+        print(f"{counted(len(missing), 'video')} of the list {'is' if len(missing) == 1 else 'are'} missing: {names}")
     return 0
 
 

@@ -17,6 +17,7 @@ from vmz.datasets.official_lists import write_lines
 from vmz.errors import UsageError
 from vmz.outputs import Output, in_progress
 from vmz.settings.kinds import Integer, positive
+from vmz.text import counted
 
 EXAMPLE = "data/dense_list.py --list_file=val.csv --output_file=val_dense.csv --clip_length=32"
 
@@ -66,16 +67,16 @@ def run(flags: argparse.Namespace) -> int:
     found = dense_list(listed, span, flags.stride, os.cpu_count() or 1)
     if found.left_out and (flags.on_bad_video == "stop" or not found.videos):
         raise UsageError(
-            f"{len(found.left_out)} of the {len(listed)} videos of {flags.list_file} give no clip: first "
+            f"{len(found.left_out)} of the {counted(len(listed), 'video')} of {flags.list_file} give no clip: first "
             f"{found.left_out[0]}; --on_bad_video=skip leaves them out"
         )
     paths = write_parts(found.videos, flags.output_file, flags.parts)
     where = str(paths[0]) if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}"
-    print(f"{found.clips} clips of {len(found.videos)} videos in {where}")
+    print(f"{counted(found.clips, 'clip')} of {counted(len(found.videos), 'video')} in {where}")
     if found.left_out:
         names = left_out_path(flags)
         write_lines(names, found.left_out)
-        print(f"{len(found.left_out)} videos left out: {names}")
+        print(f"{counted(len(found.left_out), 'video')} left out: {names}")
     return 0
 
 

@@ -15,6 +15,7 @@ from vmz.cores import OMP, available_cores
 from vmz.errors import UsageError, VmzError
 from vmz.processes import identity
 from vmz.settings.engine import EngineSettings, gpu_numbers
+from vmz.text import counted
 
 
 def launch(settings: EngineSettings, argv: Sequence[str]) -> Optional[int]:
@@ -108,8 +109,8 @@ def _shared_cores(count: int) -> Iterator[None]:
     """Give each process its share of the cores, and say so: by itself each would compute with all of them."""
     given, cores = os.environ.get(OMP), available_cores()
     threads = given if given is not None else str(max(1, cores // count))
-    why = f"set by {OMP}" if given is not None else f"{cores} cores; {OMP} sets another number"
-    print(f"{count} processes, {threads} computing threads each ({why})", file=sys.stderr, flush=True)
+    why = f"set by {OMP}" if given is not None else f"{counted(cores, 'core')}; {OMP} sets another number"
+    print(f"{counted(count, 'process')}, {threads} computing threads each ({why})", file=sys.stderr, flush=True)
     os.environ[OMP] = threads
     try:
         yield

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Callable, Optional
 
-from vmz import outputs, stopping
+from vmz import invocation, outputs, stopping
 from vmz.engines.caffe2_engine.here import NoCaffe2Error
 from vmz.errors import UsageError, VmzError, is_lack_of_memory
 from vmz.files import REFUSED, disk_reason, remove_temporaries
@@ -50,6 +50,7 @@ def run_tool(main: Main, argv: Optional[Sequence[str]] = None, several: bool = F
 
 def _run_tool(main: Main, argv: Optional[Sequence[str]], several: bool) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
+    invocation.begin(arguments, getattr(main, "__module__", ""), given=argv is not None)
     debug = any(argument.startswith("--deb") and "--debug".startswith(argument) for argument in arguments)
 
     def say(error: BaseException) -> None:

@@ -21,6 +21,7 @@ from vmz.settings.resolution import (
     ZOO,
     Resolution,
 )
+from vmz.text import counted
 
 NAMES_SHOWN = 5
 
@@ -57,7 +58,8 @@ def notes(resolution: Resolution) -> Iterator[str]:
     if at_a_time is not None and at_a_time.value and at_a_time.source in (ZOO, PUBLISHED_FILE):
         views = values["clip_per_video"] * values["crop_per_clip"]
         yield (
-            f"note: {at_a_time.value} of the {views} crops of a video goes through the network at a time, to bound its "
+            f"note: {at_a_time.value} of the {counted(views, 'crop')} of a video goes through the network at a time, "
+            f"to bound its "
             "memory; a larger --crop_per_inference is faster where there is memory"
         )
     row = resolution.row
@@ -81,7 +83,8 @@ def notes(resolution: Resolution) -> Iterator[str]:
     checkpoint = resolution.checkpoint
     if checkpoint is not None and checkpoint.tested_batches and "clip_per_video" in values:
         yield (
-            f"note: while training, {_file(resolution)} was tested on the first {checkpoint.tested_batches} batches "
+            f"note: while training, {_file(resolution)} was tested on the first "
+            f"{counted(checkpoint.tested_batches, 'batch')} "
             "only (--test_num_iter); this test uses its own --num_iter"
         )
 

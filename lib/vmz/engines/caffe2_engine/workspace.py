@@ -175,6 +175,11 @@ def parse_device(device: str) -> Any:
     return device_option(CUDA, int(number or 0))
 
 
+def device_text(device: Any) -> str:
+    """What a DeviceOption is called: "cpu" or "cuda:N"."""
+    return f"cuda:{device.device_id}" if device.device_type == CUDA else "cpu"
+
+
 def placed(net: Any, device: Any) -> Any:
     """A copy of the net, every op that names a device on this one."""
     copy = copy_net(net)

@@ -15,7 +15,7 @@ from vmz.extras import require
 from vmz.features.formats.table import Table
 from vmz.file_formats.numpy_files import FREE_BYTES, MOST_PACKED
 from vmz.files import open_input
-from vmz.text import cut, printable, quoted
+from vmz.text import counted, cut, printable, quoted
 
 MOST_OBJECTS = 10_000
 
@@ -87,7 +87,9 @@ def _datasets(h5py: Any, file: Any, most: int) -> Iterator[tuple[str, Any]]:
             _check_dataset(h5py, full, item)
             size += item.nbytes
             if size > most:
-                raise VmzError(f"it would have {size} bytes or more, and {most} is the most for a file of its size")
+                raise VmzError(
+                    f"it would have {counted(size, 'byte')} or more, and {most} is the most for a file of its size"
+                )
             yield full, item
         waiting += reversed(below)
 

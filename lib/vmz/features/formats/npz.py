@@ -13,6 +13,7 @@ import numpy as np
 
 from vmz.errors import UsageError
 from vmz.features.formats.table import Table
+from vmz.text import counted
 
 
 def write_npz(stream: IO[bytes], table: Table) -> None:
@@ -33,7 +34,8 @@ def check_one_array(names: Sequence[str]) -> None:
     """Raise UsageError for what a .npy cannot hold."""
     if len(names) != 1:
         raise UsageError(
-            f"a .npy file contains one array, but {len(names)} blobs are to be written ({', '.join(names)}); name one "
+            f"a .npy file contains one array, but {counted(len(names), 'blob')} are to be written "
+            f"({', '.join(names)}); name one "
             "with --features, or write an .npz"
         )
 

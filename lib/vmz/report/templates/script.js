@@ -8,8 +8,11 @@
   };
   const thousands = (value) => Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, "\u202f");
 
+  // what: in the plural, as the page says it
+  const counted = (number, what) => `${thousands(number)} ${number === 1 ? what.replace(/classes$/, "class").replace(/([^s])s$/, "$1") : what}`;
+
   // Contents, from the sections that there are.
-  const sections = all("main > section[id]");
+  const sections = all("main > section[id]:not([data-unlisted])");
   const nav = document.querySelector("nav");
   if (nav && sections.length > 2) {
     nav.append(make("ul", {}, ...sections.map((section) =>
@@ -45,8 +48,8 @@
         }
         const shown = everything ? found : Math.min(found, limit);
         state.textContent = words.length || shown < found
-          ? `${thousands(shown)} of ${thousands(words.length ? found : rows.length)} ${what}`
-          : `${thousands(rows.length)} ${what}`;
+          ? `${thousands(shown)} of ${counted(words.length ? found : rows.length, what)}`
+          : counted(rows.length, what);
         more.hidden = shown === found;
         more.textContent = `Show all ${thousands(found)} ${what}`;
       };
@@ -85,24 +88,99 @@
       show();
     }
 
-    // Lists of cards show their first ones at first.
+    // Lists of cards show their first ones at first. One that is browsed is also sorted and searched; radio buttons
+    // before it, which the style obeys without this script, say which kind is shown.
     for (const list of all("ul[data-limit]", root)) {
       const cards = [...list.children];
       const limit = Number(list.dataset.limit);
-      if (cards.length <= limit) continue;
-      const more = make("button", { type: "button", className: "more", textContent: `Show all ${cards.length} ${list.dataset.what}` });
-      for (const card of cards.slice(limit)) card.hidden = true;
+      const what = list.dataset.what;
+      const browsed = "browse" in list.dataset;
+      const kinds = browsed ? all("input[type=radio]", list.closest("section")) : [];
+      let everything = cards.length <= limit + 1;
+      const input = make("input", { type: "search", autocomplete: "off" });
+      const orders = {
+        "Most wrong first": () => 0,
+        "Highest score first": (a, b) => b.dataset.score - a.dataset.score,
+        "Lowest score first": (a, b) => a.dataset.score - b.dataset.score,
+        "Class": (a, b) => a.dataset.class.localeCompare(b.dataset.class, undefined, { numeric: true }),
+        "File name": (a, b) => a.dataset.name.localeCompare(b.dataset.name, undefined, { numeric: true }),
+      };
+      const order = make("select", {}, ...Object.keys(orders).map((text) => make("option", { textContent: text })));
+      const state = make("span", { className: "muted" });
+      state.setAttribute("role", "status");
+      const play = make("button", { type: "button", className: "more", textContent: "Play all" });
+      play.setAttribute("aria-pressed", "false");
+      const controls = make("div", { className: "controls" });
+      if (browsed && cards.length > 3) {
+        controls.append(make("label", {}, "Find class or file ", input), make("label", {}, "Sort by ", order));
+      }
+      if (all(".clip input", list).length) controls.append(play);
+      if (browsed) controls.append(state);
+      if (controls.childElementCount) list.before(controls);
+      const more = make("button", { type: "button", className: "more" });
       list.after(more);
+
+      const show = () => {
+        const kind = kinds.find((one) => one.checked)?.value;
+        const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+        let found = 0;
+        for (const card of list.children) {
+          const text = card.textContent.toLowerCase();
+          const fits = (!kind || kind === "every" || card.classList.contains(kind)) && words.every((word) => text.includes(word));
+          found += fits;
+          card.hidden = !fits || (!everything && found > limit);
+        }
+        const shown = everything ? found : Math.min(found, limit);
+        state.textContent = `${thousands(shown)} of ${counted(found, what)}`;
+        more.hidden = shown === found;
+        more.textContent = `Show all ${thousands(found)} ${what}`;
+      };
+      const playAll = (is) => {
+        for (const box of all(".clip input", list)) box.checked = is;
+        play.setAttribute("aria-pressed", String(is));
+        play.textContent = is ? "Pause all" : "Play all";
+      };
+      play.addEventListener("click", () => playAll(play.getAttribute("aria-pressed") === "false"));
+      order.addEventListener("change", () => {
+        list.append(...[...cards].sort((a, b) => orders[order.value](a, b) || cards.indexOf(a) - cards.indexOf(b)));
+        show();
+      });
+      input.addEventListener("input", show);
+      for (const kind of kinds) kind.addEventListener("change", show);
       more.addEventListener("click", () => {
-        for (const card of cards) card.hidden = false;
-        more.remove();
-        cards[limit].tabIndex = -1;
-        cards[limit].focus({ preventScroll: true });
+        everything = true;
+        const next = [...list.children].find((card) => card.hidden && (!kinds.length || kinds.some((one) => one.checked && (one.value === "every" || card.classList.contains(one.value)))));
+        show();
+        if (next) { next.tabIndex = -1; next.focus({ preventScroll: true }); }
+      });
+      show();
+    }
+
+    // Clips: Enter plays as the space bar does; those that are not seen rest.
+    const seen = "IntersectionObserver" in window
+      ? new IntersectionObserver((entries) => { for (const one of entries) one.target.classList.toggle("away", !one.isIntersecting); })
+      : null;
+    for (const box of all(".clip input", root)) {
+      seen?.observe(box.parentElement);
+      box.addEventListener("keydown", (event) => { if (event.key === "Enter") box.click(); });
+    }
+
+    // A command line is copied by a button.
+    for (const part of all(".command", root)) {
+      const button = make("button", { type: "button", className: "more", textContent: "Copy" });
+      part.append(button);
+      button.addEventListener("click", async () => {
+        const text = part.querySelector("pre");
+        getSelection().selectAllChildren(text); // where the browser does not let a page copy, a person can
+        let copied = false;
+        try { await navigator.clipboard.writeText(text.textContent); copied = true; } catch { copied = document.execCommand("copy"); }
+        button.textContent = copied ? "Copied" : "Selected";
+        setTimeout(() => { button.textContent = "Copy"; }, 2000);
       });
     }
 
     // Frames that scroll sideways say so where there is more than they show.
-    for (const frame of all(".scroll", root)) {
+    for (const frame of all(".scroll:not(.line)", root)) {
       if (frame.scrollWidth > frame.clientWidth + 1) {
         frame.before(make("p", { className: "small muted", textContent: "Wider than the screen: it scrolls sideways." }));
       }
