@@ -7,7 +7,7 @@ belongs to the other class of its pair. Only the order of the frames carries the
 
 The videos are hard on purpose, so that a well-trained small network gets about nine of ten right and its page has
 something to show: some move slowly, all drift a little in other ways too, the camera shakes, its picture is noisy and
-may be pale, and one thing in front moves on its own. How much of each differs from video to video, alike in every class.
+may be pale, and one thing in front moves on its own. All this differs from video to video, but not from class to class.
 
 Writes OUTPUT/videos/*.mp4, OUTPUT/list.csv (org_video,label: what data/create_video_db.py reads) and OUTPUT/classes.txt
 (the names of the labels).
@@ -87,7 +87,7 @@ def draw_texture(rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_path(motion: str, rng: np.random.Generator) -> Path2D:
-    """A path of the class: constant speeds from a random place, at an angle and a scale that the class does not tell."""
+    """A path of the class: constant speeds from a random place, at an angle and a scale that do not tell the class."""
     x, y, turn, zoom = MOTIONS[motion]
     time = np.arange(FRAMES) - (FRAMES - 1) / 2
     zooming = rng.uniform(-0.15, 0.15) + rng.uniform(*SPEEDS["zoom"]) / RADIUS * time
@@ -129,7 +129,7 @@ def render(texture: np.ndarray, path: Path2D, rng: np.random.Generator) -> np.nd
 
 
 def draw_thing(rng: np.random.Generator) -> np.ndarray:
-    """Where the thing in front is at each frame, (F, 2) in pixels from the frame's centre: a straight way through it."""
+    """Where the thing in front is at each frame, (F, 2) in pixels from the frame's centre: straight through it."""
     time = np.arange(FRAMES) - (FRAMES - 1) / 2
     direction, speed = rng.uniform(-np.pi, np.pi), rng.uniform(*SPEEDS["pan"])
     middle = rng.uniform(-0.4, 0.4, 2) * (WIDTH, HEIGHT)

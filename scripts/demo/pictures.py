@@ -94,13 +94,17 @@ def png(image: Any) -> bytes:
         image.quantize(colours, dither=0).save(buffer, "PNG", optimize=True)
         if buffer.tell() <= MOST_BYTES:
             return buffer.getvalue()
-    raise VmzError(f"a picture of {image.width} x {image.height} takes more than {MOST_BYTES} bytes; show less of the page")
+    raise VmzError(
+        f"a picture of {image.width} x {image.height} takes more than {MOST_BYTES} bytes; show less of the page"
+    )
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser("Make the README's pictures of the demo's page.")
     parser.add_argument("folder", type=Path, metavar="DIR", help="what `make demo` wrote: demo_output")
-    parser.add_argument("--output", type=Path, default=Path("docs/images"), metavar="DIR", help="folder of the pictures")
+    parser.add_argument(
+        "--output", type=Path, default=Path("docs/images"), metavar="DIR", help="folder of the pictures"
+    )
     return parser.parse_args(argv)
 
 

@@ -55,10 +55,7 @@ def test_a_file_of_weights(engine: str, film: str) -> None:
 
 @needs_caffe2
 def test_both_engines_predict_the_same(film: str) -> None:
-    scores = [
-        vmz.load_model(DEMO, engine=name, device="cpu").predict(film).scores
-        for name in ("pytorch", "caffe2")
-    ]
+    scores = [vmz.load_model(DEMO, engine=name, device="cpu").predict(film).scores for name in ("pytorch", "caffe2")]
     assert np.abs(scores[0] - scores[1]).max() < 1e-5
 
 
