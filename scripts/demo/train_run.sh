@@ -13,7 +13,7 @@ OUT=${1:?usage: scripts/demo/train_run.sh OUTPUT_FOLDER}
 NETWORK=(--model_name r2plus1d --model_depth 10 --channel_multiplier 0.1 --num_labels 8 --num_gpus 0
     --clip_length_rgb 4 --sampling_rate_rgb 4 --video_res_type 1 --num_decode_threads 2)
 
-EPOCHS=7
+EPOCHS=6
 
 rm -rf "$OUT"/train_{videos,lmdb,test,test_lmdb,run} "$OUT"/trained_*.json
 mkdir -p "$OUT"
@@ -24,7 +24,7 @@ set -x
 "$PYTHON" data/create_video_db.py --list_file "$OUT/train_test/list.csv" --output_file "$OUT/train_test_lmdb"
 "$PYTHON" tools/train_net.py "${NETWORK[@]}" --engine pytorch --train_data "$OUT/train_lmdb" --test_data "$OUT/train_test_lmdb" \
     --batch_size 8 --epoch_size 800 --num_epochs "$EPOCHS" --base_learning_rate 0.05 --schedule cosine --warmup_epochs 1 \
-    --weight_decay 0.0005 --jitter_scales 128 --random_mirror 0 --shuffle 1 --channels_last 1 --test_every 4 --test_batch_size 4 \
+    --weight_decay 0.0005 --jitter_scales 128 --random_mirror 0 --shuffle 1 --channels_last 1 --test_every 6 --test_batch_size 4 \
     --label_names "$OUT/train_videos/classes.txt" --file_store_path "$OUT/train_run" --save_model_name motion --report "$OUT/train_run/curves.html" \
     --output "$OUT/trained_training.json"
 evaluate() { # evaluate INTERPRETER ENGINE
