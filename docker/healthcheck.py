@@ -24,7 +24,7 @@ from vmz.video.records import Record
 
 ENGINE = os.environ.get("VMZ_ENGINE", "pytorch")
 WEIGHTS = Path(__file__).resolve().parents[1] / "models_zoo" / "demo" / "motion_r2plus1d_10.pkl"
-FRAMES, SIDE, LABEL = 8, 64, 3
+FRAMES, SIDE, LABEL = 16, 64, 3
 
 
 def make_video() -> bytes:
@@ -41,11 +41,9 @@ def make_video() -> bytes:
 
 
 def flags(folder: Path) -> list[str]:
-    network = "--model_name=r2plus1d --model_depth=10 --channel_multiplier=0.1 --num_labels=8"
-    clips = f"--clip_length_rgb={FRAMES} --sampling_rate_rgb=1 --clip_per_video=1 --batch_size=1 --check_data=0"
     files = [f"--load_model_path={WEIGHTS}", f"--test_data={folder / 'lmdb'}"]
     files += [f"--save_scores={folder / 'scores.npz'}", f"--output={folder / 'results.json'}"]
-    return ["--num_gpus=0", *network.split(), *clips.split(), *files]
+    return ["--num_gpus=0", "--clip_per_video=1", "--batch_size=1", "--check_data=0", *files]
 
 
 def main() -> None:

@@ -5,6 +5,10 @@ Eight classes in four pairs (left/right, up/down, clockwise/anticlockwise, in/ou
 place, angle and scale that a frame is seen at have the same distribution in every class, and a video played backwards
 belongs to the other class of its pair. Only the order of the frames carries the answer.
 
+The videos are hard on purpose, so that a well-trained small network gets about nine of ten right and its page has
+something to show: some move slowly, all drift a little in other ways too, the camera shakes, its picture is noisy and
+may be pale, and one thing in front moves on its own. All this differs from video to video, but not from class to class.
+
 Writes OUTPUT/videos/*.mp4, OUTPUT/list.csv (org_video,label: what data/create_video_db.py reads) and OUTPUT/classes.txt
 (the names of the labels).
 """
@@ -29,7 +33,7 @@ from vmz.errors import UsageError, VmzError
 from vmz.files import atomic_write
 from vmz.progress import Progress
 
-# (x, y, turn, zoom) a frame, times the speed: the pair's second class is the first with the sign changed.
+# (x, y, turn, zoom), times the speed: the second class of a pair is the first with the sign changed.
 MOTIONS = {
     "left": (-1, 0, 0, 0),
     "right": (1, 0, 0, 0),
@@ -40,10 +44,16 @@ MOTIONS = {
     "in": (0, 0, 0, 1),
     "out": (0, 0, 0, -1),
 }
-SPEEDS = {"pan": (1.2, 3.5), "turn": (0.015, 0.05), "zoom": (0.01, 0.03)}  # pixels, radians, log scale; a frame
+# Pixels a frame, of what is RADIUS pixels from the centre: so fast does it move, whether the view pans, turns or zooms.
+SPEEDS = {"pan": (0.6, 3.0), "turn": (0.5, 1.8), "zoom": (0.35, 1.2)}
+RADIUS = 40
+DRIFT = 0.4  # speed of the other motions that a video may have too, as a share of its own motion's
 HEIGHT, WIDTH, FRAMES, RATE = 128, 172, 32, 25  # the short side that the test asks for, and even, as H.264 wants
 TEXTURE = 256  # side of the picture the view moves over; it tiles the plane, so that no place is special
-NOISE = 5.0  # standard deviation of the camera's noise, of 255
+CONTRAST = (0.45, 1.0)
+SHAKE = 1.2  # largest standard deviation of the camera's place, in pixels
+NOISE = (4.0, 12.0)  # standard deviation of the camera's noise, of 255
+THING = (15, 35)  # half axes of the thing in front, in pixels
 
 
 @dataclass(frozen=True)
@@ -77,41 +87,53 @@ def draw_texture(rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_path(motion: str, rng: np.random.Generator) -> Path2D:
-    """A path of the class: constant speed from a random place, at an angle and a scale that the class does not tell."""
-    dx, dy, turn, zoom = MOTIONS[motion]
+    """A path of the class: constant speeds from a random place, at an angle and a scale that do not tell the class."""
+    x, y, turn, zoom = MOTIONS[motion]
     time = np.arange(FRAMES) - (FRAMES - 1) / 2
-    centre = rng.uniform(0, TEXTURE, 2) + np.zeros((FRAMES, 2))
-    angle = rng.uniform(-np.pi, np.pi) + np.zeros(FRAMES)
-    zooming = rng.uniform(-0.15, 0.15) + rng.uniform(*SPEEDS["zoom"]) * time
+    zooming = rng.uniform(-0.15, 0.15) + rng.uniform(*SPEEDS["zoom"]) / RADIUS * time
     # Videos that do not zoom stay at one scale of a path that does: frame by frame the scales are the same.
-    log_scale = np.full(FRAMES, rng.choice(zooming)) if not zoom else zooming * 1.0
-    if zoom < 0:
-        log_scale = log_scale[::-1]
-    if turn:
-        angle = angle + turn * rng.uniform(*SPEEDS["turn"]) * time
-    if dx or dy:
-        # The view's speed is in frame pixels and along the frame's axes; the picture is what turns under it.
-        step = rng.uniform(*SPEEDS["pan"]) * np.array([dx, dy], dtype=float)
-        cos, sin = np.cos(angle[0]), np.sin(angle[0])
-        along = np.array([cos * step[0] - sin * step[1], sin * step[0] + cos * step[1]]) * np.exp(-log_scale[0])
-        centre = centre + time[:, None] * along
-    return Path2D(centre, angle, log_scale)
+    log_scale = np.full(FRAMES, rng.choice(zooming)) if not zoom else zooming[::zoom]
+    speed = RADIUS * (zooming[1] - zooming[0]) if zoom else rng.uniform(*SPEEDS["turn" if turn else "pan"])
+    # Drift across a pan, not along it: the class is the way that the view moves most.
+    across, along, turning = DRIFT * rng.uniform(-1, 1, 3)
+    step = speed * np.array([x or across, y or (across if x else along)], dtype=float)
+    angle = rng.uniform(-np.pi, np.pi) + speed * (turn or turning) / RADIUS * time
+    # The view's speed is in frame pixels and along the frame's axes; the picture is what turns under it.
+    cos, sin = np.cos(angle), np.sin(angle)
+    steps = np.stack([cos * step[0] - sin * step[1], sin * step[0] + cos * step[1]], 1) * np.exp(-log_scale)[:, None]
+    return Path2D(rng.uniform(0, TEXTURE, 2) + np.cumsum(steps, 0), angle, log_scale)
 
 
 def render(texture: np.ndarray, path: Path2D, rng: np.random.Generator) -> np.ndarray:
-    """The frames of a path, uint8 (F, HEIGHT, WIDTH, 3), bilinear, with camera noise."""
+    """The frames of a path, uint8 (F, HEIGHT, WIDTH, 3), bilinear, with a thing in front, shaken and with noise."""
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     x, y = x - (WIDTH - 1) / 2, y - (HEIGHT - 1) / 2
+    shaken = rng.uniform(0, SHAKE) * rng.standard_normal((FRAMES, 2))
+    things = draw_thing(rng)
+    half_axes, place = rng.uniform(*THING, 2), rng.uniform(0, TEXTURE, 2)
+    noise = rng.uniform(*NOISE)
     frames = np.empty((FRAMES, HEIGHT, WIDTH, 3), np.uint8)
     for index in range(FRAMES):
         scale = np.exp(-path.log_scale[index])
         cos, sin = scale * np.cos(path.angle[index]), scale * np.sin(path.angle[index])
-        u = path.centre[index, 0] + cos * x - sin * y
-        v = path.centre[index, 1] + sin * x + cos * y
+        right, down = x + shaken[index, 0], y + shaken[index, 1]
+        u = path.centre[index, 0] + cos * right - sin * down
+        v = path.centre[index, 1] + sin * right + cos * down
+        right, down = right - things[index, 0], down - things[index, 1]
+        inside = (right / half_axes[0]) ** 2 + (down / half_axes[1]) ** 2 < 1
+        u[inside], v[inside] = place[0] + right[inside], place[1] + down[inside]  # a piece of the picture, elsewhere
         frame = sample(texture, u.astype(np.float32), v.astype(np.float32))
-        frame += NOISE * rng.standard_normal(frame.shape, np.float32)
+        frame += noise * rng.standard_normal(frame.shape, np.float32)
         frames[index] = np.clip(frame, 0, 255)
     return frames
+
+
+def draw_thing(rng: np.random.Generator) -> np.ndarray:
+    """Where the thing in front is at each frame, (F, 2) in pixels from the frame's centre: straight through it."""
+    time = np.arange(FRAMES) - (FRAMES - 1) / 2
+    direction, speed = rng.uniform(-np.pi, np.pi), rng.uniform(*SPEEDS["pan"])
+    middle = rng.uniform(-0.4, 0.4, 2) * (WIDTH, HEIGHT)
+    return middle + speed * time[:, None] * np.array([np.cos(direction), np.sin(direction)])
 
 
 def sample(texture: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -144,6 +166,7 @@ def make_video(motion: str, seed: Sequence[int]) -> bytes:
     """The MP4 of a video of class `motion`; the same seed gives the same frames."""
     rng = np.random.default_rng(list(seed))
     texture = draw_texture(rng)
+    texture = texture.mean() + np.float32(rng.uniform(*CONTRAST)) * (texture - texture.mean())
     return encode(render(texture, draw_path(motion, rng), rng))
 
 

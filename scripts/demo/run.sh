@@ -9,9 +9,9 @@ PYTHON=${PYTHON:-.venv/bin/python}
 CAFFE2_PYTHON=${CAFFE2_PYTHON:-.venv-caffe2/bin/python}
 OUT=${1:?usage: scripts/demo/run.sh OUTPUT_FOLDER}
 
+# The checkpoint says which network it is of, how its clips are drawn and what its classes are called.
 EVALUATION=(tools/test_net.py --test_data "$OUT/test_lmdb" --load_model_path models_zoo/demo/motion_r2plus1d_10.pkl
-    --model_name r2plus1d --model_depth 10 --channel_multiplier 0.1 --num_labels 8
-    --clip_length_rgb 8 --sampling_rate_rgb 1 --clip_per_video 10 --batch_size 4 --num_gpus 0)
+    --batch_size 4 --num_gpus 0)
 
 rm -rf "$OUT"/{test,test_lmdb,results.json,report.html,scores.npz,results_caffe2.json,scores_caffe2.npz}
 mkdir -p "$OUT"
@@ -19,7 +19,7 @@ set -x
 "$PYTHON" scripts/demo/make_videos.py --output "$OUT/test" --videos_per_class 12
 "$PYTHON" data/create_video_db.py --list_file "$OUT/test/list.csv" --output_file "$OUT/test_lmdb"
 "$PYTHON" "${EVALUATION[@]}" --engine pytorch --output "$OUT/results.json" --save_scores "$OUT/scores.npz" \
-    --report "$OUT/report.html" --list "$OUT/test/list.csv" --label_names "$OUT/test/classes.txt"
+    --report "$OUT/report.html" --list "$OUT/test/list.csv"
 { set +x; } 2>/dev/null
 if [ ! -x "$CAFFE2_PYTHON" ]; then
     echo "Skipped Caffe2: $CAFFE2_PYTHON not found. Run \`make setup-caffe2\` to create it (Python 3.9, a download of 900 MB)."

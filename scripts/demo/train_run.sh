@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # make demo-train: the demo's network, a narrow R(2+1)D-10, trained from scratch on synthetic motion by tools/train_net.py,
 # then evaluated by tools/test_net.py on every engine that is here: the same figures each time.
+# models_zoo/demo/motion_r2plus1d_10.pkl is the .pkl of such a run (models_zoo/demo/README.md).
 # Usage: train_run.sh OUTPUT_FOLDER (its train* parts are made anew). PYTHON and CAFFE2_PYTHON as in run.sh.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -23,8 +24,8 @@ set -x
 "$PYTHON" data/create_video_db.py --list_file "$OUT/train_test/list.csv" --output_file "$OUT/train_test_lmdb"
 "$PYTHON" tools/train_net.py "${NETWORK[@]}" --engine pytorch --train_data "$OUT/train_lmdb" --test_data "$OUT/train_test_lmdb" \
     --batch_size 8 --epoch_size 800 --num_epochs "$EPOCHS" --base_learning_rate 0.05 --schedule cosine --warmup_epochs 1 \
-    --weight_decay 0.0005 --jitter_scales 128 --random_mirror 0 --shuffle 1 --channels_last 1 --test_every 2 --test_batch_size 4 \
-    --file_store_path "$OUT/train_run" --save_model_name motion --report "$OUT/train_run/curves.html" \
+    --weight_decay 0.0005 --jitter_scales 128 --random_mirror 0 --shuffle 1 --channels_last 1 --test_every 6 --test_batch_size 4 \
+    --label_names "$OUT/train_videos/classes.txt" --file_store_path "$OUT/train_run" --save_model_name motion --report "$OUT/train_run/curves.html" \
     --output "$OUT/trained_training.json"
 evaluate() { # evaluate INTERPRETER ENGINE
     "$1" tools/test_net.py "${NETWORK[@]}" --test_data "$OUT/train_test_lmdb" --engine "$2" --batch_size 4 \

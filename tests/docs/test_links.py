@@ -9,7 +9,14 @@ import pytest
 
 from tests.docs.blocks import ROOT, documents
 
-OTHERS = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docker/README.md", "ops/README.md")
+OTHERS = (
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "docker/README.md",
+    "ops/README.md",
+    "models_zoo/demo/README.md",
+)
 DOCUMENTS = [*documents(), *(ROOT / name for name in OTHERS)]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 

@@ -35,7 +35,7 @@ def test_from_folders_to_a_network(
     engine: str, folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "own"
-    given = ["--clip_length_rgb=8", "--num_gpus=0", f"--engine={engine}", f"--file_store_path={out}", "--num_epochs=2"]
+    given = ["--num_gpus=0", f"--engine={engine}", f"--file_store_path={out}", "--num_epochs=2"]
     assert work([str(folders), f"--load_model_path={DEMO}", *given, "--val_share=0.25"]) == 0
     printed = capsys.readouterr().out
     assert "3 classes: in, left, up\n9 videos for training, 3 for the test\n" in printed
@@ -47,7 +47,7 @@ def test_from_folders_to_a_network(
     results = json.loads((out / "results.json").read_text())
     assert results["videos"] == 3 and results["label_names"] == ["in", "left", "up"]
     model: Any = vmz.load_model(str(out / "finetuned_best.pkl"), device="cpu")
-    assert model.labels == ("in", "left", "up") and model.settings.clip_length_rgb == 8
+    assert model.labels == ("in", "left", "up") and model.settings.clip_length_rgb == 4
     found = model.predict(str(folders / "up" / "0.mp4"), views=2)
     assert {one.name for one in found.top} == {"in", "left", "up"}
 
@@ -56,7 +56,7 @@ def test_what_is_recommended_stays_when_resumed(
     folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "own"
-    arguments = [str(folders), f"--load_model_path={DEMO}", "--clip_length_rgb=8", "--num_gpus=0"]
+    arguments = [str(folders), f"--load_model_path={DEMO}", "--num_gpus=0"]
     arguments += [f"--file_store_path={out}", "--num_epochs=1", "--test_every=1"]
     assert work(arguments) == 0
     kept = (out / "finetune.json").read_text()

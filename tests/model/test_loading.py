@@ -25,6 +25,7 @@ from vmz.models.registry import build
 
 DEMO = str(Path(__file__).resolve().parents[2] / "models_zoo" / "demo" / "motion_r2plus1d_10.pkl")
 ENGINES = ["pytorch", pytest.param("caffe2", marks=needs_caffe2)]
+MOTIONS = ("left", "right", "up", "down", "clockwise", "anticlockwise", "in", "out")
 ROW = "r2plus1d_d18_l8"
 UNRELEASED = next(row.name for row in zoo.rows() if row.file is None)
 
@@ -42,8 +43,9 @@ def weights_of(config: ModelConfig) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_file_of_weights(engine: str, film: str) -> None:
-    model: Any = vmz.load_model(DEMO, clip_length=8, engine=engine, device="cpu")
-    assert model.clip_shape == (3, 8, 112, 112) and model.config.model_name == "r2plus1d"
+    model: Any = vmz.load_model(DEMO, engine=engine, device="cpu")
+    assert model.clip_shape == (3, 4, 112, 112) and model.settings.sampling_rate_rgb == 4
+    assert model.labels == MOTIONS
     found = model.predict(film, top_k=3)
     assert len(found.top) == 3 and len(found.clips) == 10 and found.scores.shape == (8,)
     assert abs(found.scores.sum() - 1) < 1e-5 and found.top[0].score == found.scores.max()
@@ -53,10 +55,7 @@ def test_a_file_of_weights(engine: str, film: str) -> None:
 
 @needs_caffe2
 def test_both_engines_predict_the_same(film: str) -> None:
-    scores = [
-        vmz.load_model(DEMO, clip_length=8, engine=name, device="cpu").predict(film).scores
-        for name in ("pytorch", "caffe2")
-    ]
+    scores = [vmz.load_model(DEMO, engine=name, device="cpu").predict(film).scores for name in ("pytorch", "caffe2")]
     assert np.abs(scores[0] - scores[1]).max() < 1e-5
 
 
@@ -81,16 +80,16 @@ def test_a_published_name_is_fetched_once(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_new_classes_and_none(film: str) -> None:
-    five: Any = vmz.load_model(DEMO, clip_length=8, num_classes=5, device="cpu")
-    none: Any = vmz.load_model(DEMO, clip_length=8, num_classes=0, device="cpu")
-    plain: Any = vmz.load_model(DEMO, clip_length=8, device="cpu")
+    five: Any = vmz.load_model(DEMO, num_classes=5, device="cpu")
+    none: Any = vmz.load_model(DEMO, num_classes=0, device="cpu")
+    plain: Any = vmz.load_model(DEMO, device="cpu")
     assert five.config.num_labels == 5 and five.labels is None and "last_out_L5_w" in five.state_dict()
     shared = [name for name in plain.state_dict() if not name.startswith("last_out")]
     assert all(np.array_equal(model.state_dict()[n], plain.state_dict()[n]) for n in shared for model in (five, none))
     with pytest.raises(UsageError, match="the model has no classifier"):
         none.predict(film)
     with pytest.raises(UsageError, match="num_classes=0 needs engine='pytorch'"):
-        vmz.load_model(DEMO, clip_length=8, num_classes=0, engine="caffe2")
+        vmz.load_model(DEMO, num_classes=0, engine="caffe2")
 
 
 def test_settings_that_differ_from_the_training_are_said(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Optional
 
 from vmz.cli.shared.launch import launch
@@ -29,6 +30,7 @@ from vmz.settings.epoch_evaluation import EpochTestSettings
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings
 from vmz.settings.setting import settings_of
+from vmz.training.checkpoints import Checkpoints
 from vmz.training.config import AddedTrainSettings, OriginalTrainSettings, TrainConfig
 from vmz.training.plan import text as plan_text
 from vmz.training.run import dry_run, train
@@ -86,6 +88,9 @@ def work(argv: Sequence[str]) -> int:
     status = launch(config, argv) if config.engine == "pytorch" else None
     if status is not None:
         return status
+    store = Checkpoints(config.file_store_path, config.save_model_name)
+    if any(path and Path(path).parent == store.folder for path in (config.output, config.report)):
+        store.prepare()  # the training makes this folder anyway
     with in_progress(output, Output("--report", config.report), options=options), listed_data(config) as config:
         announce(config.resolution)
         save_config(options, config)

@@ -49,7 +49,7 @@ def load_model(
     from those of the training is a warning. Raises UsageError for an unknown name or setting, VmzError for a file that
     is damaged, or of another network.
 
-    >>> model = load_model("models_zoo/demo/motion_r2plus1d_10.pkl", clip_length=8)
+    >>> model = load_model("models_zoo/demo/motion_r2plus1d_10.pkl")
     >>> model.clip_shape
     (3, 8, 112, 112)
     """
