@@ -141,7 +141,7 @@ def _about_heads(report: Report, source: str, left: list[str]) -> str:
     theirs, ours = _labels(report.unused), _labels(left)
     if theirs and ours and theirs != ours:
         return (
-            f"{source} was trained for {counted(theirs, 'label')}, but the network has --num_labels={ours}; give "
+            f"{source} was trained for {counted(int(theirs), 'label')}, but the network has --num_labels={ours}; give "
             f"--num_labels={theirs}, or fine-tune the checkpoint on the new labels first"
         )
     shapes = "".join(f" ({have} in the file, {want} in the network)" for have, want in report.mismatched.values())
