@@ -56,7 +56,7 @@ CASES: dict[str, tuple[str, tuple[str, int], int, Callable[[], nn.Module]]] = {
     "ig65m r2plus1d_18": ("ig65m", ("r2plus1d", 18), 187, partial(VideoResNet, factorised, 18, CLASSES)),
     "ig65m r2plus1d_34": ("ig65m", ("r2plus1d", 34), 347, partial(VideoResNet, factorised, 34, CLASSES)),
     "original r2plus1d_50": (
-        "original-pytorch", ("r2plus1d", 50), 347, partial(VideoResNet, factorised, 50, CLASSES)
+        "original-pytorch", ("r2plus1d", 50), 352, partial(VideoResNet, factorised, 50, CLASSES)
     ),
     "original ir_csn_50": ("original-pytorch", ("ir-csn", 50), 267, partial(VideoResNet, depthwise, 50, CLASSES)),
     "original ip_csn_50": (
