@@ -53,7 +53,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clone, target = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("installed")
     for name in ("lib", "models_zoo"):
         shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "*.pkl"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, clone)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
     done = subprocess.run([*pip, target, clone], capture_output=True, text=True, timeout=300)
