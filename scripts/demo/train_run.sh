@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # make demo-train: the demo's network, a narrow R(2+1)D-10, trained from scratch on synthetic motion by tools/train_net.py,
 # then evaluated by tools/test_net.py on every engine that is here: the same figures each time.
-# models_zoo/demo/motion_r2plus1d_10.pkl is the .pkl of such a run (models_zoo/demo/README.md).
 # Usage: train_run.sh OUTPUT_FOLDER (its train* parts are made anew). PYTHON and CAFFE2_PYTHON as in run.sh.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

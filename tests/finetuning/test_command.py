@@ -47,7 +47,7 @@ def test_from_folders_to_a_network(
     results = json.loads((out / "results.json").read_text())
     assert results["videos"] == 3 and results["label_names"] == ["in", "left", "up"]
     model: Any = vmz.load_model(str(out / "finetuned_best.pkl"), device="cpu")
-    assert model.labels == ("in", "left", "up") and model.settings.clip_length_rgb == 4
+    assert model.labels == ("in", "left", "up") and model.settings.clip_length_rgb == 8
     found = model.predict(str(folders / "up" / "0.mp4"), views=2)
     assert {one.name for one in found.top} == {"in", "left", "up"}
 

@@ -44,7 +44,7 @@ def weights_of(config: ModelConfig) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_file_of_weights(engine: str, film: str) -> None:
     model: Any = vmz.load_model(DEMO, engine=engine, device="cpu")
-    assert model.clip_shape == (3, 4, 112, 112) and model.settings.sampling_rate_rgb == 4
+    assert model.clip_shape == (3, 8, 112, 112) and model.settings.sampling_rate_rgb == 1
     assert model.labels == MOTIONS
     found = model.predict(film, top_k=3)
     assert len(found.top) == 3 and len(found.clips) == 10 and found.scores.shape == (8,)

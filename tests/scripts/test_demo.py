@@ -37,7 +37,7 @@ import make_videos  # noqa: E402
 import pictures  # noqa: E402
 
 CLASSES = list(make_videos.MOTIONS)
-LENGTH, EVERY = 4, 4  # frames of a clip, of which every fourth
+LENGTH, EVERY = 8, 1  # frames of a clip, in a row
 
 
 def frames(video: bytes) -> np.ndarray:
