@@ -9,7 +9,10 @@ from typing import Callable
 from tests.campaign.mutations.video_files import VIDEOS, good
 from tests.support.in_process import tool
 
-LIST = [["org_video", "label", "start_frm"], ["a.mp4", "run", "0"], ["b c.mp4", "run", "2"], ["d.mp4", "swim", "1"]]
+LIST = [
+    ["org_video", "label", "start_frm"],
+    *(["a.mp4", "run", "0"], ["b c.mp4", "run", "2"], ["d.mp4", "swim", "1"], ["e.mp4", "swim", "1"]),
+]
 FOLDERS = [["run", "a.mp4"], ["run", "b.mp4"], ["swim", "c.mp4"], ["swim", "d.mp4"]]
 FILMS = [["a.mp4"], ["b c.mp4"], ["*.mp4"]]
 FETCHED = {
@@ -108,5 +111,7 @@ def read_model(path: Path) -> object:
 
 
 def _films(folder: Path) -> None:
-    for name in ("a.mp4", "b c.mp4", "d.mp4"):
-        (folder / name).write_bytes(good(VIDEOS[0]))
+    """The videos that the lists name, beside the list and where the tool is started."""
+    for place in (folder, Path.cwd()):
+        for name in ("a.mp4", "b c.mp4", "d.mp4", "e.mp4"):
+            (place / name).write_bytes(good(VIDEOS[0]))
