@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+import typing  # by its own name: torch.hub.list takes every callable here for an entry
 
 dependencies = ["torch", "numpy", "google.protobuf", "av", "lmdb", "tqdm", "jinja2"]
 
@@ -16,15 +16,15 @@ if _LIB not in sys.path:
     sys.path.append(_LIB)  # behind an installed VMZ, if there is one
 
 
-def load(name: str, **arguments: Any) -> Any:
+def load(name: str, **arguments: typing.Any) -> typing.Any:
     """A published model by its name (vmz.list_models()), or a file of weights; as vmz.load_model."""
     from vmz.model.loading import load_model
 
     return load_model(name, **arguments)
 
 
-def _entry(name: str) -> Any:
-    def entry(pretraining: str = "", progress: bool = True, **arguments: Any) -> Any:
+def _entry(name: str) -> typing.Any:
+    def entry(pretraining: str = "", progress: bool = True, **arguments: typing.Any) -> typing.Any:
         from vmz.model.hub import from_hub
 
         return from_hub(name, pretraining, progress, **arguments)
