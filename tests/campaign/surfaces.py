@@ -125,7 +125,7 @@ def _manifest(path: Path) -> object:
 
 
 def _names(path: Path) -> object:
-    from vmz.datasets.class_names import read_class_order, read_label_names
+    from vmz.file_formats.class_names import read_class_order, read_label_names
 
     read_class_order(path, "--classes")
     return read_label_names(path, 3)

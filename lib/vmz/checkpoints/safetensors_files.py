@@ -54,6 +54,11 @@ def save_safetensors(
         stream.write(content)
 
 
+def check_package(path: Path) -> None:
+    """Raise UsageError where the package that reads and writes `path` is missing."""
+    _package(path, "")
+
+
 def _package(path: Path, part: str) -> Any:
     try:
         return importlib.import_module(f"safetensors{part}")

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional, TypeVar
 
 from vmz.datasets.class_folders import read_videos
-from vmz.datasets.class_names import read_class_order
 from vmz.datasets.class_numbers import first_and_last
 from vmz.datasets.create_database import DatabaseOptions, classes_file, records_of
 from vmz.datasets.named_videos import LIST_SUFFIXES
 from vmz.datasets.video_lists import VideoList, check_files
 from vmz.errors import UsageError
+from vmz.file_formats.class_names import read_class_order
 from vmz.files import UTF16_MARKS, disk_trouble, open_regular
 from vmz.processes import group, identity
 from vmz.settings.network import NetworkSettings

@@ -15,7 +15,6 @@ import numpy as np
 from vmz import zoo
 from vmz.checkpoints import matching
 from vmz.datasets.audit import check_data, print_warnings, recipe
-from vmz.datasets.class_names import read_label_names
 from vmz.datasets.listed_data import listed_data
 from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
@@ -27,6 +26,7 @@ from vmz.evaluation.recorded_settings import settings as made_by_settings
 from vmz.evaluation.records import check_labels, described, in_order
 from vmz.evaluation.scored_batches import Batches, SlicedBatches, WholeBatches
 from vmz.evaluation.scores import merge, summarise
+from vmz.file_formats.class_names import read_label_names
 from vmz.models.registry import Model
 from vmz.netdef.analysis import Totals
 from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, VIDEO_ID
