@@ -122,8 +122,9 @@ class Card:
         yield "network", f"{_shown(flags.get('model_name'))}-{_shown(flags.get('model_depth'))}"
         flow = flags.get("input_type") == 1
         length = flags.get("clip_length_of" if flow else "clip_length_rgb")
-        crop, channels = _shown(flags.get("crop_size")), _shown(flags.get("num_channels"))
-        yield "clip", f"{channels} channels, {_shown(length)} frames, {crop}x{crop} pixels"
+        crop, channels = flags.get("crop_size"), _shown(flags.get("num_channels"))
+        size = f"crop of {crop}x{crop} pixels" if crop is not None else f"crop {UNKNOWN}"
+        yield "clip", f"{channels} channels, {_shown(length)} frames, {size}"
         yield "input", self.row.modality if self.row is not None else "optical flow" if flow else "RGB"
         if self.parameters is not None:
             yield "parameters", f"{self.parameters / 1e6:.2f} M, running statistics included"
@@ -198,13 +199,14 @@ class Card:
             settings = " ".join(f"`{name}={flags[name]}`" for name in _FLOW_NAMES if flags.get(name) is not None)
             yield f"- Optical flow: {settings}."
         else:
-            yield f"- Every {_shown(flags.get('sampling_rate_rgb'))}. frame is used."
+            yield f"- Distance of a clip's frames in the video: {_shown(flags.get('sampling_rate_rgb'))}."
             mean, std = (", ".join(str(one) for one in array) for array in (MEAN, STD))
             yield f"- Pixels, R, G, B from 0 to 255, are normalised: mean {mean}; standard deviation {std}."
         rate = flags.get("fps") or None
         published = self.row.input_fps if self.row is not None else None
         told = f"resampled to {rate} a second" if rate else "as in the file"
-        yield f"- Frame rate: {told}" + (f"; the training videos had {published} a second." if published else ".")
+        trained = f"{published} a second" if published else UNKNOWN
+        yield f"- Frame rate: {told}; of the training videos: {trained}."
 
     def _classes(self) -> str:
         count = _shown(self.flags.get("num_labels"))
