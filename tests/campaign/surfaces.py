@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Callable, Optional
 
+import numpy as np
+
 from tests.campaign.mutations import net_mutations
 from tests.campaign.mutations.array_mutations import feature_archives, npys, score_archives
 from tests.campaign.mutations.checkpoint_mutations import feature_pickles, mdls, pickles
@@ -189,6 +191,34 @@ def _old_net(flag: str) -> Callable[[Path], object]:
     return read
 
 
+_SAVED = {"settings": {"model_name": "r3d", "model_depth": 10, "num_labels": 3, "crop_size": 112, "scale_w": 171,
+                       "clip_length_rgb": 8, "crop_per_clip": 3, "aggregation": 1}, "features_only": False,
+          "fast": {"crop_per_clip": 1}, "source": "own.pkl"}  # fmt: skip
+_NETWORK = {"model_name": "r3d", "model_depth": 10, "num_labels": 3}
+_FOLDER = {
+    "config.json": {"vmz_format": 1, "network": _NETWORK, "features_only": False, "source": "own.pkl",
+                    "fast": {"crop_per_clip": 1}, "metrics": {"epoch": 3, "figures": {"video@1": 0.5}}},
+    "preprocessor_config.json": {"clips": {"crop_size": 112, "clip_length_rgb": 8, "crop_per_clip": 3},
+                                 "mean": [110.201, 100.64, 95.9966], "std": [58.1489, 56.4701, 55.3324]},
+    "labels.json": ["left", "right", "still"],
+}  # fmt: skip
+
+
+def _model_folder(name: str) -> Callable[[Path], object]:
+    """The file as the one of this name in the folder of a model, beside good ones."""
+
+    def read(path: Path) -> object:
+        from vmz.checkpoints.folders import save_folder
+        from vmz.model.card import Card
+
+        folder = path.parent / "model"
+        save_folder(folder, {"conv1_w": np.zeros((3, 3, 3, 7, 7), np.float32)}, {"saved": _SAVED}, "# a card\n")
+        path.rename(folder / name)
+        return Card.of_file(str(folder)).markdown()
+
+    return read
+
+
 _CONFIG = [
     {"build_args": {"model_name": "r2plus1d", "model_depth": 10, "num_labels": 3}, "is_test": 1, "net_name": "n"}
 ]
@@ -239,6 +269,13 @@ SURFACES: Sequence[Surface] = (
     Surface("training state", ".mdl", mdls, _resume),
     Surface("state dict zip", ".pth", zipped_states, _state_dict),
     Surface("state dict of old", ".pth", old_states, _state_dict),
+    *(
+        [
+            Surface(f"model folder {name}", ".json", jsons(content), _model_folder(name))
+            for name, content in _FOLDER.items()
+            if find_spec("safetensors")
+        ]
+    ),
     *([Surface("safetensors", ".safetensors", safetensors, _state_dict)] if find_spec("safetensors") else []),
     Surface("scores npz", ".npz", score_archives, _scores),
     Surface("features npz", ".npz", feature_archives, _dense),

@@ -197,7 +197,7 @@ def test_refused_in_a_sentence(checkpoint: str, tmp_path: Path) -> None:
             model.save(f"{tmp_path}/{target}")
     with pytest.raises((UsageError, VmzError), match="nowhere"):
         model.save(tmp_path / "nowhere" / "own.pkl")
-    with pytest.raises((UsageError, VmzError), match="nowhere|safetensors"):
+    with pytest.raises((UsageError, VmzError), match=r"nowhere|safetensors"):
         model.save(tmp_path / "nowhere" / "folder")
     assert sorted(os.listdir(tmp_path)) == ["file", "films"]
 

@@ -68,11 +68,13 @@ def test_fetched_once(engine: str, folder: Path, cache: Path, monkeypatch: pytes
     assert vmz.load_model("hf-hub:ours/net@main", device="cpu").labels == tuple(LABELS)
     found = configuration(["--load_model_path=hf-hub:ours/net", "--test_data=x"])
     assert found.load_model_path == str(hub_folder("hf-hub:ours/net")) and found.model_name == "r3d"
-    with pytest.raises(UsageError, match="hf-hub:ours/other is not in .*, and VMZ_OFFLINE forbids downloading it"):
+    with pytest.raises(UsageError, match=r"hf-hub:ours/other is not in .*, and VMZ_OFFLINE forbids downloading it"):
         vmz.load_model("hf-hub:ours/other")
 
 
-def test_the_tool(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_tool(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     revision = "ab" * 20
     base = f"/ours/net/resolve/{revision}"
     name = f"hf-hub:ours/net@{revision}"
@@ -139,7 +141,9 @@ def test_a_cut_is_resumed(folder: Path, cache: Path, monkeypatch: pytest.MonkeyP
 
 def test_no_network(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(VmzError, match="cannot fetch config.json: http://127.0.0.1:9/ours/net/resolve/main/config.json"):
+    with pytest.raises(
+        VmzError, match=r"cannot fetch config.json: http://127.0.0.1:9/ours/net/resolve/main/config.json"
+    ):
         fetch_hub("hf-hub:ours/net", QUICK)
 
 

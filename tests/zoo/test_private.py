@@ -99,7 +99,7 @@ def test_from_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         assert [name for name, _ in seen] == ["/a/own.pkl", "/c/own.pkl", "/b/own.pkl"]
         with pytest.raises(VmzError, match=r"answers 404.*; .*gives another file: its SHA-256 is .*, not 0000"):
             zoo.fetch(zoo.find("wrong"))
-        with pytest.raises(VmzError, match="gives another file: it has .* bytes, not 7"):
+        with pytest.raises(VmzError, match=r"gives another file: it has .* bytes, not 7"):
             zoo.fetch(zoo.find("short"))
     assert zoo.fetch(zoo.find("checked")) == path and zoo.verify(zoo.find("checked")).sha256 == digest
     other = private_zoo(tmp_path / "zoo", entry("checked", url=urls["url"], sha256="1" * 64))
@@ -159,17 +159,17 @@ def test_more_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = private_zoo(tmp_path / "zoo", entry("x"), entry("y"))
     twice = private_zoo(tmp_path / "other", entry("y"))
     monkeypatch.setenv("VMZ_ZOO", f"{path}{os.pathsep}{twice}")
-    with pytest.raises(UsageError, match="the model y is in .*zoo/manifest.json and in .*other/manifest.json; rename"):
+    with pytest.raises(UsageError, match=r"the model y is in .*zoo/manifest.json and in .*other/manifest.json; rename"):
         vmz.list_models()
     monkeypatch.setenv("VMZ_ZOO", str(tmp_path / "none.json"))
-    with pytest.raises(UsageError, match="VMZ_ZOO=.*none.json: there is no such file"):
+    with pytest.raises(UsageError, match=r"VMZ_ZOO=.*none.json: there is no such file"):
         vmz.list_models()
     monkeypatch.setenv("VMZ_ZOO", str(private_zoo(tmp_path / "doubled", entry("x"), entry("x"))))
     with pytest.raises(VmzError, match="has two rows that are called 'x'"):
         vmz.list_models()
     (tmp_path / "text.json").write_text("{")
     monkeypatch.setenv("VMZ_ZOO", str(tmp_path / "text.json"))
-    with pytest.raises(VmzError, match="text.json is not JSON"):
+    with pytest.raises(VmzError, match=r"text.json is not JSON"):
         vmz.list_models()
 
 
@@ -177,7 +177,7 @@ def test_wrong_class_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     rows = [entry("few"), entry("absent", labels="nowhere.txt")]
     monkeypatch.setenv("VMZ_ZOO", str(private_zoo(tmp_path / "zoo", *rows)))
     (tmp_path / "zoo" / "names.txt").write_text("one\ntwo\n")
-    with pytest.raises(VmzError, match="the labels of few, .*names.txt, are 2, but the model has 4 classes"):
+    with pytest.raises(VmzError, match=r"the labels of few, .*names.txt, are 2, but the model has 4 classes"):
         vmz.load_model("few")
-    with pytest.raises(UsageError, match="cannot read the labels of absent=.*nowhere.txt: No such file"):
+    with pytest.raises(UsageError, match=r"cannot read the labels of absent=.*nowhere.txt: No such file"):
         vmz.load_model("absent")

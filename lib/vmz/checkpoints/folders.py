@@ -123,9 +123,10 @@ def check_folder(path: Union[str, Path]) -> None:
     if folder.is_dir() and not is_model_folder(folder):
         others = sorted(entry for entry in os.listdir(folder) if not entry.startswith("."))
         if others:
+            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
             raise UsageError(
                 f"{printable(str(path))} is not a folder of a model, and it is not empty: it contains "
-                f"{printable(others[0])}{f' and {len(others) - 1} more' if len(others) > 1 else ''}; give another folder"
+                f"{printable(others[0])}{more}; give another folder"
             )
 
 

@@ -27,8 +27,8 @@ FETCH = (
 )
 VERIFY = "Read files of the cache and compare each with the SHA-256 recorded at its first download."
 CARD = (
-    "What is known of a model, for people: network, figures, protocol, clips, class names, licence, how to load it. What "
-    "is not known is said to be so."
+    "What is known of a model, for people: network, figures, protocol, clips, class names, licence, how to load it. "
+    "What is not known is said to be so."
 )
 COLUMNS = ("name", "clip", "crop", "trained on", "pre-trained on", "clip@1", "video@1", "video@5", "GFLOPs", "params")
 
