@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import vmz
 from tests.engines.real_caffe2 import needs_caffe2
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.cli.export import work
@@ -161,3 +163,16 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     )
     assert lines[1].startswith(f"{tmp_path / 'predict_net.pb'} and {tmp_path / 'init_net.pb'}: Caffe2 nets, ")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mdl", "init_net.pb", "predict_net.pb"]
+
+
+@pytest.mark.parametrize("output", ["net.pkl", "net.mdl", "net.safetensors", "net/"])
+def test_models_for_our_own_tools(output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if output in ("net.safetensors", "net/"):
+        pytest.importorskip("safetensors")
+    monkeypatch.chdir(tmp_path)
+    network = ["--model_name=r3d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=4"]
+    assert work([*network, "--clip_length_rgb=8", "--scale_w=200", "--random_weights=1", f"--output={output}"]) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model: Any = vmz.load_model(output, device="cpu")
+    assert model.settings.scale_w == 200 and model.clip_shape == (3, 8, 112, 112) and model.config.num_labels == 4
