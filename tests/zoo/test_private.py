@@ -129,7 +129,7 @@ def test_a_local_file_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ("row", "error", "sentence"),
     [
         ({"name": "r2plus1d_d18_l8"}, UsageError, "r2plus1d_d18_l8 is in the published manifest and in .*; rename one"),
-        ({"name": "Our R3D"}, VmzError, "name is 'Our R3D'; models_zoo/schema.json says"),
+        ({"name": "Our R3D"}, VmzError, "name is 'Our R3D'; see models_zoo/schema.json"),
         ({"file": "../own.pkl"}, VmzError, "row 'x': file is '../own.pkl'"),
         ({"file": "own.exe"}, VmzError, "row 'x': file is 'own.exe'"),
         ({"url": None}, VmzError, "row 'x': file and url must both be there, or both be null"),

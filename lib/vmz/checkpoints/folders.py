@@ -23,7 +23,7 @@ from vmz.checkpoints.about import FIGURES, SAVED
 from vmz.checkpoints.safetensors_files import check_package, read_safetensors, save_safetensors
 from vmz.errors import UsageError, VmzError
 from vmz.file_formats.json_files import read_json
-from vmz.files import atomic_write, published, remove_temporary, temporary_folder_beside, write_json
+from vmz.files import atomic_write, disk_trouble, published, remove_temporary, temporary_folder_beside, write_json
 from vmz.models.config import ModelConfig
 from vmz.outputs import Output, in_progress
 from vmz.text import printable, quoted
@@ -99,7 +99,7 @@ def save_folder(
     folder = Path(os.path.realpath(path))
     check_package(Path(path))
     check_folder(path)
-    with in_progress(Output("the model's folder", path, new=True)):
+    with in_progress(Output("the model's folder", path, new=True)), disk_trouble(path):
         if not folder.is_dir():
             temporary = temporary_folder_beside(folder)
             try:

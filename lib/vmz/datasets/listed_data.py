@@ -165,7 +165,7 @@ class _Reader:
         if resolution.labels is not None and resolution.checkpoint is not None:
             return _Classes(resolution.labels, f"the checkpoint {resolution.checkpoint.path}")
         row = resolution.row
-        found = labels_of(row.train_data, self._num_labels) if row is not None else None
+        found = labels_of(row, self._num_labels) if row is not None else None
         return None if row is None or found is None else _Classes(tuple(found.names), f"the published {row.name}")
 
     def _beside(self, path: Path, trained: Optional[_Classes]) -> _Classes:

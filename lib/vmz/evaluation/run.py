@@ -42,6 +42,7 @@ from vmz.video.faults import BadVideo, EndedEarly
 from vmz.video.fingerprint import fingerprint, refuse_remade
 from vmz.video.reader import EndOfData, check_holds
 from vmz.video.records import key_text
+from vmz.zoo.labels import labels_of
 
 # Flags on which no clip's score depends: outputs, what is done with the scores, how many clips a batch has.
 NOT_OF_SCORES = (
@@ -152,11 +153,16 @@ def _result(
 
 
 def _label_names(config: EvaluationConfig) -> Optional[Sequence[str]]:
-    """Of --label_names, or else those that the checkpoint holds, or else those of the list of videos."""
+    """Of --label_names, or else of the checkpoint, or else of the list of videos, or else of a private zoo."""
     if config.label_names:
         return read_label_names(config.label_names, config.num_labels)
     listed = config.listed.get(str(config.test_data))
-    return config.labels or (listed.classes if listed and len(listed.classes) == config.num_labels else None)
+    names = config.labels or (listed.classes if listed and len(listed.classes) == config.num_labels else None)
+    row = config.resolution.row if names is None and config.resolution is not None else None
+    if row is None or row.labels is None:
+        return names
+    found = labels_of(row, config.num_labels)
+    return found.names if found is not None else None
 
 
 def score_videos(batches: Batches, keys: list[str], config: EvaluationConfig) -> Scores:

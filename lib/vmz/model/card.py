@@ -81,10 +81,9 @@ class Card:
         known = described(found)
         row = _row_of(known)
         names = labels_of(row) if row is not None else None
-        if known.labels is None and names is not None:
+        labels, source = known.labels, known.origin.get("labels_source") or "the file of weights"
+        if labels is None and names is not None:
             labels, source = names.names, names.source
-        else:
-            labels, source = known.labels, known.origin.get("labels_source") or "the file of weights"
         return cls(
             name=os.path.basename(os.path.normpath(found.path)),
             load=found.path,
@@ -190,11 +189,11 @@ class Card:
             f"{_shown(flags.get('crop_per_clip'))}. The score of the video is their {aggregation}."
         )
         size = _RESIZED.get(flags.get("video_res_type", -1))
-        sides = [flags.get(name) for name in ("scale_h", "scale_w")]
-        if size is None or None in sides:
+        high, wide = flags.get("scale_h"), flags.get("scale_w")
+        if size is None or high is None or wide is None:
             yield f"- Frames are resized: {UNKNOWN}."
         else:
-            yield f"- Frames are resized {size.format(scale_h=sides[0], scale_w=sides[1], short=min(sides))}."
+            yield f"- Frames are resized {size.format(scale_h=high, scale_w=wide, short=min(high, wide))}."
         if flags.get("input_type") == 1:
             settings = " ".join(f"`{name}={flags[name]}`" for name in _FLOW_NAMES if flags.get(name) is not None)
             yield f"- Optical flow: {settings}."

@@ -71,7 +71,7 @@ _ROW = {
     **dict.fromkeys(("sha256?", "labels?", "licence?", "paper?"), _TEXT),
 }
 _REMEDY = "see models_zoo/schema.json, or take it from the repository again"
-_PRIVATE_REMEDY = "models_zoo/schema.json says what a manifest has"
+_PRIVATE_REMEDY = "see models_zoo/schema.json"
 _FORM = {
     "models": [_ROW],
     "protocols": Each({"flags": Each(int), "remark": str}),
