@@ -12,6 +12,7 @@ import torch
 
 import vmz
 from tests.engines.real_caffe2 import needs_caffe2
+from vmz.checkpoints.loading import save
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.cli.export import work
 from vmz.errors import UsageError, VmzError
@@ -170,9 +171,16 @@ def test_models_for_our_own_tools(output: str, tmp_path: Path, monkeypatch: pyte
     if output in ("net.safetensors", "net/"):
         pytest.importorskip("safetensors")
     monkeypatch.chdir(tmp_path)
-    network = ["--model_name=r3d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=4"]
-    assert work([*network, "--clip_length_rgb=8", "--scale_w=200", "--random_weights=1", f"--output={output}"]) == 0
+    own = model_of(model_name="r3d", model_depth=10, channel_multiplier=0.1, **CLIP)
+    saved = {"settings": {"clip_length_rgb": 8, "crop_per_clip": 3, "num_labels": 5}}
+    save(tmp_path / "own.pkl", own.weights(), about={"saved": saved})
+    assert work(["--load_model_path=own.pkl", "--scale_w=200", f"--output={output}"]) == 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model: Any = vmz.load_model(output, device="cpu")
-    assert model.settings.scale_w == 200 and model.clip_shape == (3, 8, 112, 112) and model.config.num_labels == 4
+    assert (
+        model.settings.scale_w == 200
+        and model.settings.crop_per_clip == 3
+        and model.clip_shape == (3, 8, 112, 112)
+        and model.config.num_labels == 5
+    )
