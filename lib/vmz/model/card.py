@@ -224,7 +224,7 @@ class Card:
         yield "weights", _shown(origin.get("source"))
         if row is not None:
             yield "trained on", _shown(row.train_data)
-            yield "initialised from", _shown(row.initialised_from)
+            yield "initialised from", _plain(row.initialised_from or "no published model")
         else:
             yield "trained on", UNKNOWN
             yield "initialised from", _shown(origin.get("initialised_from"))
