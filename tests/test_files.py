@@ -20,11 +20,11 @@ import pytest
 
 from vmz import files
 from vmz.checkpoints.loading import load
-from vmz.datasets.class_names import read_names
 from vmz.datasets.inventory import file_content
 from vmz.datasets.named_videos import find_videos
 from vmz.datasets.video_lists import read_paths
 from vmz.errors import UsageError, VmzError
+from vmz.file_formats.class_names import read_names
 from vmz.files import (
     NOT_REGULAR,
     NotRegularError,

@@ -37,7 +37,7 @@ INPUTS = (  # flags of the tools that name what is read: a file, a database, or 
 )  # fmt: skip
 
 
-FOLDERS = ("input_dir", "input_dir1", "input_dir2")  # those of them that are folders, whose files are read
+FOLDERS = ("input_dir", "input_dir1", "input_dir2", "load_model_path")  # that may be folders, whose files are read
 
 
 class HeldError(UsageError):

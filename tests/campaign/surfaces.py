@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Callable, Optional
 
+import numpy as np
+
 from tests.campaign import tool_readings
 from tests.campaign.mutations import net_mutations
 from tests.campaign.mutations.array_mutations import feature_archives, npys, score_archives
@@ -126,7 +128,7 @@ def _manifest(path: Path) -> object:
 
 
 def _names(path: Path) -> object:
-    from vmz.datasets.class_names import read_class_order, read_label_names
+    from vmz.file_formats.class_names import read_class_order, read_label_names
 
     read_class_order(path, "--classes")
     return read_label_names(path, 3)
@@ -190,6 +192,34 @@ def _old_net(flag: str) -> Callable[[Path], object]:
     return read
 
 
+_SAVED = {"settings": {"model_name": "r3d", "model_depth": 10, "num_labels": 3, "crop_size": 112, "scale_w": 171,
+                       "clip_length_rgb": 8, "crop_per_clip": 3, "aggregation": 1}, "features_only": False,
+          "fast": {"crop_per_clip": 1}, "source": "own.pkl"}  # fmt: skip
+_NETWORK = {"model_name": "r3d", "model_depth": 10, "num_labels": 3}
+_FOLDER = {
+    "config.json": {"vmz_format": 1, "network": _NETWORK, "features_only": False, "source": "own.pkl",
+                    "fast": {"crop_per_clip": 1}, "metrics": {"epoch": 3, "figures": {"video@1": 0.5}}},
+    "preprocessor_config.json": {"clips": {"crop_size": 112, "clip_length_rgb": 8, "crop_per_clip": 3},
+                                 "mean": [110.201, 100.64, 95.9966], "std": [58.1489, 56.4701, 55.3324]},
+    "labels.json": ["left", "right", "still"],
+}  # fmt: skip
+
+
+def _model_folder(name: str) -> Callable[[Path], object]:
+    """The file as the one of this name in the folder of a model, beside good ones."""
+
+    def read(path: Path) -> object:
+        from vmz.checkpoints.folders import save_folder
+        from vmz.model.card import Card
+
+        folder = path.parent / "model"
+        save_folder(folder, {"conv1_w": np.zeros((3, 3, 3, 7, 7), np.float32)}, {"saved": _SAVED}, "# a card\n")
+        path.rename(folder / name)
+        return Card.of_file(str(folder)).markdown()
+
+    return read
+
+
 _CONFIG = [
     {"build_args": {"model_name": "r2plus1d", "model_depth": 10, "num_labels": 3}, "is_test": 1, "net_name": "n"}
 ]
@@ -199,7 +229,14 @@ _SETTINGS = {
                 "channel_multiplier": 0.5, "label_names": "names.txt", "zoo": "r2plus1d_d18_l8"},
 }  # fmt: skip
 _MODEL = {"model_name": "r3d", "clip_length_rgb": 8, "zoo": "r2plus1d_d18_l8", "use_pool1": 0}
-_PREDICTION = {**_MODEL, "num_gpus": None, "top_k": 3, "views": "one", "stride_seconds": 0.5, "label_names": "names.txt"}
+_PREDICTION = {
+    **_MODEL,
+    "num_gpus": None,
+    "top_k": 3,
+    "views": "one",
+    "stride_seconds": 0.5,
+    "label_names": "names.txt",
+}
 _COMMANDS = {
     "predict": {"options": {**_PREDICTION, "videos": ["a.mp4", "b.mp4"], "attention": 0, "annotate": "shown"}},
     "export": {"options": {**_MODEL, "output": ["a.onnx", "b.pb"], "verify": 1}},
@@ -252,6 +289,10 @@ SURFACES: Sequence[Surface] = (
         [
             Surface("safetensors", ".safetensors", safetensors, _state_dict),
             Surface("weights safetensors", ".safetensors", safetensors, tool_readings.read_model),
+            *(
+                Surface(f"model folder {name}", ".json", jsons(content), _model_folder(name))
+                for name, content in _FOLDER.items()
+            ),
         ]
         if find_spec("safetensors")
         else []

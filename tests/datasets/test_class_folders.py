@@ -8,9 +8,9 @@ import pytest
 from tests.support.in_process import tool
 from tests.support.listed_videos import CLASSES, same_videos
 from vmz.datasets.class_folders import read_class_folders, read_videos
-from vmz.datasets.class_names import read_names
 from vmz.datasets.create_database import classes_file
 from vmz.errors import UsageError
+from vmz.file_formats.class_names import read_names
 from vmz.video.database import VideoDatabase
 
 

@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy as np
 from tests.docs.blocks import ROOT, Block
 from tests.support.motion import CLASSES, make_videos
 from vmz import zoo
+from vmz.checkpoints.folders import save_folder
 from vmz.checkpoints.loading import save
 from vmz.checkpoints.net_writing import given_net, predict_net, write_nets
 from vmz.checkpoints.pickles import load_pickle, save_pickle
@@ -31,6 +33,7 @@ from vmz.features.formats.table import ArrayTable
 from vmz.layouts.conversion import convert
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
+from vmz.netdef.blob_names import without_scopes
 from vmz.netdef.pruning import prune
 from vmz.results.scores import Scores
 from vmz.settings.network import model_config
@@ -83,6 +86,11 @@ def prepare(folder: Path) -> Path:
     weights = load_pickle(DEMO_WEIGHTS)
     (folder / "runs").mkdir()
     save(folder / "runs" / "r2plus1d_best.pkl", weights, about={"labels": CLASSES, "protocol": PROTOCOL})
+    if find_spec("safetensors"):
+        settings = {**PROTOCOL, "clip_per_video": 2}
+        del settings["test_clip_per_video"]
+        saved = {"saved": {"settings": settings}, "labels": CLASSES}
+        save_folder(folder / "my_model", without_scopes(weights), saved, "# A model\n")
     save(folder / "r2plus1d_8.mdl", weights)
     save(folder / "r2plus1d_8.pkl", weights)
     save(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 import vmz
 from tests.engines.real_caffe2 import needs_caffe2
 from tests.export.families import FAMILIES, InCaffe2, InOnnxRuntime, clips_and_scores, model_of
+from vmz.checkpoints.loading import save
 from vmz.cli.export import work
 from vmz.errors import UsageError, VmzError
 from vmz.export import formats
@@ -132,3 +134,23 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     )
     assert lines[1].startswith(f"{tmp_path / 'predict_net.pb'} and {tmp_path / 'init_net.pb'}: Caffe2 nets, ")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mdl", "init_net.pb", "predict_net.pb"]
+
+
+@pytest.mark.parametrize("output", ["net.pkl", "net.mdl", "net.safetensors", "net/"])
+def test_models_for_our_own_tools(output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if output in ("net.safetensors", "net/"):
+        pytest.importorskip("safetensors")
+    monkeypatch.chdir(tmp_path)
+    own = VideoModel(ModelConfig("r3d", 10, 5, clip_length=8, channel_multiplier=0.1))
+    saved = {"settings": {"clip_length_rgb": 8, "crop_per_clip": 3, "num_labels": 5}}
+    save(tmp_path / "own.pkl", own.weights(), about={"saved": saved})
+    assert work(["--load_model_path=own.pkl", "--scale_w=200", f"--output={output}"]) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model: Any = vmz.load_model(output, device="cpu")
+    assert (
+        model.settings.scale_w == 200
+        and model.settings.crop_per_clip == 3
+        and model.clip_shape == (3, 8, 112, 112)
+        and model.config.num_labels == 5
+    )

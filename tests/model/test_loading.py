@@ -88,8 +88,6 @@ def test_new_classes_and_none(film: str) -> None:
     assert all(np.array_equal(model.state_dict()[n], plain.state_dict()[n]) for n in shared for model in (five, none))
     with pytest.raises(UsageError, match="the model has no classifier"):
         none.predict(film)
-    with pytest.raises(UsageError, match="num_classes=0 needs engine='pytorch'"):
-        vmz.load_model(DEMO, num_classes=0, engine="caffe2")
 
 
 def test_settings_that_differ_from_the_training_are_said(tmp_path: Path) -> None:

@@ -16,10 +16,23 @@ _HISTORY = {
     "sums?": {"epoch": Each(float), "point": Each(float)},
     "faults?": Each(Each(Each(BAD_VIDEO))),
 }
+FIGURES = (dict, None)
+# What model.save adds. settings: flags of test_net that draw the clips and build the network, as it was. fast: those
+# to set in their place for the head that trains, where the model has the fully convolutional one. published: the
+# published model that it is; initialised_from: the one that its weights began as.
+SAVED = {
+    "settings": dict,
+    "fast?": dict,
+    "features_only?": bool,
+    **dict.fromkeys(
+        ("published?", "initialised_from?", "source?", "labels_source?", "licence?", "paper?"), (str, None)
+    ),
+}
 _FORM = {
+    "saved?": SAVED,
     "labels?": object,  # of a stranger they may be anything: they are used where they are names
     "protocol?": (dict, None),
-    "metrics?": (dict, None),
+    "metrics?": FIGURES,
     "eps?": float,  # of the batch norms, in the layout of another library
     "layout?": str,
     "run?": {

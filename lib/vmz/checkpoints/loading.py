@@ -4,6 +4,7 @@ of PyTorch (.pth) or safetensors. Arrays have the names of the file; `vmz.layout
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from vmz.checkpoints.folders import read_folder
 from vmz.checkpoints.foreign import content_type, refuse_foreign
 from vmz.checkpoints.matching import Report, check, match
 from vmz.checkpoints.mdl import read_mdl, save_mdl
@@ -29,15 +31,18 @@ _ENDINGS = {
     ".pkl": PICKLE, ".pickle": PICKLE, ".mdl": MINIDB, ".minidb": MINIDB, ".pth": "pytorch", ".pt": "pytorch",
     ".safetensors": "safetensors",
 }  # fmt: skip
+FOLDER_TYPE = "safetensors"  # the weights in the folder of a model
 _READERS = {PICKLE: read_pickle, MINIDB: read_mdl, "safetensors": read_safetensors}
 
 
 def file_type(path: Union[str, Path], db_type: Optional[str] = None) -> str:
     """One of DB_TYPES: `db_type`, or inferred from the file's extension, or else from what is in it.
 
-    UsageError when none of them tells.
+    Of a folder that of the file of weights in it. UsageError when none of them tells.
     """
-    kind = db_type or _ENDINGS.get(Path(path).suffix.lower()) or content_type(path)
+    if os.path.isdir(path):
+        return FOLDER_TYPE
+    kind = db_type or ending_type(path) or content_type(path)
     if kind not in DB_TYPES:
         refuse_foreign(path, state_dicts=True)
         raise UsageError(
@@ -47,9 +52,14 @@ def file_type(path: Union[str, Path], db_type: Optional[str] = None) -> str:
     return kind
 
 
+def ending_type(path: Union[str, Path]) -> Optional[str]:
+    """One of DB_TYPES as a file's extension says, None for another extension."""
+    return _ENDINGS.get(Path(path).suffix.lower())
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file of weights as it was read.
+    """A file of weights, or the folder of a model, as it was read.
 
     blobs: {name without scope: array as stored}. about: what it says about itself (labels, protocol, metrics), {} where
     it says nothing. others: what is in a file of PyTorch beside the state dict, such as an optimizer; it is not read.
@@ -59,6 +69,11 @@ class Checkpoint:
     blobs: dict[str, np.ndarray]
     about: dict[str, Any]
     others: tuple[str, ...] = ()
+
+    @property
+    def features_only(self) -> bool:
+        """Whether it was saved as a model without a classifier."""
+        return bool(self.about.get("saved", {}).get("features_only"))
 
     def fit(
         self,
@@ -73,20 +88,28 @@ class Checkpoint:
 
         Raises VmzError for a file that would leave random weights where trained ones are meant (see `check`).
         """
+        if self.features_only and not (new_head or allow_partial):
+            raise VmzError(
+                f"{self.path} was saved without a classifier (num_classes=0), so that it gives features and no scores; "
+                "train a new classifier on it, or give a file that has one"
+            )
         fitted, report = match(self.blobs, [*model.params, *model.computed_params], center_init, bgr2rgb)
         check(report, self.path, new_head, allow_partial, model.classifier)
         return fitted, report
 
 
 def load(path: Union[str, Path], db_type: Optional[str] = None) -> Checkpoint:
-    """Read a checkpoint.
+    """Read a checkpoint: a file, or the folder of a model (see `folders`).
 
     Raises UsageError for a file of another program or of the other format, what load_pickle and load_mdl raise, and
     VmzError for values that no network works with (see `values`).
     """
-    kind = _readable_type(path, db_type)
     others: tuple[str, ...] = ()
-    if kind == "pytorch":
+    if os.path.isdir(path):
+        if db_type not in (None, FOLDER_TYPE):
+            raise UsageError(f"{path} is a folder, whose weights are {FOLDER_TYPE}; leave --db_type={db_type} out")
+        kind, (blobs, about) = FOLDER_TYPE, read_folder(path)
+    elif (kind := _readable_type(path, db_type)) == "pytorch":
         state = read_state_dict(path)
         blobs, about, others = state.tensors, state.about, state.others
     else:

@@ -168,6 +168,8 @@ def adapt(array: np.ndarray, shape: Shape, center_init: bool = False) -> tuple[O
         return array.reshape(shape), "fully connected to 1x1x1 convolution"
     if array.ndim == 2 and shape == (*have, 1, 1):
         return array.reshape(shape), "fully connected to 1x1 convolution"
+    if len(shape) == 2 and have in ((*shape, 1, 1, 1), (*shape, 1, 1)):
+        return array.reshape(shape), "1x1x1 convolution to fully connected"
     if len(shape) == 4 and have == (*shape[:2], 1, *shape[2:]):
         return array[:, :, 0], "3-D to 2-D"
     still = array[:, :, None] if array.ndim == 4 else array

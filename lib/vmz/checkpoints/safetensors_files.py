@@ -54,6 +54,11 @@ def save_safetensors(
         stream.write(content)
 
 
+def check_package(path: Path) -> None:
+    """Raise UsageError where the package that reads and writes `path` is missing."""
+    require("safetensors", "hub", str(path))
+
+
 def _array(path: Path, name: str, tensor: Mapping[str, Any]) -> np.ndarray:
     kind, shape, numbers = tensor["dtype"], tensor["shape"], tensor["data"]
     if kind == _HALVED:

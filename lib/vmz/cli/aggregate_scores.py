@@ -10,9 +10,9 @@ from typing import Optional
 
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool, write_each
-from vmz.datasets.class_names import read_label_names
 from vmz.evaluation.aggregation import aggregate_files
 from vmz.evaluation.config import TestSettings
+from vmz.file_formats.class_names import read_label_names
 from vmz.files import write_json
 from vmz.outputs import Output, in_progress
 from vmz.settings.kinds import positive, switch

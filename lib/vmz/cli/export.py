@@ -15,16 +15,26 @@ from vmz.export.config import ExportConfig
 from vmz.outputs import Output, in_progress
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.network import NetworkSettings
-from vmz.settings.reader import FlowSettings
+from vmz.settings.reader import ReaderSettings, ViewSettings
+from vmz.settings.setting import settings_of
 
 EXAMPLE = "vmz export --zoo=ir_csn_50_ft_kinetics_from_ig65m --output=ir_csn_50.onnx"
+
+
+# Settings of a database and of a machine: a model has none of them.
+_NOT_HERE = {
+    "test_data", "use_local_file", "image_as_input", "batch_size", "num_decode_threads", "video_timeout",
+    "on_bad_video",
+}  # fmt: skip
 
 
 def export_parser() -> Parser:
     parser = Parser(str(__doc__), EXAMPLE)
     add_own(parser, "model", ExportConfig, ("zoo", "load_model_path", "protocol"))
     add_own(parser, "export", ExportConfig, ("output", "verify"))
-    add_settings(parser, "network", NetworkSettings, FlowSettings)
+    add_settings(parser, "network", NetworkSettings)
+    clips = [name for name in settings_of(ReaderSettings, ViewSettings) if name not in _NOT_HERE]
+    add_own(parser, "clips, which a model of VMZ's own tools keeps", ExportConfig, (*clips, "aggregation"))
     add_settings(parser, "weights", CheckpointSettings)
     add_own(parser, "other", ExportConfig, ("seed", "random_weights"))
     add_config_flags(parser)

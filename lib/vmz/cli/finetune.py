@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-from vmz import invocation
+from vmz import invocation, zoo
 from vmz.cli import test_net, train_net
 from vmz.cli.shared.options import fetched_weights
 from vmz.cli.shared.parser import Parser
@@ -29,7 +29,7 @@ from vmz.training.checkpoints import Checkpoints
 
 EXAMPLE = "vmz finetune my_videos --zoo=r2plus1d_34_clip8_ft_kinetics_from_ig65m"
 FOLDER, NAME, KEPT = "finetuned", "finetuned", "finetune.json"
-OWN = ("data", "val_share", "split_seed", "minutes", "zoo")
+OWN = ("data", "val_share", "split_seed", "minutes", "zoo", "load_model_path")
 
 
 def finetune_parser() -> Parser:
@@ -59,7 +59,9 @@ def work(argv: Sequence[str]) -> int:
     for flag in ("train_data", "test_data", "label_names", "num_labels"):
         if flag in given:
             raise UsageError(f"--{flag} follows from DATA here; leave it out, or train with train_net.py")
-    weights = given.get("load_model_path") or fetched_weights(given.get("zoo"))
+    zoo.use_manifests(given.get("zoo_manifest"))
+    own = given.get("load_model_path")
+    weights = zoo.local_path(own) if own else fetched_weights(given.get("zoo"))
     if weights is None:
         raise UsageError("no weights are given; name a published model with --zoo, or a file with --load_model_path")
     videos = read_videos(options.data)

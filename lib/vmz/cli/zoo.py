@@ -1,4 +1,6 @@
-"""The published models: `list` and `show` say what is known, `fetch` gets weights, `verify` checks what is here."""
+"""The published models, and private zoos: `list`, `show` and `card` say what is known, `fetch` gets weights, `verify`
+checks what is here.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,16 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Optional
 
 from vmz import zoo
+from vmz.cli.shared.options import add_own
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool
 from vmz.errors import VmzError
+from vmz.model.card import card_of
+from vmz.model.settings import ModelSettings
 from vmz.text import counted
 
 FETCH = (
@@ -21,6 +27,10 @@ FETCH = (
     "VMZ_OFFLINE=1: no network."
 )
 VERIFY = "Read files of the cache and compare each with the SHA-256 recorded at its first download."
+CARD = (
+    "What is known of a model, for people: network, figures, protocol, clips, class names, licence, how to load it. "
+    "What is not known is said to be so."
+)
 COLUMNS = (
     "name",
     "clip",
@@ -53,39 +63,45 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "verify", help="compare downloaded files with the first download", description=VERIFY
     )
     verifying.add_argument("names", nargs="*", metavar="NAME", help="by default all in the cache")
+    card = commands.add_parser("card", help="the card of one model, as Markdown", description=CARD)
+    card.add_argument("name", metavar="NAME|FILE|DIR", help="a published name, a file of weights, or a saved folder")
+    for command in (listing, showing, fetching, verifying, card):
+        add_own(command, "private zoo", ModelSettings, ("zoo_manifest",))
     return parser.parse_args(argv)
 
 
 def work(argv: Sequence[str]) -> int:
     options = parse(argv)
+    zoo.use_manifests(options.zoo_manifest)
     if options.command == "list":
         chosen = zoo.select(options.model_name, options.data)
         print(json.dumps([asdict(row) for row in chosen], indent=1) if options.json else table(chosen))
     elif options.command == "fetch":
-        for row in [zoo.find(name) for name in options.names]:
-            print(zoo.fetch(row, options.again))
+        for name, row in [(name, None if zoo.is_hub_name(name) else zoo.find(name)) for name in options.names]:
+            print(zoo.fetch(row, options.again) if row is not None else zoo.fetch_hub(name, again=options.again))
     elif options.command == "verify":
-        return verify(
-            [zoo.find(name) for name in options.names] or [row for row in zoo.rows() if row.file and zoo.cached(row)]
-        )
+        return verify(options.names or [row.name for row in zoo.rows() if row.file and zoo.cached(row)])
+    elif options.command == "card":
+        print(card_of(options.name).markdown(), end="")
     else:
         row = zoo.find(options.name)
         print(json.dumps(asdict(row), indent=1) if options.json else page(row))
     return 0
 
 
-def verify(chosen: Sequence[zoo.ZooRow]) -> int:
+def verify(chosen: Sequence[str]) -> int:
     """The exit status. A file that is wrong does not keep the others from being looked at."""
     if not chosen:
         print(f"no file of a published model is in {zoo.folder()}")
     status = 0
-    for row in chosen:
+    for name in chosen:
         try:
-            known = zoo.verify(row)
-            print(
-                f"{row.name}: {counted(known.bytes, 'byte')}, SHA-256 {known.sha256}, from {known.source} on "
-                f"{known.fetched}"
-            )
+            hub = zoo.is_hub_name(name)
+            files = zoo.verify_hub(name) if hub else [(Path(name), zoo.verify(zoo.find(name)))]
+            for path, known in files:
+                on = f" on {known.fetched}" if known.fetched else ""
+                what = f"{name}/{path.name}" if hub else name
+                print(f"{what}: {counted(known.bytes, 'byte')}, SHA-256 {known.sha256}, from {known.source}{on}")
         except VmzError as error:
             print(f"error: {error}", file=sys.stderr)
             status = max(status, error.exit_status)
@@ -151,7 +167,7 @@ def page(row: zoo.ZooRow) -> str:
         ),
         ("GFLOPs", f"{shown(numbers.gflops)}{crop}"),
         ("parameters", f"{shown(numbers.params_m)} M" if numbers.params_m is not None else "-"),
-        ("protocol", protocol(row.protocol)),
+        ("protocol", protocol(row)),
         ("source", row.source),
         *([("note", note(row))] if note(row) else []),
     ]
@@ -182,10 +198,10 @@ def flag_lines(flags: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def protocol(name: Optional[str]) -> str:
-    if name is None:
+def protocol(row: zoo.ZooRow) -> str:
+    entry, name = zoo.protocol_of(row), row.protocol
+    if entry is None:
         return "-"
-    entry = zoo.manifest()["protocols"][name]
     flags = " ".join(f"--{flag}={value}" for flag, value in entry["flags"].items())
     return f"{name} ({entry['remark']}): {flags}" if flags else f"{name} ({entry['remark']})"
 

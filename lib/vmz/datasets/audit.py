@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, Optional
 
 from vmz import zoo
 from vmz.datasets.check_videos import rotation_line
-from vmz.datasets.class_names import read_class_order
 from vmz.datasets.create_database import classes_file
 from vmz.datasets.inventory import Held, against_list, duplicates, held, labels_of
 from vmz.datasets.video_lists import VideoList, read_video_list
+from vmz.file_formats.class_names import read_class_order
 from vmz.results.data import DataReport, Recipe
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings
@@ -39,7 +39,7 @@ def recipe(network: NetworkSettings, reader: ReaderSettings, row: Optional[zoo.Z
     """What the settings, and the published model that they are of, ask of the data."""
     data: Mapping[str, Any] = {}
     if row is not None and row.train_data is not None:
-        data = zoo.manifest()["data_recipes"].get(row.train_data, {})
+        data = zoo.data_recipe(row)
     own_rate = row.input_fps if row is not None else None
     return Recipe(
         model=row.display_name if row is not None else None,

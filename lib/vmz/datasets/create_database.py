@@ -12,9 +12,9 @@ from typing import Optional, Union
 import numpy as np
 
 from vmz.datasets.class_folders import read_videos
-from vmz.datasets.class_names import read_class_order, read_names
 from vmz.datasets.video_lists import ListedVideo, VideoList, check_files
 from vmz.errors import UsageError, VmzError
+from vmz.file_formats.class_names import read_class_order, read_names
 from vmz.files import atomic_write, open_regular
 from vmz.progress import progress
 from vmz.text import counted

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional, TypeVar
 
 from vmz.datasets.class_folders import read_videos
-from vmz.datasets.class_names import read_class_order
 from vmz.datasets.class_numbers import first_and_last
 from vmz.datasets.create_database import DatabaseOptions, classes_file, records_of
 from vmz.datasets.named_videos import LIST_SUFFIXES
 from vmz.datasets.video_lists import VideoList, check_files
 from vmz.errors import UsageError
+from vmz.file_formats.class_names import read_class_order
 from vmz.files import UTF16_MARKS, disk_trouble, open_regular
 from vmz.processes import group, identity
 from vmz.settings.network import NetworkSettings
@@ -165,7 +165,7 @@ class _Reader:
         if resolution.labels is not None and resolution.checkpoint is not None:
             return _Classes(resolution.labels, f"the checkpoint {resolution.checkpoint.path}")
         row = resolution.row
-        found = labels_of(row.train_data, self._num_labels) if row is not None else None
+        found = labels_of(row, self._num_labels) if row is not None else None
         return None if row is None or found is None else _Classes(tuple(found.names), f"the published {row.name}")
 
     def _beside(self, path: Path, trained: Optional[_Classes]) -> _Classes:

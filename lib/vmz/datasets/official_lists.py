@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
 
-from vmz.datasets.class_names import read_class_order
 from vmz.errors import UsageError
+from vmz.file_formats.class_names import read_class_order
 from vmz.file_formats.tables import check_columns, named_fields, split_rows, text_lines
 from vmz.files import atomic_write, read_text
 from vmz.text import quoted

@@ -11,6 +11,7 @@ from vmz.settings.clips import ClipSettings
 from vmz.settings.engine import EngineSettings
 from vmz.settings.epoch_evaluation import EpochTestSettings
 from vmz.settings.kinds import Integer, not_negative, positive, switch
+from vmz.settings.reader import AggregationSettings
 from vmz.settings.resolution import TESTING, ProtocolSettings, Use
 from vmz.settings.setting import Settings, changed, setting
 
@@ -25,7 +26,7 @@ class TestSettings(Settings):
         0, "stop after this number of batches; 0: evaluate each video of the database once", not_negative
     )
     top_k: int = changed(EpochTestSettings, "top_k", 5)
-    aggregation: int = setting(0, "score of a video from its clips. 0: mean; 1: maximum", int, (0, 1))
+    aggregation: int = changed(AggregationSettings, "aggregation", 0)
     crop_per_inference: int = setting(
         0,
         "number of clips and crops that run through the network at a time, to limit memory; 0: a whole batch",

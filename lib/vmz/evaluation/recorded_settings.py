@@ -29,8 +29,8 @@ SETTINGS = "settings.json"
 # those that `settings` has under a better name.
 NEUTRAL = (
     "output_path", "device", "num_gpus", "gpus", "num_decode_threads", "video_timeout", "display_iter", "debug",
-    "resume", "zoo", "protocol", "videos", "on_bad_video", "sanity_check", "load_model_path", "db_type", "save_h5",
-    "video_format",
+    "resume", "zoo", "zoo_manifest", "protocol", "videos", "on_bad_video", "sanity_check", "load_model_path", "db_type",
+    "save_h5", "video_format",
 )  # fmt: skip
 MOST_SHOWN = 4  # differences in a sentence
 PLAIN = (str, int, float, bool, type(None), list, tuple)  # what a flag's value can be

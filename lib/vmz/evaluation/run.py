@@ -15,7 +15,6 @@ import numpy as np
 from vmz import zoo
 from vmz.checkpoints import matching
 from vmz.datasets.audit import check_data, print_warnings, recipe
-from vmz.datasets.class_names import read_label_names
 from vmz.datasets.listed_data import listed_data
 from vmz.engines.engine import Engine
 from vmz.engines.registry import open_engine
@@ -27,6 +26,7 @@ from vmz.evaluation.recorded_settings import settings as made_by_settings
 from vmz.evaluation.records import check_labels, described, in_order
 from vmz.evaluation.scored_batches import Batches, SlicedBatches, WholeBatches
 from vmz.evaluation.scores import merge, summarise
+from vmz.file_formats.class_names import read_label_names
 from vmz.metrics import check_multi_label
 from vmz.models.registry import Model
 from vmz.netdef.analysis import Totals
@@ -43,6 +43,7 @@ from vmz.video.faults import BadVideo, EndedEarly
 from vmz.video.fingerprint import fingerprint, refuse_remade
 from vmz.video.reader import EndOfData, check_holds
 from vmz.video.records import key_text
+from vmz.zoo.labels import labels_of
 
 # Flags on which no clip's score depends: outputs, what is done with the scores, how many clips a batch has.
 NOT_OF_SCORES = (
@@ -156,11 +157,16 @@ def _result(
 
 
 def _label_names(config: EvaluationConfig) -> Optional[Sequence[str]]:
-    """Of --label_names, or else those that the checkpoint holds, or else those of the list of videos."""
+    """Of --label_names, or else of the checkpoint, or else of the list of videos, or else of a private zoo."""
     if config.label_names:
         return read_label_names(config.label_names, config.num_labels)
     listed = config.listed.get(str(config.test_data))
-    return config.labels or (listed.classes if listed and len(listed.classes) == config.num_labels else None)
+    names = config.labels or (listed.classes if listed and len(listed.classes) == config.num_labels else None)
+    row = config.resolution.row if names is None and config.resolution is not None else None
+    if row is None or row.labels is None:
+        return names
+    found = labels_of(row, config.num_labels)
+    return found.names if found is not None else None
 
 
 def score_videos(batches: Batches, keys: list[str], config: EvaluationConfig) -> Scores:

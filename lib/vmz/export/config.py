@@ -15,8 +15,9 @@ class ExportConfig(ModelSettings):
 
     output: tuple[str, ...] = setting(
         None,
-        "files to write; the extension says the form. .onnx: ONNX; .pt2: torch.export; .pb or .pbtxt: Caffe2's predict "
-        "net, and its init net beside it; .mdl: Caffe2's predictor export",
+        "what to write; the extension says the form. .onnx: ONNX; .pt2: torch.export; .pb or .pbtxt: Caffe2's predict "
+        "net, and its init net beside it; .mdl: Caffe2's predictor export; .safetensors, .pkl or a folder (name/): a "
+        "model for --load_model_path of VMZ's tools",
         metavar="FILE",
         several=True,
     )

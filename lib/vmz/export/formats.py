@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vmz.checkpoints.loading import load
 from vmz.checkpoints.mdl import save_mdl
 from vmz.checkpoints.net_writing import given_net, init_path, predict_net, write_nets
 from vmz.engines.torch_engine.graph.old_nets import import_old_net
@@ -23,6 +25,7 @@ from vmz.extras import require
 from vmz.files import atomic_write
 from vmz.model.module import VideoModel
 from vmz.model.nets import Nets
+from vmz.model.saving import check_target, description_of
 from vmz.netdef.pruning import prune
 
 INPUT, LOGITS, SCORES = "clips", "logits", "scores"
@@ -65,13 +68,14 @@ def export(model: VideoModel, path: Union[str, Path], verify: bool = True) -> Ex
     .onnx: ONNX with the outputs logits and scores (needs pip install "vmz[onnx]" and PyTorch 2.6). .pt2: torch.export's
     program, the same outputs (PyTorch 2.6). .pb or .pbtxt: Caffe2's predict net and, beside it, init net; .mdl: the
     same as a predictor export: input data, output softmax (prob of a multi-label model), blob names as published.
+    .safetensors, .pkl, or a folder ("name/"): as `model.save` writes them, for VMZ.
 
     verify: read it back, run it, and raise VmzError where a score differs by more than the form allows (1e-4 of ONNX,
     1e-5 of others). Raises what `check_form` raises, and UsageError for a package or version that is missing.
     """
+    check_form(path)
     target = Path(path)
-    check_form(target)
-    write = FORMS[target.suffix.lower()]
+    write = _saved if is_folder(path) else FORMS[target.suffix.lower()]
     was_training = model.training
     model.eval()
     try:
@@ -162,9 +166,26 @@ def _caffe2_nets(model: VideoModel, path: Path, verify: bool) -> Exported:
 
 def _predictor_export(model: VideoModel, path: Path, verify: bool) -> Exported:
     nets, net = _test_net(model)
-    save_mdl(path, model.weights(), net, "", {"data": (1, *model.clip_shape)}, list(net.external_output))
+    blobs = model.weights()
+    inputs = {"data": (1, *model.clip_shape)}
+    save_mdl(path, blobs, net, "", inputs, list(net.external_output), description_of(model, blobs))
     difference = _read_back(model, nets, path, None) if verify else None
     return Exported("Caffe2 predictor export", (path,), *_caffe2_shapes(model, net), difference)
+
+
+def _saved(model: VideoModel, path: Path, verify: bool) -> Exported:
+    model.save(path if path.suffix.lower() in FORMS else f"{path}{os.sep}")
+    difference = None
+    if verify:
+        found, blobs = load(path).blobs, model.weights()
+        if found.keys() != blobs.keys():
+            raise VmzError(f"{path} has other blobs than the model")
+        difference = max(float(np.abs(found[name] - blobs[name]).max()) for name in blobs)
+        if difference:
+            raise VmzError(f"{path} has other weights than the model: the largest difference is {difference:.1e}")
+    return Exported(
+        "a model of VMZ", (path,), {INPUT: ("N", *model.clip_shape)}, {"blobs": (len(model.weights()),)}, difference
+    )
 
 
 def _test_net(model: VideoModel) -> tuple[Nets, Any]:
@@ -209,18 +230,29 @@ FORMS: dict[str, Write] = {
     ".pb": _caffe2_nets,
     ".pbtxt": _caffe2_nets,
     ".mdl": _predictor_export,
+    ".safetensors": _saved,
+    ".pkl": _saved,
 }
 
 
 def check_form(path: Union[str, Path]) -> None:
     """Raises UsageError for a file whose extension says no form."""
     suffix = Path(path).suffix.lower()
-    if suffix not in FORMS:
+    if is_folder(path):
+        check_target(path)
+    elif suffix not in FORMS:
         what = f"unknown extension {suffix!r} of {path}" if suffix else f"{path} has no extension"
-        raise UsageError(f"{what}; choose from: {', '.join(FORMS)}")
+        raise UsageError(f"{what}; choose from: {', '.join(FORMS)}, or a folder, whose name ends with '/'")
+
+
+def is_folder(path: Union[str, Path]) -> bool:
+    """Whether the output is the folder of a model: "name/", or one that is there."""
+    return str(path).endswith(os.sep) or os.path.isdir(path)
 
 
 def outputs_of(path: Union[str, Path]) -> Sequence[Path]:
-    """The files that `export` writes for a path."""
+    """The files that `export` writes for a path; none of a folder, which is held while it is written."""
+    if is_folder(path):
+        return []
     target = Path(path)
     return [target, init_path(target)] if target.suffix.lower() in (".pb", ".pbtxt") else [target]

@@ -31,8 +31,13 @@ class EngineModel(Predictor):
         settings: ModelSettings,
         labels: Optional[Sequence[str]] = None,
         source: str = "",
+        features_only: bool = False,
     ) -> None:
-        """weights: {blob: float32 array} of the network. Raises UsageError where the engine or device is not here."""
+        """weights: {blob: float32 array} of the network. features_only: its classifier is not used.
+
+        Raises UsageError where the engine or device is not here.
+        """
+        self.features_only = features_only
         self.config, self.settings, self.source = replace(config, batch_size=-1), settings, source
         self.labels = None if labels is None else tuple(labels)
         self._weights = dict(weights or {})
@@ -42,13 +47,15 @@ class EngineModel(Predictor):
         self._engine.load(test.param_init_net, test.net, weights, seed=settings.seed, keep=[test.prediction])
 
     def __call__(self, clips: np.ndarray) -> np.ndarray:
-        """Logits, float32 (N, classes), of clips, float32 (N, C, T, H, W)."""
+        """Logits, float32 (N, classes), of clips, float32 (N, C, T, H, W); the last features without a classifier."""
         self._run(clips)
-        found = self._engine.fetch(self._nets.logits)
+        found = self._engine.fetch(self._nets.trunk if self.features_only else self._nets.logits)
         return found.reshape(*found.shape[:2], -1).mean(2) if found.ndim > 2 else found
 
     def probabilities(self, clips: np.ndarray) -> np.ndarray:
         """Scores of the classes, float32 (N, classes), as VideoModel.probabilities."""
+        if self.features_only:
+            raise UsageError("the model has no classifier (num_classes=0), so that it has no probabilities")
         self._run(clips)
         found = self._engine.fetch(self._nets.test.prediction)
         return found.reshape(len(clips), -1) * np.float32(self._nets.scale)
@@ -73,13 +80,15 @@ class EngineModel(Predictor):
 
     def weights(self) -> dict[str, np.ndarray]:
         """{blob: float32 array} of all parameters and running statistics."""
-        return {blob: self._engine.fetch(blob) for blob in self._nets.parameters()}
+        unused = self._nets.test.classifier if self.features_only else set()
+        return {blob: self._engine.fetch(blob) for blob in self._nets.parameters() if blob not in unused}
 
     @property
     def description(self) -> str:
         """The network, its clips and its weights, for people."""
         config, shape = self.config, "x".join(map(str, self.clip_shape))
-        return f"{config.model_name}-{config.model_depth}, clips of {shape}, {config.num_labels} classes, {self.source}"
+        classes = "no classifier" if self.features_only else f"{config.num_labels} classes"
+        return f"{config.model_name}-{config.model_depth}, clips of {shape}, {classes}, {self.source}"
 
     def close(self) -> None:
         """Give the engine back."""

@@ -26,7 +26,7 @@ PUBLISHED, PLAIN = HEADS = ("published", "plain")
 
 
 def load_model(
-    name_or_path: str,
+    name_or_path: Union[str, os.PathLike[str]],
     *,
     num_classes: Optional[int] = None,
     clip_length: Optional[int] = None,
@@ -38,12 +38,13 @@ def load_model(
 ) -> Union[VideoModel, EngineModel]:
     """A model with its weights, class names and the settings of its clips.
 
-    name_or_path: the name of a published model (vmz.list_models), which is fetched where it is not in the cache, or a
-    file of weights: .pkl, .mdl, .pth or .safetensors, also of another library, whose layout its keys tell; where such a
-    file does not say the epsilon of its batch norms, give eps, such as 1e-5 (see vmz.convert). num_classes: another
-    number than published gives a new classifier, 0 none. head: "published" as the model was tested (fully convolutional
-    for CSN), "plain" one that trains. engine: "pytorch" gives a VideoModel, a module of PyTorch, "caffe2" an
-    EngineModel. settings: flags of test_net, such as clip_per_video.
+    name_or_path: the name of a published model (vmz.list_models), which is fetched where it is not in the cache; a file
+    of weights: .pkl, .mdl, .pth or .safetensors, also of another library, whose layout its keys tell; where such a file
+    does not say the epsilon of its batch norms, give eps, such as 1e-5 (see vmz.convert); a folder that model.save
+    wrote; or "hf-hub:org/name", "hf-hub:org/name@revision", such a folder on the Hugging Face Hub, which is fetched
+    once. num_classes: another number than published gives a new classifier, 0 none. head: "published" as the model was
+    tested (fully convolutional for CSN), "plain" one that trains. engine: "pytorch" gives a VideoModel, a module of
+    PyTorch, "caffe2" an EngineModel. settings: flags of test_net, such as clip_per_video.
 
     What is not given comes from the checkpoint and the published model, as test_net takes it; a setting that differs
     from those of the training is a warning. Raises UsageError for an unknown name or setting, VmzError for a file that
@@ -53,6 +54,7 @@ def load_model(
     >>> model.clip_shape
     (3, 8, 112, 112)
     """
+    zoo.use_manifests(settings.get("zoo_manifest"))
     given = {**settings, "engine": engine, "device": device, **_source(name_or_path)}
     given.update({"crop_size": crop_size} if crop_size is not None else {})
     if head not in HEADS:
@@ -73,12 +75,19 @@ def model_of(settings: ModelSettings, num_classes: Optional[int] = None) -> Unio
             f"not {settings.resolution.reference}: {', '.join(settings.resolution.differences)}",
             stacklevel=3,
         )
+    if num_classes is None and _has_no_classifier(settings):
+        num_classes = 0
     if settings.engine == "pytorch":
         return module_of(settings, num_classes=num_classes)
-    if num_classes == 0:
-        raise UsageError("num_classes=0 needs engine='pytorch'; on Caffe2 take the blob of model.features")
     config, weights, labels = parts_of(settings, num_classes)
-    return EngineModel(config, weights, replace(settings, num_labels=config.num_labels), labels, source_of(settings))
+    settings = replace(settings, num_labels=config.num_labels)
+    return EngineModel(config, weights, settings, labels, source_of(settings), features_only=num_classes == 0)
+
+
+def _has_no_classifier(settings: ModelSettings) -> bool:
+    """Whether the weights are of a model that was saved without one."""
+    known = settings.resolution.checkpoint if settings.resolution is not None else None
+    return known is not None and known.features_only
 
 
 def module_of(settings: ModelSettings, random: bool = False, num_classes: Optional[int] = None) -> VideoModel:
@@ -119,7 +128,8 @@ def parts_of(settings: ModelSettings, num_classes: Optional[int] = None, random:
 
 
 def source_of(settings: ModelSettings) -> str:
-    return os.path.basename(settings.load_model_path) if settings.load_model_path else "random weights"
+    path = settings.load_model_path
+    return os.path.basename(os.path.normpath(path)) if path else "random weights"
 
 
 def class_names(settings: ModelSettings) -> Optional[Sequence[str]]:
@@ -127,13 +137,14 @@ def class_names(settings: ModelSettings) -> Optional[Sequence[str]]:
     if settings.labels is not None:
         return settings.labels
     row = settings.resolution.row if settings.resolution is not None else None
-    found = labels_of(row.train_data, settings.num_labels) if row is not None else None
+    found = labels_of(row, settings.num_labels) if row is not None else None
     return found.names if found is not None else None
 
 
-def _source(name_or_path: str) -> dict[str, Any]:
-    if os.path.exists(name_or_path) or os.path.splitext(name_or_path)[1] or os.sep in name_or_path:
-        return {"load_model_path": name_or_path}
-    row = zoo.find(name_or_path)
+def _source(name_or_path: Union[str, os.PathLike[str]]) -> dict[str, Any]:
+    path = zoo.local_path(os.fspath(name_or_path))
+    if os.path.exists(path) or os.path.splitext(path)[1] or os.sep in path:
+        return {"load_model_path": path}
+    row = zoo.find(path)
     zoo.refuse_sound(row)  # before it is fetched
     return {"zoo": row.name, "load_model_path": str(zoo.fetch(row))}

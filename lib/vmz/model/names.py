@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from vmz import zoo
 from vmz.errors import UsageError
+from vmz.model.card import Card
 from vmz.model.settings import ModelSettings
 from vmz.model.transform import Transform
 from vmz.models import registry
@@ -93,12 +94,12 @@ class Weights:
     @property
     def labels(self) -> Optional[LabelSet]:
         """The class names with their source; None where they were not published."""
-        return labels_of(self.row.train_data, self.row.flags.get("num_labels"))
+        return labels_of(self.row)
 
     @property
     def meta(self) -> Mapping[str, Any]:
-        """Figures as published, data, frame rate, protocol, class names, remarks."""
-        row, names = self.row, self.labels
+        """Figures as published, data, frame rate, protocol, class names, licence, paper, remarks; None: not known."""
+        row, names, facts = self.row, self.labels, zoo.facts(self.row)
         return {
             "categories": None if names is None else list(names.names),
             "categories_source": None if names is None else names.source,
@@ -108,6 +109,10 @@ class Weights:
             "published": vars(row.published),
             "protocol": row.protocol,
             "flags": dict(zoo.protocol_flags(row, zoo.PUBLISHED)),
+            "licence": facts.get("licence"),
+            "paper": facts.get("paper"),
+            "sha256": row.sha256,
+            "bytes": row.bytes,
             "source": row.source,
             "remarks": list(row.remarks),
         }
@@ -118,10 +123,14 @@ class Weights:
 
     def path(self, download: bool = True) -> Path:
         """The file in the cache; fetched where it is not there, or UsageError with download=False."""
-        found = zoo.cached(self.row)
-        if found is None and not download:
+        if not download and zoo.cached(self.row) is None:
             raise UsageError(f"{self.row.name} is not in the cache, {zoo.folder()}; download=True fetches it")
-        return found or zoo.fetch(self.row)
+        return zoo.fetch(self.row)
+
+    @property
+    def card(self) -> str:
+        """What is known of it, for people, as Markdown."""
+        return Card.of_row(self.row).markdown()
 
 
 def weights(name: str) -> Weights:

@@ -6,14 +6,17 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from pathlib import Path
+from typing import Any, Optional, Union
 
 import numpy as np
 
 from vmz.errors import UsageError, VmzError
+from vmz.model.saving import save_model
 from vmz.model.settings import ModelSettings
 from vmz.model.transform import Transform
 from vmz.model.views import PUBLISHED, HowMany, Video, Views, named, read_views
+from vmz.models.config import ModelConfig
 from vmz.video.arguments import VideoInputArgs
 
 MOST_CLIPS_AT_A_TIME = 8  # in memory; no score depends on it
@@ -76,8 +79,25 @@ class Prediction:
 class Predictor(ABC):
     """What scores clips, and knows how they are drawn from a video."""
 
+    config: ModelConfig
     settings: Optional[ModelSettings]
     labels: Optional[tuple[str, ...]]
+    source: str
+    features_only: bool
+
+    @abstractmethod
+    def weights(self) -> dict[str, np.ndarray]:
+        """{blob: float32 array} of all parameters and running statistics."""
+
+    def save(self, path: Union[str, Path]) -> None:
+        """Write the model: network, weights, class names and how clips are drawn, whole or not at all.
+
+        path: a file, .pkl, .mdl, .safetensors or .pth, or a folder in the Hugging Face manner (config.json,
+        model.safetensors, labels.json, preprocessor_config.json and a card, README.md). Of whatever form,
+        `vmz.load_model(path)` and every tool's --load_model_path give the same model back. Raises UsageError for
+        another extension, for a folder with other things in it, and for what needs the package safetensors without it.
+        """
+        save_model(self, path)
 
     @abstractmethod
     def score(self, clips: np.ndarray) -> np.ndarray:

@@ -9,15 +9,16 @@ from typing import Any
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.clips import ClipSettings
 from vmz.settings.engine import EngineSettings
+from vmz.settings.reader import AggregationSettings
 from vmz.settings.resolution import TESTING, ProtocolSettings, Use
-from vmz.settings.setting import setting
+from vmz.settings.setting import changed
 
 
 @dataclass(frozen=True)
 class ModelSettings(ClipSettings, EngineSettings, CheckpointSettings, ProtocolSettings):
     """The settings of test_net that say how a video becomes scores. `resolved` takes them from checkpoint and zoo."""
 
-    aggregation: int = setting(0, "score of a video from its clips. 0: mean; 1: maximum", int, (0, 1))
+    aggregation: int = changed(AggregationSettings, "aggregation", 0)
 
     @classmethod
     def use(cls, flags: Mapping[str, Any]) -> Use:

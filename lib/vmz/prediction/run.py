@@ -12,9 +12,9 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.datasets.class_names import read_label_names
 from vmz.datasets.named_videos import find_videos
 from vmz.errors import UsageError, VideoError, VmzError
+from vmz.file_formats.class_names import read_label_names
 from vmz.model.engine_model import EngineModel
 from vmz.model.loading import parts_of, source_of
 from vmz.model.prediction import MOST_CLIPS_AT_A_TIME, Prediction, prediction_of

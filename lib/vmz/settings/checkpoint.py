@@ -7,7 +7,7 @@ from typing import Optional
 
 import numpy as np
 
-from vmz.checkpoints.loading import DB_TYPES
+from vmz.checkpoints.loading import DB_TYPES, Checkpoint
 from vmz.checkpoints.matching import Report
 from vmz.layouts.loading import load
 from vmz.models.registry import Model
@@ -21,8 +21,8 @@ class CheckpointSettings(Settings):
 
     load_model_path: Optional[str] = setting(
         None,
-        "file of weights: a .pkl, such as those of the zoo, a .mdl written by training, or a .pth or .safetensors, "
-        "also of other libraries (vmz convert --help)",
+        "weights: a .pkl, such as those of the zoo, a .mdl written by training, a .pth or .safetensors, also of other "
+        "libraries (vmz convert --help), the folder of a saved model, or hf-hub:org/name",
         str,
         metavar="FILE",
     )
@@ -47,7 +47,15 @@ class CheckpointSettings(Settings):
 
         new_head: the classifier may stay new, for fine-tuning. Raises what `load` and Checkpoint.fit raise.
         """
-        return load(str(self.load_model_path), self.db_type, self.eps).fit(
+        return self.fitted(self.read(), model, new_head)
+
+    def read(self) -> Checkpoint:
+        """--load_model_path, which must be given. Raises what `load` raises."""
+        return load(str(self.load_model_path), self.db_type, self.eps)
+
+    def fitted(self, found: Checkpoint, model: Model, new_head: bool = False) -> tuple[dict[str, np.ndarray], Report]:
+        """`fitted_weights` of a file that was read."""
+        return found.fit(
             model,
             center_init=bool(self.center_init),
             bgr2rgb=bool(self.bgr2rgb),

@@ -155,6 +155,13 @@ class ReaderSettings(FlowSettings):
 
 
 @dataclass(frozen=True)
+class AggregationSettings(Settings):
+    """How the scores of a video's clips become the video's."""
+
+    aggregation: int = setting(0, "score of a video from its clips. 0: mean; 1: maximum", int, (0, 1))
+
+
+@dataclass(frozen=True)
 class ViewSettings(Settings):
     """How many clips and crops of a video, and how many videos at a time."""
 

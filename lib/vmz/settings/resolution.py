@@ -148,20 +148,21 @@ def resolve(
         zoo.refuse_sound(named)
     path = everything.get("load_model_path")
     checkpoint = None
-    if use.takes and path and os.path.isfile(path):
+    if use.takes and path and (os.path.isfile(path) or os.path.isdir(path)):
         checkpoint = read_description(path, everything.get("db_type"), everything.get("eps"))
     filed = zoo.row_of_file(path) if use.takes and path else None
-    if given.get("protocol") and named is None and filed is None:
+    if given.get("protocol") and named is None and filed is None and not (checkpoint and checkpoint.fast):
         raise UsageError(
             f"--protocol={given['protocol']} applies to published models, but there is no --zoo, and the checkpoint "
             "has no published file name; name the model with --zoo, or leave --protocol out"
         )
-    protocol = _protocol(by_hand, config, use, named or filed)
+    protocol = _protocol(by_hand, config, use, named or filed, checkpoint)
+    stored = _stored(checkpoint, protocol, use)
     layers: dict[str, Mapping[str, Any]] = {
         COMMAND_LINE: by_hand,
         CONFIG: _beside(by_hand, config, use),
         ZOO: {**_row_flags(named, protocol, use), **(use.with_zoo if named is not None else {})},
-        CHECKPOINT: checkpoint.protocol if checkpoint else {},
+        CHECKPOINT: stored,
         PUBLISHED_FILE: _row_flags(filed, protocol, use),
         BLOBS: {fact.flag: fact.value for fact in checkpoint.facts if fact.known} if checkpoint else {},
         DEFAULT: defaults,
@@ -173,7 +174,7 @@ def resolve(
         zoo.refuse_unpublished(named, told | absent)
     if checkpoint is not None and not everything.get("allow_partial_load"):
         _refuse_contradictions(settings, checkpoint, named, filed, use, "allow_partial_load" in defaults)
-    reference, whose = _reference(checkpoint, filed or named, use, protocol)
+    reference, whose = _reference(checkpoint, filed or named, use, protocol, stored)
     values = {flag: setting.value for flag, setting in settings.items()}
     row = named or filed
     return Resolution(
@@ -187,7 +188,21 @@ def resolve(
     )
 
 
-def _protocol(by_hand: Mapping[str, Any], config: Mapping[str, Any], use: Use, row: Optional[zoo.ZooRow]) -> str:
+def _stored(checkpoint: Optional[SelfDescription], protocol: str, use: Use) -> Mapping[str, Any]:
+    """The settings that a checkpoint holds; those of a saved model are a test's, as those of a published one are."""
+    if checkpoint is None or not checkpoint.saved:
+        return checkpoint.protocol if checkpoint else {}
+    found = checkpoint.settings(fast=protocol == zoo.FAST)
+    return {flag: value for flag, value in found.items() if flag not in use.not_rows}
+
+
+def _protocol(
+    by_hand: Mapping[str, Any],
+    config: Mapping[str, Any],
+    use: Use,
+    row: Optional[zoo.ZooRow],
+    checkpoint: Optional[SelfDescription],
+) -> str:
     """--protocol, or the tool's; a crop given by hand that no fully convolutional network takes means the fast one.
 
     So does such a crop in --config, unless it is that of the published test: a file of settings has them all.
@@ -195,7 +210,7 @@ def _protocol(by_hand: Mapping[str, Any], config: Mapping[str, Any], use: Use, r
     given = {**config, **by_hand}
     if given.get("protocol"):
         return str(given["protocol"])
-    published = _row_flags(row, zoo.PUBLISHED, use)
+    published = _row_flags(row, zoo.PUBLISHED, use) or (checkpoint.protocol if checkpoint else {})
     if not by_hand.keys() & {"crop_size", "use_convolutional_pred"}:
         given = {flag: value for flag, value in given.items() if value != published.get(flag, 0)}
     centre = given.get("crop_size") in CROPS or given.get("use_convolutional_pred") == 0
@@ -263,11 +278,16 @@ def _advice(fact: Fact, setting: Sourced, partial: bool) -> str:
 
 
 def _reference(
-    checkpoint: Optional[SelfDescription], row: Optional[zoo.ZooRow], use: Use, protocol: str
+    checkpoint: Optional[SelfDescription],
+    row: Optional[zoo.ZooRow],
+    use: Use,
+    protocol: str,
+    stored: Mapping[str, Any],
 ) -> tuple[Mapping[str, Any], str]:
     """What the settings should be, and whose they are."""
-    if checkpoint is not None and checkpoint.protocol:
-        return checkpoint.protocol, f"as {os.path.basename(checkpoint.path)} was trained"
+    if checkpoint is not None and stored:
+        name = os.path.basename(os.path.normpath(checkpoint.path))
+        return stored, f"as {name} was {'saved' if checkpoint.saved else 'trained'}"
     if row is not None:
         test = zoo.published_test(row) if zoo.PUBLISHED in (use.protocol, protocol) else {}
         wanted = {flag: value for flag, value in {**row.flags, **test}.items() if flag not in use.not_rows}
@@ -300,6 +320,12 @@ class ZooSettings(Settings):
     zoo: Optional[str] = setting(
         None, "published model (see tools/zoo.py list) whose settings are used", metavar="NAME"
     )
+    zoo_manifest: Optional[str] = setting(
+        None,
+        f"manifest of a private zoo, whose names --zoo takes too (several with '{os.pathsep}' between them); the "
+        "environment variable VMZ_ZOO names others",
+        metavar="FILE",
+    )
     resolution: Optional[Resolution] = field(default=None, repr=False, compare=False)  # where the settings come from
 
     @classmethod
@@ -313,6 +339,9 @@ class ZooSettings(Settings):
 
         Raises what `resolve` raises, and UsageError for a name that is no setting.
         """
+        zoo.use_manifests(given.get("zoo_manifest"))
+        if isinstance(given.get("load_model_path"), str):
+            given["load_model_path"] = zoo.local_path(given["load_model_path"])
         checked = cls.from_flags(given)
         defaults = {name: known.effective_default() for name, known in settings_of(cls).items()}
         given = {name: getattr(checked, name) for name in given}

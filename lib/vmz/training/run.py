@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Optional
 
 from vmz.checkpoints.loading import file_type, load
-from vmz.datasets.class_names import read_label_names
 from vmz.datasets.listed_data import listed_data
 from vmz.engines.registry import open_trainer
 from vmz.engines.trainer import Step, Trainer, Training
@@ -21,6 +20,7 @@ from vmz.errors import UsageError
 from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.records import naming_foreign_labels
 from vmz.evaluation.run import evaluate_weights
+from vmz.file_formats.class_names import read_label_names
 from vmz.metrics import check_multi_label
 from vmz.models.registry import Model, build
 from vmz.outputs import Output, in_progress

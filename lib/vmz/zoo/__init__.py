@@ -1,18 +1,23 @@
 """The published models: what is known of each (manifest), and its file (cache, download)."""
 
-from vmz.zoo.cache import Fetched, cached, fetch, folder, sources, verify
+from vmz.zoo.cache import Fetched, cached, fetch, folder, local_file, sources, verify
+from vmz.zoo.hub import fetch_hub, hub_folder, is_hub_name, local_path, verify_hub
 from vmz.zoo.manifest import (
     FAST,
     PROTOCOLS,
     PUBLISHED,
+    ZOO,
     FlagValue,
     Published,
     ZooRow,
+    data_recipe,
+    facts,
     find,
     flags,
     hears,
     manifest,
     protocol_flags,
+    protocol_of,
     published_test,
     refuse_sound,
     refuse_unpublished,
@@ -20,24 +25,34 @@ from vmz.zoo.manifest import (
     row_of_file,
     rows,
     select,
+    use_manifests,
 )
 
 __all__ = [
     "FAST",
     "PROTOCOLS",
     "PUBLISHED",
+    "ZOO",
     "Fetched",
     "FlagValue",
     "Published",
     "ZooRow",
     "cached",
+    "data_recipe",
+    "facts",
     "fetch",
+    "fetch_hub",
     "find",
     "flags",
     "folder",
     "hears",
+    "hub_folder",
+    "is_hub_name",
+    "local_file",
+    "local_path",
     "manifest",
     "protocol_flags",
+    "protocol_of",
     "published_test",
     "refuse_sound",
     "refuse_unpublished",
@@ -46,5 +61,7 @@ __all__ = [
     "rows",
     "select",
     "sources",
+    "use_manifests",
     "verify",
+    "verify_hub",
 ]

@@ -62,6 +62,14 @@ class _Refused(Exception):
     """An address does not give the file, and will not if it is asked again."""
 
 
+class AbsentError(VmzError):
+    """No address has the file: each answers 404."""
+
+
+class _Absent(_Refused):
+    """An address says that there is no such file."""
+
+
 class _GaveUp(_Refused):
     """An address was asked often enough; what came of its file may be of use later."""
 
@@ -76,26 +84,29 @@ def download(
     sha256: Optional[str] = None,
     patience: Patience = PATIENT,
     started: Callable[[Optional[int], int], Callable[[int], Any]] = lambda total, before: lambda count: None,
+    bytes: Optional[int] = None,
 ) -> Received:
     """Fetch a file into the folder of `target`, which is there, from the first of the addresses that gives it.
 
     What comes is kept in a hidden file beside `target` until it is whole, and a later call goes on from there.
     started: called with (bytes of the file or None, bytes that were here already) when an address begins to give it;
-    what it returns is called with the number of bytes of each piece. Raises UsageError for an address that is none of
-    http or https, VmzError naming each address and why it did not give the file, and where the disk is full.
+    what it returns is called with the number of bytes of each piece. sha256, bytes: of the file, where they are known.
+    Raises UsageError for an address that is none of http or https, AbsentError where every address says that there is
+    no such file, VmzError naming each address and why it did not give the file, and where the disk is full.
     """
     target = Path(target)
     for source in sources:
         if urlsplit(source).scheme not in ("http", "https"):
             raise UsageError(f"{printable(source)} is not an http or https address")
-    reasons = []
+    reasons, absent = [], True
     with in_progress(Output("the download", target)):
         part = _Part(target, sha256)
         for source in map(direct, sources):
             try:
                 _fetch(source, part, patience, started)
-                return part.finish(source)
+                return part.finish(source, bytes)
             except _Refused as error:
+                absent = absent and isinstance(error, _Absent)
                 if not isinstance(error, _GaveUp) or not part.begun(source)[0]:
                     part.remove()  # of no use later
                 reasons.append(f"{printable(source)}: {error}")
@@ -105,7 +116,8 @@ def download(
                 part.remove()  # a full disk is no place for half a file
                 raise VmzError(f"cannot write {target}: {error.strerror}; nothing of it is left") from error
     kept = "; the downloaded part is kept, and the same command resumes from there" if part.path.exists() else ""
-    raise VmzError(f"cannot fetch {target.name}: {'; '.join(reasons)}{kept}")
+    kind = AbsentError if absent else VmzError
+    raise kind(f"cannot fetch {target.name}: {'; '.join(reasons)}{kept}")
 
 
 def direct(source: str) -> str:
@@ -141,7 +153,7 @@ class _Part:
         if validator is not None:
             self._about.write_text(json.dumps({"source": source, "validator": validator}), "utf-8")
 
-    def finish(self, source: str) -> Received:
+    def finish(self, source: str, bytes: Optional[int]) -> Received:
         """Check what came and give it its name."""
         digest, size = hashlib.sha256(), 0
         with open(self.path, "rb") as stream:
@@ -150,6 +162,9 @@ class _Part:
                 size += len(chunk)
             os.fsync(stream.fileno())
         received = Received(size, digest.hexdigest(), source)
+        if bytes is not None and size != bytes:
+            self.remove()
+            raise _Refused(f"gives another file: it has {counted(size, 'byte')}, not {bytes}")
         if self.sha256 is not None and received.sha256 != self.sha256.lower():
             self.remove()
             raise _Refused(f"gives another file: its SHA-256 is {received.sha256}, not {self.sha256.lower()}")
@@ -191,7 +206,7 @@ def _attempt(source: str, part: _Part, patience: Patience, started: Callable[...
         if error.code == 416:  # the file is shorter than what is here
             part.remove()
             raise _Interrupted("gives another file than before") from error
-        kind = _Interrupted if error.code in AGAIN else _Refused
+        kind = _Interrupted if error.code in AGAIN else _Absent if error.code == 404 else _Refused
         raise kind(f"answers {error.code} {printable(str(error.reason))}".strip()) from error
     except urllib.error.URLError as error:
         raise _of_connection(error.reason) from error

@@ -6,11 +6,14 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Optional
 
 from vmz.errors import UsageError, VmzError
+from vmz.file_formats.class_names import read_names
 from vmz.file_formats.json_files import Each, read_json
 from vmz.zoo.installed import places_of
+from vmz.zoo.manifest import ZooRow
 
 _FORM = {"label_sets": Each({"source": str, "order": str, "names": [str]})}
 _REMEDY = "take it from the repository again"
@@ -55,10 +58,22 @@ def labels(name: str) -> LabelSet:
     raise UsageError(f"unknown label set {name!r}; {hint}choose from: {', '.join(known)}")
 
 
-def labels_of(train_data: Optional[str], num_labels: object) -> Optional[LabelSet]:
-    """The label set of a published model's training data, where it is known and has as many names as the model."""
+def labels_of(row: ZooRow, num_labels: object = None) -> Optional[LabelSet]:
+    """The names of a published model's classes: those of the file that a private zoo names, or of the training data.
+
+    None where they are not known, or are not as many as `num_labels` (by default the row's). Raises UsageError for a
+    file of names that cannot be read, VmzError for one that has not as many as the model has classes.
+    """
+    own = row.flags.get("num_labels")
+    wanted = own if num_labels is None else num_labels
+    if row.labels is not None:
+        path = Path(row.manifest or "").parent / row.labels
+        names = read_names(path, f"the labels of {row.name}")
+        if own is not None and len(names) != own:
+            raise VmzError(f"the labels of {row.name}, {path}, are {len(names)}, but the model has {own} classes")
+        return LabelSet(row.name, tuple(names), str(path), "as in the file") if len(names) == wanted else None
     for found in label_sets().values():
-        if train_data and _plain(train_data) == _plain(found.name) and len(found.names) == num_labels:
+        if row.train_data and _plain(row.train_data) == _plain(found.name) and len(found.names) == wanted:
             return found
     return None
 

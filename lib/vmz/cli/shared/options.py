@@ -63,7 +63,8 @@ def _add(heading: Any, name: str, known: Setting, defaults: Mapping[str, Any]) -
 
 
 def add_own(parser: Parser, title: str, config: type[Settings], names: Sequence[str]) -> None:
-    """Give `parser` settings that a configuration has of its own."""
+    """Give `parser` settings that a configuration has of its own; with --zoo comes --zoo_manifest."""
+    names = [one for name in names for one in ((name, "zoo_manifest") if name == "zoo" else (name,))]
     add_settings(parser, title, config, names=names)
 
 
@@ -96,6 +97,10 @@ def parse(parser: Parser, argv: Sequence[str], use: UseOf, fetch: bool = False) 
     defaults = vars(parser.parse_args(list(argv)))
     defaults.update({flag: parser.get_default(flag) for flag in given})
     config = _read_config(parser, given.get("config")) if parser.has("save_config") else {}
+    zoo.use_manifests(given.get("zoo_manifest") or config.get("zoo_manifest"))
+    for settings in (config, given):
+        if settings.get("load_model_path"):
+            settings["load_model_path"] = zoo.local_path(settings["load_model_path"])
     asked = {**config, **given}
     if fetch and asked.get("zoo") and not asked.get("load_model_path") and not asked.get("random_weights"):
         asked["load_model_path"] = given["load_model_path"] = fetched_weights(asked["zoo"])
@@ -126,11 +131,9 @@ def fetched_weights(name: Optional[str]) -> Optional[str]:
         return None
     row = zoo.find(name)
     zoo.refuse_sound(row)
-    found = zoo.cached(row)
-    while found is None and identity.world_size() > 1 and identity.local_rank():
+    while identity.world_size() > 1 and identity.local_rank() and zoo.cached(row) is None:
         time.sleep(0.5)
-        found = zoo.cached(row)
-    return str(found or zoo.fetch(row))
+    return str(zoo.fetch(row))
 
 
 def config_of(kind: type[Config], options: argparse.Namespace) -> Config:
@@ -174,7 +177,7 @@ def _read_config(parser: Parser, path: Optional[str]) -> dict[str, Any]:
 def require_checkpoint(options: argparse.Namespace) -> None:
     """Raise UsageError for a --load_model_path that is not there, in a tool that takes its settings and no weights."""
     path = options.load_model_path
-    if path and not os.path.isfile(path):
+    if path and not os.path.exists(path):
         raise UsageError(f"--load_model_path={path}: there is no such file")
 
 

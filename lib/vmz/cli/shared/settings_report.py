@@ -70,9 +70,9 @@ def notes(resolution: Resolution) -> Iterator[str]:
             f"crops of {crop} through a fully convolutional head; --protocol=fast takes a centre crop of "
             f"{row.flags['crop_size']}"
         )
-    if row is not None and row.protocol is not None and "clip_per_video" in values:
-        protocol = zoo.manifest()["protocols"][row.protocol]
-        if not protocol["flags"]:
+    if row is not None and "clip_per_video" in values:
+        protocol = zoo.protocol_of(row)
+        if protocol is not None and not protocol["flags"]:
             yield (
                 f"note: the figures of {row.name} were published for another test ({protocol['remark']}), which this "
                 "tool does not run"
@@ -102,7 +102,7 @@ def _whence(source: str, resolution: Resolution) -> str:
         COMMAND_LINE: "from the command line",
         CONFIG: "from --config",
         ZOO: f"from --zoo={name}{protocol}",
-        CHECKPOINT: f"from the training of {_file(resolution)}",
+        CHECKPOINT: f"from {'the model' if _is_saved(resolution) else 'the training of'} {_file(resolution)}",
         PUBLISHED_FILE: f"from the published model {name}, whose file name it has{protocol}",
         BLOBS: f"from the blobs of {_file(resolution)}",
         DATA: "from the classes of the data",
@@ -111,4 +111,8 @@ def _whence(source: str, resolution: Resolution) -> str:
 
 
 def _file(resolution: Resolution) -> str:
-    return os.path.basename(resolution.checkpoint.path) if resolution.checkpoint else ""
+    return os.path.basename(os.path.normpath(resolution.checkpoint.path)) if resolution.checkpoint else ""
+
+
+def _is_saved(resolution: Resolution) -> bool:
+    return resolution.checkpoint is not None and resolution.checkpoint.saved

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from av.filter import Graph
 
-MEAN = np.array([110.201, 100.64, 95.9966], dtype=np.float32)  # R, G, B
-STD = np.array([58.1489, 56.4701, 55.3324], dtype=np.float32)
+from vmz.video.normalisation import MEAN, STD
 
 # float32((pixel - mean) * (1 / std)) of every pixel value: a look-up gives the same bits as the arithmetic, faster.
 NORMALISED = np.ascontiguousarray(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vmz.datasets.class_names import read_label_names
 from vmz.errors import UsageError
+from vmz.file_formats.class_names import read_label_names
 
 NAMES = ["abseiling", "playing ball, badly", "zumba"]
 
