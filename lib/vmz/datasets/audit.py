@@ -182,8 +182,9 @@ def _list_warnings(report: DataReport, named: Named) -> list[str]:
             f"{how.get(account.compared_by, '')}: first {video} (line {line}); the figures cover only the others"
         )
     if account.extra:
-        rest = ("is", "it counts") if len(account.extra) == 1 else ("are", "they count")
-        found.append(f"{_records(account.extra, named)} of {name} {rest[0]} not in {account.path}; {rest[1]} too")
+        extra = _records(account.extra, named)
+        rest = ("is", "it counts") if extra.split()[:2] == ["1", "record"] else ("are", "they count")
+        found.append(f"{extra} of {name} {rest[0]} not in {account.path}; {rest[1]} too")
     if account.relabelled:
         found.append(
             f"{_records(account.relabelled, named)} of {name} have other labels than in {account.path}; "
@@ -280,6 +281,6 @@ def _near(value: float, wanted: Optional[float], tolerance: float) -> bool:
 
 def _records(keys: Sequence[str], named: Named) -> str:
     """ "3 records (4, 8, 15)", or what a count by labels says of them."""
-    if keys[0].endswith(" records"):
+    if keys[0].endswith((" record", " records")):
         return keys[0]
     return f"{counted(len(keys), 'record')} ({', '.join(map(named, keys[:3]))}{', ...' if len(keys) > 3 else ''})"
