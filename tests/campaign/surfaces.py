@@ -199,7 +199,14 @@ _SETTINGS = {
                 "channel_multiplier": 0.5, "label_names": "names.txt", "zoo": "r2plus1d_d18_l8"},
 }  # fmt: skip
 _MODEL = {"model_name": "r3d", "clip_length_rgb": 8, "zoo": "r2plus1d_d18_l8", "use_pool1": 0}
-_PREDICTION = {**_MODEL, "num_gpus": None, "top_k": 3, "views": "one", "stride_seconds": 0.5, "label_names": "names.txt"}
+_PREDICTION = {
+    **_MODEL,
+    "num_gpus": None,
+    "top_k": 3,
+    "views": "one",
+    "stride_seconds": 0.5,
+    "label_names": "names.txt",
+}
 _COMMANDS = {
     "predict": {"options": {**_PREDICTION, "videos": ["a.mp4", "b.mp4"], "attention": 0, "annotate": "shown"}},
     "export": {"options": {**_MODEL, "output": ["a.onnx", "b.pb"], "verify": 1}},

@@ -138,9 +138,7 @@ def test_what_hears_is_refused_before_it_is_fetched(
 ) -> None:
     monkeypatch.setenv("VMZ_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("VMZ_MIRROR", "http://127.0.0.1:9")
-    says = (
-        rf"^{row.name} is an audio-visual network \(RGB\+logmel\), which cannot run yet; vmz zoo list marks such "
-    )
+    says = rf"^{row.name} is an audio-visual network \(RGB\+logmel\), which cannot run yet; vmz zoo list marks such "
     calls = (
         lambda: vmz.load_model(row.name),
         lambda: vmz.load_model(row.name, engine="caffe2"),
