@@ -29,23 +29,35 @@ _KINDS = (torch.HalfStorage, torch.BFloat16Storage, torch.LongStorage, torch.Byt
 
 
 @functools.cache
-def _theirs() -> dict[str, np.ndarray]:
-    """The smallest network that the keys of another library fit, by those keys."""
+def _whole() -> dict[str, np.ndarray]:
+    """The smallest whole network, by blob name."""
     from vmz.checkpoints.seeded import seeded_weights
-    from vmz.layouts.names import keys_of
-    from vmz.layouts.tables import LAYOUTS
-    from vmz.models.config import ModelConfig
     from vmz.models.registry import build
 
-    config = ModelConfig("r3d", 10, num_labels=3, channel_multiplier=1 / 64)
-    model = build(config, scope="")
-    blobs = seeded_weights([*model.params, *model.computed_params])
-    return {key: blobs[blob] for blob, key in keys_of(LAYOUTS["torchvision"], config, blobs).items()}
+    model = build(_config(), scope="")
+    return seeded_weights([*model.params, *model.computed_params])
+
+
+@functools.cache
+def _theirs() -> dict[str, np.ndarray]:
+    """The same by the keys of another library."""
+    from vmz.layouts.names import keys_of
+    from vmz.layouts.tables import LAYOUTS
+
+    blobs = _whole()
+    return {key: blobs[blob] for blob, key in keys_of(LAYOUTS["torchvision"], _config(), blobs).items()}
+
+
+def _config() -> Any:
+    from vmz.models.config import ModelConfig
+
+    return ModelConfig("r3d", 10, num_labels=3, channel_multiplier=1 / 64)
 
 
 def _tensors(chance: random.Random) -> dict[str, np.ndarray]:
-    """Ours or another library's, some with a name or a shape that is none."""
-    arrays = dict(_theirs() if chance.random() < 0.5 else weights(chance))
+    """Ours, whole or a part, or another library's, some with a name or a shape that is none."""
+    kind = chance.randrange(3)
+    arrays = dict(_theirs() if kind == 0 else _whole() if kind == 1 else weights(chance))
     for _ in range(chance.choice((0, 0, 0, 1, 2))):
         name, way = chance.choice(list(arrays)), chance.randrange(5)
         if way == 0:
