@@ -22,7 +22,6 @@ REASONS = (
     "needs Slurm",
     "needs Docker",
     "needs UCF101",
-    "needs the network",
     "takes hours",
 )
 # What CI runs as commands of its own, or a test of this suite cannot do: whole blocks of the README.

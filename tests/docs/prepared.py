@@ -166,6 +166,8 @@ def fill_cache(folder: Path, block: Block) -> Path:
     cache = folder / "cache"
     cache.mkdir()
     for names in FETCHING.findall("\n".join(block.commands())):
+        if (folder / (names[0] or names[1])).exists():
+            continue  # a folder of a model, not a name
         row = zoo.find(names[0] or names[1])
         assert row.file is not None
         save_pickle(cache / row.file, network_weights(model_config(EvaluationConfig.resolved(zoo=row.name))))
