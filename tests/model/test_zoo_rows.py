@@ -20,7 +20,7 @@ from vmz import zoo
 from vmz.checkpoints.loading import save
 from vmz.checkpoints.matching import match
 from vmz.cli.predict import work as predict
-from vmz.cli.test_net import work as test_net
+from vmz.cli.test_net import work as evaluate
 from vmz.cli.zoo import work as zoo_tool
 from vmz.errors import UsageError
 from vmz.model.settings import ModelSettings
@@ -144,7 +144,7 @@ def test_what_hears_is_refused_before_it_is_fetched(
         lambda: vmz.load_model(row.name, engine="caffe2"),
         lambda: vmz.weights(row.name).config,
         lambda: predict(["film.mp4", f"--zoo={row.name}"]),
-        lambda: test_net(["--test_data=lmdb", f"--zoo={row.name}"]),
+        lambda: evaluate(["--test_data=lmdb", f"--zoo={row.name}"]),
     )
     for call in calls:
         with pytest.raises(UsageError, match=says):
