@@ -8,6 +8,7 @@ belongs to the other class of its pair. Only the order of the frames carries the
 The videos are hard on purpose, so that a well-trained small network gets about nine of ten right and its page has
 something to show: some move slowly, all drift a little in other ways too, the camera shakes, its picture is noisy and
 may be pale, and one thing in front moves on its own. All this differs from video to video, but not from class to class.
+--plain leaves that out, for a network that has to learn from a few hundred videos in a few minutes.
 
 Writes OUTPUT/videos/*.mp4, OUTPUT/list.csv (org_video,label: what data/create_video_db.py reads) and OUTPUT/classes.txt
 (the names of the labels).
@@ -19,10 +20,11 @@ import argparse
 import csv
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 import av
 import numpy as np
@@ -44,16 +46,33 @@ MOTIONS = {
     "in": (0, 0, 0, 1),
     "out": (0, 0, 0, -1),
 }
-# Pixels a frame, of what is RADIUS pixels from the centre: so fast does it move, whether the view pans, turns or zooms.
-SPEEDS = {"pan": (0.6, 3.0), "turn": (0.5, 1.8), "zoom": (0.35, 1.2)}
-RADIUS = 40
-DRIFT = 0.4  # speed of the other motions that a video may have too, as a share of its own motion's
+RADIUS = 40  # pixels from the centre: turns and zooms are as fast as what is there moves
 HEIGHT, WIDTH, FRAMES, RATE = 128, 172, 32, 25  # the short side that the test asks for, and even, as H.264 wants
 TEXTURE = 256  # side of the picture the view moves over; it tiles the plane, so that no place is special
-CONTRAST = (0.45, 1.0)
-SHAKE = 1.2  # largest standard deviation of the camera's place, in pixels
-NOISE = (4.0, 12.0)  # standard deviation of the camera's noise, of 255
-THING = (15, 35)  # half axes of the thing in front, in pixels
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """What makes a video hard to tell. Ranges are of what is drawn for each video.
+
+    speeds: of the motion, pixels a frame at RADIUS. drift: speed of the other motions that a video may have too, as a
+    share of its own motion's. contrast: factor of the picture's. shake: largest standard deviation of the camera's
+    place, in pixels. noise: standard deviation of the camera's, of 255. thing: half axes of the thing in front, in
+    pixels; None where there is none.
+    """
+
+    speeds: Mapping[str, tuple[float, float]]
+    drift: float
+    contrast: tuple[float, float]
+    shake: float
+    noise: tuple[float, float]
+    thing: Optional[tuple[float, float]]
+
+
+HARD = Difficulty(
+    {"pan": (0.6, 3.0), "turn": (0.5, 1.8), "zoom": (0.35, 1.2)}, 0.4, (0.45, 1.0), 1.2, (4.0, 12.0), (15, 35)
+)
+PLAIN = Difficulty({"pan": (1.2, 3.5), "turn": (0.6, 2.0), "zoom": (0.4, 1.2)}, 0, (1, 1), 0, (5, 5), None)
 
 
 @dataclass(frozen=True)
@@ -86,16 +105,16 @@ def draw_texture(rng: np.random.Generator) -> np.ndarray:
     return np.clip(picture, 0, 255).astype(np.float32)
 
 
-def draw_path(motion: str, rng: np.random.Generator) -> Path2D:
+def draw_path(motion: str, rng: np.random.Generator, how: Difficulty = HARD) -> Path2D:
     """A path of the class: constant speeds from a random place, at an angle and a scale that do not tell the class."""
     x, y, turn, zoom = MOTIONS[motion]
     time = np.arange(FRAMES) - (FRAMES - 1) / 2
-    zooming = rng.uniform(-0.15, 0.15) + rng.uniform(*SPEEDS["zoom"]) / RADIUS * time
+    zooming = rng.uniform(-0.15, 0.15) + rng.uniform(*how.speeds["zoom"]) / RADIUS * time
     # Videos that do not zoom stay at one scale of a path that does: frame by frame the scales are the same.
     log_scale = np.full(FRAMES, rng.choice(zooming)) if not zoom else zooming[::zoom]
-    speed = RADIUS * (zooming[1] - zooming[0]) if zoom else rng.uniform(*SPEEDS["turn" if turn else "pan"])
+    speed = RADIUS * (zooming[1] - zooming[0]) if zoom else rng.uniform(*how.speeds["turn" if turn else "pan"])
     # Drift across a pan, not along it: the class is the way that the view moves most.
-    across, along, turning = DRIFT * rng.uniform(-1, 1, 3)
+    across, along, turning = how.drift * rng.uniform(-1, 1, 3)
     step = speed * np.array([x or across, y or (across if x else along)], dtype=float)
     angle = rng.uniform(-np.pi, np.pi) + speed * (turn or turning) / RADIUS * time
     # The view's speed is in frame pixels and along the frame's axes; the picture is what turns under it.
@@ -104,14 +123,14 @@ def draw_path(motion: str, rng: np.random.Generator) -> Path2D:
     return Path2D(rng.uniform(0, TEXTURE, 2) + np.cumsum(steps, 0), angle, log_scale)
 
 
-def render(texture: np.ndarray, path: Path2D, rng: np.random.Generator) -> np.ndarray:
+def render(texture: np.ndarray, path: Path2D, rng: np.random.Generator, how: Difficulty = HARD) -> np.ndarray:
     """The frames of a path, uint8 (F, HEIGHT, WIDTH, 3), bilinear, with a thing in front, shaken and with noise."""
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     x, y = x - (WIDTH - 1) / 2, y - (HEIGHT - 1) / 2
-    shaken = rng.uniform(0, SHAKE) * rng.standard_normal((FRAMES, 2))
-    things = draw_thing(rng)
-    half_axes, place = rng.uniform(*THING, 2), rng.uniform(0, TEXTURE, 2)
-    noise = rng.uniform(*NOISE)
+    shaken = rng.uniform(0, how.shake) * rng.standard_normal((FRAMES, 2))
+    things = draw_thing(rng, how)
+    half_axes, place = rng.uniform(*(how.thing or (1, 1)), 2), rng.uniform(0, TEXTURE, 2)
+    noise = rng.uniform(*how.noise)
     frames = np.empty((FRAMES, HEIGHT, WIDTH, 3), np.uint8)
     for index in range(FRAMES):
         scale = np.exp(-path.log_scale[index])
@@ -119,19 +138,20 @@ def render(texture: np.ndarray, path: Path2D, rng: np.random.Generator) -> np.nd
         right, down = x + shaken[index, 0], y + shaken[index, 1]
         u = path.centre[index, 0] + cos * right - sin * down
         v = path.centre[index, 1] + sin * right + cos * down
-        right, down = right - things[index, 0], down - things[index, 1]
-        inside = (right / half_axes[0]) ** 2 + (down / half_axes[1]) ** 2 < 1
-        u[inside], v[inside] = place[0] + right[inside], place[1] + down[inside]  # a piece of the picture, elsewhere
+        if how.thing is not None:
+            right, down = right - things[index, 0], down - things[index, 1]
+            inside = (right / half_axes[0]) ** 2 + (down / half_axes[1]) ** 2 < 1
+            u[inside], v[inside] = place[0] + right[inside], place[1] + down[inside]  # a piece of the picture
         frame = sample(texture, u.astype(np.float32), v.astype(np.float32))
         frame += noise * rng.standard_normal(frame.shape, np.float32)
         frames[index] = np.clip(frame, 0, 255)
     return frames
 
 
-def draw_thing(rng: np.random.Generator) -> np.ndarray:
+def draw_thing(rng: np.random.Generator, how: Difficulty = HARD) -> np.ndarray:
     """Where the thing in front is at each frame, (F, 2) in pixels from the frame's centre: straight through it."""
     time = np.arange(FRAMES) - (FRAMES - 1) / 2
-    direction, speed = rng.uniform(-np.pi, np.pi), rng.uniform(*SPEEDS["pan"])
+    direction, speed = rng.uniform(-np.pi, np.pi), rng.uniform(*how.speeds["pan"])
     middle = rng.uniform(-0.4, 0.4, 2) * (WIDTH, HEIGHT)
     return middle + speed * time[:, None] * np.array([np.cos(direction), np.sin(direction)])
 
@@ -162,15 +182,15 @@ def encode(frames: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def make_video(motion: str, seed: Sequence[int]) -> bytes:
+def make_video(motion: str, seed: Sequence[int], how: Difficulty = HARD) -> bytes:
     """The MP4 of a video of class `motion`; the same seed gives the same frames."""
     rng = np.random.default_rng(list(seed))
     texture = draw_texture(rng)
-    texture = texture.mean() + np.float32(rng.uniform(*CONTRAST)) * (texture - texture.mean())
-    return encode(render(texture, draw_path(motion, rng), rng))
+    texture = texture.mean() + np.float32(rng.uniform(*how.contrast)) * (texture - texture.mean())
+    return encode(render(texture, draw_path(motion, rng, how), rng, how))
 
 
-def make_dataset(output: Path, videos_per_class: int, seed: int, workers: int = 2) -> Path:
+def make_dataset(output: Path, videos_per_class: int, seed: int, workers: int = 2, how: Difficulty = HARD) -> Path:
     """Write the videos and their list; returns the list's path. Raises VmzError when `output` holds a list already."""
     listing = output / "list.csv"
     if listing.exists():
@@ -183,7 +203,7 @@ def make_dataset(output: Path, videos_per_class: int, seed: int, workers: int = 
     def make(job: tuple[int, int]) -> tuple[Path, int]:
         number, label = job
         path = folder / f"{names[label]}_{number:04d}.mp4"
-        path.write_bytes(make_video(names[label], (seed, number, label)))
+        path.write_bytes(make_video(names[label], (seed, number, label), how))
         return path, label
 
     with Progress(len(jobs), "videos", "make_videos") as shown, ThreadPoolExecutor(workers) as pool:
@@ -206,6 +226,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--videos_per_class", type=int, default=12)
     parser.add_argument("--seed", type=int, default=2, help="the demo network was trained on seed 1")
     parser.add_argument("--workers", type=int, default=2, help="threads")
+    parser.add_argument("--plain", action="store_true", help="easy videos: no shaking, no drift, nothing in front")
     return parser.parse_args(argv)
 
 
@@ -213,7 +234,8 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv)
     if options.videos_per_class < 1 or options.workers < 1 or options.seed < 0:
         raise UsageError("--videos_per_class and --workers must be at least 1, --seed at least 0")
-    listing = make_dataset(options.output, options.videos_per_class, options.seed, options.workers)
+    how = PLAIN if options.plain else HARD
+    listing = make_dataset(options.output, options.videos_per_class, options.seed, options.workers, how)
     print(
         f"{options.videos_per_class * len(MOTIONS)} videos of {len(MOTIONS)} classes ({', '.join(MOTIONS)}): {listing}"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from vmz.cli.shared.running import run_tool
 from vmz.errors import VmzError
 
-ENOUGH = 0.8  # video@1; chance is 0.125
+ENOUGH = 0.9  # video@1; chance is 0.125
 
 
 def main(argv: Sequence[str]) -> int:

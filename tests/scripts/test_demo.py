@@ -68,9 +68,9 @@ def test_the_view_moves_most_as_its_class_says(motion: str, seed: int) -> None:
     along = steps @ MOVES[motion]
     across = steps @ MOVES[motion][::-1]
     turning = make_videos.RADIUS * np.diff(path.angle)
-    slowest, fastest = make_videos.SPEEDS["pan"]
+    slowest, fastest = make_videos.HARD.speeds["pan"]
     assert np.allclose(along, along[0]) and slowest <= along[0] <= fastest
-    assert max(abs(across).max(), abs(turning).max()) <= make_videos.DRIFT * along[0] + 1e-9
+    assert max(abs(across).max(), abs(turning).max()) <= make_videos.HARD.drift * along[0] + 1e-9
     assert abs(across).max() > 0.001 and abs(turning).max() > 0.001
 
 
@@ -83,9 +83,12 @@ def test_drift_is_slower_than_the_motion(motion: str) -> None:
         turning = abs(make_videos.RADIUS * np.diff(path.angle))
         zooming = abs(make_videos.RADIUS * np.diff(path.log_scale))
         own, other = (zooming, turning) if motion in ("in", "out") else (turning, zooming)
-        least, most = make_videos.SPEEDS["zoom" if motion in ("in", "out") else "turn"]
+        least, most = make_videos.HARD.speeds["zoom" if motion in ("in", "out") else "turn"]
         assert least <= own.min() + 1e-9 and own.max() <= most + 1e-9
-        assert panning.max() <= make_videos.DRIFT * 2**0.5 * own[0] and other.max() <= make_videos.DRIFT * own[0] + 1e-9
+        assert (
+            panning.max() <= make_videos.HARD.drift * 2**0.5 * own[0]
+            and other.max() <= make_videos.HARD.drift * own[0] + 1e-9
+        )
 
 
 def test_a_pair_of_classes_is_one_motion_backwards() -> None:
@@ -105,11 +108,26 @@ def test_scales_of_single_frames_do_not_tell_the_class() -> None:
     assert np.allclose(np.quantile(still, [0.1, 0.5, 0.9]), np.quantile(zooming, [0.1, 0.5, 0.9]), atol=0.03)
 
 
+def test_plain_videos_have_nothing_but_their_motion() -> None:
+    plain = make_videos.PLAIN
+    for motion, (x, y, turn, zoom) in make_videos.MOTIONS.items():
+        path = make_videos.draw_path(motion, np.random.default_rng(1), plain)
+        assert bool(np.ptp(path.angle)) == bool(turn) and bool(np.ptp(path.log_scale)) == bool(zoom)
+        assert (np.ptp(path.centre, axis=0).max() > 30) == bool(x or y)
+    texture = make_videos.draw_texture(np.random.default_rng(1))
+    still = make_videos.Path2D(np.zeros((32, 2)), np.zeros(32), np.zeros(32))
+    frames_of = make_videos.render(texture, still, np.random.default_rng(2), plain).astype(float)
+    assert abs(frames_of[0] - frames_of[-1]).mean() < 2 * 5  # noise alone
+    assert (
+        abs(make_videos.render(texture, still, np.random.default_rng(2)).astype(float)[0] - frames_of[-1]).mean() > 10
+    )
+
+
 def test_what_passes_in_front_does_not_tell_the_class() -> None:
     """Its way is drawn without the class, about the middle of the video, at speeds like a pan's."""
     things = np.stack([make_videos.draw_thing(np.random.default_rng(seed)) for seed in range(500)])
     speeds = np.linalg.norm(np.diff(things, axis=1), axis=2)
-    least, most = make_videos.SPEEDS["pan"]
+    least, most = make_videos.HARD.speeds["pan"]
     assert least <= speeds.min() + 1e-9 and speeds.max() <= most + 1e-9
     assert abs(np.diff(things, axis=1).mean((0, 1))).max() < 0.15  # no way is taken more often
 
