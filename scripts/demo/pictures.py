@@ -25,7 +25,7 @@ from vmz.files import atomic_write
 # Each picture: parts of the page, one below the other; a part goes from the first to the last of what these select.
 PICTURES = {
     "demo_figures.png": (("header", "#figures"), ("#confusions h3", "#confusions .heat")),
-    "demo_wrong.png": (("#wrong h2", "#wrong .card:nth-child(-n+4)"),),
+    "demo_wrong.png": (("#videos h2", "#videos .card:nth-child(-n+4)"),),
 }
 WIDTH, HEIGHT = 900, 1000  # of the window, in CSS pixels
 MARGIN = 16  # around a part
