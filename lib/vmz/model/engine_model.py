@@ -16,6 +16,7 @@ from vmz.model.prediction import Predictor
 from vmz.model.settings import ModelSettings
 from vmz.models.config import ModelConfig
 from vmz.settings.engine import device_name
+from vmz.text import counted
 
 
 class EngineModel(Predictor):
@@ -87,7 +88,7 @@ class EngineModel(Predictor):
     def description(self) -> str:
         """The network, its clips and its weights, for people."""
         config, shape = self.config, "x".join(map(str, self.clip_shape))
-        classes = "no classifier" if self.features_only else f"{config.num_labels} classes"
+        classes = "no classifier" if self.features_only else counted(config.num_labels, "class")
         return f"{config.model_name}-{config.model_depth}, clips of {shape}, {classes}, {self.source}"
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from vmz.model.prediction import Predictor
 from vmz.model.settings import ModelSettings
 from vmz.models.config import ModelConfig
 from vmz.netdef.blob_names import full_name, unscoped
+from vmz.text import counted
 
 if TYPE_CHECKING:
     from vmz.export.formats import Exported
@@ -189,7 +190,7 @@ class VideoModel(nn.Module, Predictor):
 
     def extra_repr(self) -> str:
         config = self.config
-        classes = "no classifier" if self.features_only else f"{config.num_labels} classes"
+        classes = "no classifier" if self.features_only else counted(config.num_labels, "class")
         shape = "x".join(map(str, self.clip_shape))
         return f"{config.model_name}-{config.model_depth}, clips of {shape}, {classes}, from {self.source or 'fills'}"
 

@@ -9,7 +9,7 @@ from typing import Optional, Union
 import numpy as np
 
 from vmz.errors import UsageError, VideoError
-from vmz.text import printable, quoted
+from vmz.text import counted, printable, quoted
 from vmz.video import sampling
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError, Clips, check_size, read_clips
@@ -39,7 +39,11 @@ def named(video: Video) -> str:
     """What to call a video in a sentence."""
     if isinstance(video, str):
         return printable(video)
-    return f"the video of {len(video)} bytes" if isinstance(video, bytes) else f"the {len(video)} frames"
+    return (
+        f"the video of {counted(len(video), 'byte')}"
+        if isinstance(video, bytes)
+        else f"the {counted(len(video), 'frame')}"
+    )
 
 
 def read_views(
@@ -120,7 +124,7 @@ def _of_frames(frames: np.ndarray, args: VideoInputArgs, fps: Optional[float]) -
         frames, fps = _resampled(frames, args.fps, fps), args.fps
     needed = sampling.frames_needed(args)
     if len(frames) < needed:
-        raise ClipError(f"{len(frames)} frames, but {needed} are needed for a clip")
+        raise ClipError(f"{counted(len(frames), 'frame')}, but {needed} are needed for a clip")
     size = sampling.output_size(args, frames.shape[2], frames.shape[1], args.short_edge)
     check_size(size, args)
     scaler = Scaler(*size)
