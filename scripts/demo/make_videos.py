@@ -72,7 +72,7 @@ class Difficulty:
 HARD = Difficulty(
     {"pan": (0.6, 3.0), "turn": (0.5, 1.8), "zoom": (0.35, 1.2)}, 0.4, (0.45, 1.0), 1.2, (4.0, 12.0), (15, 35)
 )
-PLAIN = Difficulty({"pan": (1.2, 3.5), "turn": (0.6, 2.0), "zoom": (0.4, 1.2)}, 0, (1, 1), 0, (5, 5), None)
+PLAIN = Difficulty({"pan": (1.5, 3.5), "turn": (0.9, 2.0), "zoom": (0.6, 1.2)}, 0, (1, 1), 0, (2, 2), None)
 
 
 @dataclass(frozen=True)

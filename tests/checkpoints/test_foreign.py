@@ -118,7 +118,7 @@ def test_addresses() -> None:
 
 
 def test_folders(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is a folder; give the file of a checkpoint"):
+    with pytest.raises(UsageError, match=r"config\.json does not exist; it is not a folder of a model"):
         load(tmp_path)
     (tmp_path / "data.mdb").touch()
     with pytest.raises(UsageError, match="is an LMDB"):

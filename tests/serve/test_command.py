@@ -131,8 +131,8 @@ def test_wrong_requests(
 
 
 def test_what_is_not_installed_is_named(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "find_spec", lambda name: None if name != "uvicorn" else name)
-    with pytest.raises(UsageError, match=r"^vmz serve needs Starlette and python-multipart; .*'vmz\[serve\]'$"):
+    monkeypatch.setitem(sys.modules, "python_multipart", None)
+    with pytest.raises(UsageError, match=r'^vmz serve needs python-multipart.*: pip install "vmz\[serve\]"$'):
         serve.work([f"--load_model_path={own}", "--port=0"])
 
 

@@ -60,6 +60,8 @@ def read_folder(path: Union[str, Path]) -> tuple[dict[str, np.ndarray], dict[str
 
 def read_folder_about(folder: Path) -> dict[str, Any]:
     """What the JSON files of a folder say, in the form that a single file of weights has it in (`about`)."""
+    if (folder / "data.mdb").exists():
+        raise UsageError(f"{printable(str(folder))} is an LMDB of videos, not the folder of a model; give a checkpoint")
     config = _read(folder, CONFIG, dict, missing="it is not a folder of a model; vmz's model.save(folder) writes one")
     if "vmz_format" not in config:
         raise UsageError(

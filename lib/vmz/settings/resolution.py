@@ -144,8 +144,6 @@ def resolve(
     given = {**config, **by_hand}
     everything = {**defaults, **given}
     named = zoo.find(given["zoo"]) if given.get("zoo") else None
-    if named is not None:
-        zoo.refuse_sound(named)
     path = everything.get("load_model_path")
     checkpoint = None
     if use.takes and path and (os.path.isfile(path) or os.path.isdir(path)):
@@ -186,6 +184,12 @@ def resolve(
         reference=whose,
         labels=_labels(checkpoint, values.get("num_labels")),
     )
+
+
+def refuse_sound(given: Mapping[str, Any]) -> None:
+    """UsageError for a published model that takes sound: its settings are known, but no tool runs it yet."""
+    if given.get("zoo"):
+        zoo.refuse_sound(zoo.find(given["zoo"]))
 
 
 def _stored(checkpoint: Optional[SelfDescription], protocol: str, use: Use) -> Mapping[str, Any]:
@@ -345,6 +349,7 @@ class ZooSettings(Settings):
         checked = cls.from_flags(given)
         defaults = {name: known.effective_default() for name, known in settings_of(cls).items()}
         given = {name: getattr(checked, name) for name in given}
+        refuse_sound(given)
         resolution = resolve(given, defaults, cls.use({**defaults, **given}))
         return cls(**{**resolution.values(), **given}, resolution=resolution)
 

@@ -19,7 +19,7 @@ from vmz.errors import UsageError
 from vmz.file_formats.json_files import read_json
 from vmz.files import write_json
 from vmz.processes import identity
-from vmz.settings.resolution import Resolution, Use, ZooSettings, resolve
+from vmz.settings.resolution import Resolution, Use, ZooSettings, refuse_sound, resolve
 from vmz.settings.setting import Setting, Settings, settings_of
 from vmz.text import quoted
 
@@ -104,6 +104,7 @@ def parse(parser: Parser, argv: Sequence[str], use: UseOf, fetch: bool = False) 
     asked = {**config, **given}
     if fetch and asked.get("zoo") and not asked.get("load_model_path") and not asked.get("random_weights"):
         asked["load_model_path"] = given["load_model_path"] = fetched_weights(asked["zoo"])
+    refuse_sound({**config, **given})
     resolution = resolve(given, defaults, use({**defaults, **asked}), config)
     _check_local_files(given)
     options = Options(**{**defaults, **asked, **resolution.values()})
