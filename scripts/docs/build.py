@@ -27,6 +27,7 @@ from vmz import zoo  # noqa: E402
 from vmz.errors import UsageError, VmzError  # noqa: E402
 
 CONFIGURATION = Path(__file__).with_name("mkdocs.yml")
+IMAGES = ROOT / "docs" / "images"
 # Documents outside docs/, and their pages.
 OTHERS = {
     "README.md": "start.md",
@@ -36,6 +37,7 @@ OTHERS = {
     "docker/README.md": "project/docker.md",
     "ops/README.md": "project/ops.md",
 }
+PICTURE = re.compile(r"(!\[[^\]]*\])\(([^)\s]+)\)")
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
 FENCE = re.compile(r"(?ms)^\s*```.*?^\s*```$")
 # What vmz gives besides what __all__ names: the types that it returns.
@@ -80,11 +82,18 @@ def with_links(document: Path, text: str, known: dict[Path, str]) -> str:
         name = path.relative_to(ROOT).as_posix()
         return f"{shown} (`{name}`)" if name not in shown else shown
 
+    def pictured(match: re.Match[str]) -> str:
+        path = (document.parent / match[2]).resolve()
+        if not path.is_relative_to(IMAGES) or not path.is_file():
+            raise VmzError(f"{document.relative_to(ROOT)}: the picture {match[2]} is not a file of docs/images")
+        place = os.path.relpath(path.relative_to(ROOT / "docs").as_posix(), os.path.dirname(page) or ".")
+        return f"{match[1]}({place})"
+
     parts, end = [], 0
     for fence in FENCE.finditer(text):
-        parts += [LINK.sub(changed, text[end : fence.start()]), fence[0]]
+        parts += [PICTURE.sub(pictured, LINK.sub(changed, text[end : fence.start()])), fence[0]]
         end = fence.end()
-    return "".join([*parts, LINK.sub(changed, text[end:])])
+    return "".join([*parts, PICTURE.sub(pictured, LINK.sub(changed, text[end:]))])
 
 
 def title(document: Path) -> str:
