@@ -96,8 +96,9 @@ def check_all_places_agree(result: dict[str, Any], answer: subprocess.CompletedP
             )
         loss, accuracy = f"{entry['loss']:.4f}", f"{entry['accuracy']:.4f}"
         assert f"epoch {entry['epoch']}/2, loss {loss}, accuracy {accuracy}, rate 0.01" in answer.stdout
-        assert row[0] == str(entry["epoch"]) and row[2] == loss and row[3] == f"{100 * entry['accuracy']:.2f}\u00a0%"
-        assert row[5] == f"{100 * entry['figures']['video@1']:.2f}\u00a0%"
+        assert row[0] == str(entry["epoch"]) and row[2] == loss and row[4] == f"{100 * entry['accuracy']:.2f}\u00a0%"
+        assert row[3] == f"{entry['test_loss']:.4f}"
+        assert row[6] == f"{100 * entry['figures']['video@1']:.2f}\u00a0%"
     assert len(rows) == 2
     notes = re.findall(r"4/5 iterations.*loss (\S+) \(epoch (\S+)\), accuracy \S+ \(epoch \S+\)", answer.stderr)
     for note, first, second in zip(notes, result["points"][::3], result["points"][1::3]):
