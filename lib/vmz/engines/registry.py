@@ -54,6 +54,8 @@ def open_engine(name: str = "pytorch", device: str = "cpu") -> Engine:
 
 def used_device(name: str, device: str) -> str:
     """What the engine called `name` takes for a device: "cpu" or "cuda:N", of "auto" and "cuda" too."""
+    if device == "cpu" or device.startswith("cuda:"):
+        return device
     if name == "caffe2":
         from vmz.engines.caffe2_engine.workspace import device_text, parse_device
 
