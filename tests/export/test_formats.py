@@ -22,11 +22,13 @@ from vmz.model.module import VideoModel
 from vmz.model.nets import Nets
 from vmz.models.config import ModelConfig
 
-QUICK = ("r2plus1d", "r3d, convolutional, multi-label")  # the others take CI's time
+QUICK = ("r2plus1d", "r3d, convolutional, multi-label")  # the others take CI's time, most of them as slow tests
+IN_CI = ("c3d", "ir-csn", "ip-csn, convolutional", "mc3", "rmc4", "r2d", "r2plus1d, optical flow")
 
 
 def families(*quick: str) -> list[Any]:
-    return [pytest.param(name, marks=[] if name in quick else [pytest.mark.long]) for name in FAMILIES]
+    marks = {**{name: [pytest.mark.long] for name in IN_CI}, **{name: [] for name in quick}}
+    return [pytest.param(name, marks=marks.get(name, [pytest.mark.slow])) for name in FAMILIES]
 
 
 def test_every_architecture_is_here() -> None:
