@@ -27,7 +27,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def case(block: Block) -> object:
-    return pytest.param(block, id=block.name, marks=[pytest.mark.slow] if block.slow else [])
+    first = block.path == ROOT / "README.md"  # the others take minutes together: CI runs them
+    return pytest.param(
+        block, id=block.name, marks=[pytest.mark.slow] if block.slow else [] if first else [pytest.mark.long]
+    )
 
 
 @pytest.mark.parametrize("block", [case(block) for block in RUN])

@@ -14,6 +14,8 @@ from tests.matrix.laboratory import Laboratory, is_here
 from tests.matrix.rows import ROWS
 from tests.matrix.running import Call, run
 
+pytestmark = pytest.mark.long  # every feature has tests of its own; CI runs the whole table
+
 
 def parameters() -> list[Any]:
     found = []

@@ -154,6 +154,7 @@ def test_the_weights_are_small_and_describe_themselves() -> None:
     assert found == {"model_name": "r2plus1d", "clip_length_rgb": LENGTH, "sampling_rate_rgb": EVERY}
 
 
+@pytest.mark.long
 def test_the_network_sees_motion_and_nothing_else() -> None:
     model = build(ModelConfig(model_depth=10, channel_multiplier=0.1, num_labels=8, clip_length=LENGTH))
     weights, report = match(load_pickle(WEIGHTS), [*model.params, *model.computed_params])
