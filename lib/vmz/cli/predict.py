@@ -8,9 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import Optional
 
-from vmz.cli.shared.options import add_config_flags, add_own, add_settings, config_of, parse, save_config
+from vmz.cli.shared.options import add_own, config_of, parse, save_config
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool, write_each
+from vmz.cli.shared.scoring_flags import add_scoring_flags
 from vmz.cli.shared.settings_report import announce
 from vmz.engines.registry import check_engine
 from vmz.errors import UsageError
@@ -19,10 +20,6 @@ from vmz.outputs import Output, in_progress
 from vmz.prediction.config import PredictionConfig
 from vmz.prediction.page import write_report
 from vmz.prediction.run import Predictions, predict
-from vmz.settings.checkpoint import CheckpointSettings
-from vmz.settings.engine import EngineSettings
-from vmz.settings.network import NetworkSettings
-from vmz.settings.reader import ReaderSettings, ViewSettings
 from vmz.settings.setting import settings_of
 from vmz.text import counted
 
@@ -41,12 +38,7 @@ def prediction_parser() -> Parser:
     add_own(parser, "prediction", PredictionConfig, ("top_k", "views", "stride_seconds", "aggregation"))
     outputs = ("output", "csv", "report", "annotate", "attention", "attention_blob")
     add_own(parser, "results", PredictionConfig, outputs)
-    add_settings(parser, "engine", EngineSettings)
-    for title, owner in (("network", NetworkSettings), ("data", ReaderSettings), ("data: views", ViewSettings)):
-        add_settings(parser, title, owner, names=[name for name in settings_of(owner) if name not in _NOT_HERE])
-    add_settings(parser, "weights", CheckpointSettings)
-    add_own(parser, "tests of VMZ", PredictionConfig, ("random_weights",))
-    add_config_flags(parser)
+    add_scoring_flags(parser, PredictionConfig, _NOT_HERE)
     return parser
 
 

@@ -7,19 +7,15 @@ from collections.abc import Sequence
 from typing import Optional
 
 from vmz import stopping
-from vmz.cli.shared.options import add_config_flags, add_own, add_settings, config_of, parse, save_config
+from vmz.cli.shared.options import add_own, config_of, parse, save_config
 from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool
+from vmz.cli.shared.scoring_flags import add_scoring_flags
 from vmz.cli.shared.settings_report import announce
 from vmz.engines.registry import check_engine
 from vmz.extras import require
 from vmz.files import check_outputs
 from vmz.serve.config import NOT_HERE, ServeConfig
-from vmz.settings.checkpoint import CheckpointSettings
-from vmz.settings.engine import EngineSettings
-from vmz.settings.network import NetworkSettings
-from vmz.settings.reader import ReaderSettings, ViewSettings
-from vmz.settings.setting import settings_of
 
 EXAMPLE = "vmz serve --zoo=r2plus1d_34_clip8_ft_kinetics_from_ig65m --views=one"
 NEEDED = ("starlette", "uvicorn", "python_multipart")
@@ -32,12 +28,7 @@ def serve_parser() -> Parser:
     add_own(parser, "model", ServeConfig, ("zoo", "load_model_path", "protocol", "label_names"))
     prediction = ("top_k", "views", "stride_seconds", "aggregation", "attention", "attention_blob")
     add_own(parser, "prediction", ServeConfig, prediction)
-    add_settings(parser, "engine", EngineSettings)
-    for title, owner in (("network", NetworkSettings), ("data", ReaderSettings), ("data: views", ViewSettings)):
-        add_settings(parser, title, owner, names=[name for name in settings_of(owner) if name not in NOT_HERE])
-    add_settings(parser, "weights", CheckpointSettings)
-    add_own(parser, "tests of VMZ", ServeConfig, ("random_weights",))
-    add_config_flags(parser)
+    add_scoring_flags(parser, ServeConfig, NOT_HERE)
     return parser
 
 
