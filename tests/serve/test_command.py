@@ -37,7 +37,12 @@ def started(model: Sequence[str], folder: Path, *flags: str) -> Iterator[tuple[s
     """(process, address) of a server that listens; model: the flags of it. TMPDIR is `folder`."""
     command = [sys.executable, "-m", "vmz", "serve", *model, "--num_gpus=0", *flags]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(folder)}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(folder)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a run in the background ignores it
     )
     try:
         assert process.stdout is not None
