@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vmz.layouts.loading import load as load_checkpoint
     from vmz.model.loading import load_model
     from vmz.model.names import build, labels, list_architectures, list_models, weights
-    from vmz.model.transform import load_video
+    from vmz.video.loading import load_video
 
 __version__ = "0.1.0"
 __all__ = [
@@ -42,7 +42,7 @@ _PLACES = {
     "convert_from": ("vmz.layouts.conversion", "convert_from"),
     "load_checkpoint": ("vmz.layouts.loading", "load"),
     "load_model": ("vmz.model.loading", "load_model"),
-    "load_video": ("vmz.model.transform", "load_video"),
+    "load_video": ("vmz.video.loading", "load_video"),
     "weights": ("vmz.model.names", "weights"),
 }
 

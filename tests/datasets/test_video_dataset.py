@@ -12,10 +12,11 @@ from torch.utils.data import DataLoader
 from tests.support.listed_videos import CLASSES, SameVideos, same_videos
 from tests.support.small_videos import BAD
 from vmz.datasets import VideoDataset
+from vmz.datasets.transform import Transform
 from vmz.errors import UsageError, VmzError
-from vmz.model.settings import ModelSettings
-from vmz.model.transform import Transform, load_video
+from vmz.settings.model import ModelSettings
 from vmz.video.arguments import VideoInputArgs
+from vmz.video.loading import load_video
 from vmz.video.reader import ClipReader
 
 SETTINGS = ModelSettings(

@@ -24,9 +24,9 @@ from vmz.checkpoints.seeded import seeded_weights
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.model.module import VideoModel
-from vmz.model.settings import ModelSettings
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
+from vmz.settings.model import ModelSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {"clip_length": 8, "num_labels": 5, "channel_multiplier": 0.25}

@@ -23,9 +23,9 @@ from vmz.cli.predict import work as predict
 from vmz.cli.test_net import work as evaluate
 from vmz.cli.zoo import work as zoo_tool
 from vmz.errors import UsageError
-from vmz.model.settings import ModelSettings
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
+from vmz.settings.model import ModelSettings
 from vmz.settings.network import model_config
 from vmz.zoo.cache import file_name
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vmz.model.prediction import ClassScore, ClipScores, Prediction
 from vmz.report.prediction import CLIP_BYTES, MOST_CLIPS, MOST_VIDEOS, Frame, page
 from vmz.report.thumbnails import Strip, strip_of
+from vmz.results.prediction import ClassScore, ClipScores, Prediction
 
 NAMES = ["asking", "<i>bowing</i>", "cutting"]
 

@@ -14,8 +14,8 @@ from vmz import zoo
 from vmz.checkpoints.pickles import load_pickle, save_pickle
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.errors import UsageError, VmzError
-from vmz.model.settings import ModelSettings
 from vmz.models.registry import build
+from vmz.settings.model import ModelSettings
 from vmz.settings.network import model_config
 from vmz.zoo import cache
 

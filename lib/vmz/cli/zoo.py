@@ -18,7 +18,7 @@ from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool
 from vmz.errors import VmzError
 from vmz.model.card import card_of
-from vmz.model.settings import ModelSettings
+from vmz.settings.model import ModelSettings
 from vmz.text import counted
 
 FETCH = (

@@ -15,18 +15,19 @@ from torch.utils.data import Dataset
 from vmz.datasets.class_folders import read_videos
 from vmz.datasets.create_database import DatabaseOptions, records_of
 from vmz.datasets.listed_data import is_listed
+from vmz.datasets.transform import Transform
 from vmz.datasets.video_lists import check_files
 from vmz.errors import UsageError, VmzError
-from vmz.model.transform import Transform, load_video
-from vmz.model.views import drawn_clips, read_views
 from vmz.text import counted
 from vmz.video.arguments import RANDOM, SHORT_EDGE, VideoInputArgs
 from vmz.video.clips import ClipError
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import record_name, shown_path
 from vmz.video.frames.decoding import DecodingError
+from vmz.video.loading import load_video
 from vmz.video.reader import check_holds
 from vmz.video.records import Record, key_text
+from vmz.video.views import drawn_clips, read_views
 
 Frames = Callable[[np.ndarray], Any]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vmz.model.settings import ModelSettings
 from vmz.settings.kinds import switch
+from vmz.settings.model import ModelSettings
 from vmz.settings.setting import setting
 
 

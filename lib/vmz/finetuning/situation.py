@@ -14,10 +14,10 @@ from vmz.cores import available_cores
 from vmz.finetuning.recommendation import Situation
 from vmz.finetuning.split import Split
 from vmz.model.engine_model import EngineModel
-from vmz.model.settings import ModelSettings
 from vmz.models.registry import build
 from vmz.netdef.analysis import totals
 from vmz.settings.engine import device_name
+from vmz.settings.model import ModelSettings
 from vmz.settings.network import model_config
 from vmz.settings.setting import settings_of
 

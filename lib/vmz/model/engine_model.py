@@ -13,9 +13,9 @@ from vmz.engines.registry import open_engine
 from vmz.errors import UsageError
 from vmz.model.nets import Nets
 from vmz.model.prediction import Predictor
-from vmz.model.settings import ModelSettings
 from vmz.models.config import ModelConfig
 from vmz.settings.engine import device_name
+from vmz.settings.model import ModelSettings
 from vmz.text import counted
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from vmz.errors import UsageError
 from vmz.model.loading import PLAIN, PUBLISHED, load_model, module_of
-from vmz.model.settings import ModelSettings
+from vmz.settings.model import ModelSettings
 
 # {name: {pretraining: published model}}; "" is an untrained network, of the first one's shape.
 _OF_152 = {

@@ -13,9 +13,9 @@ import numpy as np
 from vmz import zoo
 from vmz.errors import UsageError
 from vmz.model.engine_model import EngineModel
-from vmz.model.settings import ModelSettings
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
+from vmz.settings.model import ModelSettings
 from vmz.settings.network import model_config
 from vmz.zoo.labels import labels_of
 

@@ -17,9 +17,9 @@ from vmz.engines.torch_engine.graph.importer import import_net
 from vmz.errors import UsageError
 from vmz.model.nets import Nets
 from vmz.model.prediction import Predictor
-from vmz.model.settings import ModelSettings
 from vmz.models.config import ModelConfig
 from vmz.netdef.blob_names import full_name, unscoped
+from vmz.settings.model import ModelSettings
 from vmz.text import counted
 
 if TYPE_CHECKING:

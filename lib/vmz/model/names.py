@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Optional
 
 from vmz import zoo
+from vmz.datasets.transform import Transform
 from vmz.errors import UsageError
 from vmz.model.card import Card
-from vmz.model.settings import ModelSettings
-from vmz.model.transform import Transform
 from vmz.models import registry
 from vmz.models.config import ModelConfig
 from vmz.models.registry import MODEL_NAMES, Model
+from vmz.settings.model import ModelSettings
 from vmz.settings.network import model_config
 from vmz.zoo.labels import LabelSet, labels_of
 from vmz.zoo.labels import labels as label_set

@@ -15,10 +15,10 @@ from vmz.checkpoints.folders import check_folder, save_folder, warn
 from vmz.checkpoints.loading import ending_type, save
 from vmz.errors import UsageError, VmzError
 from vmz.model.card import Card
-from vmz.model.settings import ModelSettings
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.outputs import Output, in_progress
+from vmz.settings.model import ModelSettings
 from vmz.settings.reader import FlowSettings
 from vmz.settings.resolution import TESTING
 from vmz.settings.setting import settings_of

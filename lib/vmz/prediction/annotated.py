@@ -15,8 +15,9 @@ import numpy as np
 from vmz.errors import UsageError, VmzError
 from vmz.extras import require
 from vmz.files import atomic_write
-from vmz.model.prediction import Prediction, top_classes
+from vmz.model.prediction import top_classes
 from vmz.prediction.pictures import heated
+from vmz.results.prediction import Prediction
 from vmz.text import printable
 from vmz.video import sampling
 from vmz.video.arguments import VideoInputArgs

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
-from vmz.model.settings import ModelSettings
-from vmz.model.views import ONE, PUBLISHED
 from vmz.settings.kinds import BadValue, Integer, Number, switch
+from vmz.settings.model import ModelSettings
 from vmz.settings.setting import setting
 from vmz.text import quoted
+from vmz.video.views import ONE, PUBLISHED
 
 
 def number_of_views(text: str) -> Any:

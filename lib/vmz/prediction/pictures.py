@@ -14,7 +14,7 @@ from vmz.video.frames.scaling import to_pixels
 
 if TYPE_CHECKING:
     from vmz.model.module import VideoModel
-    from vmz.model.settings import ModelSettings
+    from vmz.settings.model import ModelSettings
 
 STRENGTH = 0.6  # of the colour where the network looked most
 FRAMES = 8  # of a clip, at most

@@ -17,13 +17,13 @@ from vmz.errors import UsageError, VideoError, VmzError
 from vmz.file_formats.class_names import read_label_names
 from vmz.model.engine_model import EngineModel
 from vmz.model.loading import parts_of, source_of
-from vmz.model.prediction import MOST_CLIPS_AT_A_TIME, Prediction, prediction_of
-from vmz.model.views import Views, read_views
+from vmz.model.prediction import MOST_CLIPS_AT_A_TIME, prediction_of
 from vmz.prediction.annotated import Heat, annotate, annotated_path, check_annotation
 from vmz.prediction.config import PredictionConfig, ScoringConfig
 from vmz.prediction.pictures import Attention, Picture, pictures_of
 from vmz.progress import Progress
 from vmz.report.prediction import MOST_VIDEOS
+from vmz.results.prediction import Prediction
 from vmz.settings.engine import environment
 from vmz.text import printable
 from vmz.video.arguments import VideoInputArgs
@@ -31,6 +31,7 @@ from vmz.video.clips import ClipError
 from vmz.video.faults import DecodingError
 from vmz.video.frames.watch import DecodingThreads, Watch
 from vmz.video.untrimmed import WindowReader
+from vmz.video.views import Views, read_views
 
 
 @dataclass(frozen=True)

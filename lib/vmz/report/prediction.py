@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from vmz.model.prediction import Prediction
 from vmz.report.curves import Plot, Series, plot
 from vmz.report.page import counted, data_address, render, render_macro
 from vmz.report.thumbnails import Strip
+from vmz.results.prediction import Prediction
 
 MOST_VIDEOS = 300  # on one page; --output has them all
 MOST_CLIPS = 96  # of all videos of a page together, but one of each video

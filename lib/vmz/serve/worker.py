@@ -12,10 +12,10 @@ from typing import Any, Optional
 
 from vmz.errors import VideoError, VmzError, is_lack_of_memory
 from vmz.model.engine_model import EngineModel
-from vmz.model.prediction import Prediction
 from vmz.prediction.pictures import Attention, Picture
 from vmz.prediction.run import opened, predict_one
 from vmz.report.prediction import Frame, part
+from vmz.results.prediction import Prediction
 from vmz.serve.config import ServeConfig
 from vmz.serve.jobs import Job, Jobs
 from vmz.serve.refusals import Refused

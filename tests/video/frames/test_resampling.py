@@ -14,7 +14,6 @@ from tests.goldens.recordings import video_path
 from tests.video.test_untrimmed import film
 from vmz.engines.net_reader import open_reader
 from vmz.errors import UsageError, VmzError
-from vmz.model.views import read_views
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import DatabaseWriter
 from vmz.video.frames.decoding import DecodingError, Video
@@ -23,6 +22,7 @@ from vmz.video.frames.scaling import to_pixels
 from vmz.video.frames.shown_times import ShownTimes
 from vmz.video.records import Record
 from vmz.video.untrimmed import WindowReader
+from vmz.video.views import read_views
 
 ARGS = {
     "batch_size": 1, "length_rgb": 1, "scale_h": 16, "scale_w": 16, "crop_size": 16, "random_crop": 0,

@@ -12,9 +12,9 @@ import pytest
 import vmz
 from tests.support.small_videos import BAD, database, video
 from vmz.errors import UsageError, VmzError
-from vmz.model.views import read_views
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import ClipReader
+from vmz.video.views import read_views
 
 ARGS: dict[str, Any] = {
     "batch_size": 1, "clip_per_video": 3, "crop_per_clip": 2, "crop_size": 32, "scale_h": 36, "scale_w": 50,

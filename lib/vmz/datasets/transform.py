@@ -1,0 +1,31 @@
+"""From the frames of a video to a clip, for those who decode videos themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vmz.settings.model import ModelSettings
+from vmz.video.arguments import VideoInputArgs
+from vmz.video.views import HowMany, read_views
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Frames, uint8 (T, H, W, 3), to normalised clips, a float32 tensor (clips x crops, 3, length, crop, crop).
+
+    A file gives other last bits than its decoded frames: the original scales from the codec's own pixels, and so do
+    `predict` and `clips` with a path.
+    """
+
+    settings: ModelSettings
+    views: HowMany = 1
+
+    def __call__(self, frames: np.ndarray) -> Any:
+        """Raises UsageError for what is no frames, VmzError for fewer than a clip takes."""
+        import torch
+
+        arguments = VideoInputArgs.from_mapping(self.settings.reader_arguments())
+        return torch.from_numpy(read_views(np.asarray(frames), arguments, self.views).clips)
