@@ -27,10 +27,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def case(block: Block) -> object:
-    first = block.path == ROOT / "README.md"  # the others take minutes together: CI runs them
-    return pytest.param(
-        block, id=block.name, marks=[pytest.mark.slow] if block.slow else [] if first else [pytest.mark.long]
-    )
+    marks = []
+    if block.slow:
+        marks = [pytest.mark.slow]
+    elif block.path != ROOT / "README.md":  # these take minutes together: CI runs them
+        marks = [pytest.mark.long]
+    return pytest.param(block, id=block.name, marks=marks)
 
 
 @pytest.mark.parametrize("block", [case(block) for block in RUN])
