@@ -21,6 +21,7 @@ from vmz.engines.torch_engine.graph.fills import run_fills
 from vmz.engines.torch_engine.graph.importer import import_net, input_blobs, left_out
 from vmz.engines.torch_engine.graph.op import Op, lookup, read_ops
 from vmz.engines.torch_engine.graph.passes import has_fused_convolutions, in_half, optimize
+from vmz.engines.torch_engine.memory import give_back, keep_freed_memory
 from vmz.engines.torch_engine.precision import HALF, check_layers, check_precision, computing_in
 from vmz.engines.torch_engine.video_input import InputOp, open_readers
 from vmz.errors import UsageError, VmzError
@@ -167,6 +168,7 @@ class TorchEngine(Engine):
         for reader in self._readers:
             reader.reader.close()
         self._clear()
+        give_back()
 
     def _full_name(self, name: str) -> str:
         return full_name(name, self._blobs)
@@ -218,6 +220,8 @@ class TorchEngine(Engine):
         if not self.optimize or any(_depends_on_time(op) for op in self._ops):
             return self._imported if half is None else in_half(self._imported, half)
         optimized = optimize(self._imported, inputs, half, self.channels_last)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         if self.device.type == "cpu" and self.channels_last and has_fused_convolutions(half):
             return overflow.guarded(self._imported, optimized) or self._imported
         return optimized
