@@ -27,6 +27,7 @@ IMAGES = ("--model_name=r2d", "--clip_length_rgb=1", "--image_as_input=1")
 NO_START = ("--get_start_frame=0", "--features=final_avg,softmax,label,video_id")
 CONVOLUTIONAL = ("--use_convolutional_pred=1", "--crop_size=128", "--scale_h=128", "--scale_w=171")
 H5PY = "h5py"
+NEW_TORCH = "torch.export"  # of PyTorch 2.1, which has all layers in bf16 on the CPU; 1.10 has not
 
 ONE_PROCESS = outcomes(pytorch_2=ALONE, caffe2_2=ALONE)
 NO_TORCHRUN = Cannot("engine", "--engine=caffe2 trains in one process", "trains in one process, without torchrun")

@@ -148,3 +148,12 @@ def test_import_takes_no_pytorch() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": lib}
     )
     assert done.returncode == 0 and "load_model" in done.stdout, done.stderr
+
+
+def test_the_precision_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    demo = str(Path(__file__).resolve().parents[2] / "models_zoo" / "demo" / "motion_r2plus1d_10.pkl")
+    assert vmz.load_model(demo, device="cpu").settings.precision == "fp32"  # type: ignore[union-attr]
+    with pytest.raises(UsageError, match="precision fp16 is for GPUs"):
+        vmz.load_model(demo, device="cpu", precision="fp16")
+    with pytest.raises(UsageError, match="unknown precision 'half'"):
+        vmz.load_model(demo, device="cpu", precision="half")

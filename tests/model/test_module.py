@@ -22,6 +22,7 @@ from tests.model import parallel_program
 from tests.support.processes import ONE_THREAD, python
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.engines.registry import open_engine
+from vmz.engines.torch_engine.precision import layers_take_bf16
 from vmz.errors import UsageError, VmzError
 from vmz.model.module import VideoModel
 from vmz.models.config import ModelConfig
@@ -317,3 +318,19 @@ def test_weights_of_another_network() -> None:
     weights = {**weights_of(config), "conv1_w": np.zeros((1, 2), np.float32)}
     with pytest.raises(UsageError, match=r"blob conv1_w has shape .* in the network, not \(1, 2\)"):
         VideoModel(config, weights)
+
+
+@pytest.mark.skipif(not layers_take_bf16(), reason="this PyTorch has not all layers in bf16")
+def test_a_model_in_bf16() -> None:
+    """Its scores are float32 and near those in fp32; gradients reach its parameters, which are float32."""
+    full = small()
+    half = VideoModel(full.config, full.weights(), settings=ModelSettings(precision="bf16"))
+    clips = clips_of(full)
+    with torch.no_grad():
+        expected, found = full.probabilities(clips), half.probabilities(clips)
+        blobs = half.blobs(clips, ["conv1"])
+    assert found.dtype == blobs["conv1"].dtype == torch.float32
+    assert 0 < float((expected - found).abs().max()) < 0.01
+    half(clips).sum().backward()
+    assert all(value.grad is not None and value.dtype == torch.float32 for value in half.parameters())
+    assert full.precision == "fp32" and half.precision == "bf16"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
@@ -17,7 +16,7 @@ from vmz.engines.torch_engine.graph.fills import run_fills
 from vmz.engines.torch_engine.graph.functions import function_of
 from vmz.engines.torch_engine.graph.half import classify_in_float32
 from vmz.engines.torch_engine.graph.importer import import_net
-from vmz.engines.torch_engine.precision import HALF, autocast_context, computing_in
+from vmz.engines.torch_engine.precision import HALF, computing_in
 from vmz.errors import UsageError
 from vmz.model.nets import Nets
 from vmz.model.prediction import Predictor
@@ -117,9 +116,7 @@ class VideoModel(nn.Module, Predictor):
         """
         self._check(clips)
         name = self._nets.trunk if self.features_only else self._nets.logits
-        with self._computing(clips):
-            found = self._functions[self.training, (name,)][0](self, clips)[name]
-        found = self._wide(found)
+        found = self._computed(self._functions[self.training, (name,)][0], clips)[name]
         return found.flatten(2).mean(2) if found.dim() > 2 else found
 
     def probabilities(self, clips: Tensor) -> Tensor:
@@ -143,9 +140,7 @@ class VideoModel(nn.Module, Predictor):
         if "label" in inputs:  # the loss is there, if unused
             shape = (len(clips), self.config.num_labels) if self.config.multi_label else (len(clips),)
             values["label"] = torch.zeros(shape, dtype=torch.int32, device=clips.device)
-        with self._computing(clips):
-            found: dict[str, Tensor] = function(self, *[values[unscoped(blob)] for blob in inputs])
-        return {name: self._wide(value) for name, value in found.items()}
+        return self._computed(function, *[values[unscoped(blob)] for blob in inputs])
 
     def features(self, clips: Tensor) -> dict[str, Tensor]:
         """What each stage gives: res2 to res5 (N, C, T, H, W) and final_avg; of c3d pool1 to pool5 and fc7."""
@@ -210,20 +205,19 @@ class VideoModel(nn.Module, Predictor):
         """The number format of the forward pass: that of the settings."""
         return FP32 if self.settings is None else self.settings.precision
 
-    @contextmanager
-    def _computing(self, clips: Tensor) -> Iterator[None]:
-        """In the model's precision; in fp32 as the caller has it: autocast, say."""
+    def _computed(self, function: Callable[..., Any], *inputs: Tensor) -> dict[str, Tensor]:
+        """What the function gives in the model's precision, as float32; in fp32 as the caller has it: autocast, say."""
+        found: dict[str, Tensor]
         if self.precision == FP32:
-            yield
+            found = function(self, *inputs)
         elif self.precision in HALF:
-            with autocast_context(self.precision, clips.device):
-                yield
+            with torch.autocast(device_type=inputs[0].device.type, dtype=HALF[self.precision]):
+                found = function(self, *inputs)
+            found = {name: value.float() for name, value in found.items()}
         else:
             with computing_in(self.precision):
-                yield
-
-    def _wide(self, value: Tensor) -> Tensor:
-        return value.float() if self.precision in HALF and value.is_floating_point() else value
+                found = function(self, *inputs)
+        return found
 
     def _check(self, clips: Union[Tensor, Any]) -> None:
         axes = f"(N, {', '.join(map(str, self.clip_shape))}): N, channels, frames, height, width"
