@@ -44,7 +44,7 @@ HEAD = "| network | weights | clips | softmax, mean difference | softmax, larges
 
 def clips_of(folder: Path, count: int, arguments: VideoInputArgs) -> np.ndarray:
     """float32 (at most count, C, T, H, W): as many clips of each video of the folder, in the order of names."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".mp4", ".avi", ".mkv", ".webm"))
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".mp4", ".avi", ".mkv", ".webm"))
     found: list[np.ndarray] = []
     for path in files:
         try:
