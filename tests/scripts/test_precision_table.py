@@ -30,5 +30,5 @@ def test_a_row(table: Any) -> None:
 
 
 def test_a_folder_without_videos(table: Any, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no video of .* could be read"):
+    with pytest.raises(SystemExit, match="could be read"):
         table.clips_of(tmp_path, 4, None)
