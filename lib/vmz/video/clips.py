@@ -20,9 +20,10 @@ from vmz.video.frames.flow import Crop, FlowWriter, cropped
 from vmz.video.frames.images import read_image
 from vmz.video.frames.orientation import UPRIGHT, Orientation
 from vmz.video.frames.resampling import Resampled, noting, resampled_frames
-from vmz.video.frames.scaling import Scaler, normalise
+from vmz.video.frames.scaling import Scaler
 from vmz.video.frames.shown_times import noting_shown
 from vmz.video.frames.watch import Watch
+from vmz.video.normalisation import write_pixels
 
 
 class ClipError(VmzError):
@@ -33,7 +34,7 @@ class ClipError(VmzError):
 class Clips:
     """Where the clips of one video go, where they are asked for: float32 (clips * crops, channels, length, crop, crop).
 
-    data: RGB. flow: optical flow.
+    data: RGB, normalised; or uint8 (clips * crops, length, crop, crop, 3), as they are. flow: optical flow.
     """
 
     data: Optional[np.ndarray]
@@ -64,7 +65,7 @@ def read_clips(
     watch: Optional[Watch] = None,
     timed: bool = False,
 ) -> Reading:
-    """Decode a video, or with image_as_input an image, and write its clips, normalised, to their places.
+    """Decode a video, or with image_as_input an image, and write its clips to their places.
 
     `start_frame` is the record's, used with decode_type 2. Raises ClipError with the reason when the video cannot be
     opened or is too short; `out` then holds nothing of use. watch: that of the caller, by default one of
@@ -369,7 +370,7 @@ class _ClipWriter:
         assert self._out.data is not None
         crops = self._args.crop_per_clip
         for row in range(clip * crops, (clip + 1) * crops):
-            normalise(cropped(pixels, self._crops[row], self._args.crop_size), self._out.data[row, :, place])
+            write_pixels(cropped(pixels, self._crops[row], self._args.crop_size), self._out.data[row], place)
 
     def _flow_writer(self, starts: list[int]) -> Optional[FlowWriter]:
         if self._out.flow is None:
