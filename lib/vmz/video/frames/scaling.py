@@ -44,7 +44,7 @@ class Scaler:
         # What streams say of their colours is ignored, as in the original: only yuvj and gray formats mean full range.
         full_range = pixel_format.startswith(("yuvj", "gray", "ya8", "ya16"))
         colours = f"in_color_matrix=bt601:in_range={'pc' if full_range else 'tv'}"
-        scale = graph.add("scale", f"{self.width}:{self.height}:flags={self._how}:{colours}")
+        scale = graph.add("scale", f"{self.width}:{self.height}:flags={self._how}:{colours}:threads=1")
         to_rgb = graph.add("format", "rgb24")
         sink = graph.add("buffersink")
         graph.link_nodes(source, scale, to_rgb, sink)
