@@ -110,11 +110,16 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def interleaved(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Wall milliseconds of each round of each run, after one round that does not count."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
+    """Wall milliseconds of each round of each run, after one round that does not count.
+
+    Each round begins with another one: who comes after a run that used less memory has to ask the system for more.
+    """
+    names = list(runs)
+    times: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds + 1):
-        for name, run in runs.items():
-            taken = 1000 * seconds(run)
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            taken = 1000 * seconds(runs[name])
             if number:
                 times[name].append(taken)
     return times
