@@ -83,7 +83,7 @@ class Evaluation:
         seconds, cores = self.seconds, int(self.environment.get("cores", 0))
         if not {"cpu", "read"} <= set(seconds) or not cores or seconds["run"] <= 0:
             return []
-        threads = counted(self.config.num_decode_threads, "decoding thread")
+        threads = counted(self.config.flags()["num_decode_threads"], "decoding thread")
         return [
             f"{seconds['read'] / seconds['run']:.1%} of it waiting for clips ({threads}); the CPU "
             f"{min(1.0, seconds['cpu'] / seconds['run'] / cores):.0%} busy ({counted(cores, 'core')})"
