@@ -61,6 +61,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+@pytest.mark.long
 def test_an_installation_has_the_commands_and_the_zoo(installation: Path, tmp_path: Path) -> None:
     def installed(*arguments: str) -> str:
         environment = {**os.environ, "PYTHONPATH": str(installation)}

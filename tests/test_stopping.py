@@ -59,6 +59,7 @@ def test_a_database_in_progress(steps: int, number: signal.Signals, tmp_path: Pa
         assert sorted(path.name for path in tmp_path.iterdir()) == ["0.mp4", "list.csv"], step
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", LINES, ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("steps", MOMENTS)

@@ -178,6 +178,7 @@ def test_frames_do_not_become_more(engine, tmp_path):
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_decoder_that_makes_no_progress_is_left_behind(engine, tmp_path):
     """A picture of many scans: one call of the decoder, which nothing in it ends."""

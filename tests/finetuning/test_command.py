@@ -52,6 +52,7 @@ def test_from_folders_to_a_network(
     assert {one.name for one in found.top} == {"in", "left", "up"}
 
 
+@pytest.mark.long
 def test_what_is_recommended_stays_when_resumed(
     folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -161,6 +161,7 @@ def test_decoding_that_ends_early_is_said(place: Path, capsys: pytest.CaptureFix
     assert "cut.mkv (decoding ended early: " in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_published_name_is_fetched(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

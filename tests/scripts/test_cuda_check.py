@@ -23,6 +23,7 @@ def checked(tmp_path: Path, *arguments: str) -> tuple[int, str, dict[int, Any]]:
     return done.returncode, done.stdout, {check["number"]: check for check in found["checks"]}
 
 
+@pytest.mark.long
 def test_checks_that_pass_and_one_that_needs_a_gpu(tmp_path: Path) -> None:
     status, said, checks = checked(tmp_path, "--only=3,4,5")
     assert status == 0 and said.splitlines()[-1] == "2 PASS, 0 FAIL, 1 SKIP"

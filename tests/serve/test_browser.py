@@ -197,6 +197,7 @@ def test_a_request_is_cancelled(chromium: Page, running: Running, films: Path, m
     assert until(chromium, "result").startswith("film.mp4\n")
 
 
+@pytest.mark.long
 def test_a_video_is_recorded(chromium: Page, running: Running) -> None:
     """With Chromium's own picture of a camera; no sound is asked for."""
     chromium.open(running.address, 360, dark=True)

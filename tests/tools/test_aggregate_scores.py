@@ -18,6 +18,7 @@ SMALL = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("multi_label", [0, 1])
 def test_the_same_lines_and_figures_as_the_run(multi_label: int, tmp_path: Path) -> None:
     scores, output = tmp_path / "scores.npz", tmp_path / "run.json"

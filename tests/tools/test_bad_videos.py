@@ -99,6 +99,7 @@ def test_test_net(engine: str, database: Path, tmp_path: Path, capsys: pytest.Ca
     assert "1 video carries a rotation" in shown.err and "record 3 of" in shown.err and "90 degrees" in shown.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["pytorch", pytest.param("caffe2", marks=[needs_operators, pytest.mark.slow])])
 def test_several_processes(engine: str, database: Path, tmp_path: Path) -> None:
     flags = [*NETWORK, f"--engine={engine}", f"--test_data={database}", "--random_weights=1", "--clip_per_video=2"]
@@ -135,6 +136,7 @@ EARLY_ENTRIES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_training(
     engine: str, database: Path, foreign: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -30,6 +30,7 @@ def extract(*arguments: str, processes: int = 0) -> subprocess.CompletedProcess[
     return run_processes(processes, "extract_features.py", *SMALL, *arguments)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_file_a_video_and_an_index(engine: str, tmp_path: Path) -> None:
     film(tmp_path / "a.mp4", list(range(0, 600, 4)))

@@ -34,6 +34,7 @@ def convert(source: Path, target: Path, *flags: str) -> tuple[int, str, str]:
     return answer.returncode, answer.stdout.strip(), answer.stderr.strip()
 
 
+@pytest.mark.long
 def test_there_and_back(checkpoint: Path, tmp_path: Path) -> None:
     pickled, again = tmp_path / "r2d.pkl", tmp_path / "again.mdl"
     count = sum(not name.endswith("_momentum") for name in load(checkpoint).blobs) - 1
@@ -49,6 +50,7 @@ def test_there_and_back(checkpoint: Path, tmp_path: Path) -> None:
             np.testing.assert_array_equal(array, load(checkpoint).blobs[name])
 
 
+@pytest.mark.long
 def test_test_net_takes_either(checkpoint: Path, tmp_path: Path) -> None:
     database = write_database(tmp_path / "db", ["five_frames.mp4", "portrait.mp4"], [[0], [1]])
     pickled = tmp_path / "r2d.pkl"

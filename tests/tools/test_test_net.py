@@ -243,6 +243,7 @@ def test_a_malicious_pickle_does_not_run(small_database: Path, tmp_path: Path) -
     assert not Path("payload_ran").exists()
 
 
+@pytest.mark.long
 def test_weights_of_another_network_or_another_head_are_refused(
     small_database: Path, small_weights: Path, tmp_path: Path
 ) -> None:

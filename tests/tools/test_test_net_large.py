@@ -116,6 +116,7 @@ def test_thirty_crops_of_every_size(crop: int, pool: int, engine: str, tmp_path:
     check_slices(database(tmp_path, 3), engine, [7], *head, *views)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_bad_videos_are_left_out_of_slices_too(engine: str, tmp_path: Path) -> None:
     data = database(tmp_path, 4, 1)

@@ -50,6 +50,7 @@ def compare(folder: Path, processes: int, *arguments: str) -> dict[str, Any]:
     return alone[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_figures_of_two_processes_are_those_of_one(engine: str, tmp_path: Path) -> None:
     path = database(tmp_path, 7)

@@ -101,6 +101,7 @@ def test_a_mistyped_flag_gets_a_suggestion() -> None:
     assert done.stderr == "error: unknown flag --model_nam3; did you mean --model_name? see test_net.py --help\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_environment_chooses_the_engine(
     engine: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -158,6 +158,7 @@ def test_trainings_that_meet_or_change(engine: str, videos: list[bytes], tmp_pat
     assert status == 0 and "resuming from" in output and (store / "run_2.pkl").exists(), errors
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_full_disk_costs_no_figures_and_no_other_file(engine: str, videos: list[bytes], tmp_path: Path) -> None:
     arguments = [*TEST, f"--engine={engine}", f"--test_data={database(tmp_path / 'db', videos, 4)}"]

@@ -80,6 +80,7 @@ def test_the_cause_is_printed_once(how: str, rank: str) -> None:
     assert time.monotonic() - started < 60
 
 
+@pytest.mark.long
 def test_the_cores_are_shared_and_the_cause_is_printed() -> None:
     status, _, errors = by_launch("between steps", "1")
     assert status == 1
