@@ -45,7 +45,7 @@ class Resampled:
     def count(self) -> int:
         """How many frames there are by the times of the packets, which are only read; 0 where they tell none."""
         with_times = self._video.timeline().times
-        if with_times is None:
+        if not with_times:
             return 0
         for timestamp in with_times:
             last = _next(self.times, timestamp)
