@@ -57,10 +57,12 @@ def run(
     def programs(blocks: Any) -> int:
         return ceil_div(positions, blocks["BLOCK_M"]) * ceil_div(k, blocks["BLOCK_K"])
 
+    parts = (x if part is None else part for part in (scale, shift, residual))  # not read where it is None
     FORWARD(
-        programs, x, weight.reshape(k, c).contiguous(), *(x if part is None else part for part in (scale, shift, residual)),
-        y, positions, c, k, *sizes, *outputs, **dict(zip(("ST", "SH", "SW"), stride)),
-        HAS_SCALE=scale is not None, HAS_SHIFT=shift is not None, HAS_RESIDUAL=residual is not None, RELU=relu, UPCAST=INTERPRETED,
+        programs, x, weight.reshape(k, c).contiguous(), *parts, y, positions, c, k, *sizes, *outputs,
+        **dict(zip(("ST", "SH", "SW"), stride)),
+        HAS_SCALE=scale is not None, HAS_SHIFT=shift is not None, HAS_RESIDUAL=residual is not None, RELU=relu,
+        UPCAST=INTERPRETED,
     )  # fmt: skip
     return y
 
@@ -72,8 +74,8 @@ def _check(x: Tensor, weight: Tensor, stride: Sequence[int], given: Sequence[Ten
         )
     if tuple(weight.shape[1:]) != (x.shape[1], 1, 1, 1) or weight.dtype != x.dtype:
         raise UsageError(
-            f"{NAME}: the weight has shape {tuple(weight.shape)} and {weight.dtype}, not (K, {x.shape[1]}, 1, 1, 1) and "
-            f"{x.dtype}"
+            f"{NAME}: the weight has shape {tuple(weight.shape)} and {weight.dtype}, not (K, {x.shape[1]}, 1, 1, 1) "
+            f"and {x.dtype}"
         )
     if len(stride) != 3 or any(step < 1 for step in stride):
         raise UsageError(f"{NAME}: stride {tuple(stride)} is not three numbers of at least 1")

@@ -12,7 +12,8 @@ def forward(
     x, weight, scale, shift, residual, y, M, C, K, T, H, W, TO, HO, WO,
     ST: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr, HAS_SCALE: tl.constexpr, HAS_SHIFT: tl.constexpr,
     HAS_RESIDUAL: tl.constexpr, RELU: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_C: tl.constexpr, GROUP: tl.constexpr, STAGES: tl.constexpr, UPCAST: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_C: tl.constexpr, GROUP: tl.constexpr, STAGES: tl.constexpr,
+    UPCAST: tl.constexpr,
 ):  # fmt: skip
     """y (M, K) of x (N, T, H, W, C) and weight (K, C), where M = N TO HO WO. One program: BLOCK_M x BLOCK_K of y.
 
