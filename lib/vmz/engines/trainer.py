@@ -124,8 +124,8 @@ class Trainer(ABC):
         """One iteration: batch, forward, backward, update. VmzError when the loss exceeds abort_loss or is not finite,
         with the parameters as they were before the iteration.
 
-        stop, save: whether this process wants the run to stop, or a checkpoint, after an iteration. They are asked once,
-        late in the iteration, and travel with its sums: all processes learn of it in the same one.
+        stop, save: whether this process wants the run to stop, or a checkpoint, after an iteration. They are asked
+        once, late in the iteration, and travel with its sums: all processes learn of it in the same one.
         """
 
     @abstractmethod
@@ -138,8 +138,8 @@ class Trainer(ABC):
         ITERATION, and where they apply POSITION and RANDOM_STATE. Of several devices, the first one's statistics, which
         the others take over now (the original does so at each checkpoint).
 
-        here: False on a process that takes part, as all must, but does not need the state: it copies nothing to the host
-        and gets {}.
+        here: False on a process that takes part, as all must, but does not need the state: it copies nothing to the
+        host and gets {}.
         """
 
     @abstractmethod
