@@ -67,9 +67,16 @@ def table(model: Model) -> str:
     trained = sum(prod(shape) for _, shape in model.params)
     lines.append(lines[1])
     lines.append(
-        f"{config.model_name} depth {config.model_depth}, clip {'x'.join(map(str, model.clip_shape))}: "
+        f"{config.model_name} depth {config.model_depth}, {_inputs(model)}: "
         f"{counted(len(model.net.op), 'op')}, {total.gmacs:.3f} GMACs a clip, "
         f"{total.params_m:.3f} M weights of convolutions and classifiers, "
         f"{trained / 1e6:.3f} M trained parameters, {total.interactions_g:.3f} G interactions"
     )
     return "\n".join(lines)
+
+
+def _inputs(model: Model) -> str:
+    """The shapes of one clip, as text: "clip 3x16x112x112", and the log-mel maps of the audio-visual networks."""
+    shapes = ["x".join(map(str, shape[1:])) for shape in model.input_shapes().values()]
+    kinds = ["clip", "log-mel maps"] if model.config.sees_pictures else ["log-mel maps"]
+    return ", ".join(f"{kind} {shape}" for kind, shape in zip(kinds, shapes))

@@ -16,7 +16,7 @@ UNIT: Triple = (1, 1, 1)
 
 @dataclass(frozen=True)
 class Style:
-    """What all layers of a trunk share: biases in its convolutions, batch norm's momentum, a prefix of the blocks."""
+    """What all layers of a trunk share: biases in its convolutions, batch norm's momentum, a prefix of their names."""
 
     bias: bool = False
     momentum: float = MOMENTUM
@@ -229,7 +229,7 @@ def _add_shortcut(
         blob = block.net.conv(blob, name, channels_in, channels_out, UNIT, strides=strides, pads=None, bias=bias)
         if block.batch_norm:
             blob = block.net.spatial_bn(blob, f"{name}_spatbn", channels_out, momentum=momentum)
-    return block.relu(block.net.sum(blob, inside, block.name("sum")))
+    return block.relu(block.net.sum([blob, inside], block.name("sum")))
 
 
 @dataclass(frozen=True)
@@ -247,9 +247,9 @@ def add_stem(net: NetBuilder, stem: Stem, blob: str, channels: int, style: Style
     window = Window((stem.frames, 7, 7), (stem.stride, 2, 2), (stem.pad, 3, 3))
     if stem.factorised:
         space, window = _factors(window)
-        blob = _conv1(net, "conv1_middle", blob, channels, FACTORISED_STEM_CHANNELS, space, style)
+        blob = _conv1(net, f"{style.prefix}conv1_middle", blob, channels, FACTORISED_STEM_CHANNELS, space, style)
         channels = FACTORISED_STEM_CHANNELS
-    return _conv1(net, "conv1", blob, channels, STEM_CHANNELS, window, style)
+    return _conv1(net, f"{style.prefix}conv1", blob, channels, STEM_CHANNELS, window, style)
 
 
 def _conv1(net: NetBuilder, name: str, blob: str, channels: int, out: int, window: Window, style: Style) -> str:

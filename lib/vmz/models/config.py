@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from vmz.errors import UsageError
-from vmz.models.families import BLOCKS_PER_STAGE, C3D, FAMILIES
+from vmz.models.families import (
+    A_RESNET,
+    AUDIO_VISUAL,
+    AUDIO_VISUAL_DEPTHS,
+    BLOCKS_PER_STAGE,
+    C3D,
+    FAMILIES,
+    SOUND_NAMES,
+    family_of,
+)
 from vmz.text import quoted
 
 CROPS = (112, 224)
@@ -18,6 +27,7 @@ CONVOLUTIONAL_CROPS = (128, 256, 320)
 LARGEST = {"num_labels": 1 << 20, "batch_size": 1 << 16, "num_channels": 64, "clip_length": 4096}
 WIDEST = 64.0
 MOST = {**LARGEST, "loss_scale": 1e6, "channel_multiplier": WIDEST, "bottleneck_multiplier": WIDEST}
+HEAVIEST = 1e6  # weight of a loss
 LONGEST_NAME = 200  # letters of a blob's or a net's name
 
 
@@ -28,6 +38,10 @@ class ModelConfig:
     `batch_size` (clips a run) only shows in a reshape of the multi-label fully convolutional head; -1 leaves it open.
     `conv1_temporal_kernel` and `conv1_temporal_stride` are for r2plus1d, r3d and CSN. `loss_scale` multiplies the loss
     (1 / devices when training). `pred_layer_name` renames the classifier, `last_out_L<num_labels>` by default.
+
+    Of the audio-visual networks: `audio_input_3d` takes log-mel maps of several channels (N, C, 1, 100, 40) and means
+    them; `g_blend` adds a classifier and a loss for each trunk, weighed by `audio_weight`, `visual_weight` and, for the
+    joint one, `av_weight`.
 
     Raises UsageError, naming the argument and what is accepted, for every combination that is no network.
     """
@@ -49,6 +63,11 @@ class ModelConfig:
     conv1_temporal_kernel: int = 3
     conv1_temporal_stride: int = 1
     pred_layer_name: Optional[str] = None
+    audio_input_3d: bool = False
+    g_blend: bool = False
+    audio_weight: float = 0.0
+    visual_weight: float = 0.0
+    av_weight: float = 1.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -66,6 +85,7 @@ class ModelConfig:
         self._check_name_and_depth()
         self._check_input()
         self._check_widths()
+        self._check_sound()
 
     @classmethod
     def from_mapping(cls, arguments: Mapping[str, Any]) -> ModelConfig:
@@ -82,6 +102,16 @@ class ModelConfig:
         return self.pred_layer_name or f"last_out_L{self.num_labels}"
 
     @property
+    def sees_pictures(self) -> bool:
+        """Whether it takes clips of pictures: all but a_resnet do."""
+        return self.model_name != A_RESNET
+
+    @property
+    def hears(self) -> bool:
+        """Whether it takes log-mel maps: the audio-visual networks do."""
+        return self.model_name in SOUND_NAMES
+
+    @property
     def final_side(self) -> int:
         """Height and width that final_avg averages over: 7 at crop 112 or after pool1, else 14."""
         return 7 if self.use_pool1 or self.crop_size in (112, 128) else 14
@@ -92,10 +122,11 @@ class ModelConfig:
         return self.crop_size // (32 if self.use_pool1 else 16) - self.final_side + 1
 
     def _check_name_and_depth(self) -> None:
-        names = [*FAMILIES, C3D]
+        names = [*FAMILIES, C3D, *SOUND_NAMES]
         if self.model_name not in names:
             raise UsageError(f"unknown model_name {quoted(self.model_name)}; {guess(self.model_name, names)}")
-        depths = FAMILIES[self.model_name].depths if self.model_name in FAMILIES else tuple(BLOCKS_PER_STAGE)
+        own = {C3D: tuple(BLOCKS_PER_STAGE), A_RESNET: AUDIO_VISUAL_DEPTHS}
+        depths = own[self.model_name] if self.model_name in own else family_of(self.model_name).depths
         _one_of("model_depth", self.model_depth, depths, f"model_name {self.model_name}")
 
     def _check_input(self) -> None:
@@ -127,7 +158,8 @@ class ModelConfig:
             raise UsageError(f"batch_size is {self.batch_size}, but it must be at least 1 (or -1 to leave it open)")
 
     def _check_widths(self) -> None:
-        if self.model_name in FAMILIES and FAMILIES[self.model_name].stem_frames is None:
+        residual = self.model_name in (*FAMILIES, *AUDIO_VISUAL)
+        if residual and family_of(self.model_name).stem_frames is None:
             _one_of("conv1_temporal_kernel", self.conv1_temporal_kernel, (3, 5), f"model_name {self.model_name}")
             _one_of("conv1_temporal_stride", self.conv1_temporal_stride, (1, 2), f"model_name {self.model_name}")
         else:  # their first layer has its own temporal size
@@ -141,6 +173,23 @@ class ModelConfig:
                 f"channel_multiplier is {self.channel_multiplier} and bottleneck_multiplier is "
                 f"{self.bottleneck_multiplier}, which together leave no channel in a bottleneck; raise one of them"
             )
+
+    def _check_sound(self) -> None:
+        for_what = f"model_name {self.model_name}"
+        if not self.hears:
+            _one_of("audio_input_3d", self.audio_input_3d, (False,), for_what)
+        else:  # the original drops the layer without a word
+            _one_of("use_dropout", self.use_dropout, (False,), for_what)
+        if self.model_name not in AUDIO_VISUAL:
+            _one_of("g_blend", self.g_blend, (False,), for_what)
+        if self.model_name == A_RESNET:
+            _one_of("use_convolutional_pred", self.use_convolutional_pred, (False,), for_what)
+        if self.g_blend and self.use_convolutional_pred:
+            raise UsageError("use_convolutional_pred is for testing one head; it cannot be used with g_blend")
+        for argument in ("audio_weight", "visual_weight", "av_weight"):
+            value = getattr(self, argument)
+            if not 0 <= value <= HEAVIEST:
+                raise UsageError(f"{argument} is {value}, but a weight of a loss is from 0 to {HEAVIEST:g}")
 
 
 def check_name(argument: str, name: str) -> None:

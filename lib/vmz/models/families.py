@@ -6,7 +6,7 @@ rMCx of its section 3), CSN (arXiv:1904.02811), and the blob names of the origin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable, Optional
 
 from vmz.models.blocks import Convolution, depthwise, factorised, full, pointwise_then_depthwise
@@ -80,3 +80,26 @@ FAMILIES = {
     "ir-csn": Family(depthwise, _always, depths=BOTTLENECKS),
     "ip-csn": Family(pointwise_then_depthwise, _always),
 }
+
+# The audio-visual networks: depths of their own, as the original has them.
+A_RESNET = "a_resnet"
+AUDIO_VISUAL_BLOCKS = {depth: BLOCKS_PER_STAGE[depth] for depth in (18, 26, 34, 50, 101, 152)}
+AUDIO_VISUAL_BLOCKS[68] = (3, 4, 23, 3)
+AUDIO_VISUAL_DEPTHS = tuple(sorted(AUDIO_VISUAL_BLOCKS))
+AUDIO_VISUAL_BOTTLENECKS = (*BOTTLENECKS, 68)
+
+
+def _with_sound(name: str) -> Family:
+    """The visual half of av_resnet-NAME."""
+    family = FAMILIES[name]
+    depths = tuple(depth for depth in AUDIO_VISUAL_DEPTHS if depth == 68 or depth in family.depths)
+    return replace(family, depths=depths, bottlenecks=AUDIO_VISUAL_BOTTLENECKS)
+
+
+AUDIO_VISUAL = {f"av_resnet-{name}": _with_sound(name) for name in ("r2plus1d", "r3d", "ir-csn", "ip-csn")}
+SOUND_NAMES = (A_RESNET, *AUDIO_VISUAL)
+
+
+def family_of(model_name: str) -> Family:
+    """The row of a residual network that sees pictures. KeyError for another name."""
+    return {**FAMILIES, **AUDIO_VISUAL}[model_name]

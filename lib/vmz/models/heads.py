@@ -48,9 +48,13 @@ class Scoring:
 
 def build_head(net: NetBuilder, config: ModelConfig, features: FeatureMap, frozen: bool = False) -> Head:
     """Dropout when asked for, the classifier, scores, loss and accuracy. `frozen`: gradients end at the classifier."""
+    return score(net, build_logits(net, config, features, frozen), scoring_of(config))
+
+
+def scoring_of(config: ModelConfig) -> Scoring:
+    """How a configuration scores."""
     convolutional = config.use_convolutional_pred
-    logits = build_logits(net, config, features, frozen)
-    scoring = Scoring(
+    return Scoring(
         num_labels=config.num_labels,
         multi_label=config.multi_label,
         convolutional=convolutional,
@@ -58,7 +62,6 @@ def build_head(net: NetBuilder, config: ModelConfig, features: FeatureMap, froze
         batch_size=config.batch_size,
         positions=config.positions if convolutional else 1,
     )
-    return score(net, logits, scoring)
 
 
 def build_logits(net: NetBuilder, config: ModelConfig, features: FeatureMap, frozen: bool = False) -> str:

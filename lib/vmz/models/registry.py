@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from vmz.models import c3d, resnet
+from vmz.models import audio_visual, c3d, resnet
 from vmz.models.config import ModelConfig
-from vmz.models.families import C3D, FAMILIES
+from vmz.models.families import C3D, FAMILIES, SOUND_NAMES
 from vmz.models.heads import Head, build_head, check_head
 from vmz.netdef.analysis import OpCost, analyse
 from vmz.netdef.blob_names import SCOPE, scoped
@@ -16,7 +16,9 @@ from vmz.netdef.inputs import VideoSource, add_video_input
 from vmz.netdef.net_parts import classifier_parameters
 
 MODEL_NAMES = tuple(sorted([*FAMILIES, C3D]))
+ALL_NAMES = (*MODEL_NAMES, *sorted(SOUND_NAMES))  # the audio-visual ones too
 TEST_NET_NAME = "video_model_test"
+LOGMEL_SHAPE = (100, 40)  # rows (time) and filters, of which the audio trunk makes one position
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,18 @@ class Model:
 
     @property
     def clip_shape(self) -> tuple[int, int, int, int]:
-        """C, T, H, W of one clip of the blob `data`."""
+        """C, T, H, W of one clip of the blob `data` where the network sees pictures."""
         config = self.config
         return config.num_channels, config.clip_length, config.crop_size, config.crop_size
+
+    def input_shapes(self, clips: int = 1) -> dict[str, tuple[int, ...]]:
+        """{blob: shape} of `clips` clips: `data`, and `logmels` of an av_resnet. The maps are a_resnet's `data`."""
+        config = self.config
+        maps: tuple[int, ...] = (clips, 3, 1, *LOGMEL_SHAPE) if config.audio_input_3d else (clips, 1, *LOGMEL_SHAPE)
+        if not config.sees_pictures:
+            return {self.blob("data"): maps}
+        pictures: dict[str, tuple[int, ...]] = {self.blob("data"): (clips, *self.clip_shape)}
+        return {**pictures, self.blob(audio_visual.LOGMELS): maps} if config.hears else pictures
 
     def costs(self) -> list[OpCost]:
         """Shape and cost of every op, for one clip a run (or `config.batch_size` clips where the net fixes it).
@@ -66,7 +77,7 @@ class Model:
         config = self.config
         clips = config.batch_size if config.use_convolutional_pred and config.batch_size > 0 else 1
         label = (clips, config.num_labels) if config.multi_label else (clips,)
-        inputs = {self.blob("data"): (clips, *self.clip_shape), self.blob("label"): label}
+        inputs = {**self.input_shapes(clips), self.blob("label"): label}
         return analyse(self.net, self.param_init_net, inputs)
 
 
@@ -119,5 +130,8 @@ def add_network(net: NetBuilder, config: ModelConfig, blob: str = "data", frozen
     Raises UsageError where the configuration asks for what only testing has.
     """
     check_head(net, config.use_convolutional_pred)
+    if config.hears:
+        build = audio_visual.add_audio_visual if config.sees_pictures else audio_visual.add_audio
+        return build(net, config, blob, frozen)
     trunk = c3d.build_trunk if config.model_name == C3D else resnet.build_trunk
     return build_head(net, config, trunk(net, config, blob), frozen)

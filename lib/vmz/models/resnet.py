@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Callable
 
@@ -20,12 +20,14 @@ from vmz.models.blocks import (
 )
 from vmz.models.config import ModelConfig, bottleneck_width
 from vmz.models.families import (
+    AUDIO_VISUAL_BLOCKS,
     BLOCKS_PER_STAGE,
     BOTTLENECK_WIDTHS,
     DEEP_CHANNELS,
-    FAMILIES,
     SHALLOW_CHANNELS,
+    SOUND_NAMES,
     WHOLE_CLIP,
+    family_of,
 )
 from vmz.models.heads import FeatureMap
 from vmz.netdef.builder import NetBuilder, Triple
@@ -70,9 +72,22 @@ def build_trunk(net: NetBuilder, config: ModelConfig, blob: str = "data") -> Fea
 
 def build_layout(net: NetBuilder, layout: Layout, blob: str, channels: int) -> FeatureMap:
     """The layers of a layout, from a clip of `channels` channels to `final_avg`."""
+    *_, last = build_blocks(net, layout, blob, channels)
+    return final_average(net, layout, last)
+
+
+def final_average(net: NetBuilder, layout: Layout, last: FeatureMap) -> FeatureMap:
+    """`final_avg` of what the last block gives."""
+    name = f"{layout.style.prefix}final_avg"
+    return FeatureMap(net.pool("AveragePool", last.blob, name, layout.final_kernels, (1, 1, 1)), last.channels)
+
+
+def build_blocks(net: NetBuilder, layout: Layout, blob: str, channels: int) -> Iterator[FeatureMap]:
+    """The layers up to the last block, one at a time: what the stem gives, with pool1, and then each block."""
     blob, channels, number = add_stem(net, layout.stem, blob, channels, layout.style), STEM_CHANNELS, 0
     if layout.pool1:
         blob = net.pool("MaxPool", blob, "pool1", (1, 3, 3), (1, 2, 2), (0, 1, 1))
+    yield FeatureMap(blob, channels)
     for stage in layout.stages:
         for first in [True] + [False] * (stage.blocks - 1):
             shrinks = first and stage.number > 2
@@ -83,27 +98,32 @@ def build_layout(net: NetBuilder, layout: Layout, blob: str, channels: int) -> F
             else:
                 blob = simple_block(block, layout.convolution, blob, channels, stage.channels, strides)
             channels, number = stage.channels, number + 1
-    return FeatureMap(net.pool("AveragePool", blob, "final_avg", layout.final_kernels, (1, 1, 1)), channels)
+            yield FeatureMap(blob, channels)
 
 
 def layout_of(config: ModelConfig) -> Layout:
     """The trunk that a configuration asks for."""
-    family = FAMILIES[config.model_name]
-    bottleneck = config.model_depth in family.bottlenecks
-    channels = DEEP_CHANNELS if bottleneck and config.model_depth > 34 else SHALLOW_CHANNELS
+    family = family_of(config.model_name)
     return Layout(
         stem=_stem(config),
         pool1=config.use_pool1,
-        stages=stages_of(
-            config.model_depth,
-            [int(config.channel_multiplier * width) for width in channels],
-            [bottleneck_width(config, width) for width in BOTTLENECK_WIDTHS],
-            family.three_d,
-            config.clip_length,
-        ),
+        stages=config_stages(config, family.bottlenecks, family.three_d),
         convolution=family.convolution,
-        bottleneck=bottleneck,
+        bottleneck=config.model_depth in family.bottlenecks,
         final_kernels=(_final_frames(config), config.final_side, config.final_side),
+    )
+
+
+def config_stages(config: ModelConfig, bottlenecks: Sequence[int], three_d: Callable[[int], bool]) -> tuple[Stage, ...]:
+    """The four stages of a configuration. bottlenecks: the depths that use bottleneck blocks."""
+    deep = config.model_depth in bottlenecks and config.model_depth > 34
+    return stages_of(
+        config.model_depth,
+        [int(config.channel_multiplier * width) for width in (DEEP_CHANNELS if deep else SHALLOW_CHANNELS)],
+        [bottleneck_width(config, width) for width in BOTTLENECK_WIDTHS],
+        three_d,
+        config.clip_length,
+        AUDIO_VISUAL_BLOCKS if config.model_name in SOUND_NAMES else BLOCKS_PER_STAGE,
     )
 
 
@@ -113,11 +133,15 @@ def stages_of(
     widths: Sequence[int],
     three_d: Callable[[int], bool],
     clip_length: int,
+    blocks: Mapping[int, tuple[int, ...]] = BLOCKS_PER_STAGE,
 ) -> tuple[Stage, ...]:
-    """The four stages of a depth; channels, and widths inside bottlenecks, by stage. UsageError for another depth."""
-    if depth not in BLOCKS_PER_STAGE:
-        raise UsageError(f"model_depth is {depth}, but it must be {', '.join(map(str, BLOCKS_PER_STAGE))}")
-    rows = zip(STAGES, BLOCKS_PER_STAGE[depth], channels, widths)
+    """The four stages of a depth of `blocks`; channels, and widths inside bottlenecks, by stage.
+
+    UsageError for another depth.
+    """
+    if depth not in blocks:
+        raise UsageError(f"model_depth is {depth}, but it must be {', '.join(map(str, blocks))}")
+    rows = zip(STAGES, blocks[depth], channels, widths)
     return tuple(
         Stage(number, blocks, out, width, three_d(number), three_d(number) and clip_length >= FRAMES_TO_STRIDE[number])
         for number, blocks, out, width in rows
@@ -125,7 +149,7 @@ def stages_of(
 
 
 def _stem(config: ModelConfig) -> Stem:
-    family = FAMILIES[config.model_name]
+    family = family_of(config.model_name)
     if family.stem_frames == WHOLE_CLIP:
         return Stem(config.clip_length)
     frames = family.stem_frames or config.conv1_temporal_kernel
@@ -134,7 +158,7 @@ def _stem(config: ModelConfig) -> Stem:
 
 def _final_frames(config: ModelConfig) -> int:
     """The temporal size of final_avg: the frames left after the stem's stride and the stages that see time."""
-    family = FAMILIES[config.model_name]
+    family = family_of(config.model_name)
     if family.stem_frames == WHOLE_CLIP:
         return 1
     halvings = sum(family.three_d(number) for number in STAGES[1:])

@@ -70,6 +70,10 @@ def both_sides(pads: Sequence[int]) -> list[int]:
     return [*pads, *pads] if len(pads) == 3 else list(pads)
 
 
+def _given(**arguments: Any) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
 class NetBuilder:
     """Adds ops to `net` and fills to `init_net`, and remembers which blobs are parameters.
 
@@ -206,6 +210,28 @@ class NetBuilder:
             arguments.update(engine="CUDNN", exhaustive_search=1, **self._limit)
         return self.op("Conv", inputs, [name], **arguments)
 
+    def conv_2d(
+        self,
+        blob: str,
+        name: str,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        *,
+        stride: Optional[int] = None,
+        pad: Optional[int] = None,
+        bias: bool = False,
+        fill: str = "MSRAFill",
+    ) -> str:
+        """2-D convolution `name` of an N,C,H,W blob, alike on both axes; None leaves an argument to the operator."""
+        inputs = [blob, self.param(f"{name}_w", (channels_out, channels_in, kernel, kernel), fill, WEIGHT)]
+        if bias:
+            inputs.append(self.param(f"{name}_b", (channels_out,), "ConstantFill", BIAS))
+        arguments: dict[str, Any] = {"order": "NCHW", "kernel": kernel, **_given(stride=stride, pad=pad)}
+        if self.use_cudnn:
+            arguments.update(engine="CUDNN", exhaustive_search=1, **self._limit)
+        return self.op("Conv", inputs, [name], **arguments)
+
     def spatial_bn(self, blob: str, name: str, channels: int, *, momentum: Optional[float] = 0.9) -> str:
         """SpatialBN `name`, epsilon 1e-3; `momentum` None leaves the argument to the operator's default (0.9 too)."""
         learnt = [
@@ -226,8 +252,8 @@ class NetBuilder:
         """In place, as everywhere in these networks."""
         return self.op("Relu", [blob], [blob], order="NCHW", **self._cudnn())
 
-    def sum(self, left: str, right: str, name: str) -> str:
-        return self.op("Sum", [left, right], [name], **self._helper_arguments())
+    def sum(self, blobs: Sequence[str], name: str) -> str:
+        return self.op("Sum", blobs, [name], **self._helper_arguments())
 
     def pool(
         self, kind: str, blob: str, name: str, kernels: Triple, strides: Triple, pads: Optional[Triple] = None
@@ -237,6 +263,15 @@ class NetBuilder:
         if pads is not None:
             arguments["pads"] = [*pads, *pads]
         return self.op(kind, [blob], [name], **arguments, **self._cudnn())
+
+    def max_pool_2d(self, blob: str, name: str, kernels: tuple[int, int]) -> str:
+        """MaxPool of an N,C,H,W blob, stride 1."""
+        return self.op("MaxPool", [blob], [name], order="NCHW", kernels=list(kernels), stride=1, **self._cudnn())
+
+    def concat(self, blobs: Sequence[str], name: str) -> str:
+        """`name`: the blobs one after the other along their channels."""
+        arguments = {"use_cudnn": int(self.use_cudnn), "cudnn_exhaustive_search": 1, **self._limit}
+        return self.op("Concat", blobs, [name, f"_{name}_concat_dims"], axis=1, **arguments)
 
     def dropout(self, blob: str, name: str) -> str:
         """Half of the values, the operator's default ratio."""

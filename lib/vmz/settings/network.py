@@ -48,10 +48,11 @@ class NetworkSettings(Settings):
     )
 
 
-def model_config(settings: NetworkSettings, **changes: Any) -> ModelConfig:
+def model_config(settings: NetworkSettings, with_sound: bool = False, **changes: Any) -> ModelConfig:
     """The checked network configuration; `changes` are arguments of ModelConfig, set on top.
 
-    Raises UsageError naming the setting.
+    with_sound: take audio-visual networks too, which no tool can read videos for yet. Raises UsageError naming the
+    setting.
     """
     names = [name for name in settings_of(NetworkSettings) if name not in ("clip_length_rgb", "use_cudnn")]
     arguments = {name: getattr(settings, name) for name in names}
@@ -65,7 +66,13 @@ def model_config(settings: NetworkSettings, **changes: Any) -> ModelConfig:
                 f"--flow_data_type="
                 f"{settings.flow_data_type}; give --num_channels={channels}"
             )
-    return ModelConfig(**{**arguments, **changes})
+    config = ModelConfig(**{**arguments, **changes})
+    if config.hears and not with_sound:
+        raise UsageError(
+            f"--model_name={config.model_name} is an audio-visual network; VMZ builds it (print_net shows it), but "
+            "cannot read the sound of videos yet"
+        )
+    return config
 
 
 def video_input_arguments(network: NetworkSettings, reader: ReaderSettings, views: ViewSettings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Every net of the video family, through models.model_builder on a CNNModelHelper, against the original's."""
+"""Every net, through models.model_builder on a CNNModelHelper, against the original's."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.goldens.golden_nets import golden_entries
 from tests.goldens.recordings import golden_path
 from tests.legacy.original import SMALL, cnn_model, device, nets, parameters
 from vmz.errors import UsageError
-from vmz.models.registry import MODEL_NAMES
+from vmz.models.registry import ALL_NAMES
 from vmz.netdef.builder import get_arguments
 from vmz.netdef.json_form import net_to_json
 
 pytestmark = needs_caffe2
 
-ENTRIES = [entry for entry in golden_entries() if entry["config"]["build_args"]["model_name"] in MODEL_NAMES]
+ENTRIES = [entry for entry in golden_entries() if entry["config"]["build_args"]["model_name"] in ALL_NAMES]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["file"].partition(".")[0])
@@ -140,9 +140,12 @@ def test_pred_layer_name() -> None:
         ({"model_name": "ir-csn", "model_depth": 18}, "26 or 50 or 101 or 152"),
         ({"model_name": "c3d"}, "clip_length is 8, but model_name c3d accepts 16"),
         ({"use_convolutional_pred": 1, "crop_size": 256, "use_pool1": 1}, "for testing only"),
-        ({"model_name": "av_resnet-r3d"}, "av_resnet-r3d is an audio-visual network"),
-        ({"model_name": "a_resnet"}, "a_resnet is an audio-visual network"),
-        ({"g_blend": True}, "r2plus1d with g_blend is an audio-visual network"),
+        ({"model_name": "av_resnet-r3d", "model_depth": 10}, "model_depth is 10, but model_name av_resnet-r3d accepts"),
+        (
+            {"model_name": "a_resnet", "model_depth": 18, "g_blend": 1},
+            "g_blend is 1, but model_name a_resnet accepts 0",
+        ),
+        ({"g_blend": True}, "g_blend is 1, but model_name r2plus1d accepts 0"),
     ],
     ids=str,
 )
@@ -165,7 +168,7 @@ def test_what_is_no_network_is_refused_before_anything_is_added(wrong: dict[str,
         (("r3d", 18, 9, 112), False, "clip_length 9 is odd"),
         (("nothing", 18, 8, 112), False, "model_name 'nothing'"),
         (("ir-csn", 34, 8, 112), False, "model_depth is 34"),
-        (("av_resnet-r3d", 18, 8, 112), False, "audio-visual"),
+        (("av_resnet-r3d", 18, 8, 112), True, "av_resnet-r3d with 18 layers"),
     ],
     ids=str,
 )
@@ -187,8 +190,8 @@ def test_lists() -> None:
     assert "av_resnet-r2plus1d" in model_builder.av_joint_models
 
 
-def test_an_audio_visual_model_says_so_when_it_is_asked_for() -> None:
+def test_the_audio_visual_module_names_what_to_call() -> None:
     from models import audio_visual_model
 
-    with pytest.raises(UsageError, match="av_resnet-ip-csn is an audio-visual network, which VMZ cannot build"):
+    with pytest.raises(UsageError, match="build_model builds the audio-visual networks"):
         audio_visual_model.create_model(model=cnn_model("small"), model_name="av_resnet-ip-csn")

@@ -73,6 +73,23 @@ class HelperNet(NetBuilder):
             return _brew().conv_nd(self.model, *positional, no_bias=int(not bias), **arguments, **own)
         return self._call("ConvNd", "conv_nd", *positional, no_bias=int(not bias), **arguments)
 
+    def conv_2d(
+        self,
+        blob: Any,
+        name: str,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        *,
+        stride: Optional[int] = None,
+        pad: Optional[int] = None,
+        bias: bool = False,
+        fill: str = "MSRAFill",
+    ) -> Any:
+        window = {name: value for name, value in (("stride", stride), ("pad", pad)) if value is not None}
+        positional = (blob, name, channels_in, channels_out, kernel)
+        return self._call("Conv", "conv", *positional, weight_init=(fill, {}), no_bias=int(not bias), **window)
+
     def spatial_bn(self, blob: Any, name: str, channels: int, *, momentum: Optional[float] = 0.9) -> Any:
         arguments = {} if momentum is None else {"momentum": momentum}
         test = int(self.is_test)
@@ -81,8 +98,8 @@ class HelperNet(NetBuilder):
     def relu(self, blob: Any) -> Any:
         return self._call("Relu", "relu", blob, blob)
 
-    def sum(self, left: Any, right: Any, name: str) -> Any:
-        return self._call("Sum", "sum", [left, right], name)
+    def sum(self, blobs: Sequence[Any], name: str) -> Any:
+        return self._call("Sum", "sum", list(blobs), name)
 
     def pool(
         self, kind: str, blob: Any, name: str, kernels: Triple, strides: Triple, pads: Optional[Triple] = None
@@ -90,6 +107,12 @@ class HelperNet(NetBuilder):
         arguments = {} if pads is None else {"pads": both_sides(pads)}
         helper = {"MaxPool": "max_pool", "AveragePool": "average_pool"}[kind]
         return self._call(kind, helper, blob, name, kernels=list(kernels), strides=list(strides), **arguments)
+
+    def max_pool_2d(self, blob: Any, name: str, kernels: tuple[int, int]) -> Any:
+        return self._call("MaxPool", "max_pool", blob, name, kernels=list(kernels), stride=1)
+
+    def concat(self, blobs: Sequence[Any], name: str) -> Any:
+        return self._call("Concat", "concat", list(blobs), name, axis=1)
 
     def dropout(self, blob: Any, name: str) -> Any:
         return self._call("Dropout", "dropout", blob, name, is_test=int(self.is_test))

@@ -8,24 +8,21 @@ from vmz.engines.caffe2_engine.helper_net import HelperNet
 from vmz.engines.caffe2_engine.programs import program_logger
 from vmz.errors import UsageError
 from vmz.models.config import ModelConfig
-from vmz.models.families import ALL_DEPTHS, C3D, FAMILIES
+from vmz.models.families import ALL_DEPTHS, AUDIO_VISUAL, C3D, FAMILIES
 from vmz.models.registry import add_network
 
-from . import audio_visual_model
 from .arguments import config_of
 
 log = program_logger("model_builder")
 
 video_models = [*FAMILIES, C3D]
-av_joint_models = [f"av_resnet-{name}" for name in ("r2plus1d", "r3d", "ir-csn", "ip-csn")]
+av_joint_models = [*AUDIO_VISUAL]
 model_depths = list(ALL_DEPTHS)
 
 
 def model_validation(model_name: str, model_depth: int, clip_length: int, crop_size: int) -> bool:
     """Whether there is such a network. Logs which, or in one sentence why not."""
     try:
-        if audio_visual_model.is_audio(model_name):
-            raise audio_visual_model.not_here(model_name)
         config_of(
             ModelConfig, model_name=model_name, model_depth=model_depth, clip_length=clip_length, crop_size=crop_size
         )
@@ -67,13 +64,13 @@ def build_model(
 ) -> list[Any]:
     """Add a network, its scores and its loss to `model`. Returns [scaled loss], [None] for the convolutional head.
 
-    data: the blob of clips, N x num_channels x clip_length x crop_size x crop_size. is_test: batch norm and dropout
-    test. use_full_ft: 0 lets only the classifier learn, on top of a trunk that tests. Labels are the blob `label`. The
-    arguments from audio_input_3d on are for audio-visual networks. Raises UsageError for arguments that are no network.
+    data: the blob of clips, N x num_channels x clip_length x crop_size x crop_size; of a_resnet the log-mel maps,
+    N x 1 x 100 x 40, which the other audio-visual networks read from the blob `logmels`. is_test: batch norm and
+    dropout test. use_full_ft: 0 lets only the classifier learn, on top of a trunk that tests. Labels are the blob
+    `label`. The arguments from audio_input_3d on are for audio-visual networks. Raises UsageError for arguments that
+    are no network.
     """
     log.info("creating %s, depth=%s...", model_name, 8 if model_name == C3D else model_depth)
-    if audio_visual_model.is_audio(model_name) or g_blend:
-        raise audio_visual_model.not_here(model_name)
     config = config_of(
         ModelConfig,
         model_name=model_name,
@@ -93,6 +90,11 @@ def build_model(
         conv1_temporal_kernel=conv1_temporal_kernel,
         conv1_temporal_stride=conv1_temporal_stride,
         pred_layer_name=pred_layer_name or None,
+        audio_input_3d=audio_input_3d,
+        g_blend=g_blend,
+        audio_weight=audio_weight,
+        visual_weight=visual_weight,
+        av_weight=av_weight,
     )
     net = HelperNet(model, is_test or not use_full_ft)
     return [add_network(net, config, data, frozen=not use_full_ft).loss]
