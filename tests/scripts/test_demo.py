@@ -26,7 +26,8 @@ from vmz.models.registry import build
 from vmz.netdef.training_state import is_training_state
 from vmz.report.evaluation import page as evaluation_page
 from vmz.video.frames.decoding import Video
-from vmz.video.frames.scaling import Scaler, normalise
+from vmz.video.frames.scaling import Scaler
+from vmz.video.normalisation import normalise
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "scripts" / "demo"

@@ -91,7 +91,7 @@ def _evaluate(
             data = _looked_at(config)  # now that flags and weights are known to be right
             keep = [model.prediction] if config.crop_per_inference else WholeBatches.blobs(model)
             engine.load(model.param_init_net, model.net, weights, seed=config.seed, keep=keep)
-            loaded = time.perf_counter()
+            loaded, computed = time.perf_counter(), time.process_time()
             with _open_batches(engine, model, config, reader) as batches:
                 scores = score_videos(batches, keys, config)
                 faults, spent = (batches.skipped, batches.ended_early), batches.seconds
@@ -101,6 +101,8 @@ def _evaluate(
             scores = merge([part[0] for part in parts])
             faults = in_order([part[1] for part in parts], keys), in_order([part[2] for part in parts], keys)
             seconds = {"load": loaded - started, "run": time.perf_counter() - loaded, **spent}
+            if len(parts) == 1:
+                seconds["cpu"] = time.process_time() - computed
             mine = replace(
                 _result(config, scores, faults, cost, report, seconds),
                 data=data, label_names=names, made_by=made_by, database=found,

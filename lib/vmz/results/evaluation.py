@@ -27,12 +27,12 @@ class Evaluation:
     class that some video has, by label. totals: what one clip costs. videos: those that were scored, each by
     clips_per_video clips and crops. skipped: records that gave no clips. ended_early: videos scored from the frames
     before their end. checkpoint: what became of its blobs, None without one. seconds: wall time of "load" and "run",
-    and of the parts of the latter by name. scores: of each video, in database order; in a run of several processes the
-    first one alone holds them. config: the settings of the run, an EvaluationConfig. environment: versions, engine and
-    device. data: what was found out about the database, None where it was not looked at. published: what was published
-    of the model, None of others. label_names: by label, where they are known. made_by: what kept scores depend on,
-    where they are kept. database: the fingerprint of --test_data.
-    loss: the mean over clips, as training has it.
+    and of the parts of the latter by name; "cpu": processor seconds of the run, of one process. scores: of each video,
+    in database order; in a run of several processes the first one alone holds them. config: the settings of the run, an
+    EvaluationConfig. environment: versions, engine and device. data: what was found out about the database, None where
+    it was not looked at. published: what was published of the model, None of others. label_names: by label, where they
+    are known. made_by: what kept scores depend on, where they are kept. database: the fingerprint of --test_data. loss:
+    the mean over clips, as training has it.
     """
 
     figures: Mapping[str, float]
@@ -68,6 +68,7 @@ class Evaluation:
             lines += class_lines(self.per_class, self.label_names)
         spent = f"{self.seconds['run']:.1f} s on {self.environment['engine']}, {self.environment['device']}"
         lines.append(f"{counted(self.videos, 'video')}, {counted(self.clips_per_video, 'clip')} each, {spent}")
+        lines += self._work()
         if self.skipped:
             lines += [f"{counted(len(self.skipped), 'video')} left out:", *(f"  {bad}" for bad in self.skipped)]
         if self.ended_early:
@@ -76,6 +77,17 @@ class Evaluation:
         lines.append(figures_line(self.figures))
         lines.append(f"FLOPs: {cost.gmacs}, params: {cost.params_m}, inters: {cost.interactions_g}")
         return lines
+
+    def _work(self) -> list[str]:
+        """What the run waited for, and how busy the cores were, where one process did it all."""
+        seconds, cores = self.seconds, int(self.environment.get("cores", 0))
+        if not {"cpu", "read"} <= set(seconds) or not cores or seconds["run"] <= 0:
+            return []
+        threads = counted(self.config.num_decode_threads, "decoding thread")
+        return [
+            f"{seconds['read'] / seconds['run']:.1%} of it waiting for clips ({threads}); the CPU "
+            f"{min(1.0, seconds['cpu'] / seconds['run'] / cores):.0%} busy ({counted(cores, 'core')})"
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """All but the scores, as test_net's --output holds it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
+from vmz.cores import available_cores
 from vmz.engines.registry import ENGINES, default_engine, used_device
 from vmz.errors import UsageError
 from vmz.processes import identity
@@ -110,5 +111,6 @@ def environment(settings: EngineSettings) -> dict[str, str]:
         "engine": settings.engine,
         "device": used_devices(settings),
         "processes": str(identity.world_size()),
+        "cores": str(available_cores()),
         **found,
     }

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -43,8 +43,9 @@ class BadVideoError(VmzError):
 class Batch:
     """N = videos x clips x crops rows, video-major, then clip, then crop.
 
-    data: RGB clips, float32 (N, 3, length, crop, crop), normalised; None with get_rgb=0. flow: where asked for,
-    likewise (N, flow_channels, length_of, crop, crop). label: int32 (N,); with do_multi_label 0/1 (N, num_of_class).
+    data: RGB clips, float32 (N, 3, length, crop, crop), normalised, or of a reader with normalised=False uint8
+    (N, length, crop, crop, 3); None with get_rgb=0. flow: where asked for,
+    float32 (N, flow_channels, length_of, crop, crop). label: int32 (N,); with do_multi_label 0/1 (N, num_of_class).
     video_id: int64 (N,) and start_frame: int32 (N,) where asked for. record_index: int64 (videos,), the place of each
     video in the database; keys: its key there.
     """
@@ -85,14 +86,16 @@ class ClipReader:
     `skipped` lists each record left out so far (on_bad_video=skip), once, and `ended_early` each video whose reading
     stopped before its end and that gave its clips from what came before. `position`: videos of this reader's own
     stream given or left out up to the last batch that was returned, the first_position of a reader that is to go on
-    from there. Raises what VideoDatabase raises, and UsageError for wrong arguments.
+    from there. normalised=False: RGB clips stay uint8, a quarter of the bytes, for a device that normalises them.
+    Raises what VideoDatabase raises, and UsageError for wrong arguments.
     """
 
-    def __init__(self, database_path: Union[str, Path], args: VideoInputArgs) -> None:
+    def __init__(self, database_path: Union[str, Path], args: VideoInputArgs, normalised: bool = True) -> None:
         args.check()
         if args.get_optical_flow or args.image_as_input:
             opencv()
         self.args = args
+        self._normalised = normalised
         self.skipped: list[BadVideo] = []
         self.ended_early: list[EndedEarly] = []
         self._database = VideoDatabase(database_path)
@@ -184,16 +187,17 @@ class ClipReader:
     def _new_slots(self) -> Iterator[Clips]:
         """Places for the clips of one video each, the places of a batch side by side in one array."""
         args = self.args
-        rgb = (3, args.length_rgb) if args.get_rgb else None
-        flow = (args.flow_channels, args.length_of) if args.get_optical_flow else None
+        square = args.crop_size, args.crop_size
+        kind: Any = np.float32 if self._normalised else np.uint8
+        rgb = (3, args.length_rgb, *square) if self._normalised else (args.length_rgb, *square, 3)
+        flow = args.flow_channels, args.length_of, *square
+        absent = [None] * args.batch_size
         while True:
-            batches = (
-                np.empty((args.batch_size, args.rows, *shape, args.crop_size, args.crop_size), np.float32)
-                if shape
-                else [None] * args.batch_size
-                for shape in (rgb, flow)
+            yield from map(
+                Clips,
+                np.empty((args.batch_size, args.rows, *rgb), kind) if args.get_rgb else absent,
+                np.empty((args.batch_size, args.rows, *flow), np.float32) if args.get_optical_flow else absent,
             )
-            yield from map(Clips, *batches)
 
     def _read(self, turn: int, index: int, clips: Clips, watch: Watch) -> _Video:
         """Runs in a decoding thread."""

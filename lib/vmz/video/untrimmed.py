@@ -17,9 +17,10 @@ from vmz.video.clips import ClipError, check_size, orientation_of
 from vmz.video.frames.decoding import DecodingError, Source, Video
 from vmz.video.frames.orientation import UPRIGHT
 from vmz.video.frames.resampling import Resampled
-from vmz.video.frames.scaling import Scaler, normalise
+from vmz.video.frames.scaling import Scaler
 from vmz.video.frames.shown_times import ShownTimes
 from vmz.video.frames.watch import Watch
+from vmz.video.normalisation import normalise
 
 
 @dataclass(frozen=True)

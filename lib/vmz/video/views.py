@@ -13,8 +13,9 @@ from vmz.text import counted, printable, quoted
 from vmz.video import sampling
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError, Clips, check_size, read_clips
-from vmz.video.frames.scaling import Scaler, normalise
+from vmz.video.frames.scaling import Scaler
 from vmz.video.frames.watch import Watch
+from vmz.video.normalisation import normalise
 
 PUBLISHED, ONE = "published", "one"
 Video = Union[str, bytes, np.ndarray]

@@ -11,7 +11,7 @@ import numpy as np
 
 from vmz.video.arguments import DIS, VideoInputArgs
 from vmz.video.frames.opencv import opencv
-from vmz.video.frames.scaling import normalise
+from vmz.video.normalisation import normalise
 
 # Of dx, dy, their magnitude (of the normalised two), and gray levels.
 MEAN = np.array([0.0046635, 0.0046261, 0.963986, 102.976], dtype=np.float32)

@@ -14,11 +14,6 @@ from av.filter import Graph
 
 from vmz.video.normalisation import MEAN, STD
 
-# float32((pixel - mean) * (1 / std)) of every pixel value: a look-up gives the same bits as the arithmetic, faster.
-NORMALISED = np.ascontiguousarray(
-    ((np.arange(256, dtype=np.float32)[None] - MEAN[:, None]) * (np.float32(1) / STD)[:, None]).astype(np.float32)
-)
-
 
 class Scaler:
     """Converts frames to RGB24 arrays of `width` x `height`. Frames may change size or format on the way.
@@ -49,18 +44,12 @@ class Scaler:
         # What streams say of their colours is ignored, as in the original: only yuvj and gray formats mean full range.
         full_range = pixel_format.startswith(("yuvj", "gray", "ya8", "ya16"))
         colours = f"in_color_matrix=bt601:in_range={'pc' if full_range else 'tv'}"
-        scale = graph.add("scale", f"{self.width}:{self.height}:flags={self._how}:{colours}")
+        scale = graph.add("scale", f"{self.width}:{self.height}:flags={self._how}:{colours}:threads=1")
         to_rgb = graph.add("format", "rgb24")
         sink = graph.add("buffersink")
         graph.link_nodes(source, scale, to_rgb, sink)
         graph.configure()
         return graph, source, sink
-
-
-def normalise(pixels: np.ndarray, out: np.ndarray) -> None:
-    """Write uint8 pixels (height, width, 3) into float32 planes `out` (3, height, width), normalised."""
-    for channel in range(3):
-        np.take(NORMALISED[channel], pixels[:, :, channel], out=out[channel], mode="clip")
 
 
 def to_pixels(clip: np.ndarray) -> np.ndarray:
