@@ -19,8 +19,10 @@ from vmz.engines.torch_engine.devices import checked_device
 from vmz.engines.torch_engine.graph import overflow
 from vmz.engines.torch_engine.graph.fills import run_fills
 from vmz.engines.torch_engine.graph.importer import import_net, input_blobs, left_out
+from vmz.engines.torch_engine.graph.kernel_calls import use_kernels
 from vmz.engines.torch_engine.graph.op import Op, lookup, read_ops
 from vmz.engines.torch_engine.graph.passes import has_fused_convolutions, in_half, optimize
+from vmz.engines.torch_engine.kernels import check_kernels
 from vmz.engines.torch_engine.precision import HALF, check_layers, check_precision, computing_in
 from vmz.engines.torch_engine.transfer import reading_ahead
 from vmz.engines.torch_engine.video_input import open_readers
@@ -34,6 +36,7 @@ class TorchEngine(Engine):
 
     precision: one of precisions.INFERENCE; results are float32 in all of them. channels_last: clips and weights lie
     channels last in memory; None is True on the CPU, where the fastest convolutions need it, and False on a GPU.
+    kernels: run what they are for by our Triton kernels, on a GPU; measured nowhere yet (docs/internals/gpu.md).
 
     What run() computes is what was fetched after earlier runs, and `keep`: nothing else is held in memory. The first
     fetch of another blob computes it from the same inputs. A net with is_test=0, whose results depend on when they are
@@ -46,12 +49,17 @@ class TorchEngine(Engine):
         optimize: bool = True,
         precision: str = FP32,
         channels_last: Optional[bool] = None,
+        kernels: bool = False,
     ) -> None:
         self.device = checked_device(device)
         check_precision(precision, self.device, INFERENCE)
         check_layers(precision, self.device)
-        self.optimize, self.precision = optimize, precision
-        self.channels_last = self.device.type == "cpu" if channels_last is None else channels_last
+        if kernels:
+            check_kernels(self.device)
+        self.optimize, self.precision, self.kernels = optimize, precision, kernels
+        # the kernels want it on a GPU; on the CPU oneDNN's convolutions do, whose place the interpreted kernels take
+        faster = (self.device.type == "cpu") != kernels
+        self.channels_last = faster if channels_last is None else channels_last
         self._clear()
 
     def _clear(self) -> None:
@@ -221,6 +229,8 @@ class TorchEngine(Engine):
         if not self.optimize or any(_depends_on_time(op) for op in self._ops):
             return self._imported if half is None else in_half(self._imported, half)
         optimized = optimize(self._imported, inputs, half, self.channels_last)
+        if self.kernels:
+            use_kernels(optimized)
         if self.device.type == "cpu" and self.channels_last and has_fused_convolutions(half):
             return overflow.guarded(self._imported, optimized) or self._imported
         return optimized

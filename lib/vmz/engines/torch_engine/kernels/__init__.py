@@ -83,6 +83,15 @@ def pointwise_conv3d(
     return result
 
 
+def check_kernels(device: Any) -> None:
+    """UsageError where the kernels cannot run on a torch.device: no triton, or neither a GPU nor the interpreter."""
+    launching = _module("launching")
+    if device.type != "cuda" and not launching.INTERPRETED:
+        raise UsageError(
+            f"the Triton kernels run on a GPU, not on {device}; leave out --kernels=1 or use --device=cuda"
+        )
+
+
 def _wider(weight: Tensor, scale: Tensor) -> Any:
     """The type of their product: at least float32, so that a folded scale costs no precision."""
     import torch
@@ -98,6 +107,6 @@ def _module(name: str) -> Any:
         if (error.name or "").partition(".")[0] != "triton":
             raise
         raise UsageError(
-            f"{name}_conv3d needs the package triton, which is for Linux: PyTorch's CUDA builds bring it along; "
+            "the Triton kernels need the package triton, which is for Linux: PyTorch's CUDA builds bring it along; "
             "without one, pip install triton"
         ) from error
