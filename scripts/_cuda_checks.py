@@ -19,6 +19,7 @@ from typing import Any, Callable, NamedTuple, Optional
 import numpy as np
 import torch
 
+from scripts._cuda_kernel_checks import kernel_checks
 from tests.engines.small_training import small_batch, small_build, small_training, video_source, write_videos
 from tests.support.processes import python
 from vmz.engines.registry import open_engine
@@ -380,4 +381,5 @@ CHECKS = (
     Check(10, "precise batch norm does not queue batches", check_precise_norm),
     Check(11, "a training step against eager PyTorch", check_speed),
     Check(12, "where an evaluation's time goes", check_evaluation),
+    *kernel_checks(Check),
 )

@@ -54,7 +54,7 @@ def small_build(
         shortcut = net.relu(net.spatial_bn(blob, "conv1_spatbn_relu", 8))
         blob = net.conv(shortcut, "comp_0_conv_1", 8, 8, (3, 1, 1), pads=(1, 0, 0))
         blob = net.spatial_bn(blob, "comp_0_spatbn_1", 8)
-        blob = net.relu(net.sum(blob, shortcut, "comp_0_sum"))
+        blob = net.relu(net.sum([blob, shortcut], "comp_0_sum"))
         blob = net.pool("AveragePool", blob, "final_avg", (LENGTH, SIDE // 2, SIDE // 2), (1, 1, 1))
         head = build_head(net, config, FeatureMap(blob, 8))
         return SmallModel(

@@ -125,8 +125,8 @@ def _stopping_after(iteration: int) -> Iterator[None]:
         trainer = opened(*arguments)
         step = trainer.step
 
-        def stepping() -> Any:
-            found = step()
+        def stepping(*arguments: Any, **named: Any) -> Any:
+            found = step(*arguments, **named)
             if found.iteration == iteration and os.environ.get("RANK", "0") == str(_processes() - 1):
                 os.kill(os.getpid(), signal.SIGTERM)
             return found

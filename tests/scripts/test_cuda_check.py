@@ -32,6 +32,15 @@ def test_checks_that_pass_and_one_that_needs_a_gpu(tmp_path: Path) -> None:
     assert checks[3]["figures"] == {"steps in each layout": 20}
 
 
+@pytest.mark.long
+def test_kernels_and_pixels_without_a_gpu(tmp_path: Path) -> None:
+    pytest.importorskip("triton")
+    status, said, checks = checked(tmp_path, "--only=13,14,15")
+    assert status == 0 and said.splitlines()[-1] == "2 PASS, 0 FAIL, 1 SKIP", said
+    assert checks[15]["status"] == "SKIP" and checks[14]["figures"] == {"bits": "the same"}
+    assert len(checks[13]["figures"]) == 4 and max(checks[13]["figures"].values()) < 1e-6
+
+
 def test_it_goes_on_after_one_that_takes_too_long(tmp_path: Path) -> None:
     status, said, checks = checked(tmp_path, "--only=3,5", "--seconds=0.2")
     assert status == 1 and said.splitlines()[-1] == "0 PASS, 2 FAIL, 0 SKIP"
@@ -57,4 +66,8 @@ def test_no_gpu() -> None:
 def test_all_of_it(tmp_path: Path) -> None:
     status, said, checks = checked(tmp_path)
     assert status == 0, said
-    assert len(checks) == 12 and [number for number, check in checks.items() if check["status"] == "SKIP"] == [4, 11]
+    assert len(checks) == 15 and [number for number, check in checks.items() if check["status"] == "SKIP"] == [
+        4,
+        11,
+        15,
+    ]

@@ -13,7 +13,7 @@ INFERENCE = (FP32, "tf32", "bf16", "fp16")
 TRAINING = (FP32, "bf16", "fp16")
 
 
-def check_inference(engine: str, precision: str, channels_last: object = None) -> None:
+def check_inference(engine: str, precision: str, channels_last: object = None, kernels: object = 0) -> None:
     """Raise UsageError where the engine called `engine` runs no net like this, on any device."""
     if precision not in INFERENCE:
         raise UsageError(f"unknown precision {precision!r}; the precisions are {', '.join(INFERENCE)}")
@@ -23,3 +23,5 @@ def check_inference(engine: str, precision: str, channels_last: object = None) -
         raise UsageError(f"--precision={precision} needs --engine=pytorch: Caffe2 computes in fp32")
     if channels_last:
         raise UsageError("--channels_last=1 needs --engine=pytorch: Caffe2 stores channels first")
+    if kernels:
+        raise UsageError("--kernels=1 needs --engine=pytorch: the kernels are PyTorch's and Triton's")

@@ -39,19 +39,24 @@ def check_engine(name: str) -> None:
 
 
 def open_engine(
-    name: str = "pytorch", device: str = "cpu", precision: str = FP32, channels_last: Optional[int] = None
+    name: str = "pytorch",
+    device: str = "cpu",
+    precision: str = FP32,
+    channels_last: Optional[int] = None,
+    kernels: int = 0,
 ) -> Engine:
     """An engine by name, "pytorch" or "caffe2", on "cpu", "cuda" or "cuda:N". UsageError for what is not there.
 
     precision: one of precisions.INFERENCE. channels_last: 0 or 1, None for what is faster there.
+    kernels: 1 runs our Triton kernels on a GPU.
     """
-    check_inference(name, precision, channels_last)
+    check_inference(name, precision, channels_last, kernels)
     if name == "pytorch":
         with held_back():
             from vmz.engines.torch_engine.engine import TorchEngine
 
         wanted = None if channels_last is None else bool(channels_last)
-        return TorchEngine(device, precision=precision, channels_last=wanted)
+        return TorchEngine(device, precision=precision, channels_last=wanted, kernels=bool(kernels))
     if name == "caffe2":
         with held_back():
             from vmz.engines.caffe2_engine.engine import Caffe2Engine

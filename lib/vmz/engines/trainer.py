@@ -73,7 +73,8 @@ class Step:
     """What one iteration gave: means over all devices and accumulated batches.
 
     loss: the blob `loss`, before its scale. accuracy: of the clips, None when multi-label. learning_rate: a float32
-    value. samples: clips of all devices. seconds: what went into "read" and "compute".
+    value. samples: clips of all devices. seconds: what went into "read" and "compute". stop, save: whether any process
+    asked for it, the same on all of them.
     """
 
     iteration: int
@@ -82,11 +83,18 @@ class Step:
     accuracy: Optional[float]
     samples: int
     seconds: Mapping[str, float] = field(default_factory=dict)
+    stop: bool = False
+    save: bool = False
 
 
 def classes_of(arguments: Mapping[str, Any]) -> int:
     """Classes that a VideoInput's single labels may be of, by its arguments; 0 where they do not say."""
     return 0 if arguments.get("do_multi_label", 0) else int(arguments.get("num_of_class", 0))
+
+
+def never() -> bool:
+    """What no process asks for."""
+    return False
 
 
 class Trainer(ABC):
@@ -111,19 +119,27 @@ class Trainer(ABC):
         """Set an input blob of a network that has no reader, for the iterations to come."""
 
     @abstractmethod
-    def step(self) -> Step:
+    def step(self, stop: Callable[[], bool] = never, save: Callable[[], bool] = never) -> Step:
         """One iteration: batch, forward, backward, update. VmzError when the loss exceeds abort_loss or is not finite,
-        with the parameters as they were before the iteration."""
+        with the parameters as they were before the iteration.
+
+        stop, save: whether this process wants the run to stop, or a checkpoint, after an iteration. They are asked
+        once, late in the iteration, and travel with its sums: all processes learn of it in the same one.
+        """
 
     @abstractmethod
     def fetch(self, blob: str) -> np.ndarray:
         """A parameter, running statistic, momentum (`<parameter>_momentum`), or a blob of the last forward pass."""
 
     @abstractmethod
-    def state(self) -> dict[str, np.ndarray]:
+    def state(self, here: bool = True) -> dict[str, np.ndarray]:
         """All that a run needs to go on from here as if it had never stopped: parameters, running statistics, momenta,
         ITERATION, and where they apply POSITION and RANDOM_STATE. Of several devices, the first one's statistics, which
-        the others take over now (the original does so at each checkpoint)."""
+        the others take over now (the original does so at each checkpoint).
+
+        here: False on a process that takes part, as all must, but does not need the state: it copies nothing to the
+        host and gets {}.
+        """
 
     @abstractmethod
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:

@@ -30,7 +30,7 @@ SETTINGS = "settings.json"
 NEUTRAL = (
     "output_path", "device", "num_gpus", "gpus", "num_decode_threads", "video_timeout", "display_iter", "debug",
     "resume", "zoo", "zoo_manifest", "protocol", "videos", "on_bad_video", "sanity_check", "load_model_path", "db_type",
-    "save_h5", "video_format", "channels_last",
+    "save_h5", "video_format", "channels_last", "kernels",
 )  # fmt: skip
 ADDED_LATER = {"precision": "fp32"}  # what runs had, and did not record, before there was a choice
 MOST_SHOWN = 4  # differences in a sentence

@@ -32,11 +32,19 @@ class InferenceSettings(EngineSettings):
         switch,
     )
 
+    kernels: int = setting(
+        0,
+        "1: run depth-wise and 1x1x1 convolutions as our own Triton kernels, on a GPU (--engine=pytorch only); not "
+        "measured on a GPU yet, see docs/internals/gpu.md",
+        switch,
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_inference(self.engine, self.precision, self.channels_last)
+        check_inference(self.engine, self.precision, self.channels_last, self.kernels)
 
 
 def opened_engine(settings: InferenceSettings) -> Engine:
     """The engine that the settings name, on this process's device. Raises UsageError where there is none such."""
-    return open_engine(settings.engine, device_name(settings), settings.precision, settings.channels_last)
+    device = device_name(settings)
+    return open_engine(settings.engine, device, settings.precision, settings.channels_last, settings.kernels)

@@ -24,6 +24,7 @@ from vmz.evaluation.run import evaluate_weights
 from vmz.file_formats.class_names import read_label_names
 from vmz.metrics import check_multi_label
 from vmz.models.registry import Model, build
+from vmz.netdef.training_state import is_training_state
 from vmz.outputs import Output, in_progress
 from vmz.processes import group, identity
 from vmz.processes.signals import StopRequest
@@ -206,14 +207,14 @@ class _Run:
             quiet=not self.is_first, beyond=lambda: self._seconds_after(epoch),
         ) as progress:  # fmt: skip
             for done in range(before + 1, per_epoch + 1):
-                step = self._step()
+                step = self._step(stop)
                 began, ended = ended, time.perf_counter()
                 self.history.add(step, ended - began)
                 if done % self.config.display_iter == 0 or done == per_epoch:  # together with the lines of progress
                     self.board.add_point(self.history.take_point(step, epoch))
                 progress.update(note=self._note(step))
                 if done < per_epoch:
-                    self._save_between(stop)
+                    self._save_between(step, stop)
         return step
 
     def _seconds_after(self, epoch: int) -> float:
@@ -229,9 +230,9 @@ class _Run:
         for part in group.gather((self.trainer.skipped, self.trainer.ended_early)) or []:
             self.history.note("train", *part)
 
-    def _step(self) -> Step:
+    def _step(self, stop: StopRequest) -> Step:
         with naming_foreign_labels(str(self.config.train_data), self.config, self.config):
-            step = self.trainer.step()
+            step = self.trainer.step(stop=lambda: stop.requested, save=self._is_due)
         if not self.has_read and self.is_first:  # from here on the reader keeps the file that it has opened
             refuse_remade(self.config.train_database, self.data, "train again")
         self.has_read, self.iteration = True, step.iteration
@@ -251,44 +252,50 @@ class _Run:
                 parts.extend(f"{name} {spent:.3g} s an iteration" for name, spent in each.items())
         return ", ".join(parts)
 
-    def _save_between(self, stop: StopRequest) -> None:
-        """A checkpoint in the middle of an epoch, when one is due or the process has been told to stop."""
+    def _is_due(self) -> bool:
+        """Whether --checkpoint_minutes have passed since the last checkpoint."""
         minutes = self.config.checkpoint_minutes
-        due = bool(minutes) and time.monotonic() - self.saved_at >= 60 * minutes
-        if not minutes and identity.world_size() == 1 and not stop.requested:
-            return
-        if group.any_rank(due or stop.requested):
+        return bool(minutes) and time.monotonic() - self.saved_at >= 60 * minutes
+
+    def _save_between(self, step: Step, stop: StopRequest) -> None:
+        """A checkpoint in the middle of an epoch, when one is due or a process has been told to stop."""
+        stops = step.stop or (identity.world_size() == 1 and stop.requested)  # since its sums, too, where it is alone
+        if stops or step.save:
             self._save(LATEST)
-            if group.any_rank(stop.requested):
-                stop.leave(self.iteration)
+        if stops:
+            stop.leave(self.iteration)
 
     def _finish(self, epoch: int) -> bool:
         """After an epoch's iterations: statistics when asked for, the checkpoint, then the evaluation."""
         if self.config.precise_bn:
             with naming_foreign_labels(str(self.config.train_data), self.config, self.config):
                 self.trainer.recompute_statistics(self.config.precise_bn)
-        self._save(epoch)
-        return self._after_epoch(epoch)
+        return self._after_epoch(epoch, self._save(epoch))
 
-    def _save(self, part: object) -> None:
-        state = self.trainer.state()  # every process takes part
+    def _save(self, part: object) -> Optional[dict[str, Any]]:
+        """Write a checkpoint. Returns its weights on the process that writes, which alone copies them to the host."""
+        state = self.trainer.state(here=self.is_first)  # every process takes part
         self.saved_at = time.monotonic()
         if not self.is_first:
-            return
+            return None
         run = {**account(self.config, self.plan, self.data), "history": self.history.to_json()}
         path = self.checkpoints.save(part, evaluation_network(self.config), state, {"run": run, "labels": self.labels})
         if part != LATEST:
             self.files.append(path)
+        return {name: array for name, array in state.items() if not is_training_state(name)}
 
-    def _after_epoch(self, epoch: int) -> bool:
-        """Evaluate, export the weights; whether to stop early. Repeated when a run dies in it and is resumed."""
+    def _after_epoch(self, epoch: int, weights: Optional[dict[str, Any]] = None) -> bool:
+        """Evaluate, export the weights, given where they were copied already; whether to stop early. Repeated when a
+        run dies in it and is resumed."""
         if not self.history.epochs:  # resumed from a checkpoint of the original's, which tells nothing of the run
             self.history.epochs.append(Epoch(epoch, self.iteration))
-        weights = self.trainer.weights()
+        tests = bool(self.config.test_data) and (epoch % self.config.test_every == 0 or epoch == self.plan.epochs)
+        if weights is None:
+            weights = self.trainer.weights() if tests or self.is_first else {}
         exported = self.checkpoints.path(epoch, "pkl")  # after its evaluation, by a run that died then
         if group.any_rank(self.is_first and exported.exists()):
             self._take_over_evaluation(exported)
-        elif self.config.test_data and (epoch % self.config.test_every == 0 or epoch == self.plan.epochs):
+        elif tests:
             self._evaluate(weights)
         if self.is_first:
             self._publish(epoch, weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from vmz.engines.caffe2_engine.faults import Faults
 from vmz.engines.caffe2_engine.readers import Readers
 from vmz.engines.caffe2_engine.workspace import Workspace, parse_device, seed_ops
 from vmz.engines.labels import check_labels, label_classes
-from vmz.engines.trainer import Build, Step, Trainer, Training
+from vmz.engines.trainer import Build, Step, Trainer, Training, never
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.blob_names import scoped, unscoped, without_scopes
 from vmz.netdef.builder import device_option
@@ -84,7 +84,7 @@ class Caffe2Trainer(Trainer):
         check_labels(np.asarray(array), label_classes(nets.net, dict(nets.params)).get(name, 0))
         self._workspace.feed(name, array, self._devices[device])
 
-    def step(self) -> Step:
+    def step(self, stop: Callable[[], bool] = never, save: Callable[[], bool] = never) -> Step:
         nets = self._loaded()
         self._check_sound()
         started = time.perf_counter()
@@ -113,6 +113,8 @@ class Caffe2Trainer(Trainer):
             accuracy=self._accuracy(),
             samples=sum(len(self._workspace.fetch(network.prediction)) for network in nets.devices),
             seconds=seconds,
+            stop=stop(),  # one process: nobody else to tell
+            save=save(),
         )
 
     def fetch(self, blob: str) -> np.ndarray:
@@ -122,12 +124,14 @@ class Caffe2Trainer(Trainer):
             raise UsageError(f"blob {name} has no value: it is not a blob of the network, or step has not run yet")
         return self._workspace.fetch(name)
 
-    def state(self) -> dict[str, np.ndarray]:
+    def state(self, here: bool = True) -> dict[str, np.ndarray]:
         self._loaded()
         self._check_sound()
         found = {name: self.fetch(name) for name in (*self._parameters(), *self._momenta())}
         if len(self._devices) > 1:
             self._give_to_all(found)
+        if not here:
+            return {}
         found[ITERATION] = self.fetch(NET_ITERATION).astype(np.int64).reshape(1)
         if self._readers:
             found[POSITION] = self._positions.copy()

@@ -19,11 +19,14 @@ from vmz.engines.torch_engine.devices import checked_device
 from vmz.engines.torch_engine.graph import overflow
 from vmz.engines.torch_engine.graph.fills import run_fills
 from vmz.engines.torch_engine.graph.importer import import_net, input_blobs, left_out
+from vmz.engines.torch_engine.graph.kernel_calls import use_kernels
 from vmz.engines.torch_engine.graph.op import Op, lookup, read_ops
 from vmz.engines.torch_engine.graph.passes import has_fused_convolutions, in_half, optimize
 from vmz.engines.torch_engine.memory import give_back, keep_freed_memory
+from vmz.engines.torch_engine.kernels import check_kernels
 from vmz.engines.torch_engine.precision import HALF, check_layers, check_precision, computing_in
-from vmz.engines.torch_engine.video_input import InputOp, open_readers
+from vmz.engines.torch_engine.transfer import reading_ahead
+from vmz.engines.torch_engine.video_input import open_readers
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.blob_names import full_name
 from vmz.netdef.net_parts import VIDEO_INPUT
@@ -34,6 +37,7 @@ class TorchEngine(Engine):
 
     precision: one of precisions.INFERENCE; results are float32 in all of them. channels_last: clips and weights lie
     channels last in memory; None is True on the CPU, where the fastest convolutions need it, and False on a GPU.
+    kernels: run what they are for by our Triton kernels, on a GPU; measured nowhere yet (docs/internals/gpu.md).
 
     What run() computes is what was fetched after earlier runs, and `keep`: nothing else is held in memory. The first
     fetch of another blob computes it from the same inputs. A net with is_test=0, whose results depend on when they are
@@ -46,12 +50,17 @@ class TorchEngine(Engine):
         optimize: bool = True,
         precision: str = FP32,
         channels_last: Optional[bool] = None,
+        kernels: bool = False,
     ) -> None:
         self.device = checked_device(device)
         check_precision(precision, self.device, INFERENCE)
         check_layers(precision, self.device)
-        self.optimize, self.precision = optimize, precision
-        self.channels_last = self.device.type == "cpu" if channels_last is None else channels_last
+        if kernels:
+            check_kernels(self.device)
+        self.optimize, self.precision, self.kernels = optimize, precision, kernels
+        # the kernels want it on a GPU; on the CPU oneDNN's convolutions do, whose place the interpreted kernels take
+        faster = (self.device.type == "cpu") != kernels
+        self.channels_last = faster if channels_last is None else channels_last
         self._clear()
 
     def _clear(self) -> None:
@@ -60,7 +69,7 @@ class TorchEngine(Engine):
         self._parameters: dict[str, Tensor] = {}
         self._classes: dict[str, int] = {}
         self._labels: dict[str, np.ndarray] = {}  # on the host: {blob in _classes: the last ones}
-        self._readers: list[InputOp] = []
+        self._readers: list[Any] = []  # InputOp, or AheadReader on a GPU
         self._fed: dict[str, Tensor] = {}
         self._batch: dict[str, Tensor] = {}
         self._results: dict[str, Tensor] = {}
@@ -97,7 +106,9 @@ class TorchEngine(Engine):
         if any(_depends_on_time(op) for op in self._ops):
             self._wanted = self._all_values()
         self._wanted.update(dict.fromkeys(self._full_name(name) for name in keep))
-        self._readers = open_readers(init_net, net)
+        self._readers = reading_ahead(
+            lambda normalised: open_readers(init_net, net, normalised), self.device, self.channels_last
+        )
 
     def feed(self, blob: str, array: np.ndarray) -> None:
         name = self._full_name(blob)
@@ -119,7 +130,7 @@ class TorchEngine(Engine):
                 batch = reader.next_batch()
             with self._timed("transfer"):
                 self._labels.update({blob: array for blob, array in batch.items() if blob in self._classes})
-                self._batch.update({blob: torch.from_numpy(array).to(self.device) for blob, array in batch.items()})
+                self._batch.update({blob: torch.as_tensor(array).to(self.device) for blob, array in batch.items()})
         self._has_run = True
         self._results = {}
         if self._wanted:
@@ -222,6 +233,8 @@ class TorchEngine(Engine):
         optimized = optimize(self._imported, inputs, half, self.channels_last)
         if self.device.type == "cpu":
             keep_freed_memory()
+        if self.kernels:
+            use_kernels(optimized)
         if self.device.type == "cpu" and self.channels_last and has_fused_convolutions(half):
             return overflow.guarded(self._imported, optimized) or self._imported
         return optimized

@@ -1,6 +1,6 @@
 """A tool of two processes for test_rank_failures.py: it trains the small network on fed clips, resumes, or fails.
 
-rank_failures.py HOW [RANK]
+rank_failures.py HOW [RANK]; with "stop" rank RANK alone wants to stop, in iteration 3
 """
 
 from __future__ import annotations
@@ -21,9 +21,28 @@ from vmz.processes import group, identity
 
 
 def step(trainer: Trainer, iteration: int) -> float:
+    feed(trainer, iteration)
+    return trainer.step().loss
+
+
+def feed(trainer: Trainer, iteration: int) -> None:
     for blob, array in small_batch(2 * iteration + identity.rank()).items():
         trainer.feed(blob, array)
-    return trainer.step().loss
+
+
+def stop(asking: bool) -> None:
+    """Where the ranks stop, and what each one has of the state that the first one writes."""
+    with open_trainer("pytorch") as trainer:
+        trainer.load(small_build(), small_training(), seed=1)
+        for iteration in range(1, 9):
+            feed(trainer, iteration)
+            found = trainer.step(stop=lambda now=iteration: asking and now == 3)  # type: ignore[misc]
+            if found.stop:
+                break
+        state = trainer.state(here=not identity.rank())
+    told = group.gather((identity.rank(), found.iteration, found.stop, found.save, len(state) > 0))
+    if told is not None:
+        print(*told, sep="\n")
 
 
 def resume(channels_last: bool) -> None:
@@ -72,6 +91,8 @@ def main(argv: Sequence[str]) -> int:
     with group.joined():
         if argv[0] == "resume":
             resume(bool(int(argv[1])))
+        elif argv[0] == "stop":
+            stop(identity.rank() == int(argv[1]))
         else:
             fail(argv[0], identity.rank() == int(argv[1]))
     return 0

@@ -105,3 +105,11 @@ def test_the_cause_is_printed_ten_times_of_ten(start: str, how: str) -> None:
 def test_one_that_is_killed_ends_the_other() -> None:
     status, _, errors = by_launch("killed", "1")
     assert (status == 1 and "lost another rank of the run" in errors) or "killed by SIGKILL" in errors
+
+
+@pytest.mark.parametrize("asking", [0, 1])
+def test_one_rank_that_is_told_to_stop_stops_all_in_the_same_iteration(asking: int) -> None:
+    """And the state is copied by the first one alone."""
+    status, output, errors = by_torchrun("stop", str(asking))
+    assert status == 0, errors
+    assert output.splitlines() == ["(0, 3, True, False, True)", "(1, 3, True, False, False)"]

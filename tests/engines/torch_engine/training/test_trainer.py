@@ -292,3 +292,23 @@ def test_a_net_without_loss(trainer: Trainer) -> None:
     config = ModelConfig("r2plus1d", 10, 8, crop_size=128, channel_multiplier=0.1, use_convolutional_pred=True)
     with pytest.raises(VmzError, match="the network has no loss to train by"):
         trainer.load(lambda scope, device, scale: build(config, scope=scope), small_training())
+
+
+def test_what_is_wanted_after_an_iteration_is_in_its_step(trainer: Trainer) -> None:
+    trainer.load(small_build(), small_training(), seed=1)
+    train(trainer, 1)
+    for wanted in ((False, False), (True, False), (False, True)):
+        step = trainer.step(stop=lambda now=wanted: now[0], save=lambda now=wanted: now[1])  # type: ignore[misc]
+        assert (step.stop, step.save) == wanted
+
+
+def test_a_process_that_writes_no_state_copies_nothing(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer.load(small_build(), small_training(), seed=1)
+
+    def refuse(tensor: torch.Tensor) -> np.ndarray:
+        raise AssertionError("it was copied to the host")
+
+    monkeypatch.setattr("vmz.engines.torch_engine.training.trainer.array_of", refuse)
+    assert trainer.state(here=False) == {}
+    with pytest.raises(AssertionError, match="copied"):
+        trainer.state()

@@ -14,6 +14,7 @@ from torch import Tensor
 from vmz.engines.labels import check_labels, label_classes
 from vmz.engines.torch_engine.graph.op import read_ops
 from vmz.engines.torch_engine.training.ranks import Ranks
+from vmz.engines.torch_engine.transfer import Sender
 from vmz.engines.torch_engine.video_input import InputOp, open_readers
 from vmz.engines.trainer import classes_of
 from vmz.errors import UsageError, VmzError
@@ -42,14 +43,13 @@ class Batches:
         self.inputs, self.seed = list(inputs), seed
         self.position = 0  # videos that the reader gave for the iterations that are done
         self._model, self._ranks = model, ranks
-        self._layout = torch.channels_last_3d if channels_last else torch.contiguous_format
         self._fed: dict[str, np.ndarray] = {}
         self._reader: Optional[InputOp] = None
         self._ahead: Optional[_Read] = None
         self._failure: Optional[Exception] = None
         self._taken = 0
-        self._copies = torch.cuda.Stream(ranks.device) if ranks.device.type == "cuda" else None
-        self._pace = Pace(self._mark) if self._copies is not None else None
+        self._sender = Sender(ranks.device, channels_last)
+        self._pace = Pace(self._mark) if self._sender.is_aside else None
         readers = [op for op in read_ops(model.net) if op.type == VIDEO_INPUT]
         if len(readers) > 1:
             raise VmzError(f"a net is trained from one VideoInput, and this one has {len(readers)}")
@@ -88,7 +88,8 @@ class Batches:
         if self._pace is not None:
             self._pace.keep()
         if not self.is_read:
-            return {blob: self._sent(self._part(blob, batch, count)) for blob in self.inputs}
+            parts = {blob: self._part(blob, batch, count) for blob in self.inputs}
+            return self._sender.receive(self._sender.send(parts))
         if self._ahead is None and self._failure is None:
             self._ahead = self._fetch()
         if self._failure is not None:
@@ -97,16 +98,11 @@ class Batches:
         assert self._ahead is not None
         read, self._ahead = self._ahead, None
         self._taken = read.position
-        if self._copies is not None:
-            current = torch.cuda.current_stream(self._ranks.device)
-            current.wait_stream(self._copies)
-            for tensor in read.blobs.values():
-                tensor.record_stream(current)
-        return read.blobs
+        return self._sender.receive(read.blobs)
 
     def prefetch(self) -> None:
         """On a GPU, which computes meanwhile: get the next batch. An error is kept for take()."""
-        if self._copies is not None and self.is_read and self._ahead is None and self._failure is None:
+        if self._sender.is_aside and self.is_read and self._ahead is None and self._failure is None:
             try:
                 self._ahead = self._fetch()
             except Exception as error:
@@ -121,7 +117,9 @@ class Batches:
     def go_to(self, position: int) -> None:
         """Read on from `position` videos of this rank's stream. Errors of the database come now."""
         self.close()
-        self._reader = open_readers(self._model.param_init_net, self._placed(position))[0]
+        self._reader = open_readers(
+            self._model.param_init_net, self._placed(position), normalised=not self._sender.is_aside
+        )[0]
         self.position = self._taken = position
         self._ahead = self._failure = None
 
@@ -151,21 +149,12 @@ class Batches:
             if unscoped(blob) == "label":
                 check_labels(arrays[blob], self._label_classes.get(blob, self._classes))
         position = self._reader.reader.position
-        if self._copies is None:
-            return _Read({blob: self._sent(arrays[blob]) for blob in self.inputs}, position)
-        with torch.cuda.stream(self._copies):
-            return _Read({blob: self._sent(arrays[blob]) for blob in self.inputs}, position)
+        return _Read(self._sender.send({blob: arrays[blob] for blob in self.inputs}), position)
 
     def _mark(self) -> Any:
         event = torch.cuda.Event()
         event.record(torch.cuda.current_stream(self._ranks.device))
         return event
-
-    def _sent(self, array: np.ndarray) -> Tensor:
-        tensor = torch.from_numpy(array)
-        if self._copies is not None:
-            tensor = tensor.pin_memory().to(self._ranks.device, non_blocking=True)
-        return tensor.contiguous(memory_format=self._layout) if tensor.dim() == 5 else tensor
 
     def _part(self, blob: str, batch: int, count: int) -> np.ndarray:
         if blob not in self._fed:

@@ -17,7 +17,7 @@ from vmz.engines.torch_engine.training.sgd import gradient_norm
 class Totals:
     """Of one iteration, over all batches of all ranks. gradient_norm: L2, of the gradients as they are, scaled in fp16.
 
-    loss, accuracy: sums over the batches, not means.
+    loss, accuracy: sums over the batches, not means. stop, save: whether any rank asked for it.
     """
 
     failed_ranks: int
@@ -25,6 +25,8 @@ class Totals:
     accuracy: float
     clips: int
     gradient_norm: float
+    stop: bool
+    save: bool
 
 
 class Tally:
@@ -32,17 +34,25 @@ class Tally:
 
     def __init__(self, ranks: Ranks, has_failed: bool = False) -> None:
         self._ranks = ranks
-        self._sums = torch.zeros(4, dtype=torch.float64, device=ranks.device)  # failed ranks, loss, accuracy, clips
+        # failed ranks, loss, accuracy, clips, ranks that want to stop, ranks that want a checkpoint
+        self._sums = torch.zeros(6, dtype=torch.float64, device=ranks.device)
         self._sums[0].fill_(int(has_failed))
 
     def add(self, loss: Tensor, accuracy: Optional[Tensor], clips: int) -> None:
         """A batch's mean loss, any shape; the accuracy of its clips, where the net has one; and how many clips."""
         mean = loss.double().mean()
         share = torch.zeros_like(mean) if accuracy is None else accuracy.double()
-        self._sums[1:] += torch.stack([mean, share, torch.full_like(mean, clips)])
+        self._sums[1:4] += torch.stack([mean, share, torch.full_like(mean, clips)])
+
+    def ask(self, stop: bool, save: bool) -> None:
+        """What this rank wants after the iteration."""
+        for place, wanted in ((4, stop), (5, save)):
+            if wanted:
+                self._sums[place].fill_(1)
 
     def totals(self, gradients: Sequence[Tensor]) -> Totals:
         """Over all ranks, which call it together; `gradients` are already the sums over them."""
         norm = gradient_norm(gradients, self._ranks.device)
-        failed, loss, accuracy, clips, length = self._ranks.read(torch.cat([self._ranks.sum(self._sums), norm]))
-        return Totals(int(failed), loss, accuracy, int(clips), length)
+        found = self._ranks.read(torch.cat([self._ranks.sum(self._sums), norm]))
+        failed, loss, accuracy, clips, stop, save, length = found
+        return Totals(int(failed), loss, accuracy, int(clips), length, stop > 0, save > 0)

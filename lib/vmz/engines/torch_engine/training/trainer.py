@@ -6,16 +6,15 @@ import gc
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vmz.engines.precisions import TRAINING
 from vmz.engines.torch_engine.engine import error_at_operator
 from vmz.engines.torch_engine.graph.fills import run_fills
-from vmz.engines.torch_engine.precision import autocast_context, check_precision, full_precision
+from vmz.engines.torch_engine.precision import autocast_context, full_precision
 from vmz.engines.torch_engine.training.blobs import array_of, check_shape, laid_out, put
 from vmz.engines.torch_engine.training.input import Batches, reader_seed
 from vmz.engines.torch_engine.training.precise_bn import gather_statistics
@@ -24,8 +23,8 @@ from vmz.engines.torch_engine.training.random_state import RandomState
 from vmz.engines.torch_engine.training.ranks import Ranks, SharedGradients
 from vmz.engines.torch_engine.training.sgd import MomentumSGD, clip_gradients
 from vmz.engines.torch_engine.training.tally import Tally, Totals
-from vmz.engines.torch_engine.training.training_net import import_training_net
-from vmz.engines.trainer import FREEZES, Build, Step, Trainable, Trainer, Training
+from vmz.engines.torch_engine.training.training_net import check_training, import_training_net
+from vmz.engines.trainer import Build, Step, Trainable, Trainer, Training, never
 from vmz.errors import PeerError, UsageError, VmzError
 from vmz.netdef.blob_names import SCOPE, full_name, unscoped, without_scopes
 from vmz.netdef.builder import device_option
@@ -68,7 +67,7 @@ class TorchTrainer(Trainer):
         self._results: dict[str, Tensor] = {}
 
     def check(self, training: Training) -> None:
-        _check(training, self._ranks.device)
+        check_training(training, self._ranks.device)
 
     def load(
         self, build: Build, training: Training, weights: Optional[Mapping[str, np.ndarray]] = None, seed: int = 0
@@ -109,17 +108,17 @@ class TorchTrainer(Trainer):
             raise UsageError(f"device {device} is not this process's: each rank of torchrun feeds its own, device 0")
         self._batches.feed(blob, array)
 
-    def step(self) -> Step:
+    def step(self, stop: Callable[[], bool] = never, save: Callable[[], bool] = never) -> Step:
         self._loaded()
         before = self._statistics.clone()
         try:
             with full_precision():  # forward and backward
-                return self._step(self._iteration + 1)
+                return self._step(self._iteration + 1, stop, save)
         except BaseException:
             self._statistics.copy_(before)
             raise
 
-    def _step(self, iteration: int) -> Step:
+    def _step(self, iteration: int, stop: Callable[[], bool], save: Callable[[], bool]) -> Step:
         """One iteration: gradients of this rank's batches, sums over the ranks, checks, update."""
         batches = self._training.accumulation * self._ranks.world
         began = time.perf_counter()
@@ -132,6 +131,7 @@ class TorchTrainer(Trainer):
             if self._ranks.world > 1:  # the others wait for this rank's part
                 self._sum_over_ranks(Tally(self._ranks, has_failed=True))
             raise
+        tally.ask(stop(), save())
         totals = self._sum_over_ranks(tally)
         loss = totals.loss / batches
         self._refuse_failure(iteration, totals.failed_ranks)
@@ -147,6 +147,8 @@ class TorchTrainer(Trainer):
             accuracy=totals.accuracy / batches if self._net.accuracy else None,
             samples=totals.clips,
             seconds={"read": reading, "compute": time.perf_counter() - began - reading},
+            stop=totals.stop,
+            save=totals.save,
         )
 
     def _zero_gradients(self) -> None:
@@ -259,17 +261,20 @@ class TorchTrainer(Trainer):
             )
         return array_of(known[name])
 
-    def state(self) -> dict[str, np.ndarray]:
+    def state(self, here: bool = True) -> dict[str, np.ndarray]:
         self._loaded()
         self._ranks.broadcast({"statistics": self._statistics})
+        position = self._ranks.all_gather(self._batches.position) if self._batches.is_read else []
+        if not here:
+            return {}
         state = {
             **self.weights(),
             **{unscoped(blob): array_of(momentum) for blob, momentum in self._momenta().items()},
             ITERATION: np.array([self._iteration], np.int64),
             RANDOM_STATE: self._random_state().to_blob(),
         }
-        if self._batches.is_read:
-            state[POSITION] = np.array(self._ranks.all_gather(self._batches.position), np.int64)
+        if position:
+            state[POSITION] = np.array(position, np.int64)
         if self._loss_scale.is_used:
             state[LOSS_SCALE] = self._loss_scale.state()
         return state
@@ -372,13 +377,3 @@ class TorchTrainer(Trainer):
             blob + MOMENTUM_SUFFIX: self._sgd.state[self._values[blob]]["momentum_buffer"]
             for blob, _ in self._model.params
         }
-
-
-def _check(training: Training, device: torch.device) -> None:
-    if training.accumulation < 1:
-        raise UsageError(f"accumulation={training.accumulation} must be at least 1 batch")
-    if training.freeze not in FREEZES:
-        raise UsageError(f"unknown freeze {training.freeze!r}; it may be {', '.join(FREEZES)}")
-    if not training.clip_gradient >= 0:
-        raise UsageError(f"clip_gradient={training.clip_gradient} must not be negative; 0 clips nothing")
-    check_precision(training.precision, device, TRAINING)

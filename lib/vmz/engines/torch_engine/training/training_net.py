@@ -14,8 +14,9 @@ from torch.fx import Graph, GraphModule
 
 from vmz.engines.torch_engine.graph.importer import import_net, input_blobs
 from vmz.engines.torch_engine.graph.op import read_ops
-from vmz.engines.trainer import Trainable, Training
-from vmz.errors import VmzError
+from vmz.engines.torch_engine.training.precision import check_precision
+from vmz.engines.trainer import FREEZES, Trainable, Training
+from vmz.errors import UsageError, VmzError
 from vmz.netdef.blob_names import scoped
 from vmz.netdef.net_parts import classifier_parameters
 
@@ -142,3 +143,14 @@ def _score_in_float32(graph: Graph) -> None:
             wide.meta = dict(node.meta)
             node.replace_all_uses_with(wide)
             wide.args = (node,)
+
+
+def check_training(training: Training, device: torch.device) -> None:
+    """UsageError for what cannot be trained so on the device."""
+    if training.accumulation < 1:
+        raise UsageError(f"accumulation={training.accumulation} must be at least 1 batch")
+    if training.freeze not in FREEZES:
+        raise UsageError(f"unknown freeze {training.freeze!r}; it may be {', '.join(FREEZES)}")
+    if not training.clip_gradient >= 0:
+        raise UsageError(f"clip_gradient={training.clip_gradient} must not be negative; 0 clips nothing")
+    check_precision(training.precision, device)
