@@ -30,7 +30,7 @@ from forward import Eager, initial_values
 
 from vmz.engines.schedule import Schedule
 from vmz.engines.torch_engine.graph.op import read_ops
-from vmz.engines.torch_engine.training.precision import HALF
+from vmz.engines.torch_engine.precision import HALF
 from vmz.engines.torch_engine.training.trainer import TorchTrainer
 from vmz.engines.trainer import Training
 from vmz.models.config import ModelConfig

@@ -17,6 +17,7 @@ from vmz.cli.shared.parser import Parser
 from vmz.cli.shared.running import run_tool, write_each
 from vmz.cli.shared.settings_report import announce
 from vmz.datasets.listed_data import listed_data
+from vmz.engines.precisions import FP32
 from vmz.evaluation.network import check_fits, load_weights
 from vmz.evaluation.records import check_labels
 from vmz.features.config import ExtractionConfig
@@ -30,6 +31,7 @@ from vmz.results.comparison import Comparison
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.clips import ClipSettings
 from vmz.settings.engine import EngineSettings
+from vmz.settings.inference import InferenceSettings
 from vmz.settings.kinds import Integer, Number
 from vmz.settings.network import NetworkSettings, model_config
 from vmz.settings.reader import ReaderSettings, ViewSettings
@@ -45,6 +47,7 @@ def work(argv: Sequence[str]) -> int:
     add_settings(parser, "clips, of --test_data", ReaderSettings, ViewSettings, batch_size=1, clip_per_video=1)
     add_settings(parser, "weights", CheckpointSettings)
     add_own(parser, "random clips and weights", EngineSettings, ("seed",))
+    add_own(parser, "PyTorch's half", InferenceSettings, ("precision",))
     parser.add_argument("--clips", type=Integer(1, 1024), default=1, help="random clips, when there is no --test_data")
     parser.add_argument("--tolerance", type=Number(0), default=1e-4, help="of a blob's largest value")
     parser.add_argument("--caffe2_python", type=Path, metavar="FILE", help="a Python with Caffe2, if this one has none")
@@ -61,9 +64,9 @@ def run(options: argparse.Namespace) -> int:
     model = build(model_config(clips, batch_size=-1), use_cudnn=bool(clips.use_cudnn))
     check_fits(model)
     job, ended = make_job(model, options, clips)
-    found = compare(
-        job, options.tolerance, f"{options.model_name} depth {options.model_depth}", options.caffe2_python, ended
-    )
+    half = "" if options.precision == FP32 else f", PyTorch in {options.precision}"
+    name = f"{options.model_name} depth {options.model_depth}{half}"
+    found = compare(job, options.tolerance, name, options.caffe2_python, ended)
     print("\n".join(found.lines()), flush=True)
     return max(int(found.first_beyond() is not None), write_files(found, options))
 
@@ -85,7 +88,8 @@ def make_job(model: Model, options: argparse.Namespace, clips: ClipSettings) -> 
         shape = (options.clips, clips.num_labels) if clips.multi_label else (options.clips,)
         label = random.randint(0, 2 if clips.multi_label else clips.num_labels, shape).astype(np.int32)
     inputs = {model.blob("data"): data, model.blob("label"): label}
-    return Job(model.param_init_net, model.net, weights, inputs, blobs_to_compare(model.net), options.seed), ended
+    blobs = blobs_to_compare(model.net)
+    return Job(model.param_init_net, model.net, weights, inputs, blobs, options.seed, options.precision), ended
 
 
 def read_batch(clips: ClipSettings) -> tuple[np.ndarray, np.ndarray, list[EndedEarly]]:

@@ -18,7 +18,8 @@ from vmz.features.config import AddedExtractSettings, ExtractionConfig, Original
 from vmz.features.extraction import Extraction, data_of, extract
 from vmz.features.untrimmed import VideoExtraction, extract_videos
 from vmz.settings.checkpoint import CheckpointSettings
-from vmz.settings.engine import EngineSettings, used_devices
+from vmz.settings.engine import used_devices
+from vmz.settings.inference import InferenceSettings
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings, ViewSettings
 from vmz.text import counted
@@ -36,7 +37,7 @@ def work(argv: Sequence[str]) -> int:
     add_own(parser, "published model", ExtractionConfig, ("zoo", "protocol"))
     add_settings(parser, "network", NetworkSettings, **changed)
     add_settings(parser, "data", ReaderSettings, ViewSettings, **changed)
-    add_settings(parser, "engine", EngineSettings)
+    add_settings(parser, "engine", InferenceSettings)
     add_settings(parser, "extraction", OriginalExtractSettings)
     add_settings(parser, "weights", CheckpointSettings)
     add_settings(parser, "not in the original", AddedExtractSettings)

@@ -25,7 +25,7 @@ from vmz.outputs import in_progress
 from vmz.processes import identity
 from vmz.results.evaluation import Evaluation
 from vmz.settings.checkpoint import CheckpointSettings
-from vmz.settings.engine import EngineSettings
+from vmz.settings.inference import InferenceSettings
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings, ViewSettings
 from vmz.video.database import VideoDatabase
@@ -38,7 +38,7 @@ def evaluation_parser(description: str, example: str = "", **defaults: Any) -> P
     add_own(parser, "published model", EvaluationConfig, ("zoo", "protocol"))
     add_settings(parser, "network", NetworkSettings, **defaults)
     add_settings(parser, "data", ReaderSettings, ViewSettings, **defaults)
-    add_settings(parser, "engine", EngineSettings, **defaults)
+    add_settings(parser, "engine", InferenceSettings, **defaults)
     add_settings(parser, "test", TestSettings, **defaults)
     add_settings(parser, "weights", CheckpointSettings, **defaults)
     add_settings(parser, "report (not in the original)", ReportSettings, **defaults)

@@ -8,6 +8,7 @@ from typing import Optional
 
 from vmz.engines.caffe2_engine.here import check_caffe2
 from vmz.engines.engine import Engine
+from vmz.engines.precisions import FP32, check_inference
 from vmz.engines.trainer import Trainer
 from vmz.errors import UsageError
 from vmz.stopping import held_back
@@ -37,13 +38,20 @@ def check_engine(name: str) -> None:
         check_caffe2()
 
 
-def open_engine(name: str = "pytorch", device: str = "cpu") -> Engine:
-    """An engine by name, "pytorch" or "caffe2", on "cpu", "cuda" or "cuda:N". UsageError for what is not there."""
+def open_engine(
+    name: str = "pytorch", device: str = "cpu", precision: str = FP32, channels_last: Optional[int] = None
+) -> Engine:
+    """An engine by name, "pytorch" or "caffe2", on "cpu", "cuda" or "cuda:N". UsageError for what is not there.
+
+    precision: one of precisions.INFERENCE. channels_last: 0 or 1, None for what is faster there.
+    """
+    check_inference(name, precision, channels_last)
     if name == "pytorch":
         with held_back():
             from vmz.engines.torch_engine.engine import TorchEngine
 
-        return TorchEngine(device)
+        wanted = None if channels_last is None else bool(channels_last)
+        return TorchEngine(device, precision=precision, channels_last=wanted)
     if name == "caffe2":
         with held_back():
             from vmz.engines.caffe2_engine.engine import Caffe2Engine

@@ -13,7 +13,6 @@ import numpy as np
 from vmz.engines.schedule import Schedule
 from vmz.errors import UsageError
 
-PRECISIONS = ("fp32", "bf16", "fp16")
 FREEZES = ("none", "trunk")
 
 

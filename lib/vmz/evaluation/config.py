@@ -8,8 +8,8 @@ from typing import Any, Optional
 
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.clips import ClipSettings
-from vmz.settings.engine import EngineSettings
 from vmz.settings.epoch_evaluation import EpochTestSettings
+from vmz.settings.inference import InferenceSettings
 from vmz.settings.kinds import Integer, not_negative, positive, switch
 from vmz.settings.reader import AggregationSettings
 from vmz.settings.resolution import TESTING, ProtocolSettings, Use
@@ -57,7 +57,7 @@ class ReportSettings(Settings):
 
 @dataclass(frozen=True)
 class EvaluationConfig(
-    ClipSettings, EngineSettings, TestSettings, CheckpointSettings, ReportSettings, ProtocolSettings
+    ClipSettings, InferenceSettings, TestSettings, CheckpointSettings, ReportSettings, ProtocolSettings
 ):
     """The settings of test_net, by the names of its flags.
 

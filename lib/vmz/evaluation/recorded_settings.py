@@ -30,8 +30,9 @@ SETTINGS = "settings.json"
 NEUTRAL = (
     "output_path", "device", "num_gpus", "gpus", "num_decode_threads", "video_timeout", "display_iter", "debug",
     "resume", "zoo", "zoo_manifest", "protocol", "videos", "on_bad_video", "sanity_check", "load_model_path", "db_type",
-    "save_h5", "video_format",
+    "save_h5", "video_format", "channels_last",
 )  # fmt: skip
+ADDED_LATER = {"precision": "fp32"}  # what runs had, and did not record, before there was a choice
 MOST_SHOWN = 4  # differences in a sentence
 PLAIN = (str, int, float, bool, type(None), list, tuple)  # what a flag's value can be
 
@@ -66,6 +67,7 @@ def fingerprint(weights: Mapping[str, np.ndarray]) -> str:
 def differences(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Each setting that differs, with both values, in words."""
     missing = object()
+    before, wanted = {**ADDED_LATER, **before}, {**ADDED_LATER, **wanted}
     return [
         f"{name}: {_shown(before, name)}, now {_shown(wanted, name)}"
         for name in sorted({*before, *wanted})

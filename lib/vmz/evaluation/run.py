@@ -17,7 +17,6 @@ from vmz.checkpoints import matching
 from vmz.datasets.audit import check_data, print_warnings, recipe
 from vmz.datasets.listed_data import listed_data
 from vmz.engines.engine import Engine
-from vmz.engines.registry import open_engine
 from vmz.errors import VmzError
 from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.network import Weights, check_fits, evaluation_model, load_weights
@@ -37,7 +36,8 @@ from vmz.progress import Progress
 from vmz.results.data import DataReport
 from vmz.results.evaluation import Evaluation
 from vmz.results.scores import Scores
-from vmz.settings.engine import device_name, environment
+from vmz.settings.engine import environment
+from vmz.settings.inference import opened_engine
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly
 from vmz.video.fingerprint import fingerprint, refuse_remade
@@ -87,7 +87,7 @@ def _evaluate(
         made_by = None
         if config.save_scores and not identity.rank():
             made_by = made_by_settings(config, weights, "scores", NOT_OF_SCORES)
-        with open_engine(config.engine, device_name(config)) as engine:  # takes seconds: what is wrong is told before
+        with opened_engine(config) as engine:  # takes seconds: what is wrong is told before
             data = _looked_at(config)  # now that flags and weights are known to be right
             keep = [model.prediction] if config.crop_per_inference else WholeBatches.blobs(model)
             engine.load(model.param_init_net, model.net, weights, seed=config.seed, keep=keep)

@@ -11,7 +11,7 @@ from vmz.evaluation.config import TestSettings
 from vmz.features.formats.feature_files import HDF5, NPY, NPZ, PICKLE
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.clips import ClipSettings
-from vmz.settings.engine import EngineSettings
+from vmz.settings.inference import InferenceSettings
 from vmz.settings.kinds import Integer, Number, switch
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ViewSettings
@@ -90,7 +90,7 @@ class AddedExtractSettings(Settings):
 
 @dataclass(frozen=True)
 class ExtractionConfig(
-    ClipSettings, EngineSettings, OriginalExtractSettings, CheckpointSettings, AddedExtractSettings, ProtocolSettings
+    ClipSettings, InferenceSettings, OriginalExtractSettings, CheckpointSettings, AddedExtractSettings, ProtocolSettings
 ):
     """The settings of extract_features, by the names of its flags.
 

@@ -18,7 +18,6 @@ import numpy as np
 from vmz.checkpoints import matching
 from vmz.datasets.listed_data import listed_data
 from vmz.engines.engine import Engine
-from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.network import Weights, check_fits, evaluation_model, load_weights
 from vmz.evaluation.recorded_settings import finished_account, settings, write_account
@@ -41,7 +40,7 @@ from vmz.processes import group, identity
 from vmz.processes.shares import own_share, share_of_one_pass
 from vmz.progress import Progress
 from vmz.results.scores import first_not_finite
-from vmz.settings.engine import device_name
+from vmz.settings.inference import opened_engine
 from vmz.text import counted
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
@@ -273,7 +272,7 @@ def _fill(
     """Extract this process's share into its folder."""
     stored = [name for name in names if name != RECORD_INDEX]
     blobs = {name: model.blob(name) for name in (*stored, RECORD_INDEX)}
-    with PartWriter(folder, stored, config.rows) as writer, open_engine(config.engine, device_name(config)) as engine:
+    with PartWriter(folder, stored, config.rows) as writer, opened_engine(config) as engine:
         resumed = writer.records
         _check_last(writer, keys, config)
         skipped: Kept[BadVideo] = Kept(folder / SKIPPED, BadVideo)

@@ -20,7 +20,6 @@ import numpy as np
 from vmz.checkpoints import matching
 from vmz.datasets.named_videos import find_videos
 from vmz.engines.engine import Engine
-from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.evaluation.network import check_fits, load_weights
 from vmz.evaluation.recorded_settings import claim, read_account, settings
@@ -40,7 +39,7 @@ from vmz.processes import group, identity
 from vmz.processes.shares import own_share
 from vmz.progress import Progress
 from vmz.results.scores import first_not_finite
-from vmz.settings.engine import device_name
+from vmz.settings.inference import opened_engine
 from vmz.settings.network import model_config
 from vmz.text import printable
 from vmz.video.arguments import VideoInputArgs
@@ -103,7 +102,7 @@ def extract_videos(config: ExtractionConfig) -> Optional[VideoExtraction]:
         mine = own_share().of([path for path in paths if path not in done])
         entries: list[dict[str, Any]] = []
         if len(done) < len(paths):
-            with open_engine(config.engine, device_name(config)) as engine:
+            with opened_engine(config) as engine:
                 blobs = [model.blob(name) for name in names]
                 engine.load(model.param_init_net, model.net, weights, seed=config.seed, keep=blobs)
                 entries = _Run(engine, model, names, args, stride, form, folder, config).all(mine)

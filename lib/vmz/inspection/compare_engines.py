@@ -20,6 +20,7 @@ from typing import Any, Optional
 import numpy as np
 
 from vmz.engines.caffe2_engine.here import CAFFE2_PYTHON
+from vmz.engines.precisions import FP32
 from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.protos import NetDef
@@ -39,6 +40,7 @@ class Job:
     inputs: Mapping[str, np.ndarray]
     blobs: tuple[str, ...]
     seed: int = 0
+    precision: str = FP32  # of PyTorch; Caffe2 has one alone
 
 
 def blobs_to_compare(net: Any) -> tuple[str, ...]:
@@ -92,7 +94,8 @@ def compute(engine_name: str, job: Job, device: str = "cpu", python: Optional[Pa
 
 
 def run_job(engine_name: str, job: Job, device: str) -> dict[str, np.ndarray]:
-    with open_engine(engine_name, device) as engine:
+    precision = FP32 if engine_name == "caffe2" else job.precision
+    with open_engine(engine_name, device, precision) as engine:
         engine.load(job.init_net, job.net, job.weights, seed=job.seed, keep=job.blobs)
         for blob, array in job.inputs.items():
             engine.feed(blob, array)

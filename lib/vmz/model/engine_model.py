@@ -9,12 +9,11 @@ from typing import Optional
 
 import numpy as np
 
-from vmz.engines.registry import open_engine
 from vmz.errors import UsageError
 from vmz.model.nets import Nets
 from vmz.model.prediction import Predictor
 from vmz.models.config import ModelConfig
-from vmz.settings.engine import device_name
+from vmz.settings.inference import opened_engine
 from vmz.settings.model import ModelSettings
 from vmz.text import counted
 
@@ -43,7 +42,7 @@ class EngineModel(Predictor):
         self.labels = None if labels is None else tuple(labels)
         self._weights = dict(weights or {})
         self._nets = Nets.of(self.config)
-        self._engine = open_engine(settings.engine, device_name(settings))
+        self._engine = opened_engine(settings)
         test = self._nets.test
         self._engine.load(test.param_init_net, test.net, weights, seed=settings.seed, keep=[test.prediction])
 

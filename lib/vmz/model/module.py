@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
@@ -11,9 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vmz.engines.precisions import FP32
 from vmz.engines.torch_engine.graph.fills import run_fills
 from vmz.engines.torch_engine.graph.functions import function_of
+from vmz.engines.torch_engine.graph.half import classify_in_float32
 from vmz.engines.torch_engine.graph.importer import import_net
+from vmz.engines.torch_engine.precision import HALF, autocast_context, computing_in
 from vmz.errors import UsageError
 from vmz.model.nets import Nets
 from vmz.model.prediction import Predictor
@@ -38,7 +42,8 @@ class VideoModel(nn.Module, Predictor):
 
     `train()` and `eval()` mean what they mean in PyTorch: batch norm normalises by the batch and updates its running
     statistics, dropout drops; or neither. A model with the fully convolutional head does not train. It works under
-    torch.compile, DistributedDataParallel and autocast, and can be copied and pickled.
+    torch.compile, DistributedDataParallel and autocast, and can be copied and pickled. Of settings with another
+    precision than fp32 it computes in that one, in both modes; its parameters and what it returns stay float32.
     """
 
     def __init__(
@@ -98,7 +103,10 @@ class VideoModel(nn.Module, Predictor):
             values = {**dict(self.named_parameters()), **dict(self.named_buffers())}
             absent = net.classifier if self.features_only else set()
             values.update({blob: torch.empty(0) for blob in absent})
-            self._functions[key] = function_of(import_net(net.net, outputs=outputs, values=values), self)
+            graph = import_net(net.net, outputs=outputs, values=values)
+            if self.precision in HALF:
+                classify_in_float32(graph.graph)
+            self._functions[key] = function_of(graph, self)
         return self._functions[key]
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -109,7 +117,9 @@ class VideoModel(nn.Module, Predictor):
         """
         self._check(clips)
         name = self._nets.trunk if self.features_only else self._nets.logits
-        found = self._functions[self.training, (name,)][0](self, clips)[name]
+        with self._computing(clips):
+            found = self._functions[self.training, (name,)][0](self, clips)[name]
+        found = self._wide(found)
         return found.flatten(2).mean(2) if found.dim() > 2 else found
 
     def probabilities(self, clips: Tensor) -> Tensor:
@@ -133,8 +143,9 @@ class VideoModel(nn.Module, Predictor):
         if "label" in inputs:  # the loss is there, if unused
             shape = (len(clips), self.config.num_labels) if self.config.multi_label else (len(clips),)
             values["label"] = torch.zeros(shape, dtype=torch.int32, device=clips.device)
-        found: dict[str, Tensor] = function(self, *[values[unscoped(blob)] for blob in inputs])
-        return found
+        with self._computing(clips):
+            found: dict[str, Tensor] = function(self, *[values[unscoped(blob)] for blob in inputs])
+        return {name: self._wide(value) for name, value in found.items()}
 
     def features(self, clips: Tensor) -> dict[str, Tensor]:
         """What each stage gives: res2 to res5 (N, C, T, H, W) and final_avg; of c3d pool1 to pool5 and fc7."""
@@ -193,6 +204,26 @@ class VideoModel(nn.Module, Predictor):
         classes = "no classifier" if self.features_only else counted(config.num_labels, "class")
         shape = "x".join(map(str, self.clip_shape))
         return f"{config.model_name}-{config.model_depth}, clips of {shape}, {classes}, from {self.source or 'fills'}"
+
+    @property
+    def precision(self) -> str:
+        """The number format of the forward pass: that of the settings."""
+        return FP32 if self.settings is None else self.settings.precision
+
+    @contextmanager
+    def _computing(self, clips: Tensor) -> Iterator[None]:
+        """In the model's precision; in fp32 as the caller has it: autocast, say."""
+        if self.precision == FP32:
+            yield
+        elif self.precision in HALF:
+            with autocast_context(self.precision, clips.device):
+                yield
+        else:
+            with computing_in(self.precision):
+                yield
+
+    def _wide(self, value: Tensor) -> Tensor:
+        return value.float() if self.precision in HALF and value.is_floating_point() else value
 
     def _check(self, clips: Union[Tensor, Any]) -> None:
         axes = f"(N, {', '.join(map(str, self.clip_shape))}): N, channels, frames, height, width"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
+from vmz.engines.precisions import FP32
 from vmz.models.config import ModelConfig
 from vmz.report.thumbnails import Strip, jpeg, strip_of
 from vmz.video.frames.scaling import to_pixels
@@ -54,7 +55,7 @@ class Attention:
         from vmz.model.module import VideoModel
         from vmz.settings.engine import device_name
 
-        model = VideoModel(network, weights, settings=settings, seed=settings.seed)
+        model = VideoModel(network, weights, settings=replace(settings, precision=FP32), seed=settings.seed)
         return cls(model.to(checked_device(device_name(settings))), blob)
 
     def check(self) -> None:

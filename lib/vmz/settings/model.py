@@ -8,14 +8,14 @@ from typing import Any
 
 from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.clips import ClipSettings
-from vmz.settings.engine import EngineSettings
+from vmz.settings.inference import InferenceSettings
 from vmz.settings.reader import AggregationSettings
 from vmz.settings.resolution import TESTING, ProtocolSettings, Use
 from vmz.settings.setting import changed
 
 
 @dataclass(frozen=True)
-class ModelSettings(ClipSettings, EngineSettings, CheckpointSettings, ProtocolSettings):
+class ModelSettings(ClipSettings, InferenceSettings, CheckpointSettings, ProtocolSettings):
     """The settings of test_net that say how a video becomes scores. `resolved` takes them from checkpoint and zoo."""
 
     aggregation: int = changed(AggregationSettings, "aggregation", 0)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from vmz.checkpoints.loading import file_type
+from vmz.engines.precisions import TRAINING as PRECISIONS
 from vmz.engines.schedule import POLICIES
-from vmz.engines.trainer import PRECISIONS
 from vmz.errors import UsageError
 from vmz.evaluation.config import ReportSettings
 from vmz.settings.checkpoint import CheckpointSettings

@@ -14,6 +14,7 @@ from typing import Any, Optional
 
 from vmz.checkpoints.loading import file_type, load
 from vmz.datasets.listed_data import listed_data
+from vmz.engines.precisions import FP32
 from vmz.engines.registry import open_trainer
 from vmz.engines.trainer import Step, Trainer, Training
 from vmz.errors import UsageError
@@ -374,6 +375,8 @@ def evaluation_config(config: TrainConfig) -> EvaluationConfig:
         "get_video_id": 0,
         "num_iter": config.test_num_iter,
         "load_model_path": None,
+        "precision": FP32,  # those of training are of its forward pass; so test_net repeats the test to the last digit
+        "channels_last": None,
         "check_data": 0,
         "output": None,
         "report": None,

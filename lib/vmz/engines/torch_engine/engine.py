@@ -14,12 +14,14 @@ from torch.fx import GraphModule, Interpreter
 
 from vmz.engines.engine import Engine
 from vmz.engines.labels import check_labels, label_classes, losses
+from vmz.engines.precisions import FP32, INFERENCE
 from vmz.engines.torch_engine.devices import checked_device
 from vmz.engines.torch_engine.graph import overflow
 from vmz.engines.torch_engine.graph.fills import run_fills
 from vmz.engines.torch_engine.graph.importer import import_net, input_blobs, left_out
 from vmz.engines.torch_engine.graph.op import Op, lookup, read_ops
-from vmz.engines.torch_engine.graph.passes import has_fused_convolutions, optimize
+from vmz.engines.torch_engine.graph.passes import has_fused_convolutions, in_half, optimize
+from vmz.engines.torch_engine.precision import HALF, check_layers, check_precision, computing_in
 from vmz.engines.torch_engine.video_input import InputOp, open_readers
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.blob_names import full_name
@@ -29,14 +31,26 @@ from vmz.netdef.net_parts import VIDEO_INPUT
 class TorchEngine(Engine):
     """A workspace over PyTorch. `optimize` switches the graph passes, which keep results to rounding.
 
+    precision: one of precisions.INFERENCE; results are float32 in all of them. channels_last: clips and weights lie
+    channels last in memory; None is True on the CPU, where the fastest convolutions need it, and False on a GPU.
+
     What run() computes is what was fetched after earlier runs, and `keep`: nothing else is held in memory. The first
     fetch of another blob computes it from the same inputs. A net with is_test=0, whose results depend on when they are
     computed, computes and holds every blob in each run, as Caffe2 does.
     """
 
-    def __init__(self, device: str = "cpu", optimize: bool = True) -> None:
+    def __init__(
+        self,
+        device: str = "cpu",
+        optimize: bool = True,
+        precision: str = FP32,
+        channels_last: Optional[bool] = None,
+    ) -> None:
         self.device = checked_device(device)
-        self.optimize = optimize
+        check_precision(precision, self.device, INFERENCE)
+        check_layers(precision, self.device)
+        self.optimize, self.precision = optimize, precision
+        self.channels_last = self.device.type == "cpu" if channels_last is None else channels_last
         self._clear()
 
     def _clear(self) -> None:
@@ -191,17 +205,22 @@ class TorchEngine(Engine):
         inputs = [self._input(name) for name in input_blobs(self._imported)]
         extents = [value.shape[1:] for value in inputs]
         if self._module is None or extents != self._extents:
-            timeless = not any(_depends_on_time(op) for op in self._ops)
-            self._module = self._imported
-            if self.optimize and timeless:
-                try:
-                    self._module = optimize(self._imported, inputs)
-                    if self.device.type == "cpu" and has_fused_convolutions():
-                        self._module = overflow.guarded(self._imported, self._module) or self._imported
-                except (RuntimeError, ValueError, IndexError, TypeError) as error:
-                    raise error_at_operator(self._imported, inputs, error) from error
+            try:
+                self._module = self._prepared(inputs)
+            except (RuntimeError, ValueError, IndexError, TypeError) as error:
+                raise error_at_operator(self._imported, inputs, error) from error
             self._extents = extents
         return self._module, inputs
+
+    def _prepared(self, inputs: Sequence[Tensor]) -> GraphModule:
+        """What runs for inputs of these shapes."""
+        half = HALF.get(self.precision)
+        if not self.optimize or any(_depends_on_time(op) for op in self._ops):
+            return self._imported if half is None else in_half(self._imported, half)
+        optimized = optimize(self._imported, inputs, half, self.channels_last)
+        if self.device.type == "cpu" and self.channels_last and has_fused_convolutions(half):
+            return overflow.guarded(self._imported, optimized) or self._imported
+        return optimized
 
     def _want(self, name: str) -> None:
         """Compute `name` now and in the runs to come; a name that cannot be computed leaves nothing behind."""
@@ -219,7 +238,7 @@ class TorchEngine(Engine):
         if losses(self._net).intersection(self._wanted):
             for name, labels in self._labels.items():
                 check_labels(labels, self._classes[name])
-        with self._timed("net"), torch.no_grad(), full_precision():
+        with self._timed("net"), torch.no_grad(), computing_in(self.precision):
             try:
                 self._results = module.forward(*inputs)  # its __call__ would print a traceback of its own
                 measured = self._results.pop(overflow.LARGEST, None)
@@ -227,29 +246,6 @@ class TorchEngine(Engine):
                     self._results = self._imported.forward(*inputs)  # not-a-number stays what it is
             except (RuntimeError, ValueError, IndexError, TypeError) as error:
                 raise error_at_operator(module, inputs, error) from error
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """float32 is float32: PyTorch's TF32 on recent GPUs would cost three digits.
-
-    The switches are the process's, not the thread's: autograd computes a GPU's gradients in a thread of its own.
-    """
-    switches: list[tuple[Any, str, Any]]
-    matmul: Any = torch.backends.cuda.matmul
-    cudnn: Any = torch.backends.cudnn
-    if hasattr(cudnn, "conv"):  # PyTorch 2.9: one for each, which the old ones do not always override
-        switches = [(part, "fp32_precision", "ieee") for part in (matmul, cudnn.conv, cudnn.rnn)]
-    else:
-        switches = [(part, "allow_tf32", False) for part in (matmul, cudnn)]
-    before = [getattr(part, name) for part, name, _ in switches]
-    for part, name, value in switches:
-        setattr(part, name, value)
-    try:
-        yield
-    finally:
-        for (part, name, _), value in zip(switches, before):
-            setattr(part, name, value)
 
 
 def error_at_operator(module: GraphModule, inputs: list[Tensor], error: Exception) -> VmzError:

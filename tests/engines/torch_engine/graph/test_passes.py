@@ -40,7 +40,7 @@ def both(main: Any, init: Any, outputs: list[str], *inputs: torch.Tensor) -> tup
 def fused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     if request.param and not has_fused_convolutions():
         pytest.skip("this PyTorch has no fused convolutions")
-    monkeypatch.setattr(passes, "has_fused_convolutions", lambda: request.param)
+    monkeypatch.setattr(passes, "has_fused_convolutions", lambda half=None: request.param)
     return bool(request.param)
 
 

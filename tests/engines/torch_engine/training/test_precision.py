@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from tests.engines.small_training import small_batch, small_build, small_training
+from vmz.engines.precisions import TRAINING
 from vmz.engines.registry import open_trainer
+from vmz.engines.torch_engine.precision import check_precision
 from vmz.engines.torch_engine.training.input import Pace
-from vmz.engines.torch_engine.training.precision import LossScale, check_precision
+from vmz.engines.torch_engine.training.precision import LossScale
 from vmz.errors import UsageError, VmzError
 
 GPU = torch.device("cuda", 0)
@@ -63,12 +65,12 @@ def test_bf16_by_emulation_does_not_count(
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_, **__: True)  # emulated where not there
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "Tesla T4")
-    check_precision("fp16", GPU)
+    check_precision("fp16", GPU, TRAINING)
     if has:
-        check_precision("bf16", GPU)
+        check_precision("bf16", GPU, TRAINING)
     else:
         with pytest.raises(UsageError, match="Tesla T4 has no bf16; use precision fp16 or fp32"):
-            check_precision("bf16", GPU)
+            check_precision("bf16", GPU, TRAINING)
 
 
 needs_scaler_on_cpu = pytest.mark.skipif(

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Interpreter, Node
 
+from vmz.engines.torch_engine.graph.half import can_be_packed, use_half
 from vmz.engines.torch_engine.graph.importer import device_of, remove_unused
 from vmz.engines.torch_engine.graph.op import leaf
 
@@ -23,24 +24,39 @@ CONVOLUTIONS = (F.conv2d, F.conv3d)
 FRESH = (*CONVOLUTIONS, F.batch_norm, torch.add, F.max_pool2d, F.max_pool3d)
 
 
-def optimize(module: GraphModule, inputs: Sequence[Tensor]) -> GraphModule:
+def optimize(
+    module: GraphModule, inputs: Sequence[Tensor], half: Optional[torch.dtype] = None, in_channels_last: bool = True
+) -> GraphModule:
     """A module for inference with the results of `module`, an imported net whose batch norms do not train.
 
     inputs: what it will be given, of which only shapes and types count: weights are laid out for them. Inputs of other
-    shapes give the same results, perhaps later.
+    shapes give the same results, perhaps later. half: bfloat16 or float16, in which convolutions and what lies between
+    them compute. in_channels_last: the layout, without which nothing is laid out for oneDNN.
     Its parameters are no longer the blobs: they are folded and laid out. `module` itself is left as it was. Values that
     the module returns are computed as they are: a convolution that is returned keeps its batch norm to itself.
     """
     optimized = _copy(module)
     fold_batch_norms(optimized)
-    if device_of(module).type == "cpu":
+    packs = in_channels_last and device_of(module).type == "cpu" and has_fused_convolutions(half)
+    extents = convolution_inputs(optimized, inputs) if packs else {}
+    if half is not None:
+        use_half(optimized, half, full_bias=packs)
+    if in_channels_last:
         use_channels_last(optimized)
-        if has_fused_convolutions():
-            fuse_convolutions(optimized, convolution_inputs(optimized, inputs))
+        if packs:
+            fuse_convolutions(optimized, extents)
     relu_in_place(optimized.graph)
     remove_unused(optimized.graph)
     optimized.graph.lint()
     return GraphModule(optimized, optimized.graph, "OptimizedNetDef")  # leaves behind what the graph no longer uses
+
+
+def in_half(module: GraphModule, half: torch.dtype) -> GraphModule:
+    """A module that computes in `half` and is else as `module`, whose parameters it shares: nothing is folded."""
+    copied = _copy(module)
+    use_half(copied, half)
+    remove_unused(copied.graph)
+    return GraphModule(copied, copied.graph, "HalfNetDef")
 
 
 def fold_batch_norms(module: GraphModule) -> None:
@@ -91,23 +107,29 @@ def channels_last(x: Tensor) -> Tensor:
 
 
 @functools.cache
-def has_fused_convolutions() -> bool:
-    """Whether oneDNN's fused convolutions are there and right on a small case: PyTorch does not promise them."""
+def has_fused_convolutions(half: Optional[torch.dtype] = None) -> bool:
+    """Whether oneDNN's fused convolutions are there and right on a small case: PyTorch does not promise them.
+
+    half: of values of this type, None for float32.
+    """
     if not torch.backends.mkldnn.is_available():
         return False
     x, other, weight = torch.randn(2, 3, 4, 5, 5), torch.randn(2, 4, 4, 5, 5), torch.randn(4, 3, 1, 3, 3)
+    if half is not None:
+        x, other, weight = x.to(half), other.to(half), weight.to(half)
     layout = [0, 1, 1], [1, 1, 1], [1, 1, 1], 1
-    expected = F.relu(F.conv3d(x, weight, padding=(0, 1, 1)) + other)
+    expected = F.relu(F.conv3d(x.float(), weight.float(), padding=(0, 1, 1)) + other.float())
     try:
         ops = torch.ops.mkldnn
         packed = ops._reorder_convolution_weight(weight, *layout)
-        ops._convolution_pointwise.default(x, packed, None, *layout, "relu", [], "")
+        ops._convolution_pointwise.default(x, packed, torch.zeros(4), *layout, "relu", [], "")
         found = ops._convolution_pointwise_.binary(
             channels_last(other.clone()), channels_last(x), packed, None, *layout, "add", 1.0, "relu", [], ""
         )
     except (AttributeError, RuntimeError, TypeError, NotImplementedError):
         return False
-    return torch.allclose(found, expected, atol=1e-5)
+    near = 1e-5 if half is None else 0.05
+    return found.dtype == x.dtype and torch.allclose(found.float(), expected, atol=near, rtol=near)
 
 
 def fuse_convolutions(module: GraphModule, extents: Mapping[Node, torch.Size]) -> None:
@@ -121,7 +143,7 @@ def fuse_convolutions(module: GraphModule, extents: Mapping[Node, torch.Size]) -
     order = {node: place for place, node in enumerate(module.graph.nodes)}
     for node in _nodes(module.graph):
         if _adds_two_values(node):
-            _fuse_sum(module.graph, node, order)
+            _fuse_sum(module, node, order)
 
 
 def _packed() -> Any:
@@ -135,11 +157,10 @@ def _packed_sum() -> Any:
 
 
 def _can_be_packed(module: GraphModule, node: Any) -> bool:
-    """Whether it is a convolution by float32 weights, padded by numbers."""
-    if not _calls(node, CONVOLUTIONS) or node.args[1].op != "get_attr":
+    """Whether it is a convolution by float32 or bfloat16 weights, padded by numbers."""
+    if not _calls(node, CONVOLUTIONS) or not can_be_packed(node):
         return False
-    padding = node.args[4] if len(node.args) > 4 else None
-    return not isinstance(padding, str) and _tensor(module, node.args[1]).dtype == torch.float32
+    return _tensor(module, node.args[1]).dtype in (torch.float32, torch.bfloat16)
 
 
 def _pack(module: GraphModule, conv: Any, extent: torch.Size) -> None:
@@ -159,11 +180,11 @@ def _adds_two_values(node: Any) -> bool:
     return _calls(node, (torch.add,)) and len(node.args) == 2 and all(isinstance(term, Node) for term in node.args)
 
 
-def _fuse_sum(graph: Graph, add: Any, order: dict[Node, int]) -> None:
+def _fuse_sum(module: GraphModule, add: Any, order: dict[Node, int]) -> None:
     """Have a convolution add its result into the memory of the sum's other term, if this is that term's last use."""
     for conv, other in (add.args, add.args[::-1]):
         if _is_for_sum_alone(conv) and _is_overwritable_at(conv, other, add, order):
-            _add_in_place(graph, conv, other, add, order)
+            _add_in_place(module, conv, other, add, order)
             return
 
 
@@ -184,9 +205,13 @@ def _is_overwritable_at(conv: Any, other: Any, add: Any, order: Mapping[Node, in
     return not returned and all(order.get(user, len(order)) < order.get(conv, -1) for user in others)
 
 
-def _add_in_place(graph: Graph, conv: Any, other: Any, add: Any, order: dict[Node, int]) -> None:
-    relu = _only_relu(add)
-    arguments = (other, *conv.args[:7], "add", 1.0, "relu" if relu else None, [], "")
+def _add_in_place(module: GraphModule, conv: Any, other: Any, add: Any, order: dict[Node, int]) -> None:
+    graph, relu = module.graph, _only_relu(add)
+    source, weight, bias, *layout = conv.args[:7]
+    dtype = _tensor(module, weight).dtype
+    if bias is not None and bias.op == "get_attr" and _tensor(module, bias).dtype != dtype:  # this one takes no other
+        bias = _constant(module, conv, f"{bias.target}+rounded", _tensor(module, bias).to(dtype))
+    arguments = (other, source, weight, bias, *layout, "add", 1.0, "relu" if relu else None, [], "")
     with graph.inserting_before(conv):
         fused = graph.call_function(_packed_sum(), arguments)
     order[fused] = order[conv]

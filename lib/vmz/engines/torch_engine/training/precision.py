@@ -1,4 +1,4 @@
-"""How numbers are computed in training: full float32, or half precision by autocast; deterministic, if asked for."""
+"""What training asks of numbers beside their precision: gradients that are right, the same bits again, a loss scale."""
 
 from __future__ import annotations
 
@@ -11,38 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from vmz.engines.trainer import PRECISIONS
-from vmz.errors import UsageError, VmzError
-
-HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def check_precision(precision: str, device: torch.device) -> None:
-    """UsageError for a precision that there is not, or not on this device."""
-    if precision not in PRECISIONS:
-        raise UsageError(f"unknown precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
-    if precision == "fp16" and device.type == "cpu":
-        raise UsageError("precision fp16 is for GPUs: on the CPU use bf16 or fp32")
-    if precision == "bf16" and device.type == "cuda" and not _has_bf16(device):
-        raise UsageError(f"{torch.cuda.get_device_name(device)} has no bf16; use precision fp16 or fp32")
-
-
-def _has_bf16(device: torch.device) -> bool:
-    """Whether the GPU computes in bf16. torch.cuda.is_bf16_supported() is true where PyTorch emulates it, too."""
-    return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
-
-
-@contextmanager
-def autocast_context(precision: str, device: torch.device) -> Iterator[None]:
-    """For a forward pass, within `full_precision`, which its backward pass needs too.
-
-    Parameters, batch-norm statistics and gradients are float32 in every precision.
-    """
-    if precision == "fp32":
-        yield
-    else:
-        with torch.autocast(device_type=device.type, dtype=HALF[precision]):
-            yield
+from vmz.engines.torch_engine.precision import has_amx
+from vmz.errors import VmzError
 
 
 @contextmanager
@@ -52,19 +22,13 @@ def differentiating(precision: str, device: torch.device) -> Iterator[None]:
     With AMX oneDNN's bf16 gradient of a convolution's weights is not finite, or wrong, where the channels are no
     multiple of 16 (PyTorch 2.13: 64 channels to 17 at 56 x 56). PyTorch's own kernel is slower, and right.
     """
-    if precision == "fp32" or device.type != "cpu" or not _has_amx():
+    if precision == "fp32" or device.type != "cpu" or not has_amx():
         yield
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it speaks of Intel's GPUs
         with torch.backends.mkldnn.flags(enabled=False):
             yield
-
-
-def _has_amx() -> bool:
-    """Whether PyTorch knows this CPU's AMX: versions that do not know it do not use it."""
-    known = getattr(getattr(torch, "cpu", None), "_is_amx_tile_supported", None)
-    return bool(known is not None and known())
 
 
 @contextmanager

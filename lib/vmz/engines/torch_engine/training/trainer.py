@@ -12,18 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vmz.engines.torch_engine.engine import error_at_operator, full_precision
+from vmz.engines.precisions import TRAINING
+from vmz.engines.torch_engine.engine import error_at_operator
 from vmz.engines.torch_engine.graph.fills import run_fills
+from vmz.engines.torch_engine.precision import autocast_context, check_precision, full_precision
 from vmz.engines.torch_engine.training.blobs import array_of, check_shape, laid_out, put
 from vmz.engines.torch_engine.training.input import Batches, reader_seed
 from vmz.engines.torch_engine.training.precise_bn import gather_statistics
-from vmz.engines.torch_engine.training.precision import (
-    LossScale,
-    autocast_context,
-    check_precision,
-    differentiating,
-    reproducible,
-)
+from vmz.engines.torch_engine.training.precision import LossScale, differentiating, reproducible
 from vmz.engines.torch_engine.training.random_state import RandomState
 from vmz.engines.torch_engine.training.ranks import Ranks, SharedGradients
 from vmz.engines.torch_engine.training.sgd import MomentumSGD, clip_gradients
@@ -385,4 +381,4 @@ def _check(training: Training, device: torch.device) -> None:
         raise UsageError(f"unknown freeze {training.freeze!r}; it may be {', '.join(FREEZES)}")
     if not training.clip_gradient >= 0:
         raise UsageError(f"clip_gradient={training.clip_gradient} must not be negative; 0 clips nothing")
-    check_precision(training.precision, device)
+    check_precision(training.precision, device, TRAINING)
