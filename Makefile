@@ -44,7 +44,7 @@ CAMPAIGN_CLIPS ?= 100000
 CAMPAIGN_SEED ?= 1
 CAMPAIGN = PYTHONPATH=lib:. OMP_NUM_THREADS=1 $(RUN) -W ignore -m tests.campaign --seed=$(CAMPAIGN_SEED)
 
-.PHONY: help setup setup-dev setup-caffe2 ops lock lock-caffe2 lock-torch demo demo-train docs test test-torch test-caffe2 \
+.PHONY: help setup setup-dev setup-caffe2 ops lock lock-caffe2 lock-torch lock-peers bench-peers demo demo-train docs test test-torch test-caffe2 \
 	test-all campaign campaign-short sanitize lint format clean FORCE
 
 help:
@@ -56,6 +56,7 @@ help:
 	@echo "make test      the tests (about a quarter of an hour, in both environments); make test-all: the long ones too"
 	@echo "make campaign  damaged files, killed runs and a soak in both environments (docs/internals/reliability.md); campaign-short"
 	@echo "make sanitize  the C++ core under sanitizers, on damaged files"
+	@echo "make bench-peers  what benchmarks/ measures VMZ against, into $(VENV) (docs/internals/performance.md)"
 	@echo "make docs      the documentation as a site, in $(SITE)"
 	@echo "make lint      ruff, mypy and import-linter; make format: ruff rewrites"
 	@echo "make clean     remove $(DEMO) and caches (not $(VENV))"
@@ -73,6 +74,10 @@ $(STAMP): pyproject.toml setup.py requirements-torch.txt $(REBUILT)
 	$(PIP) $(TORCH)
 	$(PIP) --no-deps --no-build-isolation -e .
 	@echo '$(TORCH)' >$@
+
+# No stamp: pip has nothing to do the second time. --no-deps: the peers use the PyTorch and NumPy that are there.
+bench-peers: $(DEV_STAMP)
+	$(PIP) --require-hashes --no-deps -r benchmarks/requirements-peers.txt
 
 setup-dev: $(DEV_STAMP)
 
@@ -114,7 +119,7 @@ NOT_LOCKED = --no-emit-package torch $(shell sed -nE 's/^((nvidia|cuda|triton)[a
 # What a lock has for every system and version; what it has for some only, the next one may need for others.
 without = $$(sed -nE 's/^([a-z0-9-]+)==[^ ;]+ \\$$/--no-emit-package \1/p' $(1))
 
-lock: lock-caffe2 lock-torch
+lock: lock-caffe2 lock-torch lock-peers
 
 lock-caffe2:
 	$(LOCK) $(LINUX) --python-version 3.9 -o requirements.txt requirements.in
@@ -134,6 +139,9 @@ lock-torch:
 	$(LOCK) $(LINUX) --python-version 3.11 --extra-index-url https://download.pytorch.org/whl/cpu \
 	    --index-strategy unsafe-best-match -c docker/torch-requirements-cuda.txt \
 	    -o docker/torch-requirements-cpu.txt docker/torch-requirements-cpu.in
+
+lock-peers:
+	$(LOCK) $(LINUX) --python-version 3.11 --no-deps -o benchmarks/requirements-peers.txt benchmarks/requirements-peers.in
 
 demo: $(STAMP)
 	PYTHON=$(RUN) CAFFE2_PYTHON=$(CAFFE2_RUN) scripts/demo/run.sh $(DEMO)

@@ -26,7 +26,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from forward import Eager, initial_values
+from eager import Eager, initial_values
 
 from vmz.engines.schedule import Schedule
 from vmz.engines.torch_engine.graph.op import read_ops

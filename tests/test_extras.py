@@ -25,10 +25,10 @@ def test_each_use_names_an_extra_of_the_project() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     sources = {path: path.read_text() for path in (ROOT / "lib").rglob("*.py")}
     used = {extra for path, text in sources.items() if path.name != "extras.py" for _, extra in USES.findall(text)}
-    assert used == {"annotate", "flow", "hdf5", "hub", "multilabel", "onnx", "serve", "tensorboard"}
+    assert used == {"annotate", "flow", "hdf5", "hub", "multilabel", "onnx", "openvino", "serve", "tensorboard"}
     for extra in used:
         assert re.search(rf"(?m)^{extra} = \[$", project), extra
-    optional = r"(?m)^(?:import|from) (?:sklearn|cv2|h5py|onnx\w*|PIL|tensorboard|safetensors)\b"
+    optional = r"(?m)^(?:import|from) (?:sklearn|cv2|h5py|onnx\w*|openvino|PIL|tensorboard|safetensors)\b"
     assert [str(path) for path, text in sources.items() if re.search(optional, text)] == []
 
 

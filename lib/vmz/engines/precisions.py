@@ -17,6 +17,11 @@ def check_inference(engine: str, precision: str, channels_last: object = None, k
     """Raise UsageError where the engine called `engine` runs no net like this, on any device."""
     if precision not in INFERENCE:
         raise UsageError(f"unknown precision {precision!r}; the precisions are {', '.join(INFERENCE)}")
+    if engine == "openvino":
+        if precision not in (FP32, "bf16"):
+            raise UsageError(f"--precision={precision} needs --engine=pytorch: OpenVINO computes in fp32 or bf16 here")
+        if channels_last is not None:
+            raise UsageError("--channels_last needs --engine=pytorch: OpenVINO chooses how it stores clips itself")
     if engine != "caffe2":
         return
     if precision != FP32:

@@ -11,9 +11,10 @@ from vmz.engines.engine import Engine
 from vmz.engines.precisions import FP32, check_inference
 from vmz.engines.trainer import Trainer
 from vmz.errors import UsageError
+from vmz.extras import find
 from vmz.stopping import held_back
 
-ENGINES = ("pytorch", "caffe2")
+ENGINES = ("pytorch", "caffe2", "openvino")
 VARIABLE = "VMZ_ENGINE"
 
 
@@ -36,6 +37,8 @@ def check_engine(name: str) -> None:
     """Raise UsageError where this Python cannot have the engine: told before the work, and before a slow import."""
     if name == "caffe2":
         check_caffe2()
+    if name == "openvino":
+        find("openvino", "openvino", "--engine=openvino")
 
 
 def open_engine(
@@ -45,7 +48,7 @@ def open_engine(
     channels_last: Optional[int] = None,
     kernels: int = 0,
 ) -> Engine:
-    """An engine by name, "pytorch" or "caffe2", on "cpu", "cuda" or "cuda:N". UsageError for what is not there.
+    """An engine by name, one of ENGINES, on "cpu", "cuda" or "cuda:N". UsageError for what is not there.
 
     precision: one of precisions.INFERENCE. channels_last: 0 or 1, None for what is faster there.
     kernels: 1 runs our Triton kernels on a GPU.
@@ -62,6 +65,11 @@ def open_engine(
             from vmz.engines.caffe2_engine.engine import Caffe2Engine
 
         return Caffe2Engine(device)
+    if name == "openvino":
+        with held_back():
+            from vmz.engines.openvino_engine.engine import OpenVinoEngine
+
+        return OpenVinoEngine(device, precision)
     raise UsageError(f"unknown engine {name!r}; the engines are {', '.join(ENGINES)}")
 
 
@@ -69,6 +77,8 @@ def used_device(name: str, device: str) -> str:
     """What the engine called `name` takes for a device: "cpu" or "cuda:N", of "auto" and "cuda" too."""
     if device == "cpu" or device.startswith("cuda:"):
         return device
+    if name == "openvino":
+        return "cpu"
     if name == "caffe2":
         from vmz.engines.caffe2_engine.workspace import device_text, parse_device
 
@@ -94,4 +104,6 @@ def open_trainer(name: str = "pytorch", devices: Sequence[str] = ("cpu",)) -> Tr
             from vmz.engines.caffe2_engine.trainer import Caffe2Trainer
 
         return Caffe2Trainer(devices)
+    if name == "openvino":
+        raise UsageError("--engine=openvino only tests networks; train with --engine=pytorch or --engine=caffe2")
     raise UsageError(f"unknown engine {name!r}; the engines are {', '.join(ENGINES)}")

@@ -22,7 +22,8 @@ class EngineSettings(Settings):
     engine: str = setting(
         "pytorch",
         "engine that runs the network. caffe2 needs .venv-caffe2 (make setup-caffe2) and trains in one process, "
-        "without torchrun. The environment variable VMZ_ENGINE sets the default",
+        "without torchrun. openvino tests networks on the CPU, does not train, and needs the extra openvino: pip "
+        'install "vmz[openvino]". The environment variable VMZ_ENGINE sets the default',
         str,
         ENGINES,
         default_engine,

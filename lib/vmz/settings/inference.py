@@ -21,7 +21,7 @@ class InferenceSettings(EngineSettings):
         FP32,
         "number format in which the network runs; scores are fp32. bf16 is about twice as fast on a CPU with AVX-512 "
         "BF16 or AMX and on recent GPUs; tf32 and fp16 are for GPUs. docs/internals/precision.md has the cost in "
-        "accuracy. All but fp32: --engine=pytorch only",
+        "accuracy. --engine=caffe2 takes fp32, --engine=openvino fp32 and bf16",
         str,
         INFERENCE,
     )

@@ -91,6 +91,8 @@ def _train(config: TrainConfig) -> TrainingResult:
 
 def _devices(config: TrainConfig) -> int:
     """Devices that train, of all processes together: each reads and trains on batches of its own."""
+    if config.engine == "openvino":
+        raise UsageError("--engine=openvino only tests networks; train with --engine=pytorch or --engine=caffe2")
     if config.engine == "caffe2" and identity.world_size() > 1:
         raise UsageError(
             "--engine=caffe2 trains in one process, on several GPUs with --num_gpus=N; start it without torchrun, or "

@@ -103,7 +103,7 @@ class TorchEngine(Engine):
         self._classes = label_classes(net, shapes)
         for name, array in (weights or {}).items():
             self._set_parameter(full_name(name, self._parameters), array)
-        if any(_depends_on_time(op) for op in self._ops):
+        if any(depends_on_time(op) for op in self._ops):
             self._wanted = self._all_values()
         self._wanted.update(dict.fromkeys(self._full_name(name) for name in keep))
         self._readers = reading_ahead(
@@ -146,7 +146,7 @@ class TorchEngine(Engine):
         if name not in self._results:
             if name not in self._computed and "@" not in name:
                 return self._input(name).cpu().numpy().copy()
-            if any(_depends_on_time(op) for op in self._ops):
+            if any(depends_on_time(op) for op in self._ops):
                 raise UsageError(f"blob {name} is not computed by this net as the PyTorch engine runs it")
             self._want(name)
         with self._timed("net"):  # a GPU is still at it when run returns
@@ -228,7 +228,7 @@ class TorchEngine(Engine):
     def _prepared(self, inputs: Sequence[Tensor]) -> GraphModule:
         """What runs for inputs of these shapes."""
         half = HALF.get(self.precision)
-        if not self.optimize or any(_depends_on_time(op) for op in self._ops):
+        if not self.optimize or any(depends_on_time(op) for op in self._ops):
             return self._imported if half is None else in_half(self._imported, half)
         optimized = optimize(self._imported, inputs, half, self.channels_last)
         if self.device.type == "cpu":
@@ -262,7 +262,7 @@ class TorchEngine(Engine):
                 if measured is not None and not overflow.is_sound(measured):
                     self._results = self._imported.forward(*inputs)  # not-a-number stays what it is
             except (RuntimeError, ValueError, IndexError, TypeError) as error:
-                raise error_at_operator(module, inputs, error) from error
+                raise error_at_operator(self._imported, inputs, error) from error
 
 
 def error_at_operator(module: GraphModule, inputs: list[Tensor], error: Exception) -> VmzError:
@@ -287,5 +287,6 @@ def error_at_operator(module: GraphModule, inputs: list[Tensor], error: Exceptio
     return VmzError(f"the net failed: {error}")
 
 
-def _depends_on_time(op: Op) -> bool:
+def depends_on_time(op: Op) -> bool:
+    """Whether it computes something else from run to run: batch norm and dropout that train."""
     return op.type in ("SpatialBN", "Dropout") and not op.arg("is_test", 0)

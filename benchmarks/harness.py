@@ -1,0 +1,207 @@
+"""What all benchmarks share: runs in turns on an idle machine, medians with their spread, the machine's own limits.
+
+Each measures peers side by side in one run: what else the machine does meets all of them. Compare ratios rather than
+milliseconds. `Timing` has wall and CPU seconds of each round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+
+from vmz.cores import available_cores
+
+MOST_BUSY = 0.1  # of all cores, what others may use while we wait
+LOOK_S = 1.0
+GEMM, COPY = 2048, 1 << 26  # side of the matrices; floats copied
+
+
+@dataclass
+class Timing:
+    """Seconds of each round of one run: wall, and CPU of all threads of this process."""
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.wall)
+
+    @property
+    def middle_half(self) -> tuple[float, float]:
+        if len(self.wall) < 2:
+            return self.wall[0], self.wall[0]
+        low, _, high = statistics.quantiles(self.wall, n=4)
+        return low, high
+
+
+def add_options(parser: argparse.ArgumentParser, rounds: int = 7) -> None:
+    """--threads, --rounds, --busy, --output."""
+    parser.add_argument("--threads", type=int, default=min(2, available_cores()), help="CPU threads of each peer")
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"timed runs of each, in turns; {rounds} by default")
+    parser.add_argument("--busy", action="store_true", help="run on a busy machine too; the table then says so")
+    parser.add_argument("--output", type=Path, help="write the tables as JSON, too")
+
+
+def idle_or_exit(busy: bool = False) -> float:
+    """The share of the cores that others use now; SystemExit where that is more than MOST_BUSY, unless `busy`."""
+    share = busy_share()
+    if share > MOST_BUSY and not busy:
+        raise SystemExit(
+            f"the machine is busy: other processes use {100 * share:.0f} % of its {os.cpu_count()} cores (load "
+            f"{os.getloadavg()[0]:.1f}); wait, or give --busy to measure anyway"
+        )
+    return share
+
+
+def busy_share() -> float:
+    """Of all cores' time in the next second, what is not idle. 0 where the system does not say."""
+    try:
+        before = _ticks()
+        time.sleep(LOOK_S)
+        spent = [after - start for start, after in zip(before, _ticks())]
+        return 1 - (spent[3] + spent[4]) / max(sum(spent[:8]), 1)  # idle, and waiting for a disk
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
+def _ticks() -> list[int]:
+    with open("/proc/stat") as stream:
+        return [int(number) for number in stream.readline().split()[1:]]
+
+
+def interleaved(runs: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 1) -> dict[str, Timing]:
+    """The runs in turns, `rounds` times after `warm_up` rounds that do not count.
+
+    Each round begins with another one: who comes after a run that used less memory has to ask the system for more.
+    """
+    names = list(runs)
+    found = {name: Timing() for name in names}
+    for number in range(warm_up + rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            cpu, wall = time.process_time(), time.perf_counter()
+            runs[name]()
+            if number >= warm_up:
+                found[name].wall.append(time.perf_counter() - wall)
+                found[name].cpu.append(time.process_time() - cpu)
+    return found
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the machine can do, measured: matrix products in GFLOP/s by precision, a copy in GB/s read and written."""
+
+    gflops: Mapping[str, float]
+    gigabytes: float
+
+
+def limits(threads: int) -> Limits:
+    """On `threads` threads; the best of five of each."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        gflops = {}
+        for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+            left, right = (torch.randn(GEMM, GEMM).to(kind) for _ in range(2))
+            gflops[name] = 2 * GEMM**3 / _best(lambda left=left, right=right: torch.mm(left, right)) / 1e9
+        source, target = torch.ones(COPY), torch.empty(COPY)
+        return Limits(gflops, 2 * 4 * COPY / _best(lambda: target.copy_(source)) / 1e9)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _best(run: Callable[[], Any]) -> float:
+    taken = []
+    for _ in range(5):
+        start = time.perf_counter()
+        run()
+        taken.append(time.perf_counter() - start)
+    return min(taken)
+
+
+def machine(threads: int, share: Optional[float] = None) -> str:
+    """A line: processor, cores, threads, versions, and how busy others kept it."""
+    busy = "" if share is None else f", {100 * share:.0f} % busy before"
+    return (
+        f"{processor()}, {available_cores()} cores, {threads} threads, PyTorch {torch.__version__}, Python "
+        f"{platform.python_version()}{busy}"
+    )
+
+
+def processor() -> str:
+    """The processor's name, with what it has of 16-bit numbers."""
+    name, flags = platform.processor() or platform.machine(), ""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                name = value.strip()
+            if key.strip() == "flags":
+                flags = value
+    except OSError:
+        pass
+    extras = [text for flag, text in (("avx512_bf16", "AVX-512 BF16"), ("amx_bf16", "AMX")) if flag in flags]
+    return f"{name} ({', '.join(extras)})" if extras else name
+
+
+@dataclass
+class Table:
+    """Rows of one measurement; the first one is what ratios are against: above 1 means slower than it."""
+
+    title: str
+    timings: dict[str, Timing]
+    notes: dict[str, str] = field(default_factory=dict)
+    per: int = 1  # clips, or whatever a run does several of
+
+    def lines(self) -> list[str]:
+        """Name, median wall ms, middle half, CPU ms, ratio, note."""
+        width = max(len(name) for name in self.timings) + 2
+        first = next(iter(self.timings.values())).median
+        rows = [self.title, f"{'':{width}}{'wall ms':>9}{'middle half':>16}{'CPU ms':>9}{'ratio':>8}"]
+        for name, timing in self.timings.items():
+            low, high = (1e3 * value / self.per for value in timing.middle_half)
+            half = f"{low:.0f}-{high:.0f}"
+            cpu = 1e3 * statistics.median(timing.cpu) / self.per
+            wall = 1e3 * timing.median / self.per
+            note = self.notes.get(name, "")
+            row = f"{name:{width}}{wall:9.1f}{half:>16}{cpu:9.0f}{timing.median / first:8.2f}  {note}"
+            rows.append(row.rstrip())
+        return rows
+
+    def as_json(self) -> dict[str, Any]:
+        first = next(iter(self.timings.values())).median
+        return {
+            "title": self.title,
+            "rows": [
+                {
+                    "name": name,
+                    "wall_ms": [round(1e3 * value / self.per, 3) for value in timing.wall],
+                    "cpu_ms": [round(1e3 * value / self.per, 3) for value in timing.cpu],
+                    "median_ms": round(1e3 * timing.median / self.per, 3),
+                    "ratio": round(timing.median / first, 4),
+                    "note": self.notes.get(name, ""),
+                }
+                for name, timing in self.timings.items()
+            ],
+        }
+
+
+def report(tables: Iterable[Table], head: str, output: Optional[Path] = None) -> None:
+    """Print the machine's line and the tables; with `output` write them as JSON."""
+    kept: Sequence[Table] = list(tables)
+    print(head)
+    for table in kept:
+        print("\n" + "\n".join(table.lines()), flush=True)
+    if output is not None:
+        output.write_text(json.dumps({"machine": head, "tables": [table.as_json() for table in kept]}, indent=2) + "\n")

@@ -1,0 +1,115 @@
+"""How soon a network answers: VMZ's engines beside OpenVINO, ONNX Runtime, eager PyTorch and other libraries.
+
+    make bench-peers
+    .venv/bin/python benchmarks/inference.py [--models r2plus1d-18,ir-csn-50] [--batch 1] [--peers VMZ,OpenVINO]
+
+All have the same weights and clips, and run in turns; a table a network. The ratio is against the first row of its
+precision; a note gives the largest difference of the softmaxes to the first peer's, and the share of what the machine's
+own matrix products reach. Refused on a busy machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from eager import initial_values
+from harness import Limits, Table, add_options, idle_or_exit, interleaved, limits, machine, report
+from peers import ON_REQUEST, PEERS, Run
+
+from vmz.models.config import ModelConfig
+from vmz.models.registry import Model, build
+from vmz.netdef.analysis import totals
+
+MODELS = {
+    "r2plus1d-18": ModelConfig("r2plus1d", 18, 400, crop_size=112, clip_length=16),
+    "ir-csn-50": ModelConfig("ir-csn", 50, 400, crop_size=224, clip_length=8, use_pool1=True),
+    "ir-csn-152": ModelConfig("ir-csn", 152, 400, crop_size=224, clip_length=32, use_pool1=True),
+    "ip-csn-152": ModelConfig("ip-csn", 152, 400, crop_size=224, clip_length=32, use_pool1=True),
+    "r2plus1d-152": ModelConfig("r2plus1d", 152, 400, crop_size=112, clip_length=32),
+    "ip-csn-50": ModelConfig("ip-csn", 50, 400, crop_size=224, clip_length=8, use_pool1=True),
+    "ir-csn-101": ModelConfig("ir-csn", 101, 400, crop_size=224, clip_length=32, use_pool1=True),
+    "r3d-18": ModelConfig("r3d", 18, 400, crop_size=112, clip_length=8),
+    "mc3-18": ModelConfig("mc3", 18, 400, crop_size=112, clip_length=8),
+    "c3d-18": ModelConfig("c3d", 18, 400, crop_size=112, clip_length=16),
+}
+FIVE = "r2plus1d-18,ir-csn-50,ir-csn-152,ip-csn-152,r2plus1d-152"
+
+
+def measured(name: str, options: argparse.Namespace, peak: Limits) -> list[Table]:
+    """A table of fp32 and one of bf16 of one network."""
+    model = build(MODELS[name])
+    weights = initial_values(model)
+    clips = np.random.RandomState(2).randn(options.batch, *model.clip_shape).astype(np.float32)
+    runs: dict[str, Run] = {}
+    notes: dict[str, str] = {}
+    expected: Optional[np.ndarray] = None
+    for peer in options.peers:
+        began = time.perf_counter()
+        try:
+            run = PEERS[peer].make(model, weights, clips, options.threads)
+        except (ImportError, RuntimeError) as error:  # a package that does not fit this PyTorch
+            print(f"{name}: {peer} does not run here: {str(error).splitlines()[0]}", file=sys.stderr)
+            continue
+        if run is not None:
+            answer = run()
+            runs[peer], prepared = run, time.perf_counter() - began
+            expected = answer if expected is None else expected
+            notes[peer] = f"first answer after {prepared:.1f} s"
+            if PEERS[peer].same:
+                notes[peer] += f", difference {np.abs(answer - expected).max():.1e}"
+    timings = interleaved(runs, options.rounds)
+    tables = []
+    for bf16 in (False, True):
+        chosen = {peer: timing for peer, timing in timings.items() if PEERS[peer].bf16 == bf16}
+        if chosen:
+            precision = "bf16" if bf16 else "fp32"
+            for peer, timing in chosen.items():
+                notes[peer] = f"{share(model, timing.median / options.batch, peak.gflops[precision])}, {notes[peer]}"
+            title = f"{name}, {precision}, batch {options.batch}, ms a clip"
+            tables.append(Table(title, chosen, notes, options.batch))
+    return tables
+
+
+def share(model: Model, seconds: float, gflops: float) -> str:
+    """Of the machine's matrix products, what a clip's multiply-adds come to."""
+    return f"{100 * 2 * totals(model.costs()).gmacs / seconds / gflops:.0f} % of peak"
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    add_options(parser)
+    parser.add_argument("--batch", type=int, default=1, help="clips a run")
+    parser.add_argument("--models", default=FIVE, help=f"of {', '.join(MODELS)}")
+    parser.add_argument("--peers", help=f"of {', '.join(PEERS)}; by default all but {', '.join(ON_REQUEST)}")
+    options = parser.parse_args(argv)
+    asked = [name for name in PEERS if name not in ON_REQUEST] if options.peers is None else options.peers.split(",")
+    unknown = [name for name in [*asked] if name not in PEERS]
+    unknown += [name for name in options.models.split(",") if name not in MODELS]
+    if unknown:
+        parser.error(f"there is no {unknown[0]!r}; the networks are {', '.join(MODELS)}, the peers {', '.join(PEERS)}")
+    options.peers = [name for name in asked if PEERS[name].is_here]
+    torch.set_num_threads(options.threads)
+    busy = idle_or_exit(options.busy)
+    peak = limits(options.threads)
+    head = machine(options.threads, busy)
+    head += f"\nmatrix products {peak.gflops['fp32']:.0f} GFLOP/s in fp32, {peak.gflops['bf16']:.0f} in bf16; "
+    head += f"copies {peak.gigabytes:.1f} GB/s; {options.rounds} rounds in turns"
+    absent = [name for name in asked if name not in options.peers]
+    head += f"\nnot installed: {', '.join(absent)} (make bench-peers)" if absent else ""
+    tables = [table for name in options.models.split(",") for table in measured(name, options, peak)]
+    report(tables, head, options.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

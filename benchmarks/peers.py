@@ -1,0 +1,151 @@
+"""The same network and weights in other people's hands: a row a peer, left out by name where it is not installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import numpy as np
+import torch
+from eager import Eager
+from torch import nn
+
+from vmz.engines.registry import open_engine
+from vmz.models.registry import Model
+
+Run = Callable[[], np.ndarray]
+Weights = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """make(model, weights, clips, threads): what answers those clips with softmaxes. needs: its package.
+
+    bf16: whether it computes in 16 bits. same: whether it has our weights, so that scores can be compared.
+    """
+
+    make: Callable[[Model, Weights, np.ndarray, int], Optional[Run]]
+    needs: str = "torch"
+    bf16: bool = False
+    same: bool = True
+
+    @property
+    def is_here(self) -> bool:
+        return importlib.util.find_spec(self.needs) is not None
+
+
+def engine(name: str, precision: str = "fp32") -> Callable[[Model, Weights, np.ndarray, int], Run]:
+    """An engine of VMZ."""
+
+    def make(model: Model, weights: Weights, clips: np.ndarray, threads: int) -> Run:
+        opened = open_engine(name, "cpu", precision)
+        opened.load(model.param_init_net, model.net, weights, keep=[model.prediction])
+        opened.feed(model.blob("data"), clips)
+
+        def run() -> np.ndarray:
+            opened.run()
+            return opened.fetch(model.prediction)
+
+        return run
+
+    return make
+
+
+def eager(layout: Any = torch.contiguous_format, half: bool = False, compiled: bool = False) -> Any:
+    """torch.nn's modules, as a port has them."""
+
+    def make(model: Model, weights: Weights, clips: np.ndarray, threads: int) -> Run:
+        module: Any = Eager(model, weights).eval().to(memory_format=layout)
+        module = torch.compile(module, mode="max-autotune-no-cudagraphs") if compiled else module
+        data = torch.from_numpy(clips)
+
+        def run() -> np.ndarray:
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+                return module(data.to(memory_format=layout)).float().numpy()
+
+        return run
+
+    return make
+
+
+def openvino(precision: str) -> Callable[[Model, Weights, np.ndarray, int], Run]:
+    """OpenVINO by hand: the port converted, its documented settings for one request at a time."""
+
+    def make(model: Model, weights: Weights, clips: np.ndarray, threads: int) -> Run:
+        import openvino as ov
+
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            converted = ov.convert_model(Eager(model, weights).eval(), example_input=torch.from_numpy(clips))
+        converted.reshape(list(clips.shape))
+        settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+        compiled = ov.Core().compile_model(converted, "CPU", {**settings, "INFERENCE_NUM_THREADS": threads})
+        return lambda: np.array(compiled([clips])[0])
+
+    return make
+
+
+def onnx_runtime(model: Model, weights: Weights, clips: np.ndarray, threads: int) -> Run:
+    """ONNX Runtime, on PyTorch's export of the port."""
+    import onnxruntime
+
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exported: Any = torch.onnx.export(
+            Eager(model, weights).eval(), (torch.from_numpy(clips),), input_names=["clips"], dynamo=True, verbose=False
+        )
+    exported.save(content)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(content.getvalue(), options, providers=["CPUExecutionProvider"])
+    return lambda: np.asarray(session.run(None, {"clips": clips})[0])
+
+
+def of_a_library(names: dict[tuple[str, int], str]) -> Callable[[Model, Weights, np.ndarray, int], Optional[Run]]:
+    """A library's own network, where it has one of this name: other layers in places, and its own weights."""
+
+    def make(model: Model, weights: Weights, clips: np.ndarray, threads: int) -> Optional[Run]:
+        path = names.get((model.config.model_name, model.config.model_depth))
+        if path is None:
+            return None
+        module, _, name = path.rpartition(".")
+        network: nn.Module = getattr(importlib.import_module(module), name)().eval()
+        data = torch.from_numpy(clips)
+
+        def run() -> np.ndarray:
+            with torch.inference_mode():
+                return network(data).numpy()
+
+        return run
+
+    return make
+
+
+TORCHVISION = {
+    ("r3d", 18): "torchvision.models.video.r3d_18",
+    ("mc3", 18): "torchvision.models.video.mc3_18",
+    ("r2plus1d", 18): "torchvision.models.video.r2plus1d_18",
+}
+PYTORCHVIDEO = {("ir-csn", 101): "pytorchvideo.models.hub.csn_r101"}
+
+PEERS = {
+    "VMZ": Peer(engine("pytorch")),
+    "VMZ --engine=openvino": Peer(engine("openvino"), "openvino"),
+    "OpenVINO": Peer(openvino("f32"), "openvino"),
+    "ONNX Runtime": Peer(onnx_runtime, "onnxruntime"),
+    "eager PyTorch": Peer(eager()),
+    "eager, channels last": Peer(eager(torch.channels_last_3d)),
+    "torch.compile": Peer(eager(compiled=True)),
+    "torchvision": Peer(of_a_library(TORCHVISION), "torchvision", same=False),
+    "pytorchvideo": Peer(of_a_library(PYTORCHVIDEO), "pytorchvideo", same=False),
+    "VMZ bf16": Peer(engine("pytorch", "bf16"), bf16=True),
+    "VMZ --engine=openvino bf16": Peer(engine("openvino", "bf16"), "openvino", bf16=True),
+    "OpenVINO bf16": Peer(openvino("bf16"), "openvino", bf16=True),
+    "eager bf16": Peer(eager(torch.channels_last_3d, half=True), bf16=True),
+}
+ON_REQUEST = ("torch.compile", "pytorchvideo")  # minutes before the first answer

@@ -1,0 +1,1 @@
+"""The OpenVINO engine: the PyTorch engine's net, computed by OpenVINO on the CPU."""

@@ -1,0 +1,77 @@
+"""The benchmarks' own arithmetic, their refusal of a busy machine, and one whole run of the smallest."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def harness(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import harness
+
+    return harness
+
+
+def test_runs_are_interleaved_and_the_first_round_does_not_count(harness: Any) -> None:
+    calls: list[str] = []
+    runs = {name: lambda name=name: calls.append(name) for name in ("a", "b", "c")}
+    timings = harness.interleaved(runs, rounds=2)
+    assert calls == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
+    assert {name: (len(one.wall), len(one.cpu)) for name, one in timings.items()} == dict.fromkeys("abc", (2, 2))
+
+
+def test_a_table_has_medians_per_clip_and_ratios(harness: Any) -> None:
+    timings = {"ours": harness.Timing([0.4, 0.2, 0.3], [0.5] * 3), "theirs": harness.Timing([0.6] * 3, [0.6] * 3)}
+    table = harness.Table("two", timings, {"theirs": "a note"}, per=2)
+    lines = table.lines()
+    assert lines[2].split() == ["ours", "150.0", "100-200", "250", "1.00"]
+    assert lines[3].split() == ["theirs", "300.0", "300-300", "300", "2.00", "a", "note"]
+    rows = table.as_json()["rows"]
+    assert rows[0]["median_ms"] == 150.0 and rows[1]["ratio"] == 2.0
+
+
+def test_a_busy_machine_is_refused(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "busy_share", lambda: 0.5)
+    with pytest.raises(SystemExit, match=r"^the machine is busy: other processes use 50 % of its \d+ cores \(load"):
+        harness.idle_or_exit()
+    assert harness.idle_or_exit(busy=True) == 0.5
+    monkeypatch.setattr(harness, "busy_share", lambda: 0.05)
+    assert harness.idle_or_exit() == 0.05
+
+
+def test_limits_are_measured(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "GEMM", 256)
+    monkeypatch.setattr(harness, "COPY", 1 << 16)
+    found = harness.limits(1)
+    assert found.gflops["fp32"] > 0.5 and found.gflops["bf16"] > 0.01 and found.gigabytes > 0.1
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(FOLDER / "inference.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.long
+def test_inference(tmp_path: Path) -> None:
+    output = tmp_path / "r3d.json"
+    peers = "--peers=VMZ,eager PyTorch"
+    answer = run("--busy", "--rounds=2", "--models=r3d-18", "--threads=1", peers, f"--output={output}")
+    assert answer.returncode == 0, answer.stderr
+    (table,) = json.loads(output.read_text())["tables"]
+    assert [row["name"] for row in table["rows"]] == ["VMZ", "eager PyTorch"]
+    assert all(len(row["wall_ms"]) == 2 and row["median_ms"] > 1 for row in table["rows"])
+    assert "r3d-18, fp32, batch 1, ms a clip" in answer.stdout and "% of peak" in answer.stdout
+
+
+def test_an_unknown_network_is_named() -> None:
+    answer = run("--models=r4d")
+    assert answer.returncode == 2 and "there is no 'r4d'" in answer.stderr
