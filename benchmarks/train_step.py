@@ -4,8 +4,9 @@
                                     [--models r2plus1d-18,r3d-18,ir-csn-50] [--channels_last] [--alone]
 
 Both train the same weights on the same clips, each in a process of its own, in turns, so that what else the machine
-does meets both. A line a network gives the ratio of the medians, and of each clips a second, the fastest and the slowest
-step, and the peak of its memory: the GPU's, or on a CPU the whole process's. Their losses of the first steps must agree. Compare ratios rather than milliseconds. --alone: only the engine.
+does meets both. A line a network gives the ratio of the medians, and of each the clips a second, the fastest and the
+slowest step, and the peak of its memory: the GPU's, or on a CPU the whole process's. Their losses of the first steps
+must agree. Compare ratios rather than milliseconds. --alone: only the engine.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tests.engines.small_training import (
 from tests.engines.torch_engine.training.short_runs import apart, assert_same, train
 from vmz.engines.registry import open_trainer
 from vmz.engines.torch_engine.training import trainer as trainer_module
+from vmz.engines.torch_engine.training.blobs import laid_out
 from vmz.engines.trainer import Trainer
 from vmz.errors import UsageError
 from vmz.netdef.training_state import ITERATION, POSITION
@@ -82,17 +84,17 @@ def test_a_cpu_has_channels_last_whatever_the_flag(trainer: Trainer) -> None:
 def test_the_layout_in_memory_and_own_gradients_change_rounding_only(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def contiguous(values: Any, computed: Any, layout: torch.memory_format, device: torch.device) -> Any:
+        return laid_out(values, computed, torch.contiguous_format, device)
+
     states = []
-    for layout in (torch.channels_last_3d, torch.contiguous_format):
+    for is_plain in (False, True):
+        if is_plain:
+            monkeypatch.setattr(trainer_module, "use_own_gradients", lambda module: None)
+            monkeypatch.setattr(trainer_module, "laid_out", contiguous)
         trainer.load(small_build(), small_training(), seed=1)
         train(trainer, 2)
         states.append(trainer.state())
-        monkeypatch.setattr(trainer_module, "use_own_gradients", lambda module: None)
-        laid_out = trainer_module.laid_out
-        contiguous = torch.contiguous_format
-        monkeypatch.setattr(
-            trainer_module, "laid_out", lambda values, names, _, device: laid_out(values, names, contiguous, device)
-        )
     assert states[0].keys() == states[1].keys() and apart(*states) < 1e-4
 
 

@@ -96,8 +96,7 @@ def test_it_is_an_optimizer_of_pytorch() -> None:
 
 def test_it_does_not_import_pytorchs_compiler() -> None:
     command = (
-        "import sys, torch; from vmz.engines.torch_engine.training import sgd as sgd_module
-from vmz.engines.torch_engine.training.sgd import MomentumSGD;"
+        "import sys, torch; from vmz.engines.torch_engine.training.sgd import MomentumSGD;"
         "parameter = torch.nn.Parameter(torch.ones(1)); sgd = MomentumSGD([parameter], lr=1.0);"
         "parameter.grad = torch.ones(1); sgd.step(); print('torch._dynamo' in sys.modules)"
     )

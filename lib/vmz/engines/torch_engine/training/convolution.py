@@ -31,7 +31,7 @@ class Window(NamedTuple):
 
 
 def use_own_gradients(module: GraphModule) -> None:
-    """Have the 3-D convolutions of a training module take their gradients from here. Nothing where PyTorch is too old."""
+    """Have the 3-D convolutions of a training module take their gradients from here, where PyTorch is not too old."""
     if not hasattr(torch.ops.aten, "convolution_backward"):  # before PyTorch 1.11
         return
     for node in module.graph.nodes:

@@ -30,13 +30,13 @@ def give_back_freed_memory() -> None:
         library.malloc_trim(0)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _glibc() -> Optional[Any]:
     if not sys.platform.startswith("linux"):
         return None
     try:
         library = ctypes.CDLL(None)
-        library.gnu_get_libc_version  # noqa: B018  musl has mallopt in no version, some allocators do
+        library.gnu_get_libc_version  # noqa: B018  AttributeError for another library
         library.mallopt.argtypes = [ctypes.c_int, ctypes.c_int]
         library.malloc_trim.argtypes = [ctypes.c_size_t]
     except (AttributeError, OSError):
