@@ -1,16 +1,19 @@
 """How a training step of the PyTorch engine compares with the same layers as ordinary modules and torch.optim.SGD.
 
     python benchmarks/train_step.py [--threads 2] [--rounds 7] [--device cpu] [--batch 2] [--precision fp32]
-                                    [--models r2plus1d-18,ir-csn-50] [--channels_last] [--alone]
+                                    [--models r2plus1d-18,r3d-18,ir-csn-50] [--channels_last] [--alone]
 
-Both train the same weights on the same clips, in turns, so that what else the machine does meets both; a line a network
-gives the ratio of the medians, clips a second of each, and on a GPU the peak memory of each (measured alone, before).
-Their losses of the first steps must agree. Compare ratios rather than milliseconds. --alone: only the engine.
+Both train the same weights on the same clips, each in a process of its own, in turns, so that what else the machine
+does meets both. A line a network gives the ratio of the medians, and of each the clips a second, the fastest and the
+slowest step, and the peak of its memory: the GPU's, or on a CPU the whole process's. Their losses of the first steps
+must agree. Compare ratios rather than milliseconds. --alone: only the engine.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import resource
 import statistics
 import sys
 import time
@@ -105,29 +108,54 @@ def eager_step(config: ModelConfig, options: argparse.Namespace, weights: dict[s
     return step
 
 
-def alone(make: Callable[[], Callable[[], float]], device: str) -> tuple[list[float], float]:
-    """(losses of the first steps, peak memory in GiB) of a step that has the device to itself."""
-    is_gpu = device != "cpu"
-    if is_gpu:
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-    step = make()
-    losses = [step() for _ in range(WARM_UP)]
-    return losses, torch.cuda.max_memory_allocated() / 2**30 if is_gpu else 0.0
+class Worker:
+    """A process of its own that trains: what one side asks of the C library's memory would help the other, too."""
+
+    def __init__(self, side: str, name: str, options: argparse.Namespace) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=work, args=(theirs, side, name, options), daemon=True)
+        self._process.start()
+        theirs.close()
+        self.losses: list[float] = self._pipe.recv()
+
+    def step(self) -> float:
+        """The seconds that a step took."""
+        self._pipe.send("step")
+        seconds: float = self._pipe.recv()
+        return seconds
+
+    def close(self) -> float:
+        """End it. The peak of its memory in GiB: the device's, or the process's on a CPU."""
+        self._pipe.send("end")
+        peak: float = self._pipe.recv()
+        self._process.join()
+        return peak
 
 
-def timed(steps: Sequence[Callable[[], float]], rounds: int, device: str) -> list[float]:
-    """Median seconds of each step, taken in turns."""
-    taken: list[list[float]] = [[] for _ in steps]
-    for number in range(WARM_UP + rounds):
-        for step, seconds in zip(steps, taken):
-            start = time.perf_counter()
-            step()
-            if device != "cpu":
-                torch.cuda.synchronize()
-            if number >= WARM_UP:
-                seconds.append(time.perf_counter() - start)
-    return [statistics.median(seconds) for seconds in taken]
+def work(pipe: Any, side: str, name: str, options: argparse.Namespace) -> None:
+    """What a Worker's process does: warms up, and takes a step whenever it is asked for one."""
+    set_up(options)
+    config = MODELS[name]
+    step = {"engine": engine_step, "eager": eager_step}[side](config, options, initial_values(training_net(config)))
+    pipe.send([step() for _ in range(WARM_UP)])
+    while pipe.recv() == "step":
+        start = time.perf_counter()
+        step()
+        if options.device != "cpu":
+            torch.cuda.synchronize()
+        pipe.send(time.perf_counter() - start)
+    if options.device != "cpu":
+        pipe.send(torch.cuda.max_memory_allocated() / 2**30)
+    else:
+        pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+
+
+def set_up(options: argparse.Namespace) -> None:
+    torch.set_num_threads(options.threads)
+    if options.device != "cpu":  # the engine computes in full float32; so must what it is compared with
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.benchmark = True
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -137,14 +165,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("--batch", type=int, default=2, help="clips a step")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"))
-    parser.add_argument("--models", default="r2plus1d-18,ir-csn-50", help=f"of {', '.join(MODELS)}")
+    parser.add_argument("--models", default="r2plus1d-18,r3d-18,ir-csn-50", help=f"of {', '.join(MODELS)}")
     parser.add_argument("--channels_last", action="store_true")
     parser.add_argument("--alone", action="store_true", help="only the engine")
     options = parser.parse_args(argv)
-    torch.set_num_threads(options.threads)
-    if options.device != "cpu":  # the engine computes in full float32; so must what it is compared with
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.benchmark = True
+    if options.device != "cpu":
         print(torch.cuda.get_device_name(), end=", ")
     print(
         f"PyTorch {torch.__version__}, {options.device}, {options.precision}, {options.batch} clips a step, "
@@ -156,20 +181,28 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 
 def compare(name: str, options: argparse.Namespace) -> None:
-    config = MODELS[name]
-    weights = initial_values(training_net(config))
-    makers = [engine_step] if options.alone else [engine_step, eager_step]
-    firsts = [alone(lambda make=make: make(config, options, weights), options.device) for make in makers]
-    seconds = timed([make(config, options, weights) for make in makers], options.rounds, options.device)
-    memory = [f", {peak:.2f} GiB" if peak else "" for _, peak in firsts]
-    line = f"{name}: {options.batch / seconds[0]:.2f} clips/s, {1e3 * seconds[0]:.0f} ms{memory[0]}"
+    workers = [Worker(side, name, options) for side in (["engine"] if options.alone else ["engine", "eager"])]
+    taken: list[list[float]] = [[] for _ in workers]
+    for _ in range(options.rounds):
+        for worker, seconds in zip(workers, taken):
+            seconds.append(worker.step())
+    peaks = [worker.close() for worker in workers]
+    line = f"{name}: {told(taken[0], peaks[0], options.batch)}"
     if not options.alone:
-        difference = max(abs(one - other) / abs(other) for one, other in zip(firsts[0][0], firsts[1][0]))
+        pairs = zip(workers[0].losses, workers[1].losses)
+        difference = max(abs(one - other) / abs(other) for one, other in pairs)
+        ratio = statistics.median(taken[1]) / statistics.median(taken[0])
         line += (
-            f"; eager PyTorch {options.batch / seconds[1]:.2f} clips/s, {1e3 * seconds[1]:.0f} ms{memory[1]}: "
-            f"{seconds[1] / seconds[0]:.2f} times as fast; losses differ by {difference:.1e}"
+            f"; eager PyTorch {told(taken[1], peaks[1], options.batch)}: {ratio:.2f} times as fast; "
+            f"losses differ by {difference:.1e}"
         )
     print(line, flush=True)
+
+
+def told(seconds: Sequence[float], peak: float, clips: int) -> str:
+    middle = statistics.median(seconds)
+    spread = f"{1e3 * min(seconds):.0f} to {1e3 * max(seconds):.0f}"
+    return f"{clips / middle:.2f} clips/s, {1e3 * middle:.0f} ms ({spread}), {peak:.2f} GiB"
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ class Training:
     "trunk": only the classifier learns, on the features that testing sees. freeze_bn: SpatialBN normalises by its
     running statistics and leaves them. clip_gradient: the largest L2 norm of the gradient of all parameters together,
     0 for any. abort_loss: the loss above which training stops. channels_last: clips and weights lie channels last in
-    memory; the same sums in another order. precise_bn: recompute_statistics will be called.
+    a GPU's memory too, as they do in a CPU's; the same sums in another order. precise_bn: recompute_statistics will
+    be called.
     """
 
     schedule: Schedule

@@ -72,7 +72,8 @@ def recommend(now: Situation) -> list[Setting]:
     if now.engine == "pytorch":
         if frozen:
             found.append(Setting("freeze_bn", 1, "the trunk stays as it is"))
-        found.append(Setting("channels_last", 1, "faster on most machines"))
+        if now.on_gpu:
+            found.append(Setting("channels_last", 1, "faster on most GPUs"))
     return found
 
 

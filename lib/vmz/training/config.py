@@ -141,7 +141,8 @@ class AddedTrainSettings(Settings):
     )
     channels_last: int = setting(
         0,
-        "1: store clips and weights with channels last, which is faster on most machines (--engine=pytorch only)",
+        "1: store clips and weights with channels last on a GPU too, as the CPU always does; faster on most GPUs "
+        "(--engine=pytorch only)",
         switch,
     )
     early_stop: int = setting(

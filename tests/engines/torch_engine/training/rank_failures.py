@@ -45,11 +45,11 @@ def stop(asking: bool) -> None:
         print(*told, sep="\n")
 
 
-def resume(channels_last: bool) -> None:
+def resume() -> None:
     """Whether a run that was stopped ends as one that was not."""
     warnings.simplefilter("error")
     with open_trainer("pytorch") as trainer:
-        training = small_training(channels_last=channels_last)
+        training = small_training()
         trainer.load(small_build(), training, seed=1)
         step(trainer, 1)
         middle = trainer.state()
@@ -90,7 +90,7 @@ def broken(batch: int, count: int) -> None:
 def main(argv: Sequence[str]) -> int:
     with group.joined():
         if argv[0] == "resume":
-            resume(bool(int(argv[1])))
+            resume()
         elif argv[0] == "stop":
             stop(identity.rank() == int(argv[1]))
         else:

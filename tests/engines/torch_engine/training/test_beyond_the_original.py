@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from tests.engines.small_training import (
 )
 from tests.engines.torch_engine.training.short_runs import apart, assert_same, train
 from vmz.engines.registry import open_trainer
+from vmz.engines.torch_engine.training import trainer as trainer_module
+from vmz.engines.torch_engine.training.blobs import laid_out
 from vmz.engines.trainer import Trainer
 from vmz.errors import UsageError
 from vmz.netdef.training_state import ITERATION, POSITION
@@ -65,17 +68,34 @@ def test_clipping_shortens_the_gradient_of_all_parameters_together(trainer: Trai
     )
 
 
-def test_the_layout_in_memory_changes_rounding_only(trainer: Trainer) -> None:
-    states, strides = [], []
+def test_a_cpu_has_channels_last_whatever_the_flag(trainer: Trainer) -> None:
+    states = []
     for channels_last in (False, True):
         trainer.load(small_build(), small_training(channels_last=channels_last), seed=1)
         train(trainer, 2)
         states.append(trainer.state())
-        strides.append([value.stride() for value in trainer._values.values() if value.dim() == 5])
-    assert strides[0] != strides[1]
-    assert states[0].keys() == states[1].keys() and apart(*states) < 1e-4
+        weights = [value for value in trainer._values.values() if value.dim() == 5]
+        assert weights and all(value.is_contiguous(memory_format=torch.channels_last_3d) for value in weights)
+    assert_same(*states)
     for blob, array in states[1].items():
         assert array.flags.c_contiguous, blob
+
+
+def test_the_layout_in_memory_and_own_gradients_change_rounding_only(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def contiguous(values: Any, computed: Any, layout: torch.memory_format, device: torch.device) -> Any:
+        return laid_out(values, computed, torch.contiguous_format, device)
+
+    states = []
+    for is_plain in (False, True):
+        if is_plain:
+            monkeypatch.setattr(trainer_module, "use_own_gradients", lambda module: None)
+            monkeypatch.setattr(trainer_module, "laid_out", contiguous)
+        trainer.load(small_build(), small_training(), seed=1)
+        train(trainer, 2)
+        states.append(trainer.state())
+    assert states[0].keys() == states[1].keys() and apart(*states) < 1e-4
 
 
 def test_a_frozen_trunk(trainer: Trainer) -> None:

@@ -65,9 +65,8 @@ def assert_said(errors: str, how: str) -> None:
     assert "ranks failed" not in errors and "lost another" not in errors and "SIGKILL" not in errors, errors
 
 
-@pytest.mark.parametrize("channels_last", ["0", "1"])
-def test_they_resume_in_both_layouts_without_a_warning(channels_last: str) -> None:
-    status, output, errors = by_hand("resume", channels_last)
+def test_they_resume_without_a_warning() -> None:
+    status, output, errors = by_hand("resume")
     assert (status, output, errors) == (0, "the same\n", "")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from vmz.engines.torch_engine.training import sgd as sgd_module
 from vmz.engines.torch_engine.training.sgd import MomentumSGD, clip_gradients, gradient_norm
 
 SHAPES = {"a_w": (40, 3, 1, 3, 3), "a_b": (40,), "bn_s": (129,)}
@@ -120,6 +121,35 @@ def test_gradients_are_clipped_together() -> None:
         assert parameter.grad is not None
         np.testing.assert_allclose(found.numpy(), parameter.grad.numpy(), rtol=1e-6)
     assert gradient_norm([], torch.device("cpu")).tolist() == [0]
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_pieces_of_a_large_weight_change_no_bit(
+    nesterov: bool, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = []
+    for piece in (1 << 30, 1 << 17, 1000):
+        monkeypatch.setattr(sgd_module, "PIECE", piece)
+        random = torch.Generator().manual_seed(1)
+        weight = torch.randn((70, 90, 3, 5, 3), generator=random).contiguous(memory_format=layout).requires_grad_()
+        sgd = MomentumSGD([weight], lr=0.013, nesterov=nesterov, weight_decay=DECAY)
+        for _ in range(3):
+            weight.grad = torch.randn(weight.shape, generator=random).contiguous(memory_format=layout)
+            sgd.step()
+        ends.append((weight.detach(), sgd.state[weight]["momentum_buffer"]))
+    for weight, momentum in ends[1:]:
+        assert torch.equal(weight, ends[0][0]) and torch.equal(momentum, ends[0][1])
+
+
+def test_a_gradient_of_another_layout_is_not_cut() -> None:
+    weight = torch.ones(300, 200, 1, 3, 3).contiguous(memory_format=torch.channels_last_3d).requires_grad_()
+    sgd = MomentumSGD([weight], lr=0.5, momentum=0.0, nesterov=False)
+    gradient = torch.arange(float(weight.numel())).view(weight.shape)
+    weight.grad = gradient.clone()
+    assert weight.grad.stride() != weight.stride()
+    sgd.step()
+    assert torch.equal(weight.detach(), 1 - 0.5 * gradient)
 
 
 @pytest.mark.parametrize("nesterov", [True, False])

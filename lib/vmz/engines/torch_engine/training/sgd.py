@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Callable, Optional
 
 import numpy as np
 import torch
 from torch import Tensor
+
+PIECE = 1 << 17  # values of a weight updated at a time on a CPU: weight, gradient and momentum stay in its caches
 
 
 class MomentumSGD(torch.optim.Optimizer):
@@ -48,7 +50,9 @@ class MomentumSGD(torch.optim.Optimizer):
             learning = [parameter for parameter in group["params"] if parameter.grad is not None]
             for parameters in _together(learning):
                 momenta = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
-                _update(parameters, momenta, group)
+                gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+                for piece in _pieces(parameters, gradients, momenta):
+                    _update(*piece, group)
         return result
 
 
@@ -59,8 +63,30 @@ def _together(parameters: list[Tensor]) -> list[list[Tensor]]:
     return [[parameter] for parameter in parameters]
 
 
-def _update(parameters: list[Tensor], momenta: list[Tensor], group: dict[str, Any]) -> None:
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+def _pieces(*tensors: list[Tensor]) -> Iterator[list[list[Tensor]]]:
+    """Lists of tensors as they are; a large one of a CPU in flat pieces: nine sweeps over a piece, then the next."""
+    first = tensors[0][0]
+    alike = all(list_[0].stride() == first.stride() for list_ in tensors)
+    if first.is_cuda or len(tensors[0]) > 1 or first.numel() <= PIECE or not alike or not _is_dense(first):
+        yield list(tensors)
+        return
+    flat = [torch.as_strided(list_[0], (first.numel(),), (1,)).split(PIECE) for list_ in tensors]
+    for parts in zip(*flat):
+        yield [[part] for part in parts]
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Whether its values fill a stretch of memory, in whatever order."""
+    expected = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape)):
+        if size > 1:
+            if stride != expected:
+                return False
+            expected *= size
+    return True
+
+
+def _update(parameters: list[Tensor], gradients: list[Tensor], momenta: list[Tensor], group: dict[str, Any]) -> None:
     rate, momentum = _float32(group["lr"]), _float32(group["momentum"])
     if group["weight_decay"]:
         torch._foreach_add_(gradients, parameters, alpha=_float32(group["weight_decay"]))

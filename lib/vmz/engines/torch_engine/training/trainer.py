@@ -16,7 +16,9 @@ from vmz.engines.torch_engine.engine import error_at_operator
 from vmz.engines.torch_engine.graph.fills import run_fills
 from vmz.engines.torch_engine.precision import autocast_context, full_precision
 from vmz.engines.torch_engine.training.blobs import array_of, check_shape, laid_out, put
+from vmz.engines.torch_engine.training.convolution import use_own_gradients
 from vmz.engines.torch_engine.training.input import Batches, reader_seed
+from vmz.engines.torch_engine.training.memory import give_back_freed_memory, keep_freed_memory
 from vmz.engines.torch_engine.training.precise_bn import gather_statistics
 from vmz.engines.torch_engine.training.precision import LossScale, differentiating, reproducible
 from vmz.engines.torch_engine.training.random_state import RandomState
@@ -78,17 +80,23 @@ class TorchTrainer(Trainer):
         values = run_fills(model.param_init_net, seed)
         for name, array in without_scopes(weights or {}).items():
             put(values[full_name(name, values)], name, array)
-        layout = torch.channels_last_3d if training.channels_last else torch.contiguous_format
+        on_cpu = self._ranks.device.type == "cpu"
+        if on_cpu:
+            keep_freed_memory()
+        channels_last = training.channels_last or on_cpu
+        layout = torch.channels_last_3d if channels_last else torch.contiguous_format
         computed = [blob for blob, _ in model.computed_params]
         self._values, self._statistics = laid_out(values, computed, layout, self._ranks.device)
         self._ranks.broadcast(self._values)
         self._training = training
         self._net = import_training_net(model, training, self._values, seed)
+        if on_cpu:
+            use_own_gradients(self._net.module)
         self._values.update(self._net.parts)
         self._sgd = self._optimizer(model, training)
         self._shared = SharedGradients(self._net.learning) if self._ranks.world > 1 else None
         self._loss_scale = LossScale(training.precision, self._ranks.device)
-        self._batches = Batches(model, self._net.inputs, self._ranks, reader_seed(self._ranks), training.channels_last)
+        self._batches = Batches(model, self._net.inputs, self._ranks, reader_seed(self._ranks), channels_last)
         self._model = model
 
     def _optimizer(self, model: Trainable, training: Training) -> MomentumSGD:
@@ -366,6 +374,8 @@ class TorchTrainer(Trainer):
         gc.collect()  # a module and its graph hold each other
         if self._ranks.device.type == "cuda":
             torch.cuda.empty_cache()
+        else:
+            give_back_freed_memory()
 
     def _loaded(self) -> None:
         if self._model is None:
