@@ -147,22 +147,6 @@ class ClipReader {
     return sought && write({0}, needed_, kAnyTime) == needed_ ? kRead : frames;
   }
 
-  // Clips at equal distances, without decoding what no clip takes and no other frame refers to. Returns as by_packets.
-  int64_t leaving_out() {
-    const Timeline timeline = video_.timeline(true);
-    const int64_t frames = timeline.frames();
-    if (timeline.times().empty() || frames < needed_) {
-      return frames;
-    }
-    const std::vector<int64_t> starts = starts_for(frames, 0);
-    std::vector<int64_t> taken;
-    for (const auto& places : places_of(starts)) {
-      taken.push_back(places.first);
-    }
-    const bool all = video_.read_wanted(timeline, taken) && write(starts, frames, kAnyTime) == frames;
-    return all && !video_.went_astray() ? kRead : frames;
-  }
-
   // Clips at frame numbers, chosen for a video of `expected` frames, decoded from its start. Returns the true number of
   // frames if it is another one and other clips would have been chosen for it, else kRead. `ended`: how reading ended,
   // if before the video's end.
@@ -224,29 +208,20 @@ class ClipReader {
                                                 : random_start(draws_.start, frames, needed_);
   }
 
-  // By frame number, where it goes.
-  using Places = std::unordered_map<int64_t, std::vector<Place>>;
-
-  Places places_of(const std::vector<int64_t>& starts) const {
-    Places places;
-    for (size_t clip = 0; clip < starts.size(); ++clip) {
-      for (int64_t frame = 0; args_.get_rgb && frame < args_.length_rgb; ++frame) {
-        places[starts[clip] + frame * draws_.clips[clip].stride].push_back({static_cast<int64_t>(clip), frame});
-      }
-    }
-    return places;
-  }
-
   // Reads frames up to number `stop`, counting from the first one shown at or after the timestamp `since`, and returns
   // how many there were.
   int64_t write(const std::vector<int64_t>& starts, int64_t stop, int64_t since) {
-    const Places wanted = places_of(starts);
+    std::unordered_map<int64_t, std::vector<Place>> wanted;
+    for (size_t clip = 0; clip < starts.size(); ++clip) {
+      for (int64_t frame = 0; args_.get_rgb && frame < args_.length_rgb; ++frame) {
+        wanted[starts[clip] + frame * draws_.clips[clip].stride].push_back({static_cast<int64_t>(clip), frame});
+      }
+    }
     const std::unique_ptr<FlowWriter> flow = flow_writer(starts);
     const std::unique_ptr<ResampledFrames> resampled(args_.fps > 0 ? new ResampledFrames(video_, args_.fps) : nullptr);
     int64_t read = 0;
     while (read < stop && !(watch_ != nullptr && watch_->cancelled())) {
       const AVFrame* frame = resampled ? resampled->next() : video_.next();
-      read += video_.passed_over();
       if (frame == nullptr) {
         ending_ = video_.ending();
         break;
@@ -357,9 +332,6 @@ Reading read_clips(
     } else if (!uniform && args.original_start_faults && video.has_times()) {
       reader.by_time(start_frame);
       return reading(video);
-    } else if (
-        uniform && spread_out && args.max_frames == 0 && !args.get_optical_flow && video.may_leave_out()) {
-      expected = reader.leaving_out();
     } else if (
         uniform || args.original_start_faults ||
         (args.decode_type == kFromStartFrame && start_frame < kWorthSeeking)) {  // near: no slower than to look for it

@@ -8,12 +8,9 @@
 #include "core/common/errors.h"
 #include "core/decoding/containers.h"
 #include "core/decoding/cut_off.h"
-#include "core/decoding/unreferenced.h"
 
 namespace vmz {
 namespace {
-
-constexpr int64_t kMostKept = int64_t{1} << 26;  // bytes of a file whose packets are kept in memory
 
 template <class T>
 T* allocated(T* object) {
@@ -164,7 +161,6 @@ Video::Video(const VideoSource& source, Watch* watch)
   watch_progress();
   stream_ = first_video_stream(format_.get());
   codec_ = open_codec(stream_);
-  length_bytes_ = length_bytes(*stream_->codecpar);
   for (unsigned i = 0; i < format_->nb_streams; ++i) {
     format_->streams[i]->discard = format_->streams[i] == stream_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
   }
@@ -195,12 +191,9 @@ bool Video::seek(int64_t timestamp) {
   return true;
 }
 
-Timeline Video::timeline(bool keep) {
+Timeline Video::timeline() {
   std::vector<PacketTimes> packets;
   while (read_packet()) {
-    if (keep) {
-      kept_.emplace_back(allocated(av_packet_clone(packet_.get())));
-    }
     packets.push_back(
         {packet_->pts, packet_->dts, (packet_->flags & AV_PKT_FLAG_KEY) != 0,
          (packet_->flags & AV_PKT_FLAG_DISCARD) == 0, (packet_->flags & AV_PKT_FLAG_CORRUPT) == 0, packet_->size});
@@ -209,21 +202,6 @@ Timeline Video::timeline(bool keep) {
   }
   watch_progress();
   return Timeline(packets, codec_->codec_id, codec_->pix_fmt);
-}
-
-bool Video::may_leave_out() const {
-  return length_bytes_ > 0 && input_->size() <= kMostKept;
-}
-
-bool Video::read_wanted(const Timeline& timeline, const std::vector<int64_t>& wanted) {
-  times_ = timeline.times();
-  for (const int64_t number : wanted) {
-    if (number < static_cast<int64_t>(times_.size())) {
-      wanted_times_.insert(times_[static_cast<size_t>(number)]);
-    }
-  }
-  is_whole_ = true;
-  return ended_by_.empty();
 }
 
 bool Video::seek_to_frame(const Timeline& timeline, int64_t number) {
@@ -247,40 +225,13 @@ bool Video::seek_to_frame(const Timeline& timeline, int64_t number) {
 }
 
 const AVFrame* Video::next() {
-  passed_over_ = 0;
-  if (astray_) {
-    return nullptr;
-  }
-  return times_.empty() ? decode() : is_whole_ ? next_of_all() : next_sought();
-}
-
-const AVFrame* Video::next_of_all() {
-  const AVFrame* frame = decode();
-  while (current_ < times_.size() && left_out_.count(times_[current_]) > 0) {
-    ++current_;
-    ++passed_over_;
-  }
-  const bool as_stated = frame == nullptr ? current_ == times_.size() && ending().reason.empty()
-                                          : current_ < times_.size() && frame->pts == times_[current_];
-  if (!as_stated) {
-    astray_ = true;
-    return nullptr;
-  }
-  current_ += frame != nullptr;
-  return frame;
-}
-
-const AVFrame* Video::next_sought() {
   for (;;) {
-    const AVFrame* frame = decode();
-    if (frame == nullptr) {
-      return nullptr;
+    const AVFrame* frame = astray_ ? nullptr : decode();
+    if (frame == nullptr || times_.empty()) {
+      return frame;
     }
     if (frame->pts != AV_NOPTS_VALUE && frame->pts < times_[first_]) {
       continue;  // shown before the key frame, which it follows in the file: it may lack what it refers to
-    }
-    while (current_ < wanted_ && left_out_.count(times_[current_]) > 0) {
-      ++current_;
     }
     const bool key = frame->pict_type == AV_PICTURE_TYPE_I || frame->pict_type == AV_PICTURE_TYPE_NONE;
     if (current_ == times_.size() || frame->pts != times_[current_] || (current_ == first_ && !key)) {
@@ -357,7 +308,8 @@ bool Video::feed() {
     return false;
   }
   int status;
-  if (next_packet()) {
+  if (has_packet_ || read_packet()) {
+    has_packet_ = false;
     status = avcodec_send_packet(codec_.get(), packet_.get());
     av_packet_unref(packet_.get());
   } else if (drained_) {  // it cannot be read further
@@ -374,32 +326,7 @@ bool Video::feed() {
   return true;
 }
 
-bool Video::next_packet() {
-  while (has_packet_ || read_packet()) {
-    has_packet_ = false;
-    const bool unwanted =
-        length_bytes_ > 0 && !times_.empty() && packet_->pts != AV_NOPTS_VALUE && !is_wanted(packet_->pts);
-    if (!unwanted || !is_unreferenced(packet_->data, packet_->size, length_bytes_)) {
-      return true;
-    }
-    left_out_.insert(packet_->pts);
-    av_packet_unref(packet_.get());
-  }
-  return false;
-}
-
-bool Video::is_wanted(int64_t pts) const {
-  return is_whole_ ? wanted_times_.count(pts) > 0 : pts >= times_[wanted_];
-}
-
 bool Video::read_packet() {
-  if (is_whole_) {
-    if (given_ == kept_.size()) {
-      return false;
-    }
-    av_packet_move_ref(packet_.get(), kept_[given_++].get());
-    return true;
-  }
   for (;;) {
     const int status = av_read_frame(format_.get(), packet_.get());
     if (status < 0) {

@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "core/common/libav.h"
@@ -66,21 +65,8 @@ class Video {
   // Goes to the last key frame at or before `timestamp`. Where that fails, reading goes on from where it is.
   bool seek(int64_t timestamp);
 
-  // What the packets from here to the end tell, read but not decoded. After it, only seek_to_frame can follow; or with
-  // `keep`, for which they stay in memory, read_wanted.
-  Timeline timeline(bool keep = false);
-
-  // Whether read_wanted is of use: some packets may be left out, and all of them fit into memory.
-  bool may_leave_out() const;
-
-  // Has next() give all frames in order but some of those not `wanted`, to which nothing refers: they are not decoded.
-  // False where the packets could not all be read.
-  bool read_wanted(const Timeline& timeline, const std::vector<int64_t>& wanted);
-
-  // How many frames were left out before the one that next() returned last, or before the end.
-  int64_t passed_over() const {
-    return passed_over_;
-  }
+  // What the packets from here to the end tell, read but not decoded. After it, only seek_to_frame can follow.
+  Timeline timeline();
 
   // Goes to a key frame at or before frame `number`, and has next() give the frames from that number on. False where
   // no seek leads there.
@@ -90,7 +76,7 @@ class Video {
   // Null at the end, at the first decoding error (the frames before it are good), and where went_astray().
   const AVFrame* next();
 
-  // Whether the frames after seek_to_frame or read_wanted were not those that the packets tell: decode from the start.
+  // Whether the frames after seek_to_frame were not those that the packets tell: decode from the start.
   bool went_astray() const {
     return astray_;
   }
@@ -113,10 +99,6 @@ class Video {
   bool lacks_frames() const;
   bool feed();  // one packet more into the decoder; false when there is none
   bool read_packet();  // the next one of the stream into packet_; false when there is none
-  bool next_packet();  // the same of those that are to be decoded
-  bool is_wanted(int64_t pts) const;
-  const AVFrame* next_sought();
-  const AVFrame* next_of_all();
   const AVFrame* decode();
 
   void watch_progress() const;  // throws when the watch is over
@@ -138,13 +120,6 @@ class Video {
   std::vector<int64_t> times_;
   size_t first_ = 0, current_ = 0, wanted_ = 0;
   bool astray_ = false;
-  // After read_wanted, or in part after seek_to_frame: what is left out.
-  int length_bytes_ = 0;
-  bool is_whole_ = false;  // after read_wanted
-  std::vector<Owned<AVPacket>> kept_;
-  size_t given_ = 0;  // of those
-  std::unordered_set<int64_t> wanted_times_, left_out_;
-  int64_t passed_over_ = 0;
   std::string ended_by_;
 };
 

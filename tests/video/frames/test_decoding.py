@@ -1,8 +1,7 @@
 import pytest
 
 from tests.goldens.recordings import video_path
-from vmz.video.frames.decoding import DecodingError, Video
-from vmz.video.frames.shown_times import BestEffortClock
+from vmz.video.frames.decoding import DecodingError, Video, _BestEffortClock
 
 
 def test_what_the_container_states():
@@ -62,13 +61,13 @@ def test_audio_only(tmp_path):
 
 
 def test_best_effort_timestamps():
-    clock = BestEffortClock()
+    clock = _BestEffortClock()
     # pts are good: they are taken, out of step with the dts or not
     assert [clock.timestamp(pts, dts) for pts, dts in ((0, -2), (2, -1), (4, 0))] == [0, 2, 4]
     # pts are absent, as after a seek in AVI: the dts are taken
-    clock = BestEffortClock()
+    clock = _BestEffortClock()
     assert [clock.timestamp(None, dts) for dts in (5, 6, 7)] == [5, 6, 7]
     # pts go backwards more often than the dts do: the dts are taken
-    clock = BestEffortClock()
+    clock = _BestEffortClock()
     assert [clock.timestamp(pts, dts) for pts, dts in ((10, 1), (9, 2), (8, 3))] == [10, 2, 3]
-    assert BestEffortClock().timestamp(None, None) is None
+    assert _BestEffortClock().timestamp(None, None) is None

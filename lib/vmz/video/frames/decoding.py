@@ -178,7 +178,7 @@ class Video:
                     packets.append(times)
                 self._watch_over()
         except av.FFmpegError:
-            self._kept = []  # without all packets nothing is read from them
+            pass
         return Timeline(packets, self._stream.codec_context.name, self._stream.codec_context.pix_fmt)
 
     def packets(self) -> int:
