@@ -160,8 +160,6 @@ class _VideoReader:
                 counts = self._are_spread_out() or args.decode_type == RANDOM
                 return self._by_number(video, resampled_frames(self._source, self._watch, args.fps) if counts else 0)
             if args.decode_type == UNIFORM:
-                if self._may_leave_out(video):
-                    return self._leaving_out(video)
                 return self._by_number(video, self._stated_frames(video))
             if args.original_start_faults:
                 return self._as_the_original(video)
@@ -192,22 +190,6 @@ class _VideoReader:
                     return _reading(video)
         return _ReadAgain(frames)
 
-    def _may_leave_out(self, video: Video) -> bool:
-        """Whether frames that no clip takes need not be decoded, for all that they tell."""
-        more = self._timed or self._args.max_frames or self._args.get_optical_flow
-        return self._are_spread_out() and video.may_leave_out and not more
-
-    def _leaving_out(self, video: Video) -> Union[Reading, _ReadAgain]:
-        """Clips at frame numbers, without decoding what no clip takes and no other frame refers to."""
-        timeline = video.timeline(keep=True)
-        frames = timeline.frames
-        if timeline.times is not None and frames >= self._needed:
-            starts, writer = self._starts(frames), self._writer(video)
-            with suppress(SeekError):
-                if writer.write(video.read_wanted(timeline, writer.taken(starts)), starts, frames) == frames:
-                    return _reading(video)
-        return _ReadAgain(frames)
-
     def _as_the_original(self, video: Video) -> Union[Reading, _ReadAgain]:
         """One clip of the frames shown from a share of the duration on, or where none is stated, from the start on."""
         args, needed = self._args, self._needed
@@ -221,7 +203,7 @@ class _VideoReader:
         frames = (frame for frame, timestamp in video.read() if timestamp is not None and timestamp >= start)
         found = self._writer(video).write(frames, [0], needed)
         if found < needed:
-            raise ClipError(f"{_frames(found, video)} from its start frame on, but {sampling.needs(needed, args)}")
+            raise ClipError(f"{_frames(found, video)} from its start frame on, but {_needs(needed, args)}")
         return _reading(video)
 
     def _by_number(self, video: Video, expected: int) -> Union[Reading, _ReadAgain]:
@@ -276,11 +258,9 @@ class _VideoReader:
         read = f" (no more are read with max_frames={self._limit})" if found == self._limit else ""
         if args.decode_type == FROM_START_FRAME:
             after = max(0, found - starts[0])
-            return ClipError(
-                f"{_frames(after, video)} from its start frame on{read}, but {sampling.needs(needed, args)}"
-            )
+            return ClipError(f"{_frames(after, video)} from its start frame on{read}, but {_needs(needed, args)}")
         since = f" (and {needed} from frame {max(starts)} on)" if stop > needed else ""
-        return ClipError(f"{_frames(found, video)}{read}, but {sampling.needs(stop, args)}{since}")
+        return ClipError(f"{_frames(found, video)}{read}, but {_needs(stop, args)}{since}")
 
     def _starts(self, frames: int) -> list[int]:
         """First frame of each clip, for a video of `frames` frames."""
@@ -335,6 +315,20 @@ def _frames(found: int, video: Video) -> str:
     return f"{found} frame{'' if found == 1 else 's'}{ended}"
 
 
+def _needs(needed: int, args: VideoInputArgs) -> str:
+    flags = []
+    if args.get_rgb:
+        flags = [f"--clip_length_rgb={args.length_rgb}", f"--sampling_rate_rgb={args.sampling_rate_rgb}"]
+        if args.random_sampling_rate:
+            flags += [f"--random_sampling_rate={args.random_sampling_rate}"]
+    if args.get_optical_flow:
+        flags += [f"--clip_length_of={args.length_of}", f"--sampling_rate_of={args.sampling_rate_of}"]
+        flags += [f"--frame_gap_of={args.frame_gap_of}"]
+    if args.fps:
+        flags += [f"--fps={args.fps}"]
+    return f"{needed} are needed for {' '.join(flags)}"
+
+
 class _ClipWriter:
     """Converts the frames that clips take, each once, and writes crops of them to their places in the batch."""
 
@@ -362,10 +356,6 @@ class _ClipWriter:
             if flow is not None and for_flow:
                 flow.add(number, pixels)
         return read
-
-    def taken(self, starts: list[int]) -> list[int]:
-        """Numbers of the frames that RGB clips take."""
-        return list(self._places(starts))
 
     def _places(self, starts: list[int]) -> dict[int, list[tuple[int, int]]]:
         """{frame number: the (RGB clip, place in it) that it goes to}."""

@@ -24,21 +24,6 @@ def frames_needed(args: VideoInputArgs) -> int:
     return needed
 
 
-def needs(needed: int, args: VideoInputArgs) -> str:
-    """What an error says of so many frames, with the flags that ask for them."""
-    flags = []
-    if args.get_rgb:
-        flags = [f"--clip_length_rgb={args.length_rgb}", f"--sampling_rate_rgb={args.sampling_rate_rgb}"]
-        if args.random_sampling_rate:
-            flags += [f"--random_sampling_rate={args.random_sampling_rate}"]
-    if args.get_optical_flow:
-        flags += [f"--clip_length_of={args.length_of}", f"--sampling_rate_of={args.sampling_rate_of}"]
-        flags += [f"--frame_gap_of={args.frame_gap_of}"]
-    if args.fps:
-        flags += [f"--fps={args.fps}"]
-    return f"{needed} are needed for {' '.join(flags)}"
-
-
 def uniform_starts(frames: int, needed: int, clips: int) -> list[int]:
     """First frames of `clips` clips spread evenly over a video of `frames` frames, from its start to its end."""
     if clips == 1:

@@ -22,8 +22,8 @@ from vmz.engines.torch_engine.graph.importer import import_net, input_blobs, lef
 from vmz.engines.torch_engine.graph.kernel_calls import use_kernels
 from vmz.engines.torch_engine.graph.op import Op, lookup, read_ops
 from vmz.engines.torch_engine.graph.passes import has_fused_convolutions, in_half, optimize
-from vmz.engines.torch_engine.memory import give_back, keep_freed_memory
 from vmz.engines.torch_engine.kernels import check_kernels
+from vmz.engines.torch_engine.memory import give_back, keep_freed_memory
 from vmz.engines.torch_engine.precision import HALF, check_layers, check_precision, computing_in
 from vmz.engines.torch_engine.transfer import reading_ahead
 from vmz.engines.torch_engine.video_input import open_readers

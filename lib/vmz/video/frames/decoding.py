@@ -6,7 +6,7 @@ import ctypes
 import errno
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
 from types import TracebackType
@@ -21,17 +21,13 @@ from vmz.video.faults import DecodingError, shown_path
 from vmz.video.frames import containers, orientation
 from vmz.video.frames.ending import CUT_OFF, Ending, is_cut_off
 from vmz.video.frames.orientation import UPRIGHT, Orientation
-from vmz.video.frames.shown_times import BestEffortClock
 from vmz.video.frames.timeline import PacketTimes, Timeline
-from vmz.video.frames.unreferenced import is_unreferenced, length_bytes
 from vmz.video.frames.watch import Watch
 
 Source = Union[bytes, str]  # the bytes of a file, or its path
 
 MAX_PIXELS = 1 << 26  # of a picture: twice an 8K frame. Damaged headers, and files made to harm, state absurd sizes.
 NO_SIZE = f"its video stream states no picture size, or more than the {MAX_PIXELS} pixels (max_pixels) that are read"
-
-MOST_KEPT = 1 << 26  # bytes of a file whose packets are kept in memory
 
 # As container_options: with other ones PyAV 15 frees what it has not made where a container finds a stream late.
 OPENING = {"format_whitelist": containers.FORMATS, "protocol_whitelist": containers.NO_PROTOCOL}
@@ -82,7 +78,6 @@ class Video:
         self._is_over = False
         self.orientation: Orientation = UPRIGHT
         self._container: Any = None
-        self._kept: list[Any] = []
         self._watch = watch or Watch()
         self._watch.begin()
         self._file = _WatchedFile(_open_file(source), self._watch)
@@ -104,7 +99,6 @@ class Video:
             raise DecodingError("there is no decoder for its video stream")
         codec.options = {**codec.options, "max_pixels": str(MAX_PIXELS), **STRICT.get(codec.name, {})}
         codec.thread_count = 1  # many videos at a time use the processors better than many threads on one
-        self._length_bytes = length_bytes(codec.name, codec.extradata)
         self.format: str = self._container.format.name
         self.width: int = codec.width
         self.height: int = codec.height
@@ -160,19 +154,13 @@ class Video:
         except av.FFmpegError:
             return False
 
-    def timeline(self, keep: bool = False) -> Timeline:
-        """What the packets from here to the end tell, read but not decoded. After it, only read_from can follow.
-
-        keep: or read_wanted, for which the packets stay in memory.
-        """
+    def timeline(self) -> Timeline:
+        """What the packets from here to the end tell, read but not decoded. After it, only read_from can follow."""
         packets = []
-        self._kept = []
         self._watch.advance()
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size:
-                    if keep:
-                        self._kept.append(packet)
                     shown, whole = not packet.is_discard, not packet.is_corrupt
                     times = PacketTimes(packet.pts, packet.dts, packet.is_keyframe, shown, whole, packet.size)
                     packets.append(times)
@@ -187,7 +175,7 @@ class Video:
 
     def read(self) -> Iterator[tuple[Any, Optional[int]]]:
         """Frames (av.VideoFrame) with their best-effort timestamps, up to the end or the first decoding error."""
-        clock = BestEffortClock()
+        clock = _BestEffortClock()
         for frame in self._decode(self._container.demux(self._stream)):
             yield frame, clock.timestamp(frame.pts, frame.dts)
 
@@ -196,12 +184,10 @@ class Video:
         times = timeline.times
         packets, current = self._sought(timeline, number)
         assert times is not None
-        first, left_out = current, set[int]()
-        for frame in self._decode(self._without(packets, lambda pts: pts >= times[number], left_out)):
+        first = current
+        for frame in self._decode(packets):
             if frame.pts is not None and frame.pts < times[first]:
                 continue  # shown before the key frame, which it follows in the file: it may lack what it refers to
-            while current < number and times[current] in left_out:
-                current += 1
             if current == len(times) or frame.pts != times[current]:
                 raise SeekError("a different frame than the packets state")
             if current == first and frame.pict_type not in KEY_PICTURES:
@@ -209,42 +195,6 @@ class Video:
             if current >= number:
                 yield frame
             current += 1
-
-    @property
-    def may_leave_out(self) -> bool:
-        """Whether read_wanted is of use: some packets may be left out, and all of them fit into memory."""
-        return self._length_bytes > 0 and self._file.size() <= MOST_KEPT
-
-    def read_wanted(self, timeline: Timeline, wanted: Iterable[int]) -> Iterator[Any]:
-        """All frames in order, after timeline(keep=True), but None for some of those that are not `wanted`.
-
-        Not decoded is what nothing refers to. Raises SeekError where the other frames are not those that `timeline`
-        tells, or their reading ends early: only decoding all of them then tells which there are.
-        """
-        times = timeline.times
-        assert times is not None
-        numbers = {times[number] for number in wanted if number < len(times)}
-        current, left_out = 0, set[int]()
-        for frame in self._decode(self._without(self._kept, numbers.__contains__, left_out)):
-            while current < len(times) and times[current] in left_out:
-                yield None
-                current += 1
-            if current == len(times) or frame.pts != times[current]:
-                raise SeekError("a different frame than the packets state")
-            yield frame
-            current += 1
-        if self.ending is not None or not left_out.issuperset(times[current:]):
-            raise SeekError("frames that do not come")
-        yield from [None] * (len(times) - current)
-
-    def _without(self, packets: Iterable[Any], is_wanted: Callable[[int], bool], left_out: set[int]) -> Iterator[Any]:
-        """The packets but those of frames that are not wanted and that nothing refers to; `left_out` gets their pts."""
-        for packet in packets:
-            unwanted = self._length_bytes and packet.size and packet.pts is not None and not is_wanted(packet.pts)
-            if unwanted and is_unreferenced(packet, self._length_bytes):
-                left_out.add(packet.pts)
-            else:
-                yield packet
 
     def _sought(self, timeline: Timeline, number: int) -> tuple[Iterator[Any], int]:
         """Packets from a key frame at or before frame `number` on, and the number of the key frame."""
@@ -329,6 +279,33 @@ class Video:
         self.close()
 
 
+class _BestEffortClock:
+    """FFmpeg's `best_effort_timestamp`, which PyAV does not hand on: the pts, or the dts where the pts are worse.
+
+    The rule is the one of libavcodec's decoder: whichever of the two went backwards less often so far.
+    """
+
+    def __init__(self) -> None:
+        self._last_pts: Optional[int] = None
+        self._last_dts: Optional[int] = None
+        self._faulty_pts = self._faulty_dts = 0
+
+    def timestamp(self, pts: Optional[int], dts: Optional[int]) -> Optional[int]:
+        if dts is not None:
+            self._faulty_dts += self._last_dts is not None and dts <= self._last_dts
+            self._last_dts = dts
+        elif pts is not None:
+            self._last_dts = pts
+        if pts is not None:
+            self._faulty_pts += self._last_pts is not None and pts <= self._last_pts
+            self._last_pts = pts
+        elif dts is not None:
+            self._last_pts = dts
+        if pts is not None and (dts is None or self._faulty_pts <= self._faulty_dts):
+            return pts
+        return dts
+
+
 class _WatchedFile:
     """A file without its name: FFmpeg must tell the format from the content, as it does for bytes, not from `.txt`."""
 
@@ -344,15 +321,11 @@ class _WatchedFile:
         self._watch.reached(self.plain.tell())
         return content
 
-    def size(self) -> int:
-        """In bytes."""
-        position = self.tell()
-        found: int = self.seek(0, os.SEEK_END)
-        self.seek(position)
-        return found
-
     def pictures_lie_elsewhere(self) -> bool:
-        return containers.pictures_lie_elsewhere(self.plain, self.size())
+        position = self.tell()
+        size = self.seek(0, os.SEEK_END)
+        self.seek(position)
+        return containers.pictures_lie_elsewhere(self.plain, size)
 
 
 def read_bytes(source: Source) -> bytes:

@@ -59,33 +59,6 @@ class ShownTimes:
         return self._step
 
 
-class BestEffortClock:
-    """FFmpeg's `best_effort_timestamp`, which PyAV does not hand on: the pts, or the dts where the pts are worse.
-
-    The rule is the one of libavcodec's decoder: whichever of the two went backwards less often so far.
-    """
-
-    def __init__(self) -> None:
-        self._last_pts: Optional[int] = None
-        self._last_dts: Optional[int] = None
-        self._faulty_pts = self._faulty_dts = 0
-
-    def timestamp(self, pts: Optional[int], dts: Optional[int]) -> Optional[int]:
-        if dts is not None:
-            self._faulty_dts += self._last_dts is not None and dts <= self._last_dts
-            self._last_dts = dts
-        elif pts is not None:
-            self._last_dts = pts
-        if pts is not None:
-            self._faulty_pts += self._last_pts is not None and pts <= self._last_pts
-            self._last_pts = pts
-        elif dts is not None:
-            self._last_pts = dts
-        if pts is not None and (dts is None or self._faulty_pts <= self._faulty_dts):
-            return pts
-        return dts
-
-
 def noting_shown(video: Any, times: list[float]) -> Iterator[Any]:
     """The frames of a Video. `times` gets the second at which each is shown, and becomes empty where there are none."""
     shown: Optional[ShownTimes] = ShownTimes(video.time_base, video.rate, video.times_may_restart)
