@@ -113,7 +113,9 @@ $(OPS_LIBRARY): $(CAFFE2_STAMP) $(OPS_SOURCES)
 # uv pip compile, from the package uv; it writes the newest versions that pyproject.toml and the .in files allow.
 LOCK = uv pip compile --upgrade --generate-hashes --allow-unsafe --no-annotate --custom-compile-command "make $@"
 LINUX = --python-platform x86_64-manylinux_2_28
-NOT_LOCKED = --no-emit-package torch $(shell sed -nE 's/^((nvidia|cuda|triton)[a-z0-9-]*)==.*/--no-emit-package \1/p' \
+NOT_LOCKED = --no-emit-package triton $(NOT_LOCKED_DEV)
+# The tests have Triton: its interpreter runs the kernels on a CPU.
+NOT_LOCKED_DEV = --no-emit-package torch $(shell sed -nE 's/^((nvidia|cuda)[a-z0-9-]*)==.*/--no-emit-package \1/p' \
 	docker/torch-requirements-cuda.txt)
 
 # What a lock has for every system and version; what it has for some only, the next one may need for others.
@@ -131,7 +133,7 @@ lock-caffe2:
 ANY = --universal --python-version 3.10
 lock-torch:
 	$(LOCK) $(ANY) --extra guide $(NOT_LOCKED) -o requirements-torch.txt pyproject.toml requirements-torch.in
-	$(LOCK) $(ANY) --extra dev $(NOT_LOCKED) $(call without,requirements-torch.txt) \
+	$(LOCK) $(ANY) --extra dev $(NOT_LOCKED_DEV) $(call without,requirements-torch.txt) \
 	    -c requirements-torch.in -c requirements-torch.txt -o requirements-dev.txt pyproject.toml requirements-dev.in
 	$(LOCK) $(ANY) --extra docs $(NOT_LOCKED) $(call without,requirements-torch.txt) \
 	    -c requirements-torch.in -c requirements-torch.txt -c requirements-dev.txt -o requirements-docs.txt pyproject.toml

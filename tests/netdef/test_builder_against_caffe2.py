@@ -19,7 +19,7 @@ def ours(use_cudnn: bool, limit: Optional[int], is_test: bool) -> Any:
     net.spatial_bn("b", "c", 5)
     net.spatial_bn("c", "d", 5, momentum=None)
     net.relu("d")
-    net.sum("c", "d", "e")
+    net.sum(["c", "d"], "e")
     net.pool("MaxPool", "e", "f", (1, 3, 3), (1, 2, 2), (0, 1, 1))
     net.pool("AveragePool", "f", "g", (1, 7, 7), (1, 1, 1))
     net.dropout("g", "h")

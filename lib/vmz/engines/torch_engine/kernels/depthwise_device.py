@@ -9,7 +9,7 @@ An output is the sum of the same terms in the same order whatever the blocks are
 stride is 1 or 2 along each axis. Offsets within one clip are 32 bit, those of a clip 64 bit.
 """
 # ruff: noqa: RUF005  (Triton knows no unpacking)
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator,assignment"
 
 from __future__ import annotations
 

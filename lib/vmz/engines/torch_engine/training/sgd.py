@@ -52,7 +52,7 @@ class MomentumSGD(torch.optim.Optimizer):
                 momenta = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
                 gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
                 for piece in _pieces(parameters, gradients, momenta):
-                    _update(*piece, group)
+                    _update(piece[0], piece[1], piece[2], group)
         return result
 
 

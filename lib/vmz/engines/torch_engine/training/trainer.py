@@ -14,11 +14,11 @@ from torch import Tensor
 
 from vmz.engines.torch_engine.engine import error_at_operator
 from vmz.engines.torch_engine.graph.fills import run_fills
+from vmz.engines.torch_engine.memory import give_back, keep_freed_memory
 from vmz.engines.torch_engine.precision import autocast_context, full_precision
 from vmz.engines.torch_engine.training.blobs import array_of, check_shape, laid_out, put
 from vmz.engines.torch_engine.training.convolution import use_own_gradients
 from vmz.engines.torch_engine.training.input import Batches, reader_seed
-from vmz.engines.torch_engine.training.memory import give_back_freed_memory, keep_freed_memory
 from vmz.engines.torch_engine.training.precise_bn import gather_statistics
 from vmz.engines.torch_engine.training.precision import LossScale, differentiating, reproducible
 from vmz.engines.torch_engine.training.random_state import RandomState
@@ -375,7 +375,7 @@ class TorchTrainer(Trainer):
         if self._ranks.device.type == "cuda":
             torch.cuda.empty_cache()
         else:
-            give_back_freed_memory()
+            give_back()
 
     def _loaded(self) -> None:
         if self._model is None:

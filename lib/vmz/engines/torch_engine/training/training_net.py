@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.fx import Graph, GraphModule
 
+from vmz.engines.precisions import TRAINING
 from vmz.engines.torch_engine.graph.importer import import_net, input_blobs
 from vmz.engines.torch_engine.graph.op import read_ops
-from vmz.engines.torch_engine.training.precision import check_precision
+from vmz.engines.torch_engine.precision import check_precision
 from vmz.engines.trainer import FREEZES, Trainable, Training
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.blob_names import scoped
@@ -153,4 +154,4 @@ def check_training(training: Training, device: torch.device) -> None:
         raise UsageError(f"unknown freeze {training.freeze!r}; it may be {', '.join(FREEZES)}")
     if not training.clip_gradient >= 0:
         raise UsageError(f"clip_gradient={training.clip_gradient} must not be negative; 0 clips nothing")
-    check_precision(training.precision, device)
+    check_precision(training.precision, device, TRAINING)
