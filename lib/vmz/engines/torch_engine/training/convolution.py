@@ -7,6 +7,7 @@ add the same products in another order. What was measured: docs/internals/traini
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Optional
 
@@ -32,12 +33,21 @@ class Window(NamedTuple):
 
 def use_own_gradients(module: GraphModule) -> None:
     """Have the 3-D convolutions of a training module take their gradients from here, where PyTorch is not too old."""
-    if not hasattr(torch.ops.aten, "convolution_backward"):  # before PyTorch 1.11
+    if not has_gradients_by_name():
         return
     for node in module.graph.nodes:
         if node.op == "call_function" and node.target is F.conv3d and not isinstance(node.args[4], str):
             node.target = conv3d
     module.recompile()
+
+
+@functools.cache
+def has_gradients_by_name() -> bool:
+    """Whether PyTorch offers the gradients of a convolution as a call, as it does from 1.11 on."""
+    try:
+        return hasattr(torch.ops.aten, "convolution_backward")
+    except RuntimeError:  # so do old ones say that there is no such operator
+        return False
 
 
 def conv3d(
