@@ -24,18 +24,6 @@ def test_available_cores(quota: str, count: int) -> None:
     assert cores.available_cores() == count
 
 
-def test_decoding_threads_are_one_for_each_core_of_the_processes_share() -> None:
-    cores.QUOTA.write_text("max 100000")
-    assert [cores.decoding_threads(processes) for processes in (1, 2, 4, 8)] == [6, 3, 1, 1]
-    cores.QUOTA.write_text("200000 100000")
-    assert cores.decoding_threads() == 2
-
-
-def test_decoding_threads_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: set(range(256)), raising=False)
-    assert cores.decoding_threads() == cores.MOST_DECODING
-
-
 @pytest.mark.parametrize(("text", "count"), [("3", 3), ("3,2", 3), ("", None), ("all", None), ("0", None)])
 def test_threads_asked(monkeypatch: pytest.MonkeyPatch, text: str, count: int) -> None:
     monkeypatch.setenv(cores.OMP, text)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Optional
 
 OMP, MKL = "OMP_NUM_THREADS", "MKL_NUM_THREADS"
-MOST_DECODING = 32  # threads: each has a video in memory, and Python between its frames
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "QUOTA PERIOD" in microseconds, or "max PERIOD"
 
 
@@ -21,14 +20,6 @@ def available_cores() -> int:
     except (OSError, ValueError, ZeroDivisionError):  # no such limit
         pass
     return cores
-
-
-def decoding_threads(processes: int = 1) -> int:
-    """Threads that decode videos in each of so many processes on this machine: one for each core.
-
-    They decode ahead while the network computes with all cores, and take from it the few per cent that decoding costs.
-    """
-    return max(1, min(MOST_DECODING, available_cores() // processes))
 
 
 def threads_asked(variable: str = OMP) -> Optional[int]:

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Optional
 
-from vmz.cores import decoding_threads
 from vmz.errors import UsageError
-from vmz.processes import identity
 from vmz.settings.kinds import Integer, not_negative, switch
 from vmz.settings.setting import Settings, setting
 from vmz.video.arguments import MOST as READER_MOST
@@ -91,9 +89,8 @@ class ReaderSettings(FlowSettings):
     sampling_rate_rgb: int = setting(1, "use every n-th frame", Integer(1, READER_MOST["sampling_rate_rgb"]))
     num_decode_threads: int = setting(
         4,
-        "number of threads that decode videos ahead of the network; by default one for each core (the original: 4)",
+        "number of threads that decode videos ahead of the network",
         Integer(1, READER_MOST["num_decode_threads"]),
-        default_now=lambda: decoding_threads(identity.local_size()),
     )
     use_local_file: int = setting(
         0, "1: the LMDB stores paths of videos, not their bytes (a list or a folder always does)", switch
