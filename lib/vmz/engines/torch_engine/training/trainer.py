@@ -16,6 +16,7 @@ from vmz.engines.torch_engine.engine import error_at_operator
 from vmz.engines.torch_engine.graph.fills import run_fills
 from vmz.engines.torch_engine.memory import give_back, keep_freed_memory
 from vmz.engines.torch_engine.precision import autocast_context, full_precision
+from vmz.engines.torch_engine.training.batch_norm import use_exact_sums
 from vmz.engines.torch_engine.training.blobs import array_of, check_shape, laid_out, put
 from vmz.engines.torch_engine.training.convolution import use_own_gradients
 from vmz.engines.torch_engine.training.input import Batches, reader_seed
@@ -92,6 +93,7 @@ class TorchTrainer(Trainer):
         self._net = import_training_net(model, training, self._values, seed)
         if on_cpu:
             use_own_gradients(self._net.module)
+            use_exact_sums(self._net.module)
         self._values.update(self._net.parts)
         self._sgd = self._optimizer(model, training)
         self._shared = SharedGradients(self._net.learning) if self._ranks.world > 1 else None
