@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """What a 16-bit forward pass costs in accuracy: the table of docs/internals/precision.md.
 
     python scripts/precision_table.py [--precision bf16] [--videos DIR] [--clips 16] [--nets r2plus1d-18,ir-csn-50]

@@ -27,7 +27,7 @@ def test_every_tool_that_runs_nets_has_them(tool: object, capsys: pytest.Capture
     with pytest.raises(SystemExit):
         tool.main(["--help"])  # type: ignore[attr-defined]
     shown = " ".join(capsys.readouterr().out.split())
-    assert "--precision {fp32,tf32,bf16,fp16}" in shown and "All but fp32: --engine=pytorch only" in shown
+    assert "--precision {fp32,tf32,bf16,fp16}" in shown and "--engine=caffe2 takes fp32" in shown
     assert tool is compare_engines or "--channels_last 0|1" in shown
 
 

@@ -129,7 +129,8 @@ def test_help_shows_the_default_that_holds(tool: str, monkeypatch: pytest.Monkey
     done = run_processes(0, tool, "--test_data=x")
     assert done.returncode == 2
     assert (
-        done.stderr == "error: the environment variable VMZ_ENGINE is 'x'; choose from: pytorch, caffe2, or unset it\n"
+        done.stderr
+        == "error: the environment variable VMZ_ENGINE is 'x'; choose from: pytorch, caffe2, openvino, or unset it\n"
     )
 
 

@@ -34,9 +34,10 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """F.batch_norm that trains, of clips (N, C, T, H, W) in float32 that lie channels last; else PyTorch's own."""
-    if x.dtype != torch.float32 or x.dim() != 5 or not x.is_contiguous(memory_format=torch.channels_last_3d):
+    """F.batch_norm that trains: our own of clips (N, C, T, H, W) in float32, else PyTorch's."""
+    if x.dtype != torch.float32 or x.dim() != 5:
         return F.batch_norm(x, running_mean, running_var, weight, bias, training=training, momentum=momentum, eps=eps)
+    x = x.contiguous(memory_format=torch.channels_last_3d)
     y: Tensor = _BatchNorm.apply(x, weight, bias, running_mean, running_var, momentum, eps)
     return y
 
@@ -65,8 +66,9 @@ class _BatchNorm(torch.autograd.Function):
         scale = inverse * weight
         for _, target in pieces:
             torch.addcmul(bias, target, scale, out=target)
-        mean.mul_(1 - momentum).add_(average, alpha=momentum)
-        var.mul_(1 - momentum).add_(variance, alpha=momentum * count / max(count - 1, 1))
+        # .data: the statistics of all layers are parts of one tensor, of which autograd would see a change
+        mean.data.mul_(1 - momentum).add_(average, alpha=momentum)
+        var.data.mul_(1 - momentum).add_(variance, alpha=momentum * count / max(count - 1, 1))
         ctx.save_for_backward(x, weight, average, inverse)
         return y
 
