@@ -67,8 +67,8 @@ class Evaluation:
         if options["print_per_class_metrics"]:
             lines += class_lines(self.per_class, self.label_names)
         spent = f"{self.seconds['run']:.1f} s on {self.environment['engine']}, {self.environment['device']}"
-        lines.append(f"{counted(self.videos, 'video')}, {counted(self.clips_per_video, 'clip')} each, {spent}")
-        lines += self._work()
+        work = self._work()
+        lines.append(f"{counted(self.videos, 'video')}, {counted(self.clips_per_video, 'clip')} each, {spent}{work}")
         if self.skipped:
             lines += [f"{counted(len(self.skipped), 'video')} left out:", *(f"  {bad}" for bad in self.skipped)]
         if self.ended_early:
@@ -78,16 +78,16 @@ class Evaluation:
         lines.append(f"FLOPs: {cost.gmacs}, params: {cost.params_m}, inters: {cost.interactions_g}")
         return lines
 
-    def _work(self) -> list[str]:
+    def _work(self) -> str:
         """What the run waited for, and how busy the cores were, where one process did it all."""
         seconds, cores = self.seconds, int(self.environment.get("cores", 0))
         if not {"cpu", "read"} <= set(seconds) or not cores or seconds["run"] <= 0:
-            return []
+            return ""
         threads = counted(self.config.flags()["num_decode_threads"], "decoding thread")
-        return [
-            f"{seconds['read'] / seconds['run']:.1%} of it waiting for clips ({threads}); the CPU "
+        return (
+            f"; {seconds['read'] / seconds['run']:.1%} of it waiting for clips ({threads}), the CPU "
             f"{min(1.0, seconds['cpu'] / seconds['run'] / cores):.0%} busy ({counted(cores, 'core')})"
-        ]
+        )
 
     def to_json(self) -> dict[str, Any]:
         """All but the scores, as test_net's --output holds it."""
