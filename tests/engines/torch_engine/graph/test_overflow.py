@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from tests.engines.real_caffe2 import ENGINES, needs_caffe2
+from tests.support.motion import write_motion_database
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.engines.registry import open_engine
 from vmz.engines.torch_engine.engine import TorchEngine
@@ -15,6 +18,7 @@ from vmz.engines.torch_engine.graph.passes import has_fused_convolutions
 from vmz.engines.torch_engine.precision import layers_take_bf16
 from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build
+from vmz.netdef.inputs import VideoSource
 
 CLIPS = np.random.RandomState(0).uniform(-1, 1, (3, 3, 4, 112, 112)).astype(np.float32)
 
@@ -117,6 +121,22 @@ def test_measuring_changes_no_result_and_little_is_measured(model: Model) -> Non
             assert 1 <= len(names) <= 4
         results.append(engine.fetch(model.prediction))
     np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.skipif(not has_fused_convolutions(), reason="needs oneDNN's fused convolutions")
+def test_a_net_with_a_reader_is_optimized_too(model: Model, tmp_path: Path) -> None:
+    """Its StopGradient stands between the clips and the first layer: once it kept evaluations from the fast graph."""
+    data = write_motion_database(tmp_path / "db")
+    reader = {"batch_size": 2, "length_rgb": model.config.clip_length, "crop_size": model.config.crop_size}
+    source = VideoSource(str(data), {**reader, "scale_h": 128, "scale_w": 171, "wrap_around": 0, "decode_type": 1})
+    read = build(model.config, source=source)
+    assert any(op.type == "StopGradient" for op in read.net.op)
+    with TorchEngine() as engine:
+        engine.load(read.param_init_net, read.net, weights(model), keep=[read.prediction])
+        engine.run()
+        assert engine._module is not engine._imported
+        targets = [str(node.target) for node in engine._module.graph.nodes]
+        assert any("mkldnn" in target for target in targets)
 
 
 def test_the_largest_value() -> None:

@@ -100,6 +100,8 @@ class _Bounds:
         """None for what is not known: an input, an operator of another kind."""
         if node.op == "get_attr":
             return _most(self._value(node)) if self._value(node).numel() else torch.zeros(1, dtype=torch.float64)
+        if node.op == "call_method" and node.target == "detach":  # StopGradient, after each reader
+            return self._bounds[node.args[0]]
         if node.op != "call_function" or not node.args or not isinstance(node.args[0], Node):
             return None
         source = self._bounds[node.args[0]]
