@@ -69,8 +69,8 @@ TESTING = [
         outcomes={
             **SLOW_TOGETHER,
             **outcomes(
-                caffe2=Cannot("precision", "--precision=bf16 needs --engine=pytorch", "--engine=pytorch only"),
-                caffe2_2=Cannot("precision", "--precision=bf16 needs --engine=pytorch", "--engine=pytorch only"),
+                caffe2=Cannot("precision", "--precision=bf16 needs --engine=pytorch", "--engine=caffe2 takes fp32"),
+                caffe2_2=Cannot("precision", "--precision=bf16 needs --engine=pytorch", "--engine=caffe2 takes fp32"),
             ),
         },
     ),

