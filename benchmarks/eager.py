@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vmz.engines.torch_engine.engine import TorchEngine
+from vmz.checkpoints.seeded import seeded_weights
 from vmz.engines.torch_engine.graph.op import Op, read_ops
 from vmz.models.registry import Model
+from vmz.netdef.blob_names import unscoped
 
 
 class Eager(nn.Module):
@@ -74,11 +75,7 @@ def _layer(op: Op, values: list[Tensor]) -> Optional[nn.Module]:
 
 
 def initial_values(model: Model) -> dict[str, np.ndarray]:
-    """Weights as the fills give them, and running statistics that do something."""
-    with TorchEngine() as engine:
-        engine.load(model.param_init_net, model.net, seed=1)
-        values = {blob: engine.fetch(blob) for blob in model.all_params}
-    random = np.random.RandomState(0)
-    for blob, shape in model.computed_params:
-        values[blob] = (0.1 * random.randn(*shape) if blob.endswith("_rm") else 0.5 + random.rand(*shape)).astype("f4")
-    return values
+    """Weights and running statistics by a rule that keeps values of deep networks in bounds, by full blob name."""
+    shapes = [*model.params, *model.computed_params]
+    values = seeded_weights(shapes)
+    return {blob: values[unscoped(blob)] for blob, _ in shapes}
