@@ -23,7 +23,7 @@ def bottleneck() -> NetBuilder:
     """A block of a CSN: 1x1x1, depth-wise with stride 2, 1x1x1 added to a shortcut, all with batch norm."""
     net = NetBuilder("block", is_test=True, scope="", device=None)
     blob = net.relu(net.spatial_bn(net.conv("data", "a", 3, 8, (1, 1, 1)), "a_bn", 8))
-    blob = net.conv(blob, "b", 8, 8, (3, 3, 3), strides=(1, 2, 2), pads=(1, 1, 1), group=8)
+    blob = net.conv(blob, "b", 8, 8, (3, 3, 3), strides=(1, 2, 2), pads=(1, 1, 1), depthwise=True)
     blob = net.relu(net.spatial_bn(blob, "b_bn", 8))
     blob = net.spatial_bn(net.conv(blob, "c", 8, 6, (1, 1, 1)), "c_bn", 6)
     shortcut = net.spatial_bn(net.conv("data", "d", 3, 6, (1, 1, 1), strides=(1, 2, 2)), "d_bn", 6)
