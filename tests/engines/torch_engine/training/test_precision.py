@@ -80,7 +80,7 @@ needs_scaler_on_cpu = pytest.mark.skipif(
 
 @needs_scaler_on_cpu
 def test_an_overflow_in_fp16_skips_the_update_and_halves_the_scale(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vmz.engines.torch_engine.training.trainer.check_precision", lambda *_: None)
+    monkeypatch.setattr("vmz.engines.torch_engine.training.training_net.check_precision", lambda *_: None)
     with open_trainer("pytorch") as opened:
         trainer: Any = opened
         trainer.load(small_build(), small_training(precision="fp16"), seed=1)
@@ -103,7 +103,7 @@ def test_an_overflow_in_fp16_skips_the_update_and_halves_the_scale(monkeypatch: 
 
 @needs_scaler_on_cpu
 def test_the_loss_scale_ends_at_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vmz.engines.torch_engine.training.trainer.check_precision", lambda *_: None)
+    monkeypatch.setattr("vmz.engines.torch_engine.training.training_net.check_precision", lambda *_: None)
     with open_trainer("pytorch") as opened:
         trainer: Any = opened
         trainer.load(small_build(), small_training(precision="fp16"), seed=1)
