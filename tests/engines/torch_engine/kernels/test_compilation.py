@@ -17,7 +17,7 @@ NAMES = ["depthwise forward", "depthwise input gradient", "depthwise weight grad
 def test_they_compile_and_keep_their_values_in_registers(capability: int, device: str) -> None:
     """A100 and H100. Spilled registers would be traffic of their own; the fetches ahead are cp.async.
 
-    The choices were made for 9.0; on 8.0 one of the weight gradient's spills two registers, which its tuning may pass by.
+    The choices were made for 9.0; on 8.0 one of the weight gradient's spills two registers.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TRITON_INTERPRET": "0"}
     command = [sys.executable, "-m", "tests.engines.torch_engine.kernels.compilation", str(capability)]
