@@ -2,7 +2,7 @@
 
 All lie channels last. oneDNN's gradients are near the processor's limit for most layers, and far from it for some:
 depth-wise ones, those along time alone, those of few positions. These are computed by other calls of PyTorch, which
-add the same products in another order. What was measured: docs/internals/training_speed.md.
+add the same products in another order. What was measured: docs/internals/performance.md.
 """
 
 from __future__ import annotations
