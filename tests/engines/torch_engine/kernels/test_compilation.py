@@ -12,7 +12,7 @@ import pytest
 NAMES = ["depthwise forward", "depthwise input gradient", "depthwise weight gradient", "pointwise forward"]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("capability", [80, 90])
 def test_they_compile_and_keep_their_values_in_registers(capability: int, device: str) -> None:
     """A100 and H100. Spilled registers would be traffic of their own; the fetches ahead are cp.async.
