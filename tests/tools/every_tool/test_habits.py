@@ -113,7 +113,7 @@ def test_the_environment_chooses_the_engine(
         monkeypatch.setitem(ONE_THREAD, "VMZ_ENGINE", variable)
         done = run_processes(0, "test_net.py", *data, *flags, f"--output={output}")
         assert done.returncode == 0, done.stderr
-        assert re.search(rf" s on {engine}, (cpu|cuda:0)\n", done.stdout)
+        assert re.search(rf" s on {engine}, (cpu|cuda:0)[;\n]", done.stdout)
         found = json.loads(output.read_text())
         assert found["environment"]["engine"] == found["options"]["engine"] == engine
 
