@@ -41,6 +41,12 @@ def check_engine(name: str) -> None:
         find("openvino", "openvino", "--engine=openvino")
 
 
+def check_trains(name: str) -> None:
+    """Raise UsageError for an engine that only tests."""
+    if name == "openvino":
+        raise UsageError("--engine=openvino only tests networks; train with --engine=pytorch or --engine=caffe2")
+
+
 def open_engine(
     name: str = "pytorch",
     device: str = "cpu",
@@ -94,6 +100,7 @@ def open_trainer(name: str = "pytorch", devices: Sequence[str] = ("cpu",)) -> Tr
 
     PyTorch takes one device a process, and torch.distributed's environment (torchrun) for more; Caffe2 takes several.
     """
+    check_trains(name)
     if name == "pytorch":
         with held_back():
             from vmz.engines.torch_engine.training.trainer import TorchTrainer
@@ -104,6 +111,4 @@ def open_trainer(name: str = "pytorch", devices: Sequence[str] = ("cpu",)) -> Tr
             from vmz.engines.caffe2_engine.trainer import Caffe2Trainer
 
         return Caffe2Trainer(devices)
-    if name == "openvino":
-        raise UsageError("--engine=openvino only tests networks; train with --engine=pytorch or --engine=caffe2")
     raise UsageError(f"unknown engine {name!r}; the engines are {', '.join(ENGINES)}")

@@ -15,7 +15,7 @@ from typing import Any, Optional
 from vmz.checkpoints.loading import file_type, load
 from vmz.datasets.listed_data import listed_data
 from vmz.engines.precisions import FP32
-from vmz.engines.registry import open_trainer
+from vmz.engines.registry import check_trains, open_trainer
 from vmz.engines.trainer import Step, Trainer, Training
 from vmz.errors import UsageError
 from vmz.evaluation.config import EvaluationConfig
@@ -91,8 +91,7 @@ def _train(config: TrainConfig) -> TrainingResult:
 
 def _devices(config: TrainConfig) -> int:
     """Devices that train, of all processes together: each reads and trains on batches of its own."""
-    if config.engine == "openvino":
-        raise UsageError("--engine=openvino only tests networks; train with --engine=pytorch or --engine=caffe2")
+    check_trains(config.engine)
     if config.engine == "caffe2" and identity.world_size() > 1:
         raise UsageError(
             "--engine=caffe2 trains in one process, on several GPUs with --num_gpus=N; start it without torchrun, or "

@@ -1,7 +1,7 @@
 """What pixels are normalised with, those of the original's reader for all its networks of RGB, and how.
 
 The arithmetic is a subtraction and a multiplication, each rounded to float32. Done in this order it gives the same bits
-wherever it is done: here, or on a device, by `normalised` of engines/torch_engine/video_input.py.
+wherever it is done: here, or on a device, by `normalised_clips` of engines/torch_engine/video_input.py.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 
+from vmz.engines.torch_engine.graph.nodes import CONVOLUTIONS, adds_two_values, calls
 from vmz.engines.torch_engine.graph.op import leaf
 
-CONVOLUTIONS = (F.conv2d, F.conv3d)
 LAYERS = (*CONVOLUTIONS, F.linear)
 # What gives of 16 bits what it takes: each adds up in float32 inside, or adds up nothing.
 FOLLOWING = (F.relu, F.max_pool2d, F.max_pool3d, F.batch_norm)
@@ -26,15 +26,15 @@ def use_half(module: GraphModule, dtype: torch.dtype, full_bias: bool = False) -
     """
     casts, last = _Casts(module, dtype), set(last_layers(module.graph))
     for node in list(module.graph.nodes):
-        if _calls(node, CONVOLUTIONS) and node not in last:
+        if calls(node, CONVOLUTIONS) and node not in last:
             source, weight, *others = node.args
             if others and not (full_bias and can_be_packed(node) and _is_constant(others[0])):
                 others[0] = casts.weight(others[0])
             node.args = (casts.half(source), casts.weight(weight), *others)
             casts.halves.add(node)
-        elif _calls(node, FOLLOWING) and node.args[0] in casts.halves:
+        elif calls(node, FOLLOWING) and node.args[0] in casts.halves:
             casts.halves.add(node)
-        elif _adds_two(node) and any(term in casts.halves for term in node.args):
+        elif adds_two_values(node) and any(term in casts.halves for term in node.args):
             node.args = tuple(casts.half(term) for term in node.args)
             casts.halves.add(node)
         else:
@@ -51,10 +51,10 @@ def last_layers(graph: Graph) -> list[Node]:
     for node in reversed(graph.nodes):
         if any(user in before for user in node.users):
             before.add(node)
-        elif _calls(node, LAYERS):
+        elif calls(node, LAYERS):
             before.add(node)
             found.append(node)
-        elif _calls(node, (F.relu,)):
+        elif calls(node, (F.relu,)):
             before.add(node)
     return found
 
@@ -122,13 +122,5 @@ class _Casts:
         return self._made[node, dtype]
 
 
-def _calls(node: Any, targets: tuple[Any, ...]) -> bool:
-    return isinstance(node, Node) and node.op == "call_function" and node.target in targets
-
-
 def _is_constant(node: Any) -> bool:
     return isinstance(node, Node) and node.op == "get_attr"
-
-
-def _adds_two(node: Any) -> bool:
-    return _calls(node, (torch.add,)) and len(node.args) == 2 and all(isinstance(term, Node) for term in node.args)

@@ -17,9 +17,9 @@ from torch.fx import Graph, GraphModule, Interpreter, Node
 
 from vmz.engines.torch_engine.graph.half import can_be_packed, use_half
 from vmz.engines.torch_engine.graph.importer import device_of, remove_unused
+from vmz.engines.torch_engine.graph.nodes import CONVOLUTIONS, adds_two_values, calls
 from vmz.engines.torch_engine.graph.op import leaf
 
-CONVOLUTIONS = (F.conv2d, F.conv3d)
 # Operations whose result is memory of its own: nothing else sees it, so it may be overwritten after its last use.
 FRESH = (*CONVOLUTIONS, F.batch_norm, torch.add, F.max_pool2d, F.max_pool3d)
 
@@ -62,10 +62,10 @@ def in_half(module: GraphModule, half: torch.dtype) -> GraphModule:
 def fold_batch_norms(module: GraphModule) -> None:
     """Multiply the scale of a batch norm into the weights of the convolution before it, in float64."""
     for norm in _nodes(module.graph):
-        if not _calls(norm, (F.batch_norm,)) or norm.kwargs["training"]:
+        if not calls(norm, (F.batch_norm,)) or norm.kwargs["training"]:
             continue
         conv = norm.args[0]
-        if not _calls(conv, CONVOLUTIONS) or len(conv.users) > 1 or conv.args[1].op != "get_attr":
+        if not calls(conv, CONVOLUTIONS) or len(conv.users) > 1 or conv.args[1].op != "get_attr":
             continue
         weight, bias = _tensor(module, conv.args[1]), _tensor(module, conv.args[2])
         mean, var = (_tensor(module, node).double() for node in norm.args[1:3])
@@ -86,13 +86,13 @@ def fold_batch_norms(module: GraphModule) -> None:
 def use_channels_last(module: GraphModule) -> None:
     """Lay inputs and weights of convolutions out with channels innermost; the operations between keep that layout."""
     for node in _nodes(module.graph):
-        if not _calls(node, CONVOLUTIONS):
+        if not calls(node, CONVOLUTIONS):
             continue
         source, weight = node.args[0], node.args[1]
         if weight.op == "get_attr":
             value = channels_last(_tensor(module, weight))
             weight = _constant(module, node, f"{weight.target}+channels_last", value)
-        if not _calls(source, FRESH) and not _calls(source, (F.relu,)):
+        if not calls(source, FRESH) and not calls(source, (F.relu,)):
             with module.graph.inserting_before(node):
                 source = _like(node, module.graph.call_function(channels_last, (source,)))
         node.args = (source, weight, *node.args[2:])
@@ -142,7 +142,7 @@ def fuse_convolutions(module: GraphModule, extents: Mapping[Node, torch.Size]) -
             _pack(module, node, extents[node])
     order = {node: place for place, node in enumerate(module.graph.nodes)}
     for node in _nodes(module.graph):
-        if _adds_two_values(node):
+        if adds_two_values(node):
             _fuse_sum(module, node, order)
 
 
@@ -158,7 +158,7 @@ def _packed_sum() -> Any:
 
 def _can_be_packed(module: GraphModule, node: Any) -> bool:
     """Whether it is a convolution by float32 or bfloat16 weights, padded by numbers."""
-    if not _calls(node, CONVOLUTIONS) or not can_be_packed(node):
+    if not calls(node, CONVOLUTIONS) or not can_be_packed(node):
         return False
     return _tensor(module, node.args[1]).dtype in (torch.float32, torch.bfloat16)
 
@@ -176,10 +176,6 @@ def _pack(module: GraphModule, conv: Any, extent: torch.Size) -> None:
     _take_over(module.graph, fused, conv, relu)
 
 
-def _adds_two_values(node: Any) -> bool:
-    return _calls(node, (torch.add,)) and len(node.args) == 2 and all(isinstance(term, Node) for term in node.args)
-
-
 def _fuse_sum(module: GraphModule, add: Any, order: dict[Node, int]) -> None:
     """Have a convolution add its result into the memory of the sum's other term, if this is that term's last use."""
     for conv, other in (add.args, add.args[::-1]):
@@ -190,7 +186,7 @@ def _fuse_sum(module: GraphModule, add: Any, order: dict[Node, int]) -> None:
 
 def _is_for_sum_alone(conv: Any) -> bool:
     """Whether it is a packed convolution without ReLU that nothing else reads."""
-    return _calls(conv, (_packed(),)) and len(conv.users) == 1 and conv.args[7] == "none"
+    return calls(conv, (_packed(),)) and len(conv.users) == 1 and conv.args[7] == "none"
 
 
 def _is_overwritable_at(conv: Any, other: Any, add: Any, order: Mapping[Node, int]) -> bool:
@@ -198,7 +194,7 @@ def _is_overwritable_at(conv: Any, other: Any, add: Any, order: Mapping[Node, in
 
     order: places of the nodes in the graph; nodes made since have none, and count as after all others.
     """
-    if not _calls(other, (_packed(), _packed_sum(), *FRESH)) or order.get(other, -1) > order.get(conv, -1):
+    if not calls(other, (_packed(), _packed_sum(), *FRESH)) or order.get(other, -1) > order.get(conv, -1):
         return False
     others = [user for user in other.users if user is not add]
     returned = any(user.op == "output" for user in other.users)
@@ -231,7 +227,7 @@ def convolution_inputs(module: GraphModule, inputs: Sequence[Tensor]) -> dict[No
             return getattr(module, target).to("meta")
 
         def run_node(self, n: Any) -> Any:
-            if _calls(n, CONVOLUTIONS):
+            if calls(n, CONVOLUTIONS):
                 self.found[n] = self.env[n.args[0]].shape
             return super().run_node(n)
 
@@ -244,7 +240,7 @@ def convolution_inputs(module: GraphModule, inputs: Sequence[Tensor]) -> dict[No
 def relu_in_place(graph: Graph) -> None:
     """Let a ReLU overwrite what it reads where nothing else reads it."""
     for node in _nodes(graph):
-        if _calls(node, (F.relu,)) and _calls(node.args[0], FRESH) and len(node.args[0].users) == 1:
+        if calls(node, (F.relu,)) and calls(node.args[0], FRESH) and len(node.args[0].users) == 1:
             node.kwargs = {"inplace": True}
 
 
@@ -261,10 +257,6 @@ def _copy(module: GraphModule) -> GraphModule:
 def _nodes(graph: Graph) -> list[Any]:
     """The nodes as they are now, for a loop that changes the graph. Any: what a node's arguments may be is vast."""
     return list(graph.nodes)
-
-
-def _calls(node: Any, targets: tuple[Any, ...]) -> bool:
-    return isinstance(node, Node) and node.op == "call_function" and node.target in targets
 
 
 def _tensor(module: GraphModule, node: Optional[Node]) -> Any:
@@ -284,7 +276,7 @@ def _like(node: Node, made: Node) -> Node:
 
 def _only_relu(node: Node) -> Optional[Node]:
     user = next(iter(node.users), None)
-    return user if len(node.users) == 1 and _calls(user, (F.relu,)) else None
+    return user if len(node.users) == 1 and calls(user, (F.relu,)) else None
 
 
 def _take_over(graph: Graph, fused: Node, node: Node, relu: Optional[Node]) -> None:
