@@ -15,11 +15,13 @@ from typing import Any, Optional
 import pytest
 
 from tests.goldens import recordings
+from vmz.engines.caffe2_engine.surroundings import choose_mkl_path
 
 _KEY = "goldens"
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))  # where a script of tools/ looks first
 os.environ.pop("VMZ_ENGINE", None)
+choose_mkl_path()  # before the first product of matrices: else this process and those it starts differ in last bits
 if not os.path.exists("/dev/nvidiactl"):  # before anything imports triton: tests of GPU kernels run in its interpreter
     os.environ["TRITON_INTERPRET"] = "1"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ class LateSide:
 
     def __init__(self) -> None:
         self.waiting: list[tuple[int, Tensor, Tensor]] = []
+        self._turn = threading.RLock()  # the thread that reads ahead sends while the other one joins
         self.made, self.number, self.waits = 0, 0, 0
 
     def slot(self, like: Tensor) -> Tensor:
@@ -35,20 +37,22 @@ class LateSide:
         return torch.empty_like(like)
 
     def copy(self, slot: Tensor) -> tuple[Tensor, Any]:
-        self.number += 1
-        target = torch.full_like(slot, 255 if slot.dtype == torch.uint8 else -1)
-        self.waiting.append((self.number, slot, target))
-        return target, SimpleNamespace(synchronize=lambda upto=self.number: self._wait(upto))
+        with self._turn:
+            self.number += 1
+            target = torch.full_like(slot, 255 if slot.dtype == torch.uint8 else -1)
+            self.waiting.append((self.number, slot, target))
+            return target, SimpleNamespace(synchronize=lambda upto=self.number: self._wait(upto))
 
     def _wait(self, upto: int) -> None:
         self.waits += 1
         self._copy(upto)
 
     def _copy(self, upto: int) -> None:
-        for number, slot, target in self.waiting:
-            if number <= upto:
-                target.copy_(slot)
-        self.waiting = [entry for entry in self.waiting if entry[0] > upto]
+        with self._turn:
+            for number, slot, target in self.waiting:
+                if number <= upto:
+                    target.copy_(slot)
+            self.waiting = [entry for entry in self.waiting if entry[0] > upto]
 
     def join(self, tensors: list[Tensor]) -> None:
         self._copy(self.number)
