@@ -10,7 +10,7 @@ from tests.engines.small_nets import op
 from vmz.netdef.builder import NetBuilder
 from vmz.netdef.inputs import VideoSource, add_video_input
 from vmz.netdef.shape_rules import RULES
-from vmz.netdef.video_outputs import ARGUMENT_OF, VIDEO_OUTPUTS, asked_outputs, network_inputs
+from vmz.netdef.video_outputs import ALL_OUTPUTS, ARGUMENT_OF, VIDEO_OUTPUTS, asked_outputs, network_inputs
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import Batch
 
@@ -37,7 +37,7 @@ def test_the_same_names_as_the_reader_and_the_operator_for_caffe2() -> None:
     fields = {field.name: field.default for field in dataclasses.fields(VideoInputArgs)}
     for output in VIDEO_OUTPUTS:
         assert output.argument is None or fields[output.argument] == output.default
-    assert {output.name for output in VIDEO_OUTPUTS} == {field.name for field in dataclasses.fields(Batch)} - {"keys"}
+    assert {output.name for output in ALL_OUTPUTS} == {field.name for field in dataclasses.fields(Batch)} - {"keys"}
     listed = re.findall(r'\{(?:args\.(\w+)|1), "(\w+)"\}', OPERATOR.read_text())
     assert listed[: len(VIDEO_OUTPUTS)] == [(output.argument or "", output.name) for output in VIDEO_OUTPUTS]
     assert [name for _, name in listed[len(VIDEO_OUTPUTS) :]] == ["position", "skipped", "ended_early"]
@@ -52,6 +52,20 @@ def test_a_network_looks_at_the_first_output(asked: dict[str, int]) -> None:
     assert [*stop.input] == [*stop.output] == ["gpu_0/data"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "inputs"),
+    [("get_logmels", "data label"), ("get_logmels get_rgb get_video_id", "data logmels label video_id")],
+)
+def test_what_reads_sound_too(asked: str, inputs: str) -> None:
+    net = NetBuilder("clips", is_test=True)
+    arguments = {"batch_size": 2, "length_rgb": 4, "crop_size": 8, **dict.fromkeys(asked.split(), 1)}
+    add_video_input(net, VideoSource("x.lmdb", arguments, operator="AVInput"))
+    reader, stop = net.net.op
+    assert reader.type == "AVInput" and [*reader.output] == inputs.split() and [*stop.input] == ["data"]
+    shapes = RULES["AVInput"](reader, arguments, [])
+    assert shapes[inputs.split().index("label") - 1] == (2, 1, 100, 40)
+
+
 def test_the_shape_of_each() -> None:
     arguments = {"batch_size": 2, "clip_per_video": 3, "crop_size": 8, "length_rgb": 4, "length_of": 5, **ALL}
     found = RULES["VideoInput"](op("VideoInput", "db", " ".join(asked_outputs(arguments))), arguments, [])
@@ -59,4 +73,4 @@ def test_the_shape_of_each() -> None:
     arguments = {**arguments, **dict.fromkeys(ALL, 0), "do_multi_label": 1, "num_of_class": 7}
     many = RULES["VideoInput"](op("VideoInput", "db", "data label"), arguments, [])
     assert many == [(6, 3, 4, 8, 8), (6, 7)]
-    assert set(ARGUMENT_OF) == {"data", "flow", "video_id", "start_frame", "record_index"}
+    assert set(ARGUMENT_OF) == {"data", "flow", "logmels", "video_id", "start_frame", "record_index"}

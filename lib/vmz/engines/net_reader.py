@@ -11,7 +11,7 @@ import numpy as np
 from vmz.engines.registry import open_engine
 from vmz.netdef.builder import NetBuilder, device_option
 from vmz.netdef.inputs import VideoSource, add_video_input
-from vmz.netdef.video_outputs import RECORD_INDEX, VIDEO_OUTPUTS, asked_outputs
+from vmz.netdef.video_outputs import ALL_OUTPUTS, RECORD_INDEX, asked_outputs
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly
@@ -37,7 +37,7 @@ class NetReader:
         self._engine.run()
         found: dict[str, np.ndarray] = {name: self._engine.fetch(name) for name in self._outputs}
         keys = [self._keys[record] for record in found[RECORD_INDEX]]
-        return Batch(keys=keys, **{output.name: found.get(output.name) for output in VIDEO_OUTPUTS})  # type: ignore[arg-type]
+        return Batch(keys=keys, **{output.name: found.get(output.name) for output in ALL_OUTPUTS})  # type: ignore[arg-type]
 
     @property
     def skipped(self) -> list[BadVideo]:

@@ -23,9 +23,9 @@ Weights = Optional[Mapping[str, np.ndarray]]
 def evaluation_model(clips: ClipSettings, sliced: bool = False, **reader: Any) -> Model:
     """The testing network as the original's test_net builds it on one CPU, its reader in front unless it takes slices.
 
-    `reader`: VideoInput arguments of ours on top of the original's.
+    `reader`: arguments of ours of VideoInput or AVInput on top of the original's.
     """
-    source = VideoSource(clips.database, {**clips.reader_arguments(), **reader})
+    source = VideoSource(clips.database, {**clips.reader_arguments(), **reader}, operator=clips.reader_operator)
     config = model_config(clips, batch_size=-1)  # open: a slice or a batch may be short
     return build(config, is_test=True, source=None if sliced else source, use_cudnn=bool(clips.use_cudnn))
 

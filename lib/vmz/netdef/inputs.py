@@ -1,4 +1,4 @@
-"""The two ops in front of a network that read clips from a database: CreateDB and VideoInput."""
+"""The two ops in front of a network that read clips from a database: CreateDB, and VideoInput or AVInput."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vmz.netdef.video_outputs import network_inputs
 
 @dataclass(frozen=True)
 class VideoSource:
-    """Where clips come from: an LMDB and the VideoInput operator's arguments by their operator names.
+    """Where clips come from: an LMDB and the arguments of VideoInput, or of AVInput, by their operator names.
 
     `outputs` are the operator's outputs in its own order (see netdef/video_outputs), short blob names; by default those
     that the arguments ask for.
@@ -27,15 +27,16 @@ class VideoSource:
     reader_name: str = "test_reader"
     op_name: str = "data"
     stop_gradient: bool = field(default=True)
+    operator: str = VIDEO_INPUT
 
 
 def add_video_input(net: NetBuilder, source: VideoSource) -> None:
-    """CreateDB in the init net (without device, as the original), VideoInput and StopGradient on the clips."""
+    """CreateDB in the init net (without device, as the original), the reader and StopGradient on its first output."""
     reader = f"{net.name}_init/CreateDB"
     create = OperatorDef(type=CREATE_DB, name=source.reader_name, output=[reader])
     create.arg.extend([make_argument("db", source.database), make_argument("db_type", source.db_type)])
     net.init_net.op.append(create)
-    outputs = source.outputs or network_inputs(source.arguments)
-    net.op(VIDEO_INPUT, [reader], list(outputs), op_name=source.op_name, **source.arguments)
+    outputs = source.outputs or network_inputs(source.arguments, source.operator)
+    net.op(source.operator, [reader], list(outputs), op_name=source.op_name, **source.arguments)
     if source.stop_gradient:
         net.op("StopGradient", [outputs[0]], [outputs[0]])

@@ -7,10 +7,11 @@ from typing import Any, Optional
 
 from vmz.netdef.protos import NetDef, OperatorDef
 
-VIDEO_INPUT, CREATE_DB = "VideoInput", "CreateDB"
+VIDEO_INPUT, AV_INPUT, CREATE_DB = "VideoInput", "AVInput", "CreateDB"
+CLIP_READERS = (VIDEO_INPUT, AV_INPUT)  # ours
 # Operators that give a net its input: run before the rest, outside of a graph. Ours, and those of other programs.
 READERS = (
-    *(VIDEO_INPUT, "CustomizedVideoInput", "ImageInput", "TensorProtosDBInput"),
+    *(*CLIP_READERS, "CustomizedVideoInput", "ImageInput", "TensorProtosDBInput"),
     *("DequeueBlobs", "SafeDequeueBlobs"),
 )
 CLASSIFIERS = ("FC", "Conv")  # the operator where the trunk ends, seen from the loss
@@ -33,7 +34,7 @@ def copy_op(op: Any) -> Any:
 
 def video_inputs(net: Any) -> list[Any]:
     """The net's operators that read clips, in its order."""
-    return [op for op in net.op if op.type == VIDEO_INPUT]
+    return [op for op in net.op if op.type in CLIP_READERS]
 
 
 def databases(init_net: Any) -> list[Any]:
@@ -42,12 +43,12 @@ def databases(init_net: Any) -> list[Any]:
 
 
 def split_readers(net: Any) -> tuple[Any, Any]:
-    """Two copies of the net: its VideoInputs alone, called <name>_readers, and all else, which takes what they give.
+    """Two copies of the net: its readers of clips alone, called <name>_readers, and all else, which takes that.
 
     They depend on databases only, so that they can run before the rest.
     """
     readers = video_inputs(net)
-    reading, rest = copy_net(net, readers), copy_net(net, (op for op in net.op if op.type != VIDEO_INPUT))
+    reading, rest = copy_net(net, readers), copy_net(net, (op for op in net.op if op.type not in CLIP_READERS))
     reading.name = f"{net.name}_readers"
     del reading.external_input[:]
     reading.external_input.extend(blob for op in readers for blob in op.input)

@@ -1,12 +1,14 @@
-"""What VideoInput gives: its outputs in their order, with the argument that asks for each.
+"""What VideoInput and AVInput give: their outputs in order, with the argument that asks for each.
 
-The operator for Caffe2 has the same list, and after it what it reports to its engine (ops/caffe2/video_input_op.cc).
+The operators for Caffe2 have the same lists, and after them what they report to their engine (ops/caffe2).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
+
+from vmz.netdef.net_parts import AV_INPUT, VIDEO_INPUT
 
 
 class VideoOutput(NamedTuple):
@@ -21,11 +23,11 @@ class VideoOutput(NamedTuple):
     each_video: bool = False
 
     def is_asked(self, arguments: Mapping[str, Any]) -> bool:
-        """Whether VideoInput with these arguments, by their operator names, gives it."""
+        """Whether the operator with these arguments, by their operator names, gives it."""
         return self.argument is None or bool(arguments.get(self.argument, self.default))
 
 
-CLIPS, FLOW, LABEL = "data", "flow", "label"
+CLIPS, FLOW, LOGMELS, LABEL = "data", "flow", "logmels", "label"
 VIDEO_ID, START_FRAME, RECORD_INDEX = "video_id", "start_frame", "record_index"
 VIDEO_OUTPUTS = (
     VideoOutput(CLIPS, "get_rgb", default=1),
@@ -35,16 +37,23 @@ VIDEO_OUTPUTS = (
     VideoOutput(START_FRAME, "get_start_frame"),
     VideoOutput(RECORD_INDEX, "get_record_index", each_video=True),
 )
+AV_OUTPUTS = (
+    VideoOutput(CLIPS, "get_rgb"),
+    VideoOutput(LOGMELS, "get_logmels"),
+    *(output for output in VIDEO_OUTPUTS if output.name not in (CLIPS, FLOW)),
+)
+OUTPUTS = {VIDEO_INPUT: VIDEO_OUTPUTS, AV_INPUT: AV_OUTPUTS}  # by operator
+ALL_OUTPUTS = tuple({output.name: output for outputs in OUTPUTS.values() for output in outputs}.values())
 FLOW_CHANNELS = {0: 2, 1: 3, 2: 3, 3: 5}  # by flow_data_type: dx, dy; and the magnitude; and gray; and R, G, B
-ARGUMENT_OF = {output.name: output.argument for output in VIDEO_OUTPUTS if output.argument is not None}
+ARGUMENT_OF = {output.name: output.argument for output in ALL_OUTPUTS if output.argument is not None}
 
 
-def asked_outputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of what VideoInput with these arguments gives, in order."""
-    return tuple(output.name for output in VIDEO_OUTPUTS if output.is_asked(arguments))
+def asked_outputs(arguments: Mapping[str, Any], operator: str = VIDEO_INPUT) -> tuple[str, ...]:
+    """The names of what the operator with these arguments gives, in order."""
+    return tuple(output.name for output in OUTPUTS[operator] if output.is_asked(arguments))
 
 
-def network_inputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
-    """The blobs, in order, that a VideoInput with these arguments fills in front of a network, which looks at the first
-    of them: the blob `data`, be it colours or flow."""
-    return (CLIPS, *asked_outputs(arguments)[1:])
+def network_inputs(arguments: Mapping[str, Any], operator: str = VIDEO_INPUT) -> tuple[str, ...]:
+    """The blobs, in order, that the operator with these arguments fills in front of a network, which looks at the first
+    of them: the blob `data`, be it colours, flow or, of a network that only hears, log-mels."""
+    return (CLIPS, *asked_outputs(arguments, operator)[1:])

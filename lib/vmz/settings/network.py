@@ -10,7 +10,16 @@ from vmz.models.config import LARGEST as MODEL_LARGEST
 from vmz.models.config import WIDEST, ModelConfig
 from vmz.netdef.video_outputs import FLOW_CHANNELS
 from vmz.settings.kinds import Integer, Number, switch
-from vmz.settings.reader import BEYOND_THE_ORIGINAL, FlowSettings, ReaderSettings, ViewSettings
+from vmz.settings.reader import (
+    BEYOND_THE_ORIGINAL,
+    RGB,
+    RGB_AND_SOUND,
+    SOUND,
+    SOUND_BEYOND_THE_ORIGINAL,
+    FlowSettings,
+    ReaderSettings,
+    ViewSettings,
+)
 from vmz.settings.setting import Settings, setting, settings_of
 from vmz.text import counted
 from vmz.video.arguments import MOST as READER_MOST
@@ -67,6 +76,8 @@ def model_config(settings: NetworkSettings, with_sound: bool = False, **changes:
                 f"{settings.flow_data_type}; give --num_channels={channels}"
             )
     config = ModelConfig(**{**arguments, **changes})
+    if isinstance(settings, FlowSettings):
+        _check_sound(config, settings.input_type)
     if config.hears and not with_sound:
         raise UsageError(
             f"--model_name={config.model_name} is an audio-visual network; VMZ builds it (print_net shows it), but "
@@ -75,12 +86,24 @@ def model_config(settings: NetworkSettings, with_sound: bool = False, **changes:
     return config
 
 
-def video_input_arguments(network: NetworkSettings, reader: ReaderSettings, views: ViewSettings) -> dict[str, Any]:
-    """The VideoInput arguments of a test net, all those that the original writes, by their operator names.
+def _check_sound(config: ModelConfig, input_type: int) -> None:
+    """UsageError for a network and an input that do not go together."""
+    name, given = f"--model_name={config.model_name}", f"--input_type={input_type}"
+    wanted = RGB_AND_SOUND if config.hears and config.sees_pictures else SOUND
+    if config.hears and input_type != wanted:
+        takes = "pictures and sound" if config.sees_pictures else "sound alone"
+        raise UsageError(f"{name} takes {takes}, not {given}; give --input_type={wanted}")
+    if not config.hears and input_type in (SOUND, RGB_AND_SOUND):
+        raise UsageError(f"{name} hears no sound, so {given} is not possible; give 0 (RGB) or 1 (optical flow)")
 
-    With --input_type=1 the flow is all that the operator gives: it is the network's `data`.
+
+def video_input_arguments(network: NetworkSettings, reader: ReaderSettings, views: ViewSettings) -> dict[str, Any]:
+    """The arguments of a test net's reader, all those that the original writes, by their operator names: of VideoInput,
+    or with --input_type=2 and 3 of AVInput.
+
+    With --input_type=1 the flow is all that the operator gives, with 2 the log-mels: they are the network's `data`.
     """
-    flow = int(reader.sees_flow)
+    beyond = {**BEYOND_THE_ORIGINAL, **(SOUND_BEYOND_THE_ORIGINAL if reader.hears else {})}
     return {
         "batch_size": views.batch_size,
         "clip_per_video": views.clip_per_video,
@@ -98,9 +121,9 @@ def video_input_arguments(network: NetworkSettings, reader: ReaderSettings, view
         "do_flow_aggregation": reader.do_flow_aggregation,
         "flow_data_type": reader.flow_data_type,
         "input_type": reader.input_type,
-        "get_rgb": 1 - flow,
-        "get_optical_flow": flow,
-        "get_logmels": 0,
+        "get_rgb": int(reader.input_type in (RGB, RGB_AND_SOUND)),
+        "get_optical_flow": int(reader.sees_flow),
+        "get_logmels": int(reader.hears),
         "decode_type": 1,
         "random_crop": 0,
         "random_mirror": 0,
@@ -108,5 +131,5 @@ def video_input_arguments(network: NetworkSettings, reader: ReaderSettings, view
         "do_multi_label": network.multi_label,
         "num_of_class": network.num_labels,
         "use_local_file": reader.local_files,
-        **{name: value for name, default in BEYOND_THE_ORIGINAL.items() if (value := getattr(reader, name)) != default},
+        **{name: value for name, default in beyond.items() if (value := getattr(reader, name)) != default},
     }

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from vmz.errors import UsageError
+from vmz.netdef.net_parts import AV_INPUT, VIDEO_INPUT
 from vmz.settings.kinds import Integer, not_negative, switch
 from vmz.settings.setting import Settings, setting
 from vmz.video.arguments import MOST as READER_MOST
 from vmz.video.frames.watch import VIDEO_TIMEOUT
+
+RGB, OPTICAL_FLOW, SOUND, RGB_AND_SOUND = 0, 1, 2, 3  # input_type
 
 # Arguments of VideoInput that the original has not, with the operator's defaults: its nets have no such ones, so that
 # they are written only where they are others.
@@ -18,6 +21,7 @@ BEYOND_THE_ORIGINAL = {
     **dict.fromkeys(("max_frames", "fps", "autorotate", "original_start_faults", "image_as_input"), 0),
     "video_timeout": VIDEO_TIMEOUT,
 }
+SOUND_BEYOND_THE_ORIGINAL = {"on_missing_audio": "zeros", "audio_timestamps": 0}  # those of AVInput
 
 
 DATA_WANTED = "give an LMDB created by create_video_db.py, a list of videos (.csv), or a folder of class folders"
@@ -33,10 +37,13 @@ class Listed:
 
 @dataclass(frozen=True)
 class FlowSettings(Settings):
-    """Whether the network sees RGB or optical flow, and which flow."""
+    """Whether the network sees RGB or optical flow or hears sound, and which flow."""
 
     input_type: int = setting(
-        0, "input of the network. 0: RGB; 1: optical flow (2, audio, and 3, both, are not supported yet)", int, (0, 1)
+        0,
+        "input of the network. 0: RGB; 1: optical flow; 2: the log-mels of the sound; 3: RGB and log-mels",
+        int,
+        (RGB, OPTICAL_FLOW, SOUND, RGB_AND_SOUND),
     )
     clip_length_of: int = setting(
         8,
@@ -62,11 +69,38 @@ class FlowSettings(Settings):
 
     @property
     def sees_flow(self) -> bool:
-        return self.input_type == 1
+        return self.input_type == OPTICAL_FLOW
+
+    @property
+    def hears(self) -> bool:
+        return self.input_type in (SOUND, RGB_AND_SOUND)
+
+    @property
+    def reader_operator(self) -> str:
+        """The operator that reads such clips."""
+        return AV_INPUT if self.hears else VIDEO_INPUT
 
 
 @dataclass(frozen=True)
-class ReaderSettings(FlowSettings):
+class SoundSettings(Settings):
+    """How the sound of videos is read."""
+
+    on_missing_audio: str = setting(
+        "zeros",
+        "what to do with a video whose sound is missing or cannot be decoded: give zeros for it, as the original, and "
+        "count it; stop with an error; or skip the video; this and the next flag apply to --input_type=2 and 3 only",
+        str,
+        ("zeros", "stop", "skip"),
+    )
+    audio_timestamps: int = setting(
+        0,
+        "1: place the sound by the times that the file states; 0: it begins with the first frame, as in the original",
+        switch,
+    )
+
+
+@dataclass(frozen=True)
+class ReaderSettings(SoundSettings, FlowSettings):
     """The database, and how frames are read, scaled and sampled."""
 
     test_data: Optional[str] = setting(

@@ -56,7 +56,7 @@ def builder(config: TrainConfig, **reader: Any) -> Build:
     or lack a database.
     """
     arguments = {**train_input_arguments(config), **reader}
-    source = VideoSource(config.train_database, arguments, reader_name="train_reader")
+    source = VideoSource(config.train_database, arguments, reader_name="train_reader", operator=config.reader_operator)
     model_config(config)  # refused here, before any device is touched
 
     def build_for(scope: str, device: Any, loss_scale: float) -> Model:

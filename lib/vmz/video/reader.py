@@ -45,7 +45,8 @@ class Batch:
 
     data: RGB clips, float32 (N, 3, length, crop, crop), normalised, or of a reader with normalised=False uint8
     (N, length, crop, crop, 3); None with get_rgb=0. flow: where asked for,
-    float32 (N, flow_channels, length_of, crop, crop). label: int32 (N,); with do_multi_label 0/1 (N, num_of_class).
+    float32 (N, flow_channels, length_of, crop, crop). logmels: where AVInput is asked for them, float32
+    (N, 1, logmel_frames, logmel_filters). label: int32 (N,); with do_multi_label 0/1 (N, num_of_class).
     video_id: int64 (N,) and start_frame: int32 (N,) where asked for. record_index: int64 (videos,), the place of each
     video in the database; keys: its key there.
     """
@@ -57,6 +58,7 @@ class Batch:
     record_index: np.ndarray
     keys: list[str]
     flow: Optional[np.ndarray] = None
+    logmels: Optional[np.ndarray] = None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from vmz.engines.torch_engine.transfer import reading_ahead
 from vmz.engines.torch_engine.video_input import open_readers
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.blob_names import full_name
-from vmz.netdef.net_parts import VIDEO_INPUT
+from vmz.netdef.net_parts import CLIP_READERS
 
 
 class TorchEngine(Engine):
@@ -93,7 +93,7 @@ class TorchEngine(Engine):
         self.close()
         self._net, self._ops = net, read_ops(net)
         for op in self._ops:
-            if op.type != VIDEO_INPUT:
+            if op.type not in CLIP_READERS:
                 lookup(op)
         for op in [*read_ops(init_net), *self._ops]:
             self._blobs.update(dict.fromkeys([*op.inputs, *op.outputs]))

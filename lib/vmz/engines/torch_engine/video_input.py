@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vmz.engines.torch_engine.graph.op import Op, read_ops
 from vmz.errors import VmzError
-from vmz.netdef.net_parts import CREATE_DB, VIDEO_INPUT
+from vmz.netdef.net_parts import CLIP_READERS, CREATE_DB
 from vmz.netdef.video_outputs import asked_outputs
 from vmz.video.normalisation import MEAN, SCALE
 
@@ -41,7 +41,7 @@ class InputOp:
 
         arguments = {name: value for name, value in op.arguments.items() if name not in WITHOUT_EFFECT}
         self.op = op
-        self.fields = asked_outputs(op.arguments)
+        self.fields = asked_outputs(op.arguments, op.type)
         if len(self.fields) != len(op.outputs):
             raise VmzError(f"{op} has {len(op.outputs)} outputs, but its arguments ask for {', '.join(self.fields)}")
         self.reader: Reader = ClipReader(database, VideoInputArgs.from_mapping(arguments), normalised)
@@ -67,7 +67,7 @@ def normalised_clips(pixels: Tensor, channels_last: bool = False) -> Tensor:
 
 
 def open_readers(init_net: Any, net: Any, normalised: bool = True) -> list[InputOp]:
-    """A reader for each VideoInput of the net, over the database that the CreateDB of its input blob names.
+    """A reader for each VideoInput and AVInput of the net, over the database that the CreateDB of its input blob names.
 
     normalised=False: RGB clips come as uint8 (N, length, crop, crop, 3), for `normalised_clips` on the net's device.
     """
@@ -79,7 +79,7 @@ def open_readers(init_net: Any, net: Any, normalised: bool = True) -> list[Input
             databases[op.outputs[0]] = op.arg("db", "")
     readers: list[InputOp] = []
     for op in read_ops(net):
-        if op.type != VIDEO_INPUT:
+        if op.type not in CLIP_READERS:
             continue
         if op.inputs[0] not in databases:
             raise VmzError(f"{op} reads {op.inputs[0]}, which no CreateDB of the param_init_net creates")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from vmz.netdef.net_parts import VIDEO_INPUT
+from vmz.netdef.net_parts import CLIP_READERS
 from vmz.netdef.shape_rules.elementwise import broadcast
 from vmz.netdef.shape_rules.registry import Shape, axis_of, channels, fail, rule
-from vmz.netdef.video_outputs import CLIPS, FLOW, FLOW_CHANNELS, LABEL, RECORD_INDEX, asked_outputs
+from vmz.netdef.video_outputs import CLIPS, FLOW, FLOW_CHANNELS, LABEL, LOGMELS, RECORD_INDEX, asked_outputs
 from vmz.netdef.window_arguments import read_window
 
 
@@ -165,7 +165,7 @@ def two_classes(op: Any, arguments: dict[str, Any], inputs: list[Shape]) -> list
     return [(*inputs[0], 2)]
 
 
-@rule(VIDEO_INPUT)
+@rule(*CLIP_READERS)
 def video_input(op: Any, arguments: dict[str, Any], inputs: list[Shape]) -> list[Shape]:
     clips = len(arguments.get("clip_start_positions") or []) or arguments.get("clip_per_video", 1)
     rows = arguments["batch_size"] * clips * arguments.get("crop_per_clip", 1)
@@ -176,9 +176,11 @@ def video_input(op: Any, arguments: dict[str, Any], inputs: list[Shape]) -> list
             return (rows, 3, arguments["length_rgb"], crop, crop)
         if name == FLOW:
             return (rows, FLOW_CHANNELS[arguments.get("flow_data_type", 0)], arguments["length_of"], crop, crop)
+        if name == LOGMELS:
+            return (rows, 1, arguments.get("logmel_frames", 100), arguments.get("logmel_filters", 40))
         if name == LABEL and arguments.get("do_multi_label", 0):
             return (rows, arguments["num_of_class"])
         return (arguments["batch_size"],) if name == RECORD_INDEX else (rows,)
 
-    shapes = list(map(shape, asked_outputs(arguments)))
+    shapes = list(map(shape, asked_outputs(arguments, op.type)))
     return shapes + [(rows,)] * (len(op.output) - len(shapes))

@@ -20,7 +20,7 @@ from vmz.engines.trainer import classes_of
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.blob_names import full_name, unscoped
 from vmz.netdef.builder import get_arguments, set_arguments
-from vmz.netdef.net_parts import VIDEO_INPUT, copy_net, video_inputs
+from vmz.netdef.net_parts import CLIP_READERS, copy_net, video_inputs
 from vmz.processes.shares import Share
 
 
@@ -50,7 +50,7 @@ class Batches:
         self._taken = 0
         self._sender = Sender(ranks.device, channels_last)
         self._pace = Pace(self._mark) if self._sender.is_aside else None
-        readers = [op for op in read_ops(model.net) if op.type == VIDEO_INPUT]
+        readers = [op for op in read_ops(model.net) if op.type in CLIP_READERS]
         if len(readers) > 1:
             raise VmzError(f"a net is trained from one VideoInput, and this one has {len(readers)}")
         self.is_read = bool(readers)
