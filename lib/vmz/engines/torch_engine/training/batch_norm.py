@@ -156,7 +156,7 @@ def _write(
 def _sums_of_gradients(
     x: Tensor, average: Tensor, gradient: Tensor, unmasked: Optional[Tensor] = None, y: Optional[Tensor] = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Per channel, for each piece: the sum of the gradient, and that of its product with x's difference from the average.
+    """Per channel, for each piece: the sum of the gradient, and that of the gradient times x - average.
 
     unmasked: what the ReLU that gave y is given; what it passes on is written into `gradient` first.
     """
