@@ -91,10 +91,10 @@ def network(golden: TrainingGolden, dtype: torch.dtype) -> GraphModule:
     return import_net(model.net, outputs=["loss"], values=values)
 
 
-def first_batch(golden: TrainingGolden, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """What the network takes: clips and labels of the first iteration."""
-    data, label = (torch.from_numpy(array) for array in golden.batch(1))
-    return data.to(dtype), label
+def first_batch(golden: TrainingGolden, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """What the network takes: clips, or maps, or both, and labels of the first iteration."""
+    fed = {blob: torch.from_numpy(array) for blob, array in golden.batch(1).items()}
+    return tuple(value if blob == "label" else value.to(dtype) for blob, value in fed.items())
 
 
 def decide_exactly(gates: Gates, golden: TrainingGolden) -> None:

@@ -1,6 +1,7 @@
-"""The golden training runs: five iterations each, started anew on a trainer and compared with what the original gave.
+"""The golden training runs: a few iterations each, started anew on a trainer and compared with what the original gave.
 
-How close an iteration can be is measured, not chosen: see measure_training.py and docs/internals/training_goldens.md.
+Five iterations of the networks that see, three of those that hear (av/train). How close an iteration can be is
+measured, not chosen: see measure_training.py and docs/internals/training_goldens.md.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional
@@ -26,10 +27,9 @@ from vmz.netdef.builder import make_argument
 from vmz.netdef.training_state import MOMENTUM_SUFFIX
 
 BOUNDS = Path(__file__).with_name("measured") / "training_bounds.json"
-ITERATIONS = 5
-SNAPSHOTS = (1, 5)
 KINDS = ("params", "statistics", "momentum")
 PERTURBATION = 1e-7
+HEAD_LOSSES = ("a_unscaled_loss", "v_unscaled_loss", "av_loss")
 Arrays = dict[str, dict[str, np.ndarray]]
 """kind -> {blob: array}."""
 Snapshot = dict[str, dict[str, np.ndarray]]
@@ -37,7 +37,13 @@ Snapshot = dict[str, dict[str, np.ndarray]]
 
 
 def jobs() -> list[str]:
+    """Of the networks that see."""
     return [Path(name).stem for name in golden_names("train/*.json")]
+
+
+def sound_jobs() -> list[str]:
+    """Of the networks that hear."""
+    return [Path(name).stem for name in golden_names("av/train/*.json")]
 
 
 class TrainingGolden:
@@ -45,10 +51,21 @@ class TrainingGolden:
 
     def __init__(self, job: str) -> None:
         self.job = job
-        self.recorded: dict[str, Any] = json.loads(golden_path(f"train/{job}.json").read_text())
+        folder = "av/train" if job in sound_jobs() else "train"
+        self.recorded: dict[str, Any] = json.loads(golden_path(f"{folder}/{job}.json").read_text())
         arguments = self.recorded["build_args"]
         self.clips: int = arguments["batch_size"]
         self.config = ModelConfig.from_mapping(arguments)
+
+    @property
+    def iterations(self) -> int:
+        """How many were recorded."""
+        return len(self.recorded["iterations"])
+
+    @property
+    def snapshots(self) -> list[int]:
+        """After which of them the parameters were."""
+        return sorted(map(int, self.recorded["snapshots"]))
 
     def build(self, scope: str, device: Any, loss_scale: float) -> Model:
         """The network, as Trainer.load wants it."""
@@ -77,19 +94,23 @@ class TrainingGolden:
         assert weights_sha256(found) == self.recorded["weights_sha256"]
         return found
 
-    def batch(self, iteration: int, perturbed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Clips and labels. `perturbed`: a seed; then each value of the clips is up or down by 1e-7 of itself."""
+    def batch(self, iteration: int, perturbed: int = 0) -> dict[str, np.ndarray]:
+        """What is fed, by blob, the label last. `perturbed`: a seed; then each value of clips and maps is up or down by
+        1e-7 of itself.
+        """
         config, random = self.config, np.random.RandomState(1000 + iteration)
-        data = random.randn(self.clips, config.num_channels, config.clip_length, config.crop_size, config.crop_size)
-        data = data.astype(np.float32)
+        shapes = self.build("", None, 1.0).input_shapes(self.clips)
+        fed = {blob: random.randn(*shape).astype(np.float32) for blob, shape in shapes.items()}
         if config.multi_label:
             label = (random.rand(self.clips, config.num_labels) < 0.3).astype(np.int32)
         else:
             label = random.randint(0, config.num_labels, self.clips).astype(np.int32)
         if perturbed:
-            signs = np.random.RandomState([perturbed, iteration]).choice([-1, 1], data.shape)
-            data = (data * (1 + PERTURBATION * signs)).astype(np.float32)
-        return data, label
+            choices = np.random.RandomState([perturbed, iteration])
+            for blob, values in fed.items():
+                signs = choices.choice([-1, 1], values.shape)
+                fed[blob] = (values * (1 + PERTURBATION * signs)).astype(np.float32)
+        return {**fed, "label": label}
 
     @contextmanager
     def trainer(self, engine: str, build: Any = None) -> Iterator[Trainer]:
@@ -98,9 +119,8 @@ class TrainingGolden:
             yield trainer
 
     def step(self, trainer: Trainer, iteration: int, perturbed: int = 0) -> Step:
-        data, label = self.batch(iteration, perturbed)
-        trainer.feed("data", data)
-        trainer.feed("label", label)
+        for blob, array in self.batch(iteration, perturbed).items():
+            trainer.feed(blob, array)
         return trainer.step()
 
     def recorded_loss(self, iteration: int) -> np.ndarray:
@@ -156,6 +176,12 @@ def loss_distance(found: Any, expected: Any) -> float:
     """The largest relative difference."""
     found, expected = np.ravel(found).astype(np.float64), np.ravel(expected).astype(np.float64)
     return float(np.abs(found / expected - 1).max())
+
+
+def head_distance(trainer: Trainer, recorded: Mapping[str, Any]) -> float:
+    """The largest relative difference of the losses of the single heads, 0 where the net has one head."""
+    names = [name for name in HEAD_LOSSES if name in recorded]
+    return max((loss_distance(trainer.fetch(name), recorded[name]) for name in names), default=0.0)
 
 
 def bounds(job: str, iteration: int) -> Optional[dict[str, float]]:

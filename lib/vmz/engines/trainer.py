@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Callable, Optional, Protocol
+from typing import Any, Callable, NamedTuple, Optional, Protocol
 
 import numpy as np
 
@@ -69,13 +69,21 @@ class Training:
     precise_bn: bool = False
 
 
+class HeadStep(NamedTuple):
+    """What one iteration gave of one head of several: its own loss, neither weighted nor scaled, and as in Step."""
+
+    loss: float
+    accuracy: Optional[float]
+
+
 @dataclass(frozen=True)
 class Step:
     """What one iteration gave: means over all devices and accumulated batches.
 
-    loss: the blob `loss`, before its scale. accuracy: of the clips, None when multi-label. learning_rate: a float32
-    value. samples: clips of all devices. seconds: what went into "read" and "compute". stop, save: whether any process
-    asked for it, the same on all of them.
+    loss: the blob `loss`, before its scale; with Gradient-Blending the weighted sum of three. accuracy: of the clips
+    (there by the joint head), None when multi-label. heads: with Gradient-Blending, what each of HEADS of
+    netdef/blended_heads gave. learning_rate: a float32 value. samples: clips of all devices. seconds: what went into
+    "read" and "compute". stop, save: whether any process asked for it, the same on all of them.
     """
 
     iteration: int
@@ -86,6 +94,7 @@ class Step:
     seconds: Mapping[str, float] = field(default_factory=dict)
     stop: bool = False
     save: bool = False
+    heads: Mapping[str, HeadStep] = field(default_factory=dict)
 
 
 def classes_of(arguments: Mapping[str, Any]) -> int:

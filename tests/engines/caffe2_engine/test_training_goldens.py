@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import pytest
@@ -10,30 +10,33 @@ import pytest
 from tests.engines.real_caffe2 import needs_caffe2
 from tests.goldens.relu_gates import decide_as_recorded, gated
 from tests.goldens.training import (
-    ITERATIONS,
-    SNAPSHOTS,
     TrainingGolden,
     distances,
+    head_distance,
     jobs,
     limits,
     loss_distance,
     snapshot,
+    sound_jobs,
 )
 from vmz.engines.trainer import Trainer
 from vmz.models.registry import Model
 from vmz.netdef.protos import OperatorDef
 
 
-def check(job: str, iterations: int) -> None:
+def check(job: str, iterations: Optional[int] = None) -> None:
+    """As many iterations, all that were recorded where no number is given."""
     golden = TrainingGolden(job)
     with golden.trainer("caffe2") as trainer:
-        for iteration in range(1, iterations + 1):
+        for iteration in range(1, (iterations or golden.iterations) + 1):
             step = golden.step(trainer, iteration)
             recorded = golden.recorded["iterations"][iteration - 1]
             assert (step.iteration, step.learning_rate) == (recorded["ITER"], recorded["LR"])
-            if iteration in SNAPSHOTS:
+            if iteration in golden.snapshots:
                 limit = limits(job, iteration)
+                limit["heads"] = limit["loss"]
                 found = {"loss": (loss_distance(trainer.fetch("loss"), golden.recorded_loss(iteration)), "loss")}
+                found["heads"] = head_distance(trainer, recorded), "heads"
                 found.update(distances(snapshot(golden.arrays(trainer)), golden.recorded_snapshot(iteration)))
                 for kind, (distance, blob) in found.items():
                     assert distance <= limit[kind], (iteration, kind, blob)
@@ -48,11 +51,20 @@ def test_the_first_iteration() -> None:
 @needs_caffe2
 @pytest.mark.parametrize("job", jobs())
 def test_five_iterations(job: str) -> None:
-    check(job, ITERATIONS)
+    check(job)
+
+
+@pytest.mark.long
+@needs_caffe2
+@pytest.mark.parametrize("job", sound_jobs())
+def test_three_iterations_of_networks_that_hear(job: str) -> None:
+    check(job)
 
 
 @needs_caffe2
-@pytest.mark.parametrize("job", [jobs()[1], *(pytest.param(job, marks=pytest.mark.slow) for job in jobs()[::2])])
+@pytest.mark.parametrize(
+    "job", [jobs()[1], *(pytest.param(job, marks=pytest.mark.slow) for job in [*jobs()[::2], "a_resnet18", "av_r3d18"])]
+)
 def test_the_first_iteration_but_for_the_kinks(job: str) -> None:
     """Where rounding decides which ReLU passes, as the original decided: then all is within 1e-4 of the recorded."""
     golden = TrainingGolden(job)

@@ -14,8 +14,9 @@ from vmz.engines.caffe2_engine.faults import Faults
 from vmz.engines.caffe2_engine.readers import Readers
 from vmz.engines.caffe2_engine.workspace import Workspace, parse_device, seed_ops
 from vmz.engines.labels import check_labels, label_classes
-from vmz.engines.trainer import Build, Step, Trainer, Training, never
+from vmz.engines.trainer import Build, HeadStep, Step, Trainer, Training, never
 from vmz.errors import UsageError, VmzError
+from vmz.netdef.blended_heads import HeadBlobs, blended_heads
 from vmz.netdef.blob_names import scoped, unscoped, without_scopes
 from vmz.netdef.builder import device_option
 from vmz.netdef.net_parts import copy_net
@@ -102,7 +103,7 @@ class Caffe2Trainer(Trainer):
             self._failure = str(error)
             raise
         seconds = {"read": read - started, "compute": time.perf_counter() - read}
-        loss = float(np.mean([np.mean(self._of_device(number, "loss")) for number in range(len(nets.scopes))]))
+        loss = self._loss()
         iteration = int(self.fetch(NET_ITERATION).item())
         self._check_loss(loss, iteration)
         self._positions = self._readers.positions(self._workspace)
@@ -115,6 +116,7 @@ class Caffe2Trainer(Trainer):
             seconds=seconds,
             stop=stop(),  # one process: nobody else to tell
             save=save(),
+            heads=self._heads(),
         )
 
     def fetch(self, blob: str) -> np.ndarray:
@@ -245,6 +247,31 @@ class Caffe2Trainer(Trainer):
         elif loss > limit:
             self._failure = f"the loss of iteration {iteration} is {loss:.4g}, above {limit:g}, where training stops"
         self._check_sound()
+
+    def _loss(self) -> float:
+        """The mean over the devices, unscaled: with Gradient-Blending the blob is a sum of scaled ones."""
+        network = self._loaded().devices[0]
+        is_scaled = network.loss == scoped("loss", network.scope)
+        return self._mean("loss") * (len(self._devices) if is_scaled else 1)
+
+    def _mean(self, blob: str) -> float:
+        """Over all values of the blob and over the devices."""
+        return float(np.mean([np.mean(self._of_device(number, blob)) for number in range(len(self._devices))]))
+
+    def _heads(self) -> dict[str, HeadStep]:
+        network = self._loaded().devices[0]
+        heads = blended_heads(network.net, network.scope)
+        return {head: HeadStep(self._mean(unscoped(blobs.loss)), self._share(blobs)) for head, blobs in heads.items()}
+
+    def _share(self, head: HeadBlobs) -> Optional[float]:
+        """The accuracy of a head, which the net does not compute, as the operator would; None with several labels."""
+        shares = []
+        for number in range(len(self._devices)):
+            scores, label = self._of_device(number, unscoped(head.scores)), self._of_device(number, "label")
+            if label.ndim > 1:
+                return None
+            shares.append(float(np.mean(scores.argmax(1) == label, dtype=np.float32)))
+        return float(np.mean(shares))
 
     def _accuracy(self) -> Optional[float]:
         scopes = self._loaded().scopes

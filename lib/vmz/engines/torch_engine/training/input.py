@@ -71,6 +71,11 @@ class Batches:
         """The videos of this rank that ended early so far, as vmz.video.faults.EndedEarly."""
         return list(self._reader.reader.ended_early) if self._reader is not None else []
 
+    @property
+    def without_sound(self) -> list[Any]:
+        """The videos of this rank so far that got zeros for their sound, as vmz.video.faults.WithoutSound."""
+        return list(self._reader.reader.without_sound) if self._reader is not None else []
+
     def feed(self, blob: str, array: np.ndarray) -> None:
         """Set an input: the rows of an iteration, those of its batches one after the other."""
         if self.is_read:

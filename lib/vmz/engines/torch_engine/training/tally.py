@@ -17,7 +17,8 @@ from vmz.engines.torch_engine.training.sgd import gradient_norm
 class Totals:
     """Of one iteration, over all batches of all ranks. gradient_norm: L2, of the gradients as they are, scaled in fp16.
 
-    loss, accuracy: sums over the batches, not means. stop, save: whether any rank asked for it.
+    loss, accuracy: sums over the batches, not means; heads: those of each head. stop, save: whether any rank asked
+    for it.
     """
 
     failed_ranks: int
@@ -27,22 +28,35 @@ class Totals:
     gradient_norm: float
     stop: bool
     save: bool
+    heads: Sequence[tuple[float, float]] = ()
 
 
 class Tally:
-    """This rank's part of an iteration's Totals. It stays on the device: a GPU is waited for once an iteration."""
+    """This rank's part of an iteration's Totals. It stays on the device: a GPU is waited for once an iteration.
 
-    def __init__(self, ranks: Ranks, has_failed: bool = False) -> None:
+    heads: how many the net has, besides the one that it is judged by.
+    """
+
+    def __init__(self, ranks: Ranks, heads: int = 0, has_failed: bool = False) -> None:
         self._ranks = ranks
-        # failed ranks, loss, accuracy, clips, ranks that want to stop, ranks that want a checkpoint
-        self._sums = torch.zeros(6, dtype=torch.float64, device=ranks.device)
+        # failed ranks, loss, accuracy, clips, ranks that want to stop, ranks that want a checkpoint, then of each head
+        # loss and accuracy
+        self._sums = torch.zeros(6 + 2 * heads, dtype=torch.float64, device=ranks.device)
         self._sums[0].fill_(int(has_failed))
 
-    def add(self, loss: Tensor, accuracy: Optional[Tensor], clips: int) -> None:
-        """A batch's mean loss, any shape; the accuracy of its clips, where the net has one; and how many clips."""
-        mean = loss.double().mean()
-        share = torch.zeros_like(mean) if accuracy is None else accuracy.double()
+    def add(
+        self,
+        loss: Tensor,
+        accuracy: Optional[Tensor],
+        clips: int,
+        heads: Sequence[tuple[Tensor, Optional[Tensor]]] = (),
+    ) -> None:
+        """A batch's mean loss, any shape; the accuracy of its clips, where the net has one; how many clips; and loss
+        and accuracy of each head."""
+        mean, share = _figures(loss, accuracy)
         self._sums[1:4] += torch.stack([mean, share, torch.full_like(mean, clips)])
+        if heads:
+            self._sums[6:] += torch.stack([figure for head in heads for figure in _figures(*head)])
 
     def ask(self, stop: bool, save: bool) -> None:
         """What this rank wants after the iteration."""
@@ -54,5 +68,11 @@ class Tally:
         """Over all ranks, which call it together; `gradients` are already the sums over them."""
         norm = gradient_norm(gradients, self._ranks.device)
         found = self._ranks.read(torch.cat([self._ranks.sum(self._sums), norm]))
-        failed, loss, accuracy, clips, stop, save, length = found
-        return Totals(int(failed), loss, accuracy, int(clips), length, stop > 0, save > 0)
+        failed, loss, accuracy, clips, stop, save, *of_heads, length = found
+        heads = tuple(zip(of_heads[::2], of_heads[1::2]))
+        return Totals(int(failed), loss, accuracy, int(clips), length, stop > 0, save > 0, heads)
+
+
+def _figures(loss: Tensor, accuracy: Optional[Tensor]) -> tuple[Tensor, Tensor]:
+    mean = loss.double().mean()
+    return mean, torch.zeros_like(mean) if accuracy is None else accuracy.double()

@@ -19,6 +19,7 @@ from vmz.engines.torch_engine.precision import autocast_context, full_precision
 from vmz.engines.torch_engine.training.batch_norm import use_exact_sums
 from vmz.engines.torch_engine.training.blobs import array_of, check_shape, laid_out, put
 from vmz.engines.torch_engine.training.convolution import use_own_gradients
+from vmz.engines.torch_engine.training.figures import figures, head_figures, head_steps
 from vmz.engines.torch_engine.training.input import Batches, reader_seed
 from vmz.engines.torch_engine.training.precise_bn import gather_statistics
 from vmz.engines.torch_engine.training.precision import LossScale, differentiating, reproducible
@@ -133,13 +134,13 @@ class TorchTrainer(Trainer):
         batches = self._training.accumulation * self._ranks.world
         began = time.perf_counter()
         self._zero_gradients()
-        tally = Tally(self._ranks)
+        tally = Tally(self._ranks, len(self._net.heads))
         try:
             reading = self._add_gradients(iteration, tally)
             self._batches.prefetch()
         except Exception:
             if self._ranks.world > 1:  # the others wait for this rank's part
-                self._sum_over_ranks(Tally(self._ranks, has_failed=True))
+                self._sum_over_ranks(Tally(self._ranks, len(self._net.heads), has_failed=True))
             raise
         tally.ask(stop(), save())
         totals = self._sum_over_ranks(tally)
@@ -159,6 +160,7 @@ class TorchTrainer(Trainer):
             seconds={"read": reading, "compute": time.perf_counter() - began - reading},
             stop=totals.stop,
             save=totals.save,
+            heads=head_steps(self._net, totals, batches),
         )
 
     def _zero_gradients(self) -> None:
@@ -182,8 +184,8 @@ class TorchTrainer(Trainer):
                     self._shared.last_batch()
                 self._backward(iteration, results[self._net.objective])
                 self._results = {**blobs, **{blob: value.detach() for blob, value in results.items()}}
-                accuracy = self._results[self._net.accuracy] if self._net.accuracy else None
-                tally.add(self._results[self._net.loss], accuracy, self._clips(blobs))
+                found = figures(self._net, self._results, count * self._ranks.world)
+                tally.add(*found, self._clips(blobs), head_figures(self._net, self._results))
         return reading
 
     def _clips(self, blobs: Mapping[str, Tensor]) -> int:
@@ -368,6 +370,10 @@ class TorchTrainer(Trainer):
     @property
     def ended_early(self) -> list[Any]:
         return [] if self._batches is None else self._batches.ended_early
+
+    @property
+    def without_sound(self) -> list[Any]:
+        return [] if self._batches is None else self._batches.without_sound
 
     def close(self) -> None:
         if self._batches is not None:

@@ -18,6 +18,7 @@ from vmz.engines.torch_engine.graph.op import read_ops
 from vmz.engines.torch_engine.precision import check_precision
 from vmz.engines.trainer import FREEZES, Trainable, Training
 from vmz.errors import UsageError, VmzError
+from vmz.netdef.blended_heads import HeadBlobs, blended_heads
 from vmz.netdef.blob_names import scoped
 from vmz.netdef.net_parts import classifier_parameters
 
@@ -28,8 +29,9 @@ MASKS = "vmz_masks"
 class TrainingNet:
     """A module and the full names of what it takes and gives; `accuracy` is None where the net has none.
 
-    loss: the blob before its scale. objective: the scaled loss, whose sum is differentiated. learning: the parameters
-    that get a gradient. masks: where dropout draws from.
+    loss: the blob before its scale, with Gradient-Blending the objective itself. objective: the scaled loss, whose sum
+    is differentiated. heads: the blobs of each head, with Gradient-Blending. learning: the parameters that get a
+    gradient. masks: where dropout draws from.
     """
 
     module: GraphModule
@@ -40,11 +42,12 @@ class TrainingNet:
     accuracy: Optional[str]
     learning: dict[str, nn.Parameter]
     masks: Masks
+    heads: Mapping[str, HeadBlobs]
 
     @property
     def outputs(self) -> list[str]:
         """What the module gives."""
-        return [blob for blob in (self.loss, self.objective, self.prediction, self.accuracy) if blob]
+        return _outputs(self.loss, self.objective, self.prediction, self.accuracy, self.heads)
 
     @property
     def parts(self) -> dict[str, Tensor]:
@@ -88,8 +91,9 @@ def import_training_net(
         raise VmzError("the network has no loss to train by: a fully convolutional head is for testing only")
     written = {blob for op in read_ops(model.net) for blob in op.outputs}
     loss, accuracy = scoped("loss", model.scope), scoped("accuracy", model.scope)
-    outputs = [loss, model.loss, model.prediction, *([accuracy] if accuracy in written else [])]
-    module = import_net(model.net, outputs=list(dict.fromkeys(outputs)), values=values)
+    heads = blended_heads(model.net, model.scope)
+    outputs = _outputs(loss, model.loss, model.prediction, accuracy if accuracy in written else None, heads)
+    module = import_net(model.net, outputs=outputs, values=values)
     module.add_module(MASKS, masks := Masks(seed))
     _draw_masks(module.graph)
     if training.freeze_bn or training.freeze == "trunk":
@@ -115,7 +119,16 @@ def import_training_net(
         accuracy=accuracy if accuracy in written else None,
         learning=learning,
         masks=masks,
+        heads=heads,
     )
+
+
+def _outputs(
+    loss: str, objective: str, prediction: str, accuracy: Optional[str], heads: Mapping[str, HeadBlobs]
+) -> list[str]:
+    """What a training module gives, each once."""
+    of_heads = [blob for head in heads.values() for blob in head]
+    return list(dict.fromkeys(blob for blob in (loss, objective, prediction, accuracy, *of_heads) if blob))
 
 
 def _draw_masks(graph: Graph) -> None:
