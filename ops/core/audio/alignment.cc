@@ -106,7 +106,7 @@ int64_t start_of(int64_t number, int64_t k, const VideoInputArgs& args, const Al
     if (at + static_cast<float>(wanted) > static_cast<float>(k)) {
       shift = at + static_cast<float>(wanted) - static_cast<float>(k);
     } else if (args.audio.align_audio == kCentred) {
-      shift = static_cast<float>(past / 2);
+      shift = static_cast<float>(past) / 2;
     }
   }
   return std::max<int64_t>(0, static_cast<int64_t>(std::floor(at - shift)));

@@ -118,7 +118,7 @@ double Hearing::start_alone(const OpenedFile& file, int64_t start_frame, double 
   if (args_.decode_type == kUniform || stream == nullptr) {
     return 0;
   }
-  int64_t start = 0, sought = 0;
+  int64_t start = 0;
   AVRational base = stream->time_base;
   if (args_.decode_type == kFromStartFrame) {
     const int64_t duration = stated(video->duration), frames = stated(video->nb_frames);
@@ -127,16 +127,15 @@ double Hearing::start_alone(const OpenedFile& file, int64_t start_frame, double 
     }
     base = video->time_base;
     start = start_timestamp(duration, frames, std::max<int64_t>(0, start_frame));
-    sought = seek_timestamp(duration, frames, start);
   } else if (base.num > 0) {
     const double second = 1 / av_q2d(base), duration = static_cast<double>(stated(stream->duration));
-    start = sought = static_cast<int64_t>(draw * std::max(0.0, duration - second));
+    start = static_cast<int64_t>(draw * std::max(0.0, duration - second));
   }
   if (args_.audio.audio_timestamps) {
     return seconds_of(start, base);
   }
   // In the sound's time base, whichever it was computed in.
-  av_seek_frame(file.format(), stream->index, sought, AVSEEK_FLAG_BACKWARD);
+  av_seek_frame(file.format(), stream->index, start, AVSEEK_FLAG_BACKWARD);
   return 0;
 }
 
