@@ -1,6 +1,16 @@
 from __future__ import annotations
 
-from vmz.video.faults import BadVideo, EndedEarly, bounded, closing_line, printable, record_name, shown_path
+from vmz.video.faults import (
+    BadVideo,
+    EndedEarly,
+    WithoutSound,
+    bounded,
+    closing_line,
+    printable,
+    record_name,
+    shown_path,
+    silent_line,
+)
 
 
 def test_a_record_is_named_by_all_that_is_known() -> None:
@@ -28,3 +38,14 @@ def test_no_bytes_reach_a_person() -> None:
     assert printable("v\udcff") == "v\\xff" and printable("plain") == "plain"
     shown = shown_path(b"/a" * 5000)
     assert shown.endswith("/a...") and len(shown) == 303
+
+
+def test_the_line_on_videos_without_sound() -> None:
+    assert silent_line([]) == ""
+    one = WithoutSound("3", "a.mp4", "it has no audio stream")
+    assert silent_line([one]) == (
+        "1 video without sound (its log-mels are zeros): record 3 (a.mp4): it has no audio stream"
+    )
+    line = silent_line([one] * 7, "--output lists them all")
+    assert line.startswith("7 videos without sound (their log-mels are zeros): record 3 (a.mp4): ")
+    assert line.endswith("; and 2 more (--output lists them all)")

@@ -62,6 +62,11 @@ class Engine(ABC):
         """The videos so far whose reading stopped before their end, as vmz.video.faults.EndedEarly."""
 
     @property
+    def without_sound(self) -> list[Any]:
+        """The videos so far whose log-mels are zeros for want of sound, as vmz.video.faults.WithoutSound."""
+        return []
+
+    @property
     @abstractmethod
     def seconds(self) -> Mapping[str, float]:
         """Wall time since load: "read" waiting for the readers, "net" computing and handing results back.

@@ -161,6 +161,11 @@ class Trainer(ABC):
     def ended_early(self) -> list[Any]:
         """The videos so far whose reading stopped before their end, as vmz.video.faults.EndedEarly."""
 
+    @property
+    def without_sound(self) -> list[Any]:
+        """The videos so far whose log-mels are zeros for want of sound, as vmz.video.faults.WithoutSound."""
+        return []
+
     @abstractmethod
     def close(self) -> None:
         """Close the readers and drop the network. Closing twice is harmless."""

@@ -75,11 +75,26 @@ class EndedEarly(_Named):
         return f"{self.name()}{after}: {self.reason}"
 
 
-Fault = TypeVar("Fault", BadVideo, EndedEarly)
+@dataclass(frozen=True)
+class WithoutSound(_Named):
+    """A video whose log-mels are zeros, because it has no sound, or none that can be decoded."""
+
+    key: str
+    path: Optional[str]
+    reason: str
+    line: Optional[int] = None
+    list_file: Optional[str] = None
+
+    def __str__(self) -> str:
+        return f"{self.name()}: {self.reason}"
+
+
+Fault = TypeVar("Fault", BadVideo, EndedEarly, WithoutSound)
 
 # Forms (see vmz.file_formats.json_files) of what `vars` gives of them, as files keep it; those of before lack the list.
 BAD_VIDEO = {"key": str, "path": (str, None), "reason": str, "line?": (int, None), "list_file?": (str, None)}
 ENDED_EARLY = {**BAD_VIDEO, "frames": (int, None)}
+WITHOUT_SOUND = BAD_VIDEO
 
 
 def record_name(
@@ -111,6 +126,14 @@ def closing_line(ended: Sequence[EndedEarly], consequence: str, more: str = "") 
     if not ended:
         return ""
     return bounded(f"{counted(len(ended), 'video')} ended early ({consequence})", ended, more)
+
+
+def silent_line(silent: Sequence[WithoutSound], more: str = "") -> str:
+    """One line on the videos that got zeros for their sound; "" where none did. more: where all of them are listed."""
+    if not silent:
+        return ""
+    their = "its" if len(silent) == 1 else "their"
+    return bounded(f"{counted(len(silent), 'video')} without sound ({their} log-mels are zeros)", silent, more)
 
 
 def bounded(what: str, faults: Sequence[object], more: str = "") -> str:

@@ -19,7 +19,7 @@ from vmz.text import printable
 from vmz.video.arguments import FROM_START_FRAME, VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
 from vmz.video.database import VideoDatabase
-from vmz.video.faults import BadVideo, DecodingError, EndedEarly, shown_path
+from vmz.video.faults import BadVideo, DecodingError, EndedEarly, WithoutSound, shown_path
 from vmz.video.frames.decoding import Source
 from vmz.video.frames.opencv import opencv
 from vmz.video.frames.watch import DecodingThreads, Watch
@@ -100,6 +100,7 @@ class ClipReader:
         self._normalised = normalised
         self.skipped: list[BadVideo] = []
         self.ended_early: list[EndedEarly] = []
+        self.without_sound: list[WithoutSound] = []
         self._database = VideoDatabase(database_path)
         try:
             check_holds(self._database, bool(args.use_local_file))

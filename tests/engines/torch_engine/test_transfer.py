@@ -65,12 +65,14 @@ class Numbers:
         self.events, self.dtype, self.count, self.closed = events or {}, dtype, 0, False
         self.skipped: list[int] = []
         self.ended_early: list[int] = []
+        self.without_sound: list[int] = []
         self.reader = self
 
     def next_batch(self) -> dict[str, np.ndarray]:
         self.count += 1
         self.skipped.append(self.count)
         self.ended_early += [self.count, self.count]
+        self.without_sound += [self.count] * 3
         if self.count in self.events:
             raise self.events[self.count]
         shape = (2, 4, 5, 5, 3) if self.dtype == np.uint8 else (2, 3, 4, 5, 5)
@@ -134,13 +136,14 @@ def test_on_the_cpu_nothing_is_copied() -> None:
 def test_batches_come_in_order_and_faults_count_with_the_batch() -> None:
     numbers = Numbers()
     ahead = AheadReader(numbers, Sender(CPU, side=LateSide()))  # type: ignore[arg-type]
-    assert ahead.skipped == ahead.ended_early == []
+    assert ahead.skipped == ahead.ended_early == ahead.without_sound == []
     for number in range(1, 8):
         batch = ahead.next_batch()
         assert settled(numbers) == number + 3  # two wait, and one is in the thread's hand
         assert (batch["data"] == number).all() and batch["label"].tolist() == [number, number]
         assert isinstance(batch["label"], np.ndarray)
         assert ahead.skipped == list(range(1, number + 1)) and len(ahead.ended_early) == 2 * number
+        assert len(ahead.without_sound) == 3 * number
     ahead.close()
     ahead.close()
     assert numbers.closed and not ahead._thread.is_alive()  # type: ignore[union-attr]

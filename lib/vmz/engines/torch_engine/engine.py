@@ -164,6 +164,10 @@ class TorchEngine(Engine):
         return [video for reader in self._readers for video in reader.reader.ended_early]
 
     @property
+    def without_sound(self) -> list[Any]:
+        return [video for reader in self._readers for video in reader.reader.without_sound]
+
+    @property
     def seconds(self) -> Mapping[str, float]:
         return dict(self._seconds)
 

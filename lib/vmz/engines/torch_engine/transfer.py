@@ -114,20 +114,21 @@ class _Read(NamedTuple):
     error: Optional[BaseException]
     skipped: int
     ended_early: int
+    without_sound: int
 
 
 class AheadReader:
     """An InputOp whose batches are read, and their clips sent, before they are asked for.
 
-    An error of the reader is raised in the place of its batch, and the reader is asked again after it. `skipped` and
-    `ended_early` are those of the batches that were handed out.
+    An error of the reader is raised in the place of its batch, and the reader is asked again after it. `skipped`,
+    `ended_early` and `without_sound` are those of the batches that were handed out.
     """
 
     def __init__(self, op: InputOp, sender: Sender) -> None:
         self._op, self._sender = op, sender
         self._queue: queue.Queue[_Read] = queue.Queue(AHEAD)
         self._closed, self._again = threading.Event(), threading.Event()
-        self._faults = (0, 0)
+        self._faults = (0, 0, 0)
         self._thread: Optional[threading.Thread] = None
 
     @property
@@ -143,13 +144,17 @@ class AheadReader:
     def ended_early(self) -> list[Any]:
         return list(self._op.reader.ended_early)[: self._faults[1]]
 
+    @property
+    def without_sound(self) -> list[Any]:
+        return list(self._op.reader.without_sound)[: self._faults[2]]
+
     def next_batch(self) -> dict[str, Any]:
         """{output blob: array, or for clips a tensor on the device}; EndOfData passes through."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="vmz-read-ahead", daemon=True)
             self._thread.start()
         read = self._queue.get()
-        self._faults = read.skipped, read.ended_early
+        self._faults = read.skipped, read.ended_early, read.without_sound
         if read.error is not None:
             self._again.set()
             raise read.error
@@ -183,7 +188,8 @@ class AheadReader:
         except BaseException as raised:
             error = raised
         reader = self._op.reader
-        return _Read(clips, others, error, len(reader.skipped), len(reader.ended_early))
+        faults = (reader.skipped, reader.ended_early, reader.without_sound)
+        return _Read(clips, others, error, *map(len, faults))
 
     def _put(self, read: _Read) -> bool:
         while not self._closed.is_set():

@@ -23,6 +23,7 @@ class Reader(Protocol):
 
     skipped: list[Any]
     ended_early: list[Any]
+    without_sound: list[Any]
 
     @property
     def position(self) -> int: ...
