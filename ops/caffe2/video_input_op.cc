@@ -113,7 +113,8 @@ std::vector<caffe2::Tensor> output_tensors(
 }
 
 caffe2::Tensor text_tensor(const std::vector<std::vector<std::string>>& rows, int64_t columns) {
-  caffe2::Tensor tensor = new_tensor({static_cast<int64_t>(rows.size()), columns}, caffe2::TypeMeta::Make<std::string>());
+  caffe2::Tensor tensor =
+      new_tensor({static_cast<int64_t>(rows.size()), columns}, caffe2::TypeMeta::Make<std::string>());
   auto* text = tensor.mutable_data<std::string>();
   for (const std::vector<std::string>& row : rows) {
     text = std::copy(row.begin(), row.end(), text);

@@ -66,8 +66,7 @@ void check_sizes(const VideoInputArgs& a) {
     }
   }
   if (a.crop_per_clip > 1 && a.random_crop) {
-    throw RequestError(
-        is("crop_per_clip", a.crop_per_clip) + " needs random_crop=0: several crops have fixed places");
+    throw RequestError(is("crop_per_clip", a.crop_per_clip) + " needs random_crop=0: several crops have fixed places");
   }
 }
 
@@ -192,7 +191,8 @@ void check_not_in_av_input(const VideoInputArgs& a) {
     }
   }
   if (!a.clip_start_positions.empty()) {
-    throw RequestError("clip_start_positions=" + list(a.clip_start_positions) + " is not possible with sound (AVInput)");
+    throw RequestError(
+        "clip_start_positions=" + list(a.clip_start_positions) + " is not possible with sound (AVInput)");
   }
 }
 

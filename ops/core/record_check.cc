@@ -81,7 +81,8 @@ VideoSource source_of(const Record& record, const VideoInputArgs& args) {
   if (path) {
     const std::string text(record.video, record.video_size);
     if (reads_as_path(text)) {
-      throw BadRecord("it contains a path, " + shown_path(text) + ", not the bytes of a video; give --use_local_file=1");
+      throw BadRecord(
+          "it contains a path, " + shown_path(text) + ", not the bytes of a video; give --use_local_file=1");
     }
   }
   source.bytes = record.video;

@@ -59,9 +59,12 @@ TEST(wrong_arguments_of_sound_are_named) {
   refused("logmel_frames=0 must be at least 1", [](VideoInputArgs& a) { a.audio.logmel_frames = 0; });
   refused("logmel_filters=-1 must be at least 1", [](VideoInputArgs& a) { a.audio.logmel_filters = -1; });
   refused("logmel_winsize_ms=0 must be", [](VideoInputArgs& a) { a.audio.logmel_winsize_ms = 0; });
-  refused("logmel_winstep_ms=20000 must be at most 10000", [](VideoInputArgs& a) { a.audio.logmel_winstep_ms = 20000; });
+  refused(
+      "logmel_winstep_ms=20000 must be at most 10000", [](VideoInputArgs& a) { a.audio.logmel_winstep_ms = 20000; });
   refused("logmel_audio_sr=10 must be", [](VideoInputArgs& a) { a.audio.logmel_audio_sr = 10; });
-  refused("is less than 2 samples", [](VideoInputArgs& a) { a.audio.logmel_winsize_ms = 1, a.audio.logmel_audio_sr = 1000; });
+  refused("is less than 2 samples", [](VideoInputArgs& a) {
+    a.audio.logmel_winsize_ms = 1, a.audio.logmel_audio_sr = 1000;
+  });
   refused("align_audio=4 must be one of [0, 1, 2, 3]", [](VideoInputArgs& a) { a.audio.align_audio = 4; });
   refused("on_missing_audio=\"no\" must be one of", [](VideoInputArgs& a) { a.audio.on_missing_audio = "no"; });
   refused("get_optical_flow=1 is not possible with sound", [](VideoInputArgs& a) { a.get_optical_flow = 1; });

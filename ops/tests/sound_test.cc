@@ -51,8 +51,8 @@ Clips read(const std::string& file, const VideoInputArgs& args, int64_t start_fr
   VideoSource source;
   source.bytes = file.data();
   source.size = file.size();
-  clips.reading = read_clips(
-      source, start_frame, args, {1, 2, 3}, nullptr, clips.data.data(), nullptr, clips.logmels.data());
+  clips.reading =
+      read_clips(source, start_frame, args, {1, 2, 3}, nullptr, clips.data.data(), nullptr, clips.logmels.data());
   for (float value : clips.logmels) {
     CHECK(value >= 0 && value < 30);  // all places were written
   }
@@ -60,7 +60,9 @@ Clips read(const std::string& file, const VideoInputArgs& args, int64_t start_fr
 }
 
 std::string with_sound(double seconds, const char* container = "mov", int rate = 16000, bool stereo = false) {
-  return made::video(40, container, 64, 48, {seconds, rate, stereo, std::string(container) == "mov" ? AV_CODEC_ID_PCM_S16LE : AV_CODEC_ID_FLAC});
+  return made::video(
+      40, container, 64, 48,
+      {seconds, rate, stereo, std::string(container) == "mov" ? AV_CODEC_ID_PCM_S16LE : AV_CODEC_ID_FLAC});
 }
 
 }  // namespace

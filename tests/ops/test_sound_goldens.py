@@ -27,7 +27,7 @@ def test_log_mels_are_the_original_ones(video, tmp_path):
 
 
 @needs_shared
-@pytest.mark.long
+@pytest.mark.slow
 def test_all_sound_goldens_are_within_the_tolerance_or_explained(tmp_path):
     found = [outcome for video in sound_videos() for outcome in outcomes(video, tmp_path)]
     counts = Counter(outcome.verdict for outcome in found)

@@ -36,8 +36,8 @@ SwrContext* to_mono(const AVFrame& frame, int rate) {
     return nullptr;
   }
   const auto format = static_cast<AVSampleFormat>(frame.format);
-  const int status = swr_alloc_set_opts2(
-      &made, &mono, AV_SAMPLE_FMT_FLT, rate, &given, format, frame.sample_rate, 0, nullptr);
+  const int status =
+      swr_alloc_set_opts2(&made, &mono, AV_SAMPLE_FMT_FLT, rate, &given, format, frame.sample_rate, 0, nullptr);
   av_channel_layout_uninit(&given);
   if (status < 0) {
     swr_free(&made);
@@ -198,7 +198,8 @@ void Sound::append(const uint8_t** data, int count) {
   converted_ += data != nullptr;
   const int64_t cut = std::min<int64_t>(too_early_, got);
   too_early_ -= cut;
-  samples_.erase(samples_.begin() + static_cast<ptrdiff_t>(before), samples_.begin() + static_cast<ptrdiff_t>(before) + cut);
+  samples_.erase(
+      samples_.begin() + static_cast<ptrdiff_t>(before), samples_.begin() + static_cast<ptrdiff_t>(before) + cut);
   for (size_t i = before; i < samples_.size(); ++i) {
     if (!(std::abs(samples_[i]) < kLoudest)) {
       samples_[i] = 0;

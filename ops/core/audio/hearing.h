@@ -17,8 +17,8 @@ namespace vmz {
 
 // Where a clip was found in its video.
 struct Found {
-  int64_t first = 0;           // frame, counted from the first one decoded
-  int64_t time = kNoTime;      // of that frame, in the stream's time base
+  int64_t first = 0;  // frame, counted from the first one decoded
+  int64_t time = kNoTime;  // of that frame, in the stream's time base
   std::vector<int64_t> times;  // of the frames before it, in increasing order
 
   static constexpr int64_t kNoTime = AV_NOPTS_VALUE;
@@ -57,8 +57,8 @@ class Hearing {
   float* const out_;
   std::unique_ptr<Sound> sound_;
   bool is_heard_ = false;
-  int64_t frames_ = 0;   // that the container states
-  int64_t first_ = 0;    // the clip's first frame, counted from where the sound begins
+  int64_t frames_ = 0;  // that the container states
+  int64_t first_ = 0;  // the clip's first frame, counted from where the sound begins
   double clip_time_ = 0;  // seconds from sample 0 to the clip's first frame, with audio_timestamps
 };
 
