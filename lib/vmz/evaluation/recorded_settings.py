@@ -21,7 +21,7 @@ from vmz.files import write_json
 from vmz.settings.reader import ReaderSettings
 from vmz.settings.setting import Settings
 from vmz.text import cut, printable
-from vmz.video.faults import BAD_VIDEO, ENDED_EARLY
+from vmz.video.faults import BAD_VIDEO, ENDED_EARLY, WITHOUT_SOUND
 from vmz.video.fingerprint import fingerprint as database_fingerprint
 
 SETTINGS = "settings.json"
@@ -147,6 +147,7 @@ ACCOUNT = {
     "shapes?": Each([int]),
     "skipped?": [BAD_VIDEO],
     "ended_early?": [ENDED_EARLY],
+    "without_sound?": [WITHOUT_SOUND],
     "sanity?": (Each((float, None)), None),
 }
 
