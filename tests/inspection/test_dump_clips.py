@@ -18,11 +18,6 @@ from vmz.inspection.contact_sheet import (
     sheet_paths,
     write_contact_sheet,
 )
-    PAGE_ROWS,
-    PAGES,
-    flow_to_pixels,
-    sheet_paths,
-)
 from vmz.inspection.dump_clips import Dump
 from vmz.video.database import DatabaseWriter
 from vmz.video.frames import flow

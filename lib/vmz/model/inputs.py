@@ -42,9 +42,9 @@ def check_inputs(given: Mapping[str, Any], wanted: Mapping[str, tuple[int, ...]]
     other = next((blob for blob in given if blob not in wanted), None)
     if other is not None:
         raise UsageError(f"{PARTS[other]} are given, but this model takes none")
-    if len({len(given[blob]) for blob in wanted}) > 1:
-        counts = ", ".join(f"{len(given[blob])} {PARTS[blob]}" for blob in wanted)
-        raise UsageError(f"there are {counts}; each clip has one of each")
+    for blob in wanted:
+        if blob != "data" and given[blob].shape[0] != given["data"].shape[0]:
+            raise UsageError(f"there are {len(given['data'])} clips and {len(given[blob])} {PARTS[blob]} of clips")
 
 
 def _is_autocast(device: str) -> bool:
