@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from vmz.engines.torch_engine.training.batch_norm import PIECE, batch_norm
+from vmz.engines.torch_engine.training.batch_norm import PIECE, batch_norm, use_exact_sums
 
 
 def computed(function: object, x: Tensor, kind: torch.dtype, weights: list[Tensor]) -> list[Tensor]:
@@ -68,3 +68,61 @@ def test_statistics_of_one_memory() -> None:
     flat = F.batch_norm(y.flatten(2), parts[2], parts[3], scale, bias, training=True)
     batch_norm(flat.reshape(x.shape), parts[2], parts[3], scale, bias).square().sum().backward()
     assert x.grad is not None and torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last_3d, torch.contiguous_format])
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5, 6), (2, 64, 8, 28, 28)])
+def test_the_sum_and_the_relu_after_it(shape: tuple[int, ...], layout: torch.memory_format) -> None:
+    """All gradients, that of the sum's other term too, against float64."""
+    random = torch.Generator().manual_seed(3)
+    x, other = (torch.randn(shape, generator=random).contiguous(memory_format=layout) for _ in range(2))
+    wave = torch.cos(torch.arange(x.numel(), dtype=torch.float64)).reshape(shape)
+    found = []
+    for kind in (torch.float32, torch.float64):
+        clips, term = (value.to(kind, copy=True).requires_grad_() for value in (x, other))
+        scale, bias = torch.full((shape[1],), 0.7, dtype=kind), torch.full((shape[1],), 0.1, dtype=kind)
+        scale.requires_grad_(), bias.requires_grad_()
+        statistics = torch.zeros(shape[1], dtype=kind), torch.ones(shape[1], dtype=kind)
+        if kind == torch.float32:
+            y = batch_norm(clips, *statistics, scale, bias, residual=term, relu=True)
+        else:
+            y = F.relu(F.batch_norm(clips, *statistics, scale, bias, training=True) + term)
+        y.backward(wave.to(kind))
+        found.append([y.detach(), *(value.grad for value in (clips, term, scale, bias) if value.grad is not None)])
+    for ours, exact in zip(*found):
+        assert ours.dtype == torch.float32 and (ours - exact).abs().max() <= 3e-6 * max(1.0, float(exact.abs().max()))
+
+
+class Block(nn.Module):
+    """Two branches with batch norms, a sum, a ReLU that is read twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("left", "right", "last"):
+            for part, value in (("mean", 0.0), ("var", 1.0), ("scale", 1.0), ("bias", 0.1)):
+                self.register_buffer(f"{name}_{part}", torch.full((4,), value))
+
+    def norm(self, name: str, x: Tensor) -> Tensor:
+        mean, var, scale, bias = (getattr(self, f"{name}_{part}") for part in ("mean", "var", "scale", "bias"))
+        return F.batch_norm(x, mean, var, scale, bias, training=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.norm("left", x) + self.norm("right", torch.cos(x)))
+        return y * F.relu(self.norm("last", y)) + self.norm("last", y * 2)
+
+
+def test_what_follows_a_batch_norm_goes_into_it() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, 3, 5, 5)
+    module = torch.fx.symbolic_trace(Block())
+    expected = Block()(x)
+    use_exact_sums(module)
+    left = [node for node in module.graph.nodes if node.target is F.relu]
+    fused = [node.kwargs for node in module.graph.nodes if node.target is batch_norm]
+    assert not left and [("residual" in given, given.get("relu", False)) for given in fused] == [
+        (False, False),
+        (True, True),
+        (False, True),
+        (False, False),
+    ]
+    assert torch.allclose(module(x), expected, atol=1e-5)

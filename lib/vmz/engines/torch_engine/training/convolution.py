@@ -18,6 +18,7 @@ from torch.fx import GraphModule
 
 FEW_POSITIONS = 1024  # of an output, up to which one product of matrices gives the weights' gradient soonest
 MANY_POSITIONS = 8192  # from which a convolution within frames is faster as one of pictures
+CLIPS_APART = 32768  # positions from which oneDNN's gradient of 3-D weights is faster clip by clip
 CHANNELS_AT_ONCE = 16  # of a depth-wise convolution: as many as oneDNN's kernel computes together
 LAYOUT = torch.channels_last_3d
 
@@ -122,6 +123,8 @@ def weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, window: Window)
         return _frame_by_frame(gradient, x, weight, window)  # oneDNN 3.12's in bf16 is wrong for clips of two frames
     if kernel[0] == 1 and kernel[1:] != (1, 1) and positions >= MANY_POSITIONS:
         return _frame_by_frame(gradient, x, weight, window)
+    if min(kernel) > 1 and positions >= CLIPS_APART:
+        return _clip_by_clip(gradient, x, weight, window)
     return _by_pytorch(gradient, x, weight, window, of_x=False)
 
 
@@ -217,16 +220,25 @@ def _meetings(gradient: Tensor, x: Tensor, weight: Tensor, window: Window) -> It
             yield _Meeting(tap, slice(first, last + 1), slice(start, last * stride + tap - padding + 1, stride))
 
 
+def _clip_by_clip(gradient: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
+    found = _by_pytorch(gradient[:1], x[:1], weight, window, of_x=False)
+    for clip in range(1, len(x)):
+        found += _by_pytorch(gradient[clip : clip + 1], x[clip : clip + 1], weight, window, of_x=False)
+    return found
+
+
 def _frame_by_frame(gradient: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
     """As convolutions of pictures, one for each frame of the weights: PyTorch's gradients of these are faster."""
     of_frames = Window(window.stride[1:], window.padding[1:], window.dilation[1:], 1)
-    found = torch.zeros_like(weight, dtype=torch.float32)
+    channels_out, channels_in, frames, *kernel = weight.shape
+    found = weight.new_zeros((frames, channels_out, *kernel, channels_in), dtype=torch.float32)
     for tap, outputs, inputs in _meetings(gradient, x, weight, window):
         whole = x.shape[2] == gradient.shape[2] == outputs.stop - outputs.start
         for clips in [slice(None)] if whole else [slice(clip, clip + 1) for clip in range(len(x))]:
             pictures = _pictures(gradient[clips, :, outputs]), _pictures(x[clips, :, inputs])
-            found[:, :, tap] += _by_pytorch(*pictures, weight[:, :, tap], of_frames, of_x=False)
-    return found.to(weight.dtype)
+            of_tap = _by_pytorch(*pictures, weight[:, :, tap], of_frames, of_x=False)
+            found[tap] += of_tap.permute(0, 2, 3, 1)  # as PyTorch lays out the weights of pictures
+    return found.permute(1, 4, 0, 2, 3).to(weight.dtype, memory_format=LAYOUT)
 
 
 def _pictures(x: Tensor) -> Tensor:
