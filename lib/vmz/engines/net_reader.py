@@ -1,4 +1,4 @@
-"""An engine's own VideoInput as a reader: a net of nothing else, run for its batches."""
+"""An engine's own VideoInput or AVInput as a reader: a net of nothing else, run for its batches."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from vmz.engines.registry import open_engine
 from vmz.netdef.builder import NetBuilder, device_option
 from vmz.netdef.inputs import VideoSource, add_video_input
+from vmz.netdef.net_parts import AV_INPUT, VIDEO_INPUT
 from vmz.netdef.video_outputs import ALL_OUTPUTS, RECORD_INDEX, asked_outputs
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
@@ -27,9 +28,12 @@ class NetReader:
         with VideoDatabase(database) as records:
             self._keys = [key_text(key) for key in records.keys]
         args = dataclasses.replace(args, get_record_index=1)
-        self._outputs = asked_outputs(vars(args))
+        operator = AV_INPUT if args.get_logmels else VIDEO_INPUT
+        self._outputs = asked_outputs(vars(args), operator)
         net = NetBuilder("clips", is_test=True, device=device_option())
-        add_video_input(net, VideoSource(database, _operator_arguments(args), self._outputs, stop_gradient=False))
+        arguments = {**_operator_arguments(args), "get_rgb": args.get_rgb}  # whose default is not that of AVInput
+        source = VideoSource(database, arguments, self._outputs, operator=operator, stop_gradient=False)
+        add_video_input(net, source)
         self._engine.load(net.init_net, net.net, keep=self._outputs)
 
     def next_batch(self) -> Batch:

@@ -20,7 +20,7 @@ from vmz.models.registry import Model
 from vmz.netdef.net_parts import video_inputs
 from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, VIDEO_ID
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.faults import BadVideo, EndedEarly
+from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Batches(ABC):
     @abstractmethod
     def ended_early(self) -> list[EndedEarly]:
         """The videos so far whose reading stopped before their end."""
+
+    @property
+    @abstractmethod
+    def without_sound(self) -> list[WithoutSound]:
+        """The videos so far whose log-mels are zeros."""
 
     @property
     @abstractmethod
@@ -98,6 +103,10 @@ class WholeBatches(Batches):
         return list(self._engine.ended_early)
 
     @property
+    def without_sound(self) -> list[WithoutSound]:
+        return list(self._engine.without_sound)
+
+    @property
     def seconds(self) -> Mapping[str, float]:
         return dict(self._engine.seconds)
 
@@ -123,12 +132,12 @@ class SlicedBatches(Batches):
         batch = self._reader.next_batch()
         self._reading += time.perf_counter() - started
         assert batch.record_index is not None
-        data = batch.data if batch.data is not None else batch.flow  # whichever the network takes
-        assert data is not None
+        inputs = self._model.inputs_of((batch.data, batch.flow, batch.logmels))
         clips = []
-        for start in range(0, len(data), self._size):
+        for start in range(0, len(batch.label), self._size):
             part = slice(start, start + self._size)
-            self._engine.feed(self._model.blob("data"), data[part])
+            for blob, array in inputs.items():
+                self._engine.feed(blob, array[part])
             if self._takes_label:
                 self._engine.feed(self._model.blob("label"), batch.label[part])
             self._engine.run()
@@ -142,6 +151,10 @@ class SlicedBatches(Batches):
     @property
     def ended_early(self) -> list[EndedEarly]:
         return list(self._reader.ended_early)
+
+    @property
+    def without_sound(self) -> list[WithoutSound]:
+        return list(self._reader.without_sound)
 
     @property
     def seconds(self) -> Mapping[str, float]:

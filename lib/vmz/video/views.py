@@ -26,14 +26,23 @@ HowMany = Union[str, int]
 class Views:
     """clips: float32 (clips x crops, C, T, H, W), normalised, clip by clip.
 
+    logmels: float32 (clips x crops, 1, rows, filters) where sound is read beside pictures; sound alone is the clips.
     spans: of each clip, the seconds from the video's first frame to the clip's first and last frame; None where the
-    video has no times. crops: of a clip. ended_by: why decoding stopped early, if it did.
+    video has no times. crops: of a clip. ended_by: why decoding stopped early, if it did. without_sound: why the
+    log-mels are zeros, if they are.
     """
 
     clips: np.ndarray
     spans: Optional[tuple[tuple[float, float], ...]]
     crops: int
     ended_by: Optional[str] = None
+    logmels: Optional[np.ndarray] = None
+    without_sound: Optional[str] = None
+
+    @property
+    def middle_rows(self) -> range:
+        """The rows of the middle crop of each clip."""
+        return range(self.crops // 2, len(self.clips), self.crops)
 
 
 def named(video: Video) -> str:
@@ -75,7 +84,12 @@ def read_views(
         raise VideoError(f"{named(video)}: {error}") from error
     if views != ONE:
         return found
-    return replace(found, clips=found.clips[1:2], spans=None if found.spans is None else found.spans[1:2])
+    return replace(
+        found,
+        clips=found.clips[1:2],
+        spans=None if found.spans is None else found.spans[1:2],
+        logmels=None if found.logmels is None else found.logmels[1:2],
+    )
 
 
 def drawn_clips(video: Union[str, bytes], args: VideoInputArgs, random: np.random.Generator) -> np.ndarray:
@@ -119,6 +133,8 @@ def _of_frames(frames: np.ndarray, args: VideoInputArgs, fps: Optional[float]) -
         raise UsageError(f"the frames are {frames.dtype} {frames.shape}, but they must be uint8 (T, H, W, 3), RGB")
     if args.get_optical_flow:
         raise UsageError("a network of optical flow takes a video file, not frames")
+    if args.get_logmels:
+        raise UsageError("a network that hears takes a video file: frames have no sound")
     import av
 
     if args.fps:
