@@ -12,7 +12,7 @@ from vmz.evaluation.recorded_settings import differences, refuse_mixed, settings
 from vmz.features.config import ExtractionConfig
 from vmz.settings.inference import InferenceSettings, opened_engine
 from vmz.training.config import TrainConfig
-from vmz.training.run import evaluation_config
+from vmz.training.epoch_test import evaluation_config
 
 TOOLS = [test_net, test_net_large, extract_features, predict, serve, compare_engines]
 

@@ -120,7 +120,7 @@ def test_each_faulty_video_counts_once_also_after_resuming() -> None:
         "train data: 2 videos ended early (trained on the frames before): record 2 after 7 frames: why; record 3: why",
         "test data: 1 video ended early (scored from the frames before): record 2 after 7 frames: why",
     ]
-    assert History().fault_lines() == [] and History().faults_of("test") == VideoFaults([], [])
+    assert History().fault_lines() == [] and History().faults_of("test") == VideoFaults([], [], [])
 
 
 def test_an_epochs_line_counts_them() -> None:

@@ -163,6 +163,7 @@ def _result(
         seconds=seconds,
         scores=scores,
         loss=scores.loss,
+        heads=scores.head_figures(),
         config=config,
         environment=environment(config),
         published=published_account(config),
@@ -214,6 +215,8 @@ def score_videos(batches: Batches, keys: list[str], config: EvaluationConfig) ->
                 check_labels(labels, names, config)
             clips = batch.clips.reshape(count, rows, -1)
             scores.add(clips, labels, names, config.aggregation, bool(config.save_scores), named)
+            for head, of_clips in batch.heads.items():
+                scores.add_head(head, of_clips.reshape(count, rows, -1), labels)
             scores.records.extend(int(record) for record in batch.records)
             if batch.video_ids is not None:
                 scores.video_ids.extend(int(number) for number in batch.video_ids[::rows])

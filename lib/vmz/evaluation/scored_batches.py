@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Optional
 
@@ -17,6 +17,7 @@ import numpy as np
 from vmz.engines.engine import Engine
 from vmz.engines.net_reader import open_reader
 from vmz.models.registry import Model
+from vmz.netdef.blended_heads import JOINT, blended_heads
 from vmz.netdef.net_parts import video_inputs
 from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, VIDEO_ID
 from vmz.video.arguments import VideoInputArgs
@@ -28,13 +29,15 @@ class ScoredBatch:
     """Videos and what the net gave for each of their clips and crops, those of a video next to each other.
 
     records: int64 (videos,), places in the database. labels: int32 (rows,), or 0/1 (rows, classes) when multi-label.
-    clips: float32 (rows, classes). video_ids: int64 (rows,) where the reader was asked for them.
+    clips: float32 (rows, classes). video_ids: int64 (rows,) where the reader was asked for them. heads: of a net with
+    Gradient-Blending, the scores of its other heads by name, as clips.
     """
 
     records: np.ndarray
     labels: np.ndarray
     clips: np.ndarray
     video_ids: Optional[np.ndarray] = None
+    heads: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 class Batches(ABC):
@@ -77,6 +80,12 @@ class Batches(ABC):
         self.close()
 
 
+def other_heads(model: Model) -> dict[str, str]:
+    """{head: blob of its scores} of a net with Gradient-Blending, without the joint one, whose are the prediction."""
+    heads = blended_heads(model.net, model.scope)
+    return {head: blobs.scores for head, blobs in heads.items() if head != JOINT}
+
+
 class WholeBatches(Batches):
     """The net reads for itself: VideoInput is its first op. It gives the blob record_index too."""
 
@@ -87,12 +96,15 @@ class WholeBatches(Batches):
     def blobs(model: Model) -> list[str]:
         """What is fetched after each run."""
         ids = [blob for op in video_inputs(model.net) for blob in op.output if blob.endswith(VIDEO_ID)]
-        return [model.prediction, model.blob("label"), model.blob(RECORD_INDEX), *ids]
+        return [model.prediction, model.blob("label"), model.blob(RECORD_INDEX), *ids, *other_heads(model).values()]
 
     def next_batch(self) -> ScoredBatch:
         self._engine.run()
-        clips, labels, records, *ids = (self._engine.fetch(blob) for blob in self.blobs(self._model))
-        return ScoredBatch(records, labels, clips, *ids)
+        heads = other_heads(self._model)
+        fetched = [self._engine.fetch(blob) for blob in self.blobs(self._model)]
+        of_heads = dict(zip(heads, fetched[len(fetched) - len(heads) :]))
+        clips, labels, records, *ids = fetched[: len(fetched) - len(heads)]
+        return ScoredBatch(records, labels, clips, ids[0] if ids else None, of_heads)
 
     @property
     def skipped(self) -> list[BadVideo]:

@@ -10,7 +10,7 @@ import numpy as np
 from vmz import metrics
 from vmz.evaluation.config import EvaluationConfig
 from vmz.results.figures import ClassFigure
-from vmz.results.scores import Scores
+from vmz.results.scores import HeadScores, Scores
 
 
 def merge(parts: Sequence[Scores]) -> Scores:
@@ -31,6 +31,13 @@ def merge(parts: Sequence[Scores]) -> Scores:
         all_clips=sum(scores.all_clips for scores in parts),
         losses=[parts[part].losses[row] for _, part, row in places if parts[part].losses],
         video_ids=[parts[part].video_ids[row] for _, part, row in places if parts[part].video_ids],
+        heads={
+            head: HeadScores(
+                [parts[part].heads[head].losses[row] for _, part, row in places],
+                sum(scores.heads[head].right for scores in parts if scores.records),
+            )
+            for head in next((scores.heads for scores in parts if scores.records), {})
+        },
     )
 
 

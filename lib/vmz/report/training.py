@@ -11,9 +11,11 @@ from typing import Any, Optional, Union
 from vmz import invocation
 from vmz.errors import UsageError
 from vmz.metrics import watched
+from vmz.netdef.blended_heads import HEADS
 from vmz.report.curves import Plot, Series, plot
 from vmz.report.page import counted, render
 from vmz.report.page import write as write_page
+from vmz.results.heads import Heads
 from vmz.results.training import Epoch, TrainingResult
 from vmz.settings.setting import Settings, settings_of
 
@@ -30,6 +32,26 @@ PLOTS: tuple[tuple[str, str, tuple[tuple[str, str, bool], ...], bool], ...] = (
         "Accuracy",
         "Share right at rank 1, of clips and of videos.",
         (("accuracy", "Training clip@1", False), ("clip@1", "Test clip@1", True), ("video@1", "Test video@1", True)),
+        True,
+    ),
+    (
+        "Losses of the heads",
+        "Of Gradient-Blending: each head's own loss, not weighted.",
+        tuple(
+            (f"{data}{head}_loss", f"{name} {head}", bool(data))
+            for head in HEADS
+            for data, name in (("", "Training"), ("test_", "Test"))
+        ),
+        False,
+    ),
+    (
+        "Accuracy of the heads",
+        "Share of the clips that each head has right at rank 1.",
+        tuple(
+            (f"{data}{head}_accuracy", f"{name} {head}", bool(data))
+            for head in HEADS
+            for data, name in (("", "Training"), ("test_", "Test"))
+        ),
         True,
     ),
     ("mAP", "Mean average precision of the test videos.", (("mAP", "Test mAP", True),), True),
@@ -104,14 +126,28 @@ def _entries(result: TrainingResult) -> list[_Entry]:
     if not result.has_curves:
         raise UsageError("the page of a training needs a point or an evaluation; train for an iteration first")
     points = [
-        _Entry(point.iteration, point.epoch, {key: getattr(point, key) for key in OF_POINTS}, point.clips or 1)
+        _Entry(
+            point.iteration,
+            point.epoch,
+            {**{key: getattr(point, key) for key in OF_POINTS}, **_of_heads("", point.heads)},
+            point.clips or 1,
+        )
         for point in result.points
     ]
     tested = [
-        _Entry(epoch.iteration or 0, epoch.epoch, {**(epoch.figures or {}), "test_loss": epoch.test_loss})
+        _Entry(
+            epoch.iteration or 0,
+            epoch.epoch,
+            {**(epoch.figures or {}), "test_loss": epoch.test_loss, **_of_heads("test_", epoch.test_heads)},
+        )
         for epoch in result.tested
     ]
     return sorted([*points, *tested], key=lambda entry: entry.iteration)
+
+
+def _of_heads(data: str, heads: Optional[Heads]) -> dict[str, Optional[float]]:
+    """By the keys of the curves: "audio_loss", "test_audio_loss"."""
+    return {f"{data}{head}_{name}": value for head, found in (heads or {}).items() for name, value in found.items()}
 
 
 def _plot(

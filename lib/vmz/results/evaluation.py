@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from vmz.checkpoints import matching
@@ -11,6 +11,7 @@ from vmz.intervals import Interval
 from vmz.netdef.analysis import Totals
 from vmz.results.data import DataReport, Publication
 from vmz.results.figures import ClassFigure, class_lines, figures_line, intervals, named_lines
+from vmz.results.heads import heads_text
 from vmz.results.scores import Scores
 from vmz.settings.resolution import ProtocolSettings
 from vmz.text import counted
@@ -32,7 +33,8 @@ class Evaluation:
     EvaluationConfig. environment: versions, engine and device. data: what was found out about the database, None where
     it was not looked at. published: what was published of the model, None of others. label_names: by label, where they
     are known. made_by: what kept scores depend on, where they are kept. database: the fingerprint of --test_data. loss:
-    the mean over clips, as training has it. without_sound: videos whose log-mels are zeros.
+    the mean over clips, as training has it. heads: of a net with Gradient-Blending, loss and accuracy (over clips) of
+    each head by name. without_sound: videos whose log-mels are zeros.
     """
 
     figures: Mapping[str, float]
@@ -54,6 +56,7 @@ class Evaluation:
     database: str = ""
     loss: Optional[float] = None
     without_sound: Sequence[WithoutSound] = ()
+    heads: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def intervals(self) -> dict[str, Interval]:
@@ -76,6 +79,8 @@ class Evaluation:
             lines.append(closing_line(self.ended_early, SCORED_FROM, "--output lists them all"))
         if self.without_sound:
             lines.append(silent_line(self.without_sound, "--output lists them all"))
+        if self.heads:
+            lines.append(heads_text(self.heads))
         lines += named_lines(self.figures, self.scores, options["aggregation"])
         lines.append(figures_line(self.figures))
         lines.append(f"FLOPs: {cost.gmacs}, params: {cost.params_m}, inters: {cost.interactions_g}")
@@ -97,6 +102,7 @@ class Evaluation:
         return {
             "figures": dict(self.figures),
             "loss": self.loss,
+            **({"heads": {head: dict(found) for head, found in self.heads.items()}} if self.heads else {}),
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "videos": self.videos,
             "clips_per_video": self.clips_per_video,

@@ -11,6 +11,15 @@ import numpy as np
 
 from vmz import metrics
 from vmz.errors import VmzError
+from vmz.netdef.blended_heads import JOINT
+
+
+@dataclass
+class HeadScores:
+    """Of one head of several: losses of each video, the sum over its clips; right, how many clips are, at rank 1."""
+
+    losses: list[float] = field(default_factory=list)
+    right: int = 0
 
 
 @dataclass
@@ -20,7 +29,7 @@ class Scores:
     videos: float32 (videos, classes); labels: int32 (videos,), or 0/1 (videos, classes) when multi-label;
     records, keys: the videos' places and keys in the database. right: clips of each video that have its label at rank 1
     (not multi-label); right_clips of all_clips have it. video_ids: those of the records, where they were asked for.
-    losses: of each video, the sum over its clips.
+    losses: of each video, the sum over its clips. heads: the same of other heads, of Gradient-Blending.
     """
 
     videos: list[np.ndarray] = field(default_factory=list)
@@ -33,6 +42,31 @@ class Scores:
     all_clips: int = 0
     video_ids: list[int] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    heads: dict[str, HeadScores] = field(default_factory=dict)
+
+    def add_head(self, head: str, clips: np.ndarray, labels: np.ndarray) -> None:
+        """Count the scores of another head, float32 (videos, clips, classes), for the labels that `add` gets."""
+        counted = self.heads.setdefault(head, HeadScores())
+        rows, repeated = clips.reshape(-1, clips.shape[2]), np.repeat(labels, clips.shape[1], axis=0)
+        counted.losses.extend(metrics.clip_losses(rows, repeated).reshape(len(labels), -1).sum(axis=1).tolist())
+        if labels.ndim == 1:
+            counted.right += int(metrics.in_top_k(rows, repeated, 1).sum())
+
+    def head_figures(self) -> dict[str, dict[str, float]]:
+        """Loss and accuracy, means over clips, of each head, the one that is scored too; {} of a net of one head.
+
+        With several labels there is no accuracy.
+        """
+        if not self.heads:
+            return {}
+        every = {**self.heads, JOINT: HeadScores(self.losses, self.right_clips)}
+        return {
+            head: {
+                "loss": math.fsum(one.losses) / self.all_clips,
+                **({"accuracy": one.right / self.all_clips} if self.right else {}),
+            }
+            for head, one in every.items()
+        }
 
     @property
     def loss(self) -> Optional[float]:

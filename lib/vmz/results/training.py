@@ -11,9 +11,10 @@ from typing import Any, ClassVar, Optional, TypeVar
 from vmz.file_formats.json_files import Each, misfit
 from vmz.metrics import watched
 from vmz.results.evaluation import SCORED_FROM
+from vmz.results.heads import HEADS_FORM, Heads, heads_text
 from vmz.settings.resolution import ZooSettings
 from vmz.text import counted, cut, printable
-from vmz.video.faults import BadVideo, EndedEarly, bounded, closing_line
+from vmz.video.faults import BadVideo, EndedEarly, WithoutSound, bounded, closing_line, silent_line
 
 TRAINED_ON = "trained on the frames before"  # a video that ended early
 Self = TypeVar("Self", bound="Record")
@@ -29,6 +30,7 @@ _FORM = {
     "iterations?": int,
     "clips?": int,
     "seconds?": Each(float),
+    "heads?": HEADS_FORM,
 }
 
 
@@ -39,7 +41,8 @@ class Record:
     epoch: counted from 1. iteration: the last of these. learning_rate: as used in that. loss: the mean over the clips.
     accuracy: the share of them that were right at rank 1; None with several labels. clips_per_second: of all devices
     together. iterations, clips: how many the means are of; checkpoints of before do not say it. seconds: of this
-    process, by what they went into ("read", "compute").
+    process, by what they went into ("read", "compute"). heads: with Gradient-Blending, loss and accuracy of each head;
+    `loss` is then the weighted sum of their losses, and `accuracy` the joint one's.
     """
 
     FORM: ClassVar[Mapping[str, Any]] = _FORM
@@ -53,6 +56,7 @@ class Record:
     iterations: Optional[int] = None
     clips: Optional[int] = None
     seconds: Optional[Mapping[str, float]] = None
+    heads: Optional[Heads] = None
 
     def to_json(self) -> dict[str, Any]:
         """What is known, by name. A training of several labels says that it has no accuracy."""
@@ -87,9 +91,10 @@ class Point(Record):
 class Epoch(Record):
     """Means over an epoch, and the figures of its evaluation.
 
-    skipped, ended_early: training videos so far that were left out, or whose reading stopped before their end. figures:
+    skipped, ended_early, without_sound: training videos so far that were left out, whose reading stopped before their
+    end, or whose log-mels are zeros. figures:
     of the evaluation, by name, None where there was none; test_videos: how many they are of. test_loss: the mean over
-    their clips. An epoch of which nothing
+    their clips; test_heads: that and the accuracy of each head, with Gradient-Blending. An epoch of which nothing
     but the number and the iteration is known was trained by the original.
     """
 
@@ -97,16 +102,20 @@ class Epoch(Record):
         **_FORM,
         "skipped?": int,
         "ended_early?": int,
+        "without_sound?": int,
         "figures?": Each(_NUMBER),
         "test_videos?": int,
         "test_loss?": _NUMBER,
+        "test_heads?": HEADS_FORM,
     }
 
     skipped: Optional[int] = None
     ended_early: Optional[int] = None
+    without_sound: Optional[int] = None
     figures: Optional[Mapping[str, float]] = None
     test_videos: Optional[int] = None
     test_loss: Optional[float] = None
+    test_heads: Optional[Heads] = None
 
     @classmethod
     def from_json(cls, entry: Any) -> Epoch:
@@ -126,13 +135,18 @@ class Epoch(Record):
             parts.append(f"loss {self.loss:.4f}")
             if self.accuracy is not None:
                 parts.append(f"accuracy {self.accuracy:.4f}")
+        if self.heads:
+            parts.append(heads_text(self.heads))
         if self.learning_rate is not None:
             parts.append(f"rate {self.learning_rate:.6g}")
         if self.figures is not None:
             loss = "" if self.test_loss is None else f"loss {self.test_loss:.4f}, "
             videos = "" if self.test_videos is None else f" ({counted(self.test_videos, 'video')})"
             parts.append(f"test {loss}{figures_text(self.figures)}{videos}")
-        for number, text in ((self.skipped, "left out"), (self.ended_early, "ended early")):
+        if self.test_heads:
+            parts.append(f"test {heads_text(self.test_heads)}")
+        said = ((self.skipped, "left out"), (self.ended_early, "ended early"), (self.without_sound, "without sound"))
+        for number, text in said:
             if number:
                 parts.append(f"{counted(number, 'training video')} {text} so far")
         return ", ".join(parts)
@@ -166,10 +180,11 @@ def _rank_of_loss(epoch: Epoch) -> float:
 
 @dataclass(frozen=True)
 class VideoFaults:
-    """What was reported of single videos of a data set: those left out, and those that ended early."""
+    """What was reported of single videos of a data set: those left out, those that ended early, those without sound."""
 
     skipped: Sequence[BadVideo] = ()
     ended_early: Sequence[EndedEarly] = ()
+    without_sound: Sequence[WithoutSound] = ()
 
     def lines(self, data: str, consequence: str) -> list[str]:
         """A line for each kind. data: "train" or "test". consequence: of videos that ended early."""
@@ -179,12 +194,15 @@ class VideoFaults:
             lines.append(f"{data} data: {bounded(left_out, self.skipped)}")
         if self.ended_early:
             lines.append(f"{data} data: {closing_line(self.ended_early, consequence)}")
+        if self.without_sound:
+            lines.append(f"{data} data: {silent_line(self.without_sound)}")
         return lines
 
     def to_json(self) -> dict[str, Any]:
         return {
             "skipped": [vars(bad) for bad in self.skipped],
             "ended_early": [vars(video) for video in self.ended_early],
+            "without_sound": [vars(video) for video in self.without_sound],
         }
 
 

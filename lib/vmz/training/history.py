@@ -13,7 +13,7 @@ from vmz.engines.trainer import Step
 from vmz.errors import VmzError
 from vmz.results.training import Epoch, Point, VideoFaults, best_epoch, fault_lines, rank, ranked
 from vmz.text import quoted
-from vmz.video.faults import BadVideo, EndedEarly
+from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
 
 
 @dataclass
@@ -22,8 +22,8 @@ class History:
 
     points, epochs: in the order they happened. sums: of the iterations of the epoch under way, and of the point under
     way. A mean is one over clips, and each record says of how many, so that the points of an epoch give its own.
-    faults: {"skipped" or "ended_early": {"train" or "test": {key of the record: what is reported of it}}}, each video
-    once.
+    faults: {"skipped", "ended_early" or "without_sound": {"train" or "test": {key of the record: what is reported of
+    it}}}, each video once.
     """
 
     points: list[Point] = field(default_factory=list)
@@ -57,9 +57,15 @@ class History:
             raise VmzError(f"the checkpoint's history of its run is damaged ({quoted(str(error))})") from error
         return history
 
-    def note(self, data: str, skipped: Iterable[BadVideo], ended_early: Iterable[EndedEarly]) -> None:
+    def note(
+        self,
+        data: str,
+        skipped: Iterable[BadVideo],
+        ended_early: Iterable[EndedEarly],
+        without_sound: Iterable[WithoutSound] = (),
+    ) -> None:
         """Keep what readers report of the videos of `data`, "train" or "test"."""
-        for what, reported in (("skipped", skipped), ("ended_early", ended_early)):
+        for what, reported in (("skipped", skipped), ("ended_early", ended_early), ("without_sound", without_sound)):
             known = self.faults.setdefault(what, {}).setdefault(data, {})
             for fault in reported:
                 known.setdefault(fault.key, vars(fault))
@@ -89,7 +95,12 @@ class History:
         """What was noted of the videos of `data`, "train" or "test"."""
         skipped = self.faults.get("skipped", {}).get(data, {}).values()
         ended_early = self.faults.get("ended_early", {}).get(data, {}).values()
-        return VideoFaults([BadVideo(**entry) for entry in skipped], [EndedEarly(**entry) for entry in ended_early])
+        without_sound = self.faults.get("without_sound", {}).get(data, {}).values()
+        return VideoFaults(
+            [BadVideo(**entry) for entry in skipped],
+            [EndedEarly(**entry) for entry in ended_early],
+            [WithoutSound(**entry) for entry in without_sound],
+        )
 
     def fault_lines(self) -> list[str]:
         """A line for each kind of fault of the training and of the test videos."""
@@ -99,15 +110,26 @@ class History:
         """Count an iteration, which took so many seconds, to the epoch and the point under way."""
         values = {"iterations": 1, "clips": step.samples, "seconds": seconds}
         values.update(losses=step.samples * step.loss, right=step.samples * (step.accuracy or 0.0))
+        for head, (loss, accuracy) in step.heads.items():
+            values.update({f"{head}_losses": step.samples * loss, f"{head}_right": step.samples * (accuracy or 0.0)})
         values.update({f"{part}_seconds": spent for part, spent in step.seconds.items()})
         for sums in self.sums.values():
             for name, value in values.items():
                 sums[name] = sums.get(name, 0) + value
 
     def means(self, which: str, step: Step) -> dict[str, Any]:
-        """loss, accuracy (None where there is none) and clips_per_second of the epoch or the point under way."""
+        """loss, accuracy (None where there is none) and clips_per_second of the epoch or the point under way; with
+        several heads also the first two of each."""
         sums = self.sums[which]
+        heads = {
+            head: {
+                "loss": sums[f"{head}_losses"] / sums["clips"],
+                "accuracy": None if step.accuracy is None else sums[f"{head}_right"] / sums["clips"],
+            }
+            for head in step.heads
+        }
         return {
+            **({"heads": heads} if heads else {}),
             "loss": sums["losses"] / sums["clips"],
             "accuracy": None if step.accuracy is None else sums["right"] / sums["clips"],
             "clips_per_second": sums["clips"] / max(sums["seconds"], 1e-9),
@@ -122,7 +144,9 @@ class History:
         """What was added since the last call, kept as an epoch, with the number of faulty training videos so far."""
         faults = self.faults_of("train")
         taken = self._taken("epoch", step, epoch)
-        self.epochs.append(Epoch(**taken, skipped=len(faults.skipped), ended_early=len(faults.ended_early)))
+        silent = len(faults.without_sound) or None  # said only where there are such
+        skipped, ended_early = len(faults.skipped), len(faults.ended_early)
+        self.epochs.append(Epoch(**taken, skipped=skipped, ended_early=ended_early, without_sound=silent))
         return self.epochs[-1]
 
     def _taken(self, which: str, step: Step, epoch: int) -> dict[str, Any]:

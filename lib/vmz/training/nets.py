@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from vmz.engines.trainer import Build
 from vmz.errors import UsageError
+from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build
 from vmz.netdef.inputs import VideoSource
 from vmz.settings.network import model_config, video_input_arguments
 from vmz.settings.reader import ViewSettings
 from vmz.training.config import TrainConfig
 
+LOSS_WEIGHTS = ("audio_weight", "visual_weight", "av_weight")
 MEGABYTE = 1024 * 1024
 
 
@@ -49,6 +52,19 @@ def jitter_scales(config: TrainConfig) -> list[int]:
     return scales
 
 
+def trained_network(config: TrainConfig) -> ModelConfig:
+    """The network that learns, with the weights of its losses where there are several. Raises UsageError for settings
+    that are no network, and for Gradient-Blending without any weight.
+    """
+    if not config.g_blend:
+        return model_config(config, batch_size=config.batch_size)
+    weights = {name: getattr(config, name) for name in LOSS_WEIGHTS}
+    if not any(weights.values()):
+        flags = ", ".join(f"--{name}" for name in LOSS_WEIGHTS)
+        raise UsageError(f"--g_blend=1, but {flags} are all 0, so that nothing would be learned; give one of them")
+    return model_config(config, batch_size=config.batch_size, **weights)
+
+
 def builder(config: TrainConfig, **reader: Any) -> Build:
     """What builds the network of `config` that learns, for a device, with its reader of --train_data in front.
 
@@ -56,12 +72,18 @@ def builder(config: TrainConfig, **reader: Any) -> Build:
     or lack a database.
     """
     arguments = {**train_input_arguments(config), **reader}
-    source = VideoSource(config.train_database, arguments, reader_name="train_reader", operator=config.reader_operator)
-    model_config(config)  # refused here, before any device is touched
+    source = VideoSource(
+        config.train_database,
+        arguments,
+        reader_name="train_reader",
+        operator=config.reader_operator,
+        maps_in_3d=bool(config.audio_input_3d),
+    )
+    network = trained_network(config)  # refused here, before any device is touched
 
     def build_for(scope: str, device: Any, loss_scale: float) -> Model:
         return build(
-            model_config(config, loss_scale=loss_scale, batch_size=config.batch_size),
+            replace(network, loss_scale=loss_scale),
             is_test=False,
             net_name=f"{config.model_name}_train",
             scope=scope,

@@ -155,10 +155,12 @@ def describe(plan: Plan, model: Model, config: TrainConfig, videos: int) -> dict
     """
     cost = check_fits(model)
     activations, parameters = memory(model, config.batch_size)
+    maps = list(model.input_shapes().values())
     found = {
         "network": f"{model.config.model_name}-{model.config.model_depth}",
         "labels": model.config.num_labels,
-        "clip": list(model.clip_shape),
+        "clip": list(model.clip_shape) if model.config.sees_pictures else [],
+        **({"logmels": list(maps[-1][1:])} if model.config.hears else {}),
         "gmacs_per_clip": cost.gmacs,
         "params_m": cost.params_m,
         "operators": len(model.net.op),
@@ -188,7 +190,7 @@ def memory(model: Model, clips: int) -> tuple[int, int]:
     In float32. The parameters count three times: themselves, their gradients and their momenta.
     """
     label = (clips, model.config.num_labels) if model.config.multi_label else (clips,)
-    fed = {model.blob("data"): (clips, *model.clip_shape), model.blob("label"): label}
+    fed = {**model.input_shapes(clips), model.blob("label"): label}
     known = {**param_shapes(model.param_init_net), **fed}
     shapes = infer_shapes(model.net, known)
     parameters = sum(math.prod(shape) for _, shape in model.params)
@@ -199,12 +201,14 @@ def memory(model: Model, clips: int) -> tuple[int, int]:
 
 def text(plan: dict[str, Any]) -> str:
     """What --dry_run prints."""
-    clip = "x".join(map(str, plan["clip"]))
+    shapes = {"clips": plan["clip"], "log-mels": plan.get("logmels")}
+    axes = {"clips": " (C,T,H,W)", "log-mels": " (C, rows, filters)"}
+    seen = ", ".join(f"{name} {'x'.join(map(str, shape))}{axes[name]}" for name, shape in shapes.items() if shape)
     gib = plan["memory_gib"]
     rates = ", ".join(f"{entry['rate']:.6g} from epoch {entry['from_epoch']}" for entry in plan["learning_rates"][:6])
     more = len(plan["learning_rates"]) - 6
     lines = [
-        f"network    {plan['network']}, {counted(plan['labels'], 'label')}, clips {clip} (C,T,H,W)",
+        f"network    {plan['network']}, {counted(plan['labels'], 'label')}, {seen}",
         f"           {plan['gmacs_per_clip']:.2f} G multiply-adds a clip, {plan['params_m']:.2f} M parameters, "
         f"{counted(plan['operators'], 'operator')}",
         f"engine     {plan['engine']}",

@@ -14,28 +14,24 @@ from typing import Any, Optional
 
 from vmz.checkpoints.loading import file_type, load
 from vmz.datasets.listed_data import listed_data
-from vmz.engines.precisions import FP32
 from vmz.engines.registry import check_trains, open_trainer
 from vmz.engines.trainer import Step, Trainer, Training
 from vmz.errors import UsageError
-from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.records import naming_foreign_labels
 from vmz.evaluation.run import evaluate_weights
 from vmz.file_formats.class_names import read_label_names
 from vmz.metrics import check_multi_label
-from vmz.models.registry import Model, build
 from vmz.netdef.training_state import is_training_state
 from vmz.outputs import Output, in_progress
 from vmz.processes import group, identity
 from vmz.processes.signals import StopRequest
 from vmz.progress import Progress
+from vmz.results.heads import heads_text
 from vmz.results.training import Epoch, TrainingResult
-from vmz.settings.engine import device_names, environment, gpu_numbers
-from vmz.settings.network import model_config
-from vmz.settings.self_description import evaluation_protocol
-from vmz.settings.setting import settings_of
+from vmz.settings.engine import device_names, environment
 from vmz.training.checkpoints import BEST, LATEST, Checkpoints, Saved, placed, read
 from vmz.training.config import TrainConfig
+from vmz.training.epoch_test import evaluation_config, evaluation_network
 from vmz.training.history import History
 from vmz.training.nets import builder
 from vmz.training.plan import UNKNOWN_PASS, Plan, describe, fit_batch, make_plan, one_pass
@@ -228,7 +224,7 @@ class _Run:
 
     def _note_faults(self) -> None:
         """What the readers of all processes report, each video once."""
-        for part in group.gather((self.trainer.skipped, self.trainer.ended_early)) or []:
+        for part in group.gather(_faults(self.trainer)) or []:
             self.history.note("train", *part)
 
     def _step(self, stop: StopRequest) -> Step:
@@ -245,6 +241,8 @@ class _Run:
         now, epoch = point or step, self.history.means("epoch", step)
         names = ["loss", "accuracy"] if step.accuracy is not None else ["loss"]
         parts = [f"{name} {getattr(now, name):.4f} (epoch {epoch[name]:.4f})" for name in names]
+        if step.heads:
+            parts.append(heads_text(point.heads if point is not None and point.heads else epoch["heads"]))
         parts.append(f"rate {step.learning_rate:.4g}")
         if point is not None:
             parts.append(f"{point.clips_per_second:.1f} clips/s")
@@ -312,9 +310,10 @@ class _Run:
         result = evaluate_weights(evaluation_config(self.config), weights)
         self.seconds_of_a_test = time.monotonic() - began
         figures, last = dict(result.figures), self.history.epochs[-1]
-        tested = replace(last, figures=figures, test_videos=result.videos, test_loss=result.loss)
+        heads = result.heads or None
+        tested = replace(last, figures=figures, test_videos=result.videos, test_loss=result.loss, test_heads=heads)
         self.history.epochs[-1] = tested
-        self.history.note("test", result.skipped, result.ended_early)
+        self.history.note("test", result.skipped, result.ended_early, result.without_sound)
 
     def _publish(self, epoch: int, weights: Mapping[str, Any]) -> None:
         """Export the weights, and say how the epoch went: a line, the board, the page."""
@@ -348,6 +347,10 @@ class _Run:
         page.write(Path(str(self.config.report)), self._result())
 
 
+def _faults(trainer: Trainer) -> tuple[list[Any], list[Any], list[Any]]:
+    return trainer.skipped, trainer.ended_early, trainer.without_sound
+
+
 def _labels(config: TrainConfig) -> Optional[list[str]]:
     """Names of the classes, of --label_names or else of the list that is trained on; None where there are none."""
     if config.label_names:
@@ -370,28 +373,3 @@ def training(config: TrainConfig, plan: Plan) -> Training:
         channels_last=bool(config.channels_last),
         precise_bn=bool(config.precise_bn),
     )
-
-
-def evaluation_config(config: TrainConfig) -> EvaluationConfig:
-    """The evaluation after an epoch; of several devices of a process the first tests."""
-    gpus = gpu_numbers(config)
-    own = settings_of(EvaluationConfig)
-    shared = {name: value for name, value in evaluation_protocol(config.flags()).items() if name in own}
-    changes: dict[str, Any] = {
-        **({"gpus": str(gpus[0])} if gpus and len(device_names(config)) > 1 else {}),
-        "batch_size": config.test_batch_size,
-        "get_video_id": 0,
-        "num_iter": config.test_num_iter,
-        "load_model_path": None,
-        "precision": FP32,  # those of training are of its forward pass; so test_net repeats the test to the last digit
-        "channels_last": None,
-        "check_data": 0,
-        "output": None,
-        "report": None,
-    }
-    return EvaluationConfig(**{**shared, **changes}, listed=config.listed)
-
-
-def evaluation_network(config: TrainConfig) -> Model:
-    """The network for testing, without a reader: what a checkpoint carries beside the weights."""
-    return build(model_config(config), is_test=True, use_cudnn=bool(config.use_cudnn))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Optional
 
 import numpy as np
 
 from vmz.models.registry import Model, build
 from vmz.netdef.blob_names import without_scopes
-from vmz.settings.network import model_config
 from vmz.training.config import TrainConfig
+from vmz.training.nets import trained_network
 
 
 def forward_net(config: TrainConfig) -> Model:
     """The training network on its own, as the plan looks at it."""
-    return build(model_config(config), is_test=False, use_cudnn=bool(config.use_cudnn))
+    return build(replace(trained_network(config), batch_size=1), is_test=False, use_cudnn=bool(config.use_cudnn))
 
 
 def initial_weights(config: TrainConfig, say: bool) -> Optional[dict[str, np.ndarray]]:

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Callable, Optional
 
 from vmz.extras import require
+from vmz.results.heads import Heads
 from vmz.results.training import Epoch, Point, Record
 from vmz.training.side_outputs import SideOutputs
 
@@ -36,6 +37,7 @@ class Board:
                 writer.add_scalar(f"test/{name}", value, epoch.iteration)
             if epoch.test_loss is not None:
                 writer.add_scalar("test/loss", epoch.test_loss, epoch.iteration)
+            _add_heads(writer, "test", epoch.test_heads, epoch.iteration)
             writer.flush()
 
         self._attempt(add)
@@ -59,3 +61,11 @@ def _add_means(writer: Any, group: str, record: Record) -> None:
         value = getattr(record, name)
         if value is not None:
             writer.add_scalar(f"{group}/{name}", value, record.iteration)
+    _add_heads(writer, group, record.heads, record.iteration)
+
+
+def _add_heads(writer: Any, group: str, heads: Optional[Heads], iteration: Optional[int]) -> None:
+    for head, found in (heads or {}).items():
+        for name, value in found.items():
+            if value is not None:
+                writer.add_scalar(f"{group}/{head}_{name}", value, iteration)
