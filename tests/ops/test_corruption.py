@@ -83,7 +83,9 @@ def test_damaged_videos(tmp_path):
 
 @needs_opencv
 def test_damaged_videos_with_flow(tmp_path):
-    fate = check(tmp_path, contents(SMALL), 7, seed=1, get_optical_flow=1, length_of=2, frame_gap_of=2, flow_data_type=3)
+    fate = check(
+        tmp_path, contents(SMALL), 7, seed=1, get_optical_flow=1, length_of=2, frame_gap_of=2, flow_data_type=3
+    )
     bad = sum(isinstance(entry, str) for entry in fate.values())
     assert len(fate) == 35 and 5 < bad < 30
 
