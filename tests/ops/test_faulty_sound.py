@@ -123,7 +123,7 @@ def test_bad_records_are_skipped_and_missing_sound_is_counted(name, tmp_path):
     golden, seen = goldens()[name], []
     args = arguments(name, on_bad_video="skip")
     with opened(write(tmp_path / "db", make()), args, operator=AV_INPUT) as operator:
-        with pytest.raises(RuntimeError, match="EndOfData|no video of the database can be read"):
+        with pytest.raises(RuntimeError, match=r"EndOfData|no video of the database can be read"):
             while True:
                 batch = operator.run()
                 seen += batch["label"].tolist()
