@@ -1,9 +1,7 @@
 #include "caffe2/video_input_op.h"
 
 #include <algorithm>
-#include <map>
 #include <memory>
-#include <set>
 #include <utility>
 
 #include "caffe2/core/operator.h"
@@ -13,128 +11,6 @@
 
 namespace vmz {
 namespace {
-
-// What programs give every operator, or gave the original VideoInput, without its ever reading them.
-const std::set<std::string>& ignored_arguments() {
-  static const std::set<std::string> names = {"input_type",  "get_logmels",    "name",
-                                              "order",       "use_cudnn",      "cudnn_exhaustive_search",
-                                              "no_prefetch", "ws_nbytes_limit"};
-  return names;
-}
-
-// Reads arguments one by one, by name.
-class ArgumentReader {
- public:
-  explicit ArgumentReader(const caffe2::OperatorDef& def) {
-    for (int i = 0; i < def.arg_size(); ++i) {
-      arguments_[def.arg(i).name()] = &def.arg(i);
-    }
-  }
-
-  void operator()(const char* name, int& field) {
-    int64_t value = field;
-    (*this)(name, value);
-    if (value != static_cast<int>(value)) {
-      throw RequestError(std::string(name) + "=" + std::to_string(value) + " is too large");
-    }
-    field = static_cast<int>(value);
-  }
-
-  void operator()(const char* name, int64_t& field) {
-    if (const caffe2::Argument* argument = take(name)) {
-      if (argument->has_i()) {
-        field = argument->i();
-      } else if (argument->has_f() && argument->f() == static_cast<float>(static_cast<int64_t>(argument->f()))) {
-        field = static_cast<int64_t>(argument->f());
-      } else {
-        throw RequestError(std::string(name) + " must be an integer");
-      }
-    }
-  }
-
-  void operator()(const char* name, std::string& field) {
-    if (const caffe2::Argument* argument = take(name)) {
-      if (!argument->has_s()) {
-        throw RequestError(std::string(name) + " must be a string");
-      }
-      field = argument->s();
-    }
-  }
-
-  void operator()(const char* name, std::vector<int>& field) {
-    if (const caffe2::Argument* argument = take(name)) {
-      if (argument->has_i() || argument->has_f() || argument->has_s() || argument->floats_size() > 0) {
-        throw RequestError(std::string(name) + " must be a list of integers");
-      }
-      field.clear();
-      for (int i = 0; i < argument->ints_size(); ++i) {
-        const int64_t value = argument->ints(i);
-        if (value != static_cast<int>(value)) {
-          throw RequestError(std::string(name) + " contains " + std::to_string(value) + ", which is too large");
-        }
-        field.push_back(static_cast<int>(value));
-      }
-    }
-  }
-
-  // Throws RequestError when an argument was given that nobody asked for.
-  void check_all_known() const {
-    for (const auto& argument : arguments_) {
-      if (ignored_arguments().count(argument.first) == 0) {
-        std::string known;
-        for (const std::string& name : known_) {
-          known += (known.empty() ? "" : ", ") + name;
-        }
-        throw RequestError("there is no argument \"" + argument.first + "\"; it has " + known);
-      }
-    }
-  }
-
- private:
-  const caffe2::Argument* take(const char* name) {
-    known_.insert(name);
-    const auto found = arguments_.find(name);
-    if (found == arguments_.end()) {
-      return nullptr;
-    }
-    const caffe2::Argument* argument = found->second;
-    arguments_.erase(found);
-    return argument;
-  }
-
-  std::map<std::string, const caffe2::Argument*> arguments_;
-  std::set<std::string> known_;
-};
-
-std::vector<std::string> output_names(const VideoInputArgs& args) {
-  std::vector<std::string> names;
-  const std::pair<int, const char*> optional[] = {
-      {args.get_rgb, "data"},          {args.get_optical_flow, "flow"},       {1, "label"},
-      {args.get_video_id, "video_id"}, {args.get_start_frame, "start_frame"}, {args.get_record_index, "record_index"},
-      {args.get_position, "position"}, {args.get_skipped, "skipped"},         {args.get_ended_early, "ended_early"}};
-  for (const auto& output : optional) {
-    if (output.first) {
-      names.emplace_back(output.second);
-    }
-  }
-  return names;
-}
-
-void check_blobs(const caffe2::OperatorDef& def, const VideoInputArgs& args) {
-  if (def.input_size() != 1) {
-    throw RequestError("it needs one input, the blob of a DBReader (made by CreateDB)");
-  }
-  const std::vector<std::string> names = output_names(args);
-  if (static_cast<size_t>(def.output_size()) != names.size()) {
-    std::string wanted;
-    for (const std::string& name : names) {
-      wanted += (wanted.empty() ? "" : ", ") + name;
-    }
-    throw RequestError(
-        "with these arguments it has " + std::to_string(names.size()) + " outputs (" + wanted + "), not " +
-        std::to_string(def.output_size()));
-  }
-}
 
 caffe2::Tensor new_tensor(std::vector<int64_t> sizes, caffe2::TypeMeta type) {
   caffe2::Tensor tensor(sizes, caffe2::CPU);
@@ -173,6 +49,10 @@ std::vector<int64_t> rgb_sizes(const VideoInputArgs& args, int64_t rows) {
   return {rows, 3, args.length_rgb, args.crop_size, args.crop_size};
 }
 
+std::vector<int64_t> logmel_sizes(const VideoInputArgs& args, int64_t rows) {
+  return {rows, 1, args.audio.logmel_frames, args.audio.logmel_filters};
+}
+
 std::vector<int64_t> flow_sizes(const VideoInputArgs& args, int64_t rows) {
   return {rows, args.flow_channels(), args.length_of, args.crop_size, args.crop_size};
 }
@@ -181,20 +61,6 @@ std::vector<int64_t> flow_sizes(const VideoInputArgs& args, int64_t rows) {
 [[gnu::unused]] const bool quiet = (av_log_set_level(AV_LOG_QUIET), true);
 
 }  // namespace
-
-VideoInputArgs operator_arguments(const caffe2::OperatorDef& def) {
-  try {
-    VideoInputArgs args;
-    ArgumentReader reader(def);
-    for_each_argument(args, reader);
-    reader.check_all_known();
-    args.check();
-    check_blobs(def, args);
-    return args;
-  } catch (const RequestError& error) {
-    throw RequestError(std::string("VideoInput: ") + error.what());
-  }
-}
 
 std::unique_ptr<BatchReader> open_reader(const VideoInputArgs& args, const caffe2::Blob* db_reader) {
   return std::unique_ptr<BatchReader>(new BatchReader(args, make_db_source(db_reader, args)));
@@ -210,6 +76,9 @@ std::vector<caffe2::Tensor> output_tensors(
   }
   if (args.get_optical_flow) {
     outputs.push_back(clips_tensor(videos, &VideoClips::flow, flow_sizes(args, rows)));
+  }
+  if (args.audio.get_logmels) {
+    outputs.push_back(clips_tensor(videos, &VideoClips::logmels, logmel_sizes(args, rows)));
   }
   outputs.push_back(new_tensor(
       args.do_multi_label ? std::vector<int64_t>{rows, args.num_of_class} : std::vector<int64_t>{rows},
@@ -243,32 +112,42 @@ std::vector<caffe2::Tensor> output_tensors(
   return outputs;
 }
 
-caffe2::Tensor skipped_tensor(const std::vector<BadVideo>& skipped) {
-  caffe2::Tensor tensor = new_tensor({static_cast<int64_t>(skipped.size()), 3}, caffe2::TypeMeta::Make<std::string>());
+caffe2::Tensor text_tensor(const std::vector<std::vector<std::string>>& rows, int64_t columns) {
+  caffe2::Tensor tensor =
+      new_tensor({static_cast<int64_t>(rows.size()), columns}, caffe2::TypeMeta::Make<std::string>());
   auto* text = tensor.mutable_data<std::string>();
-  for (const BadVideo& video : skipped) {
-    *text++ = video.key;
-    *text++ = video.path;
-    *text++ = video.reason;
+  for (const std::vector<std::string>& row : rows) {
+    text = std::copy(row.begin(), row.end(), text);
   }
   return tensor;
 }
 
-caffe2::Tensor ended_early_tensor(const std::vector<EndedEarly>& ended) {
-  caffe2::Tensor tensor = new_tensor({static_cast<int64_t>(ended.size()), 4}, caffe2::TypeMeta::Make<std::string>());
-  auto* text = tensor.mutable_data<std::string>();
-  for (const EndedEarly& video : ended) {
-    *text++ = video.key;
-    *text++ = video.path;
-    *text++ = video.frames < 0 ? "" : std::to_string(video.frames);
-    *text++ = video.reason;
+std::vector<caffe2::Tensor> report_tensors(const VideoInputArgs& args, const BatchReader& reader) {
+  std::vector<caffe2::Tensor> reports;
+  std::vector<std::vector<std::string>> rows;
+  if (args.get_skipped) {
+    for (const BadVideo& video : reader.skipped()) {
+      rows.push_back({video.key, video.path, video.reason});
+    }
+    reports.push_back(text_tensor(rows, 3));
   }
-  return tensor;
+  rows.clear();
+  if (args.get_ended_early) {
+    for (const EndedEarly& video : reader.ended_early()) {
+      rows.push_back({video.key, video.path, video.frames < 0 ? "" : std::to_string(video.frames), video.reason});
+    }
+    reports.push_back(text_tensor(rows, 4));
+  }
+  rows.clear();
+  if (args.audio.get_without_sound) {
+    for (const WithoutSound& video : reader.without_sound()) {
+      rows.push_back({video.key, video.path, video.reason});
+    }
+    reports.push_back(text_tensor(rows, 3));
+  }
+  return reports;
 }
 
-namespace {
-
-// The shapes of full batches, for Caffe2's shape inference. A wrong operator is left for its constructor to refuse.
 std::vector<caffe2::TensorShape> infer_shapes(const caffe2::OperatorDef& def, const std::vector<caffe2::TensorShape>&) {
   const VideoInputArgs args = operator_arguments(def);
   const int64_t rows = args.batch_size * args.rows();
@@ -281,6 +160,9 @@ std::vector<caffe2::TensorShape> infer_shapes(const caffe2::OperatorDef& def, co
   }
   if (args.get_optical_flow) {
     add(flow_sizes(args, rows), caffe2::TensorProto_DataType_FLOAT);
+  }
+  if (args.audio.get_logmels) {
+    add(logmel_sizes(args, rows), caffe2::TensorProto_DataType_FLOAT);
   }
   add(args.do_multi_label ? std::vector<int64_t>{rows, args.num_of_class} : std::vector<int64_t>{rows},
       caffe2::TensorProto_DataType_INT32);
@@ -296,7 +178,8 @@ std::vector<caffe2::TensorShape> infer_shapes(const caffe2::OperatorDef& def, co
   if (args.get_position) {
     add({1}, caffe2::TensorProto_DataType_INT64);
   }
-  for (const int64_t columns : {args.get_skipped ? 3 : 0, args.get_ended_early ? 4 : 0}) {
+  for (const int64_t columns :
+       {args.get_skipped ? 3 : 0, args.get_ended_early ? 4 : 0, args.audio.get_without_sound ? 3 : 0}) {
     if (columns) {
       add({0, columns}, caffe2::TensorProto_DataType_STRING);
       shapes.back().set_unknown_shape(true);
@@ -305,7 +188,6 @@ std::vector<caffe2::TensorShape> infer_shapes(const caffe2::OperatorDef& def, co
   return shapes;
 }
 
-}  // namespace
 }  // namespace vmz
 
 namespace caffe2 {

@@ -1,4 +1,4 @@
-// Caffe2's VideoInput operator: the reader of ops/core behind Caffe2's interface.
+// Caffe2's operators VideoInput and AVInput: the reader of ops/core behind Caffe2's interface.
 #pragma once
 
 #include <exception>
@@ -8,13 +8,11 @@
 #include <vector>
 
 #include "caffe2/core/tensor.h"
+#include "caffe2/operator_arguments.h"
 #include "caffe2/operators/prefetch_op.h"
 #include "core/reader.h"
 
 namespace vmz {
-
-// The arguments of a VideoInput operator, checked. Throws RequestError; the message begins with the operator's name.
-VideoInputArgs operator_arguments(const caffe2::OperatorDef& def);
 
 // A reader on the operator's DBReader.
 std::unique_ptr<BatchReader> open_reader(const VideoInputArgs& args, const caffe2::Blob* db_reader);
@@ -23,11 +21,13 @@ std::unique_ptr<BatchReader> open_reader(const VideoInputArgs& args, const caffe
 std::vector<caffe2::Tensor> output_tensors(
     const VideoInputArgs& args, const std::vector<VideoClips>& videos, int64_t position);
 
-// String tensor (records, 3): key, path (empty where the database holds the bytes) and reason.
-caffe2::Tensor skipped_tensor(const std::vector<BadVideo>& skipped);
+// What is asked for of the reader's reports, in the order of the operator's last outputs, string tensors: skipped
+// (records, 3), key, path (empty where the database holds the bytes) and reason; ended_early (videos, 4), key, path,
+// frames read (empty where they were not counted) and reason; without_sound (videos, 3), key, path and reason.
+std::vector<caffe2::Tensor> report_tensors(const VideoInputArgs& args, const BatchReader& reader);
 
-// String tensor (videos, 4): key, path, frames read (empty where they were not counted) and reason.
-caffe2::Tensor ended_early_tensor(const std::vector<EndedEarly>& ended);
+// The shapes of full batches, for Caffe2's shape inference. A wrong operator is left for its constructor to refuse.
+std::vector<caffe2::TensorShape> infer_shapes(const caffe2::OperatorDef& def, const std::vector<caffe2::TensorShape>&);
 
 // Decodes a batch ahead of the net, in the thread of PrefetchOperator, and with CUDA copies it to the device there too.
 //
@@ -60,21 +60,14 @@ class VideoInputOp final : public caffe2::PrefetchOperator<Context> {
     } catch (...) {
       error_ = std::current_exception();
     }
-    if (args_.get_skipped) {
-      skipped_ = skipped_tensor(reader_->skipped());
-    }
-    if (args_.get_ended_early) {
-      ended_early_ = ended_early_tensor(reader_->ended_early());
-    }
+    reports_ = report_tensors(args_, *reader_);
     return true;
   }
 
   bool CopyPrefetched() override {
-    if (args_.get_skipped) {  // tells of the record that is the error, too
-      put_out(this->OutputSize() - 1 - args_.get_ended_early, caffe2::CPU, skipped_);
-    }
-    if (args_.get_ended_early) {
-      put_out(this->OutputSize() - 1, caffe2::CPU, ended_early_);
+    const int reports = static_cast<int>(reports_.size());
+    for (int i = 0; i < reports; ++i) {  // tell of the record that is the error, too
+      put_out(this->OutputSize() - reports + i, caffe2::CPU, reports_[static_cast<size_t>(i)]);
     }
     if (error_) {
       std::rethrow_exception(error_);
@@ -113,8 +106,7 @@ class VideoInputOp final : public caffe2::PrefetchOperator<Context> {
 
   const VideoInputArgs args_;
   std::unique_ptr<BatchReader> reader_;
-  std::vector<caffe2::Tensor> batch_, on_device_;
-  caffe2::Tensor skipped_, ended_early_;
+  std::vector<caffe2::Tensor> batch_, on_device_, reports_;
   std::exception_ptr error_;
 };
 

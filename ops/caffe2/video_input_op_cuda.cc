@@ -1,4 +1,4 @@
-// VideoInput for CUDA: the batch is decoded and copied to the device in the prefetching thread, while the net runs.
+// VideoInput and AVInput for CUDA: the batch is decoded and copied to the device in the prefetching thread, while the net runs.
 #include "caffe2/core/macros.h"
 
 // The members that cuDNN adds to Caffe2's classes come last, and nothing here touches them: so its header is not
@@ -12,5 +12,6 @@ namespace caffe2 {
 using VideoInputOpCUDA = vmz::VideoInputOp<CUDAContext>;
 
 REGISTER_CUDA_OPERATOR(VideoInput, VideoInputOpCUDA);
+REGISTER_CUDA_OPERATOR(AVInput, VideoInputOpCUDA);
 
 }  // namespace caffe2

@@ -38,6 +38,11 @@ void at_most(const char* name, int64_t value, int64_t most) {
   }
 }
 
+struct Range {
+  const char* name;
+  int value, least, most;
+};
+
 void one_of(const char* name, int value, std::initializer_list<int> allowed) {
   if (std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
     throw RequestError(is(name, value) + " must be one of " + list(allowed));
@@ -61,8 +66,7 @@ void check_sizes(const VideoInputArgs& a) {
     }
   }
   if (a.crop_per_clip > 1 && a.random_crop) {
-    throw RequestError(
-        is("crop_per_clip", a.crop_per_clip) + " needs random_crop=0: several crops have fixed places");
+    throw RequestError(is("crop_per_clip", a.crop_per_clip) + " needs random_crop=0: several crops have fixed places");
   }
 }
 
@@ -169,14 +173,79 @@ void check_order(const VideoInputArgs& a) {
   }
 }
 
+// What the original's AVInput takes and does not do.
+void check_not_in_av_input(const VideoInputArgs& a) {
+  const struct {
+    const char* name;
+    int value, fixed;
+  } without_effect[] = {
+      {"get_optical_flow", a.get_optical_flow, 0},
+      {"crop_per_clip", a.crop_per_clip, 1},
+      {"random_sampling_rate", a.random_sampling_rate, 0},
+      {"image_as_input", a.image_as_input, 0}};
+  for (const auto& argument : without_effect) {
+    if (argument.value != argument.fixed) {
+      throw RequestError(
+          is(argument.name, argument.value) + " is not possible with sound (AVInput); set " +
+          is(argument.name, argument.fixed));
+    }
+  }
+  if (!a.clip_start_positions.empty()) {
+    throw RequestError(
+        "clip_start_positions=" + list(a.clip_start_positions) + " is not possible with sound (AVInput)");
+  }
+}
+
+void check_timestamps(const VideoInputArgs& a) {
+  if (a.audio.audio_timestamps && a.original_start_faults) {
+    throw RequestError("audio_timestamps=1 does not go with original_start_faults=1; set one of them to 0");
+  }
+}
+
+void check_what_is_read(const VideoInputArgs& a) {
+  if (a.is_av_input) {
+    check_not_in_av_input(a);
+    a.audio.check();
+    check_timestamps(a);
+  }
+  if (!a.sees() && !a.audio.get_logmels) {
+    const char* other = a.is_av_input ? "get_logmels=0" : "get_optical_flow=0";
+    throw RequestError(std::string("get_rgb=0 and ") + other + " leave nothing to read; set one of them to 1");
+  }
+}
+
 }  // namespace
 
-void VideoInputArgs::check() const {
-  if (!get_rgb && !get_optical_flow) {
-    throw RequestError("get_rgb=0 and get_optical_flow=0 leave nothing to read; set one of them to 1");
+void AudioArgs::check() const {
+  for (const auto& range : std::initializer_list<Range>{
+           {"logmel_frames", logmel_frames, 1, 1 << 16},
+           {"logmel_filters", logmel_filters, 1, 4096},
+           {"logmel_winsize_ms", logmel_winsize_ms, 1, 10000},
+           {"logmel_winstep_ms", logmel_winstep_ms, 1, 10000},
+           {"logmel_audio_sr", logmel_audio_sr, 1000, 384000},
+           {"audio_length", audio_length, 0, 1 << 24}}) {
+    at_least(range.name, range.value, range.least);
+    at_most(range.name, range.value, range.most);
   }
+  one_of("align_audio", align_audio, {kNoAlignment, kStretched, kAtStart, kCentred});
+  one_of("tune_audio_step", tune_audio_step, {0, 1});
+  one_of("audio_timestamps", audio_timestamps, {0, 1});
+  if (on_missing_audio != "zeros" && on_missing_audio != "stop" && on_missing_audio != "skip") {
+    throw RequestError("on_missing_audio=\"" + on_missing_audio + "\" must be one of zeros, stop, skip");
+  }
+  if (window() < 2) {
+    throw RequestError(
+        is("logmel_winsize_ms", logmel_winsize_ms) + " is less than 2 samples at " +
+        is("logmel_audio_sr", logmel_audio_sr));
+  }
+}
+
+void VideoInputArgs::check() const {
+  check_what_is_read(*this);
   at_least("batch_size", batch_size, 1);
-  at_least("crop_size", crop_size, 1);
+  if (sees()) {
+    at_least("crop_size", crop_size, 1);
+  }
   at_least("clip_per_video", clip_per_video, 1);
   at_least("crop_per_clip", crop_per_clip, 1);
   if (get_rgb) {
@@ -199,7 +268,9 @@ void VideoInputArgs::check() const {
   if (on_bad_video != "stop" && on_bad_video != "skip") {
     throw RequestError("on_bad_video=\"" + on_bad_video + "\" must be one of stop, skip");
   }
-  check_sizes(*this);
+  if (sees()) {
+    check_sizes(*this);
+  }
   check_clips(*this);
   check_flow(*this);
   check_image(*this);
@@ -209,8 +280,8 @@ void VideoInputArgs::check() const {
     throw RequestError("num_of_class must be set (the number of classes) with do_multi_label=1");
   }
   const double planes = (get_rgb ? 3.0 * length_rgb : 0.0) + (get_optical_flow ? 5.0 * length_of : 0.0);
-  const double values =
-      static_cast<double>(batch_size) * static_cast<double>(clips()) * crop_per_clip * planes * crop_size * crop_size;
+  const double rows = static_cast<double>(batch_size) * static_cast<double>(clips()) * crop_per_clip;
+  const double values = rows * (planes * crop_size * crop_size + static_cast<double>(audio.row_values()));
   if (values > kMaxBatchValues) {
     throw RequestError(
         is("batch_size", batch_size) + " with " + is("clip_per_video", clips()) + ", " +

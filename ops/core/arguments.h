@@ -1,4 +1,4 @@
-// The arguments of the VideoInput operator: the original's names and defaults, and a few of ours.
+// The arguments of the operators VideoInput and AVInput: the original's names and defaults, and a few of ours.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,39 @@ namespace vmz {
 enum DecodeType { kRandom = 0, kUniform = 1, kFromStartFrame = 2 };
 enum VideoResType { kFixedSize = 0, kShortEdge = 1, kOriginalSize = 2 };
 enum FlowAlgType { kFarneback = 0, kDis = 3 };
+
+enum AlignAudio { kNoAlignment = 0, kStretched = 1, kAtStart = 2, kCentred = 3 };
+
+// What AVInput has beyond VideoInput: the log-mels of a video's sound. Flags are 0 or 1.
+struct AudioArgs {
+  int get_logmels = 0;
+  int logmel_frames = 100;  // rows of a clip's log-mels
+  int logmel_filters = 40;  // columns
+  int logmel_winsize_ms = 16;
+  int logmel_winstep_ms = 10;
+  int logmel_audio_sr = 16000;  // samples a second
+  int align_audio = kStretched;
+  int audio_length = 0;  // frames that the rows cover with align_audio 2 and 3; 0: as many as they last
+  int tune_audio_step = 0;
+  // Ours
+  std::string on_missing_audio = "zeros";  // or "stop": an error; or "skip": leave the video out and list it
+  int audio_timestamps = 0;                // 1: sound lies where its timestamps say; the original ignores them
+  int get_without_sound = 0;               // a last output: the videos that got zeros because their sound is missing
+
+  // Samples of a window, and from one window to the next.
+  int64_t window() const {
+    return int64_t{logmel_winsize_ms} * logmel_audio_sr / 1000;
+  }
+  int64_t step(int64_t milliseconds) const {
+    return milliseconds * logmel_audio_sr / 1000;
+  }
+  // float32 values of one row of the batch.
+  int64_t row_values() const {
+    return get_logmels ? int64_t{logmel_frames} * logmel_filters : 0;
+  }
+  // Throws RequestError, naming the argument.
+  void check() const;
+};
 
 // Flags are 0 or 1, sizes are pixels, lengths and rates are frames.
 struct VideoInputArgs {
@@ -64,6 +97,13 @@ struct VideoInputArgs {
   int autorotate = 0;                 // 1: turn the frames as the video's metadata ask; the original does not
   int original_start_faults = 0;  // 1: find start frames, draw random clips by what the stream states, as it does
 
+  bool is_av_input = false;  // whose arguments they are
+  AudioArgs audio;           // of AVInput only
+
+  // Whether frames are read at all.
+  bool sees() const {
+    return get_rgb || get_optical_flow;
+  }
   // Clips a video: explicit start positions set it.
   int64_t clips() const {
     return clip_start_positions.empty() ? clip_per_video : static_cast<int64_t>(clip_start_positions.size());
@@ -81,6 +121,9 @@ struct VideoInputArgs {
   }
   int64_t flow_video_values() const {
     return get_optical_flow ? rows() * flow_channels() * length_of * crop_size * crop_size : 0;
+  }
+  int64_t logmel_video_values() const {
+    return rows() * audio.row_values();
   }
   // By flow_data_type: dx, dy; and the magnitude; and gray; and R, G, B.
   int64_t flow_channels() const {
@@ -100,7 +143,24 @@ struct VideoInputArgs {
   void check() const;
 };
 
-// Calls visit(name, field) for every argument: the one list of them.
+// Calls visit(name, field) for every argument that AVInput has beyond VideoInput.
+template <class Args, class Visit>
+void for_each_audio_argument(Args& audio, Visit&& visit) {
+  visit("get_logmels", audio.get_logmels);
+  visit("logmel_frames", audio.logmel_frames);
+  visit("logmel_filters", audio.logmel_filters);
+  visit("logmel_winsize_ms", audio.logmel_winsize_ms);
+  visit("logmel_winstep_ms", audio.logmel_winstep_ms);
+  visit("logmel_audio_sr", audio.logmel_audio_sr);
+  visit("align_audio", audio.align_audio);
+  visit("audio_length", audio.audio_length);
+  visit("tune_audio_step", audio.tune_audio_step);
+  visit("on_missing_audio", audio.on_missing_audio);
+  visit("audio_timestamps", audio.audio_timestamps);
+  visit("get_without_sound", audio.get_without_sound);
+}
+
+// Calls visit(name, field) for every argument of VideoInput: the one list of them.
 template <class Args, class Visit>
 void for_each_argument(Args& args, Visit&& visit) {
   visit("batch_size", args.batch_size);

@@ -7,9 +7,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/audio/hearing.h"
 #include "core/common/errors.h"
 #include "core/decoding/orientation.h"
 #include "core/decoding/resampling.h"
+#include "core/draws.h"
 #include "core/pixels/flow.h"
 #include "core/pixels/image.h"
 #include "core/pixels/scaling.h"
@@ -19,35 +21,6 @@ namespace vmz {
 namespace {
 
 constexpr int64_t kRead = -1;  // in place of a number of frames to try anew with
-
-// What chance decides for one video, drawn before decoding so that it never depends on how decoding goes.
-struct Draws {
-  int64_t short_edge;
-  double start;  // where a random clip starts, in [0, 1)
-  struct Clip {
-    int64_t stride;
-    double top, left;  // where a random crop lies, in [0, 1)
-    bool mirror;
-  };
-  std::vector<Clip> clips;
-};
-
-Draws draw(const VideoInputArgs& args, Random random) {
-  Draws draws;
-  const std::vector<int> scales = args.drawn_edges();
-  draws.short_edge =
-      scales.empty() ? args.short_edge : scales[static_cast<size_t>(random.below(static_cast<int64_t>(scales.size())))];
-  draws.start = random.uniform();
-  for (int64_t i = 0; i < args.clips(); ++i) {
-    Draws::Clip clip;
-    clip.stride = args.random_sampling_rate > 0 ? 1 + random.below(args.random_sampling_rate) : args.sampling_rate_rgb;
-    clip.top = random.uniform();
-    clip.left = random.uniform();
-    clip.mirror = random.uniform() < 0.5 && args.random_mirror;
-    draws.clips.push_back(clip);
-  }
-  return draws;
-}
 
 std::string frames_found(int64_t found, const Video& video) {
   std::string text = std::to_string(found) + (found == 1 ? " frame" : " frames");
@@ -77,23 +50,6 @@ std::string frames_wanted(int64_t needed, const VideoInputArgs& args) {
   return text;
 }
 
-// What each row shows of frames of this size.
-std::vector<Crop> crops_of_rows(const VideoInputArgs& args, const Draws& draws, Size size) {
-  std::vector<Crop> crops;
-  for (const Draws::Clip& clip : draws.clips) {
-    if (args.random_crop) {
-      const double down = static_cast<double>(size.height - args.crop_size + 1);  // both ends included
-      const double across = static_cast<double>(size.width - args.crop_size + 1);
-      crops.push_back({{static_cast<int64_t>(clip.top * down), static_cast<int64_t>(clip.left * across)}, clip.mirror});
-      continue;
-    }
-    for (const Offset& offset : crop_offsets(size, args.crop_size, args.crop_per_clip)) {
-      crops.push_back({offset, clip.mirror});
-    }
-  }
-  return crops;
-}
-
 // Throws for frames that become too small for a crop, or larger than any that are read.
 Size checked(Size size, const VideoInputArgs& args) {
   const std::string become =
@@ -112,13 +68,14 @@ class ClipReader {
  public:
   ClipReader(
       Video& video, const VideoInputArgs& args, Draws& draws, const Orientation& orientation, Watch* watch, float* out,
-      float* flow)
+      float* flow, Hearing& hearing)
       : video_(video),
         args_(args),
         draws_(draws),
         watch_(watch),
         out_(out),
         flow_(flow),
+        hearing_(hearing),
         needed_(frames_needed(args)),
         size_(checked(output_size(args, orientation.size({video.width(), video.height()}), draws.short_edge), args)),
         scaler_(orientation.size(size_)),
@@ -133,6 +90,7 @@ class ClipReader {
         ? start_timestamp(duration, frames, start_frame)
         : static_cast<int64_t>(draws_.start * (static_cast<double>(latest_start(duration, frames, needed_)) + 1));
     video_.seek(seek_timestamp(duration, frames, start));
+    hearing_.begin_at_seek(video_);
     const int64_t found = write({0}, needed_, start);
     if (found < needed_) {
       throw BadRecord(frames_found(found, video_) + " from its start frame on, but " + frames_wanted(needed_, args_));
@@ -143,8 +101,18 @@ class ClipReader {
   int64_t by_packets(int64_t start_frame) {
     const Timeline timeline = video_.timeline();
     const int64_t frames = std::min(timeline.frames(), limit()), start = this->start(frames, start_frame);
-    const bool sought = start <= frames - needed_ && video_.seek_to_frame(timeline, start);
-    return sought && write({0}, needed_, kAnyTime) == needed_ ? kRead : frames;
+    if (start > frames - needed_ || !video_.seek_to_frame(timeline, start) ||
+        write({0}, needed_, kAnyTime) != needed_) {
+      return frames;
+    }
+    const std::vector<int64_t>& times = timeline.times();
+    found_ = {start, times[static_cast<size_t>(start)], {times.begin(), times.begin() + start}};
+    return kRead;
+  }
+
+  // Where the one clip was found that does not depend on uniform spacing.
+  const Found& found() const {
+    return found_;
   }
 
   // Clips at frame numbers, chosen for a video of `expected` frames, decoded from its start. Returns the true number of
@@ -220,6 +188,7 @@ class ClipReader {
     const std::unique_ptr<FlowWriter> flow = flow_writer(starts);
     const std::unique_ptr<ResampledFrames> resampled(args_.fps > 0 ? new ResampledFrames(video_, args_.fps) : nullptr);
     int64_t read = 0;
+    found_ = Found();
     while (read < stop && !(watch_ != nullptr && watch_->cancelled())) {
       const AVFrame* frame = resampled ? resampled->next() : video_.next();
       if (frame == nullptr) {
@@ -228,7 +197,14 @@ class ClipReader {
       }
       const int64_t shown = frame->best_effort_timestamp;
       if (since != kAnyTime && (shown == AV_NOPTS_VALUE || shown < since)) {
+        ++found_.first;
         continue;
+      }
+      if (read < starts.front()) {
+        found_.times.push_back(shown);
+        ++found_.first;
+      } else if (read == starts.front()) {
+        found_.time = shown;
       }
       const auto places = wanted.find(read);
       const bool for_flow = flow && flow->wants(read);
@@ -275,12 +251,14 @@ class ClipReader {
   Watch* watch_;
   float* out_;
   float* flow_;
+  Hearing& hearing_;
   const int64_t needed_;
   const Size size_;  // of the frames scaled and turned
   Scaler scaler_;
   Turner turner_;
   std::vector<Crop> crops_;
   Ending ending_;
+  Found found_;
 };
 
 constexpr int64_t ClipReader::kAnyTime;
@@ -309,21 +287,23 @@ Orientation orientation_of(const VideoSource& source, Watch* watch) {
 
 }  // namespace
 
-Reading read_clips(
-    const VideoSource& source, int64_t start_frame, const VideoInputArgs& args, Random random, Watch* watch, float* out,
-    float* flow) {
-  Draws draws = draw(args, random);
-  if (args.image_as_input) {
-    write_image(source, args, draws, watch, out);
-    return Reading();
-  }
+namespace {
+
+// The clips of a video's frames; `hearing` has heard its sound.
+Reading see_clips(
+    const VideoSource& source, int64_t start_frame, const VideoInputArgs& args, Draws& draws, Watch* watch, float* out,
+    float* flow, Hearing& hearing) {
   const Orientation orientation = args.autorotate ? orientation_of(source, watch) : Orientation();
   Ending ended;
-  const auto reading = [&ended](const Video& video) { return Reading{ended, video.orientation().rotation}; };
-  int64_t expected;
+  const auto reading = [&](Video& video, const ClipReader& reader) {
+    hearing.finish(video, source, reader.found());
+    return Reading{ended, "", video.orientation().rotation};
+  };
+  int64_t expected = kRead;
   {
     Video video(source, watch);
-    ClipReader reader(video, args, draws, orientation, watch, out, flow);
+    ClipReader reader(video, args, draws, orientation, watch, out, flow, hearing);
+    hearing.begin(video);
     const bool uniform = args.decode_type == kUniform;
     const bool spread_out = args.clips() > 1 && args.clip_start_positions.empty();
     if (args.fps > 0) {
@@ -331,7 +311,6 @@ Reading read_clips(
       expected = reader.by_number(counts ? resampled_frames(source, watch, args.fps) : 0, start_frame, &ended);
     } else if (!uniform && args.original_start_faults && video.has_times()) {
       reader.by_time(start_frame);
-      return reading(video);
     } else if (
         uniform || args.original_start_faults ||
         (args.decode_type == kFromStartFrame && start_frame < kWorthSeeking)) {  // near: no slower than to look for it
@@ -344,19 +323,44 @@ Reading read_clips(
       expected = reader.by_packets(start_frame);
     }
     if (expected == kRead) {
-      return reading(video);
+      return reading(video, reader);
     }
+    hearing.end(video);
   }
   // The container misstated the number of frames on which the clips depend, or its packets do not tell which is where.
   for (int attempt = 0; attempt < 2; ++attempt) {
     Video video(source, watch);
-    ClipReader reader(video, args, draws, orientation, watch, out, flow);
+    ClipReader reader(video, args, draws, orientation, watch, out, flow, hearing);
     expected = reader.by_number(expected, start_frame, &ended);
     if (expected == kRead) {
-      return reading(video);
+      return reading(video, reader);
     }
   }
   throw BadRecord("it gives a different number of frames each time it is read");
+}
+
+}  // namespace
+
+Reading read_clips(
+    const VideoSource& source, int64_t start_frame, const VideoInputArgs& args, Random random, Watch* watch, float* out,
+    float* flow, float* logmels) {
+  Draws draws = draw(args, random);
+  if (args.image_as_input) {
+    write_image(source, args, draws, watch, out);
+    return Reading();
+  }
+  Hearing hearing(args, watch, logmels);
+  Reading reading;
+  if (args.sees()) {
+    reading = see_clips(source, start_frame, args, draws, watch, out, flow, hearing);
+  } else {
+    hearing.alone(source, start_frame, draws.start);
+  }
+  reading.without_sound = hearing.write();
+  if (!reading.without_sound.empty() && args.audio.on_missing_audio != "zeros") {
+    throw MissingSound(reading.without_sound);
+  }
+  return reading;
 }
 
 }  // namespace vmz

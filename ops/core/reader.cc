@@ -15,6 +15,7 @@
 #include "core/common/random.h"
 #include "core/common/text.h"
 #include "core/database/record.h"
+#include "core/record_check.h"
 
 namespace vmz {
 namespace {
@@ -23,7 +24,8 @@ constexpr int kGraceSeconds = 2;   // more until a thread that does not look at 
 constexpr size_t kAlignment = 64;  // a cache line, and what Caffe2 gives its tensors
 constexpr const char* kRemedy =
     "; leave such videos out with --on_bad_video=skip, or check the list with create_video_db.py --check";
-constexpr size_t kMaxPathBytes = 4096;
+constexpr const char* kSoundRemedy =
+    "; have it give zeros with --on_missing_audio=zeros, or leave such videos out with --on_missing_audio=skip";
 
 uint64_t entropy() {
   std::random_device device;
@@ -33,84 +35,6 @@ uint64_t entropy() {
 const VideoInputArgs& checked(const VideoInputArgs& args) {
   args.check();
   return args;
-}
-
-// What the arguments ask of a record. Its absence is the fault of the whole database, so it is never skipped.
-void check_record(const Record& record, const VideoInputArgs& args) {
-  if (args.do_multi_label) {
-    std::string labels;
-    bool fit = true;
-    for (const int32_t label : record.labels) {
-      labels += (labels.empty() ? "" : ", ") + std::to_string(label);
-      fit = fit && label >= 0 && label < args.num_of_class;
-    }
-    if (!fit) {
-      throw RequestError(
-          "has the labels " + labels + ", but num_of_class=" + std::to_string(args.num_of_class) + " allows 0 to " +
-          std::to_string(args.num_of_class - 1) + "; set the number of classes that the database was made for");
-    }
-  }
-  if (args.decode_type == kFromStartFrame && !record.has_start_frame) {
-    throw RequestError("has no start frame, which decode_type=2 needs; create it with --use_start_frame=1");
-  }
-  if (args.get_video_id && !record.has_video_id) {
-    throw RequestError("has no video id, which get_video_id=1 needs; create it with --use_video_id=1");
-  }
-}
-
-// Whether a record's video is short enough for a path, and has no null byte.
-bool could_be_path(const Record& record) {
-  return record.video_size <= kMaxPathBytes && std::memchr(record.video, 0, record.video_size) == nullptr;
-}
-
-// One line of text with a folder or a file extension in it: no video begins like this.
-bool reads_as_path(const std::string& video) {
-  const char* blank = " \t\n\r\f\v";
-  const size_t begin = video.find_first_not_of(blank);
-  if (begin == std::string::npos) {
-    return false;
-  }
-  const std::string text = video.substr(begin, video.find_last_not_of(blank) + 1 - begin);
-  if (text[0] == '<' || text[0] == '{' || text[0] == '[') {
-    return false;
-  }
-  for (const char letter : text) {
-    const auto byte = static_cast<unsigned char>(letter);
-    if (byte < 32 || byte == 127) {
-      return false;
-    }
-  }
-  if (text.find('/') != std::string::npos) {
-    return true;
-  }
-  const size_t dot = text.rfind('.');
-  const size_t after = dot == std::string::npos ? 0 : text.size() - dot - 1;
-  return after >= 1 && after <= 5 &&
-      std::all_of(text.begin() + static_cast<ptrdiff_t>(dot) + 1, text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-         });
-}
-
-// What to open. Throws BadRecord where the record plainly holds the other of the two, path or bytes.
-VideoSource source_of(const Record& record, const VideoInputArgs& args) {
-  VideoSource source;
-  const bool path = could_be_path(record);
-  if (args.use_local_file) {
-    if (!path) {
-      throw BadRecord("it contains the bytes of a video, not a path; give --use_local_file=0");
-    }
-    source.path.assign(record.video, record.video_size);
-    return source;
-  }
-  if (path) {
-    const std::string text(record.video, record.video_size);
-    if (reads_as_path(text)) {
-      throw BadRecord("it contains a path, " + shown_path(text) + ", not the bytes of a video; give --use_local_file=1");
-    }
-  }
-  source.bytes = record.video;
-  source.size = record.video_size;
-  return source;
 }
 
 }  // namespace
@@ -168,8 +92,9 @@ struct BatchReader::Task {
   RawRecord raw;
   VideoClips clips;
   bool is_bad = false;
-  BadVideo bad;  // also of a record that is an error of the whole request
-  Ending ended;
+  bool lacks_sound = false;  // why it is bad
+  BadVideo bad;              // also of a record that is an error of the whole request
+  Reading reading;
   std::promise<void> done;
   std::future<void> ready = done.get_future();
 };
@@ -180,6 +105,7 @@ BatchReader::BatchReader(const VideoInputArgs& args, std::unique_ptr<RecordSourc
       source_(std::move(source)),
       data_(args.batch_size, args.video_values()),
       flow_(args.batch_size, args.flow_video_values()),
+      logmels_(args.batch_size, args.logmel_video_values()),
       position_(args.first_position),
       threads_(args.num_decode_threads) {}
 
@@ -212,10 +138,11 @@ std::vector<VideoClips> BatchReader::next_batch() {
     pending_.pop_front();
     ++position;
     BadVideo bad;
-    bool is_bad = true;
+    bool is_bad = true, lacks_sound = false;
     try {
       if (wait_for(*task)) {
         is_bad = task->is_bad;
+        lacks_sound = task->lacks_sound;
         bad = task->bad;
       } else {  // key and path were written before the watch began
         bad = {task->bad.key, task->bad.path, task->watch.reason()};
@@ -226,15 +153,13 @@ std::vector<VideoClips> BatchReader::next_batch() {
     }
     if (!is_bad) {
       bad_in_a_row_ = 0;
-      if (!task->ended.reason.empty() && ended_early_indices_.insert(task->raw.index).second) {
-        ended_early_.push_back({bad.key, bad.path, task->ended.reason, task->ended.frames});
-      }
+      report(*task);
       videos.push_back(std::move(task->clips));
       continue;
     }
     note(bad, task->raw.index);
-    if (args_.on_bad_video == "stop") {
-      throw BadVideoError(bad.sentence() + kRemedy);
+    if ((lacks_sound ? args_.audio.on_missing_audio : args_.on_bad_video) == "stop") {
+      throw BadVideoError(bad.sentence() + (lacks_sound ? kSoundRemedy : kRemedy));
     }
     ++bad_in_a_row_;
     if (args_.wrap_around && source_->size() > 0 && bad_in_a_row_ >= source_->size()) {
@@ -252,6 +177,18 @@ std::vector<VideoClips> BatchReader::next_batch() {
   }
   position_ = position;
   return videos;
+}
+
+// What is to be known of a video that gave its clips.
+void BatchReader::report(const Task& task) {
+  const Ending& ended = task.reading.ended;
+  if (!ended.reason.empty() && ended_early_indices_.insert(task.raw.index).second) {
+    ended_early_.push_back({task.bad.key, task.bad.path, ended.reason, ended.frames});
+  }
+  const std::string& without_sound = task.reading.without_sound;
+  if (!without_sound.empty() && without_sound_indices_.insert(task.raw.index).second) {
+    without_sound_.push_back({task.bad.key, task.bad.path, without_sound});
+  }
 }
 
 // Which records of the database are meant, where it is not all of them.
@@ -273,6 +210,7 @@ void BatchReader::submit() {
     }
     task->clips.data = data_.next();
     task->clips.flow = flow_.next();
+    task->clips.logmels = logmels_.next();
     pending_.push_back(task);
     const std::shared_ptr<const Work> work = work_;
     task->number = threads_.submit([work, task] {
@@ -314,11 +252,12 @@ void BatchReader::Work::read(Task& task) const {
     task.clips.start_frame = record.start_frame;
     task.clips.video_id = record.video_id;
     const Random random(seed, static_cast<uint64_t>(task.raw.turn), static_cast<uint64_t>(task.raw.index));
-    task.ended =
-        read_clips(source, record.start_frame, args, random, &task.watch, task.clips.data.get(), task.clips.flow.get())
-            .ended;
+    VideoClips& clips = task.clips;
+    task.reading = read_clips(
+        source, record.start_frame, args, random, &task.watch, clips.data.get(), clips.flow.get(), clips.logmels.get());
   } catch (const BadRecord& error) {
     task.is_bad = true;
+    task.lacks_sound = dynamic_cast<const MissingSound*>(&error) != nullptr;
     named.reason = printable(error.what());
     task.clips = VideoClips();
   } catch (const RequestError& error) {

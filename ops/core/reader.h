@@ -48,6 +48,11 @@ struct EndedEarly {
   int64_t frames = -1;
 };
 
+// A video that gave zeros for its sound.
+struct WithoutSound {
+  std::string key, path, reason;
+};
+
 // Memory for batches, which returns to its pool when the last owner lets go of it.
 class BufferPool : public std::enable_shared_from_this<BufferPool> {
  public:
@@ -90,6 +95,7 @@ struct VideoClips {
   int64_t video_id = 0;
   std::shared_ptr<float> data;  // VideoInputArgs::video_values() values, a part of a batch
   std::shared_ptr<float> flow;  // likewise flow_video_values(), the optical flow
+  std::shared_ptr<float> logmels;  // likewise logmel_video_values()
 };
 
 // The result depends on the records, the arguments and the seed only: never on the number of threads or on timing.
@@ -121,6 +127,11 @@ class BatchReader {
     return ended_early_;
   }
 
+  // Each video so far whose sound is missing, once.
+  const std::vector<WithoutSound>& without_sound() const {
+    return without_sound_;
+  }
+
  private:
   struct Task;
 
@@ -128,6 +139,7 @@ class BatchReader {
   std::string share() const;
   void submit();
   bool wait_for(Task& task);
+  void report(const Task& task);
   void note(const BadVideo& bad, int64_t index);
 
   // What the decoding threads share: one that was abandoned may outlive the reader.
@@ -144,14 +156,15 @@ class BatchReader {
   const std::shared_ptr<Work> work_;
   const VideoInputArgs& args_;
   std::unique_ptr<RecordSource> source_;
-  Places data_, flow_;
+  Places data_, flow_, logmels_;
   std::deque<std::shared_ptr<Task>> pending_;
   bool source_ended_ = false;
   int64_t position_;
   int64_t bad_in_a_row_ = 0;
   std::vector<BadVideo> skipped_;
   std::vector<EndedEarly> ended_early_;
-  std::unordered_set<int64_t> skipped_indices_, ended_early_indices_;
+  std::vector<WithoutSound> without_sound_;
+  std::unordered_set<int64_t> skipped_indices_, ended_early_indices_, without_sound_indices_;
   std::exception_ptr error_;
   ThreadPool threads_;  // last: they stop before what stands above is gone
 };

@@ -39,6 +39,46 @@ TEST(the_originals_defaults) {
   CHECK_EQUAL(count, 47);
 }
 
+TEST(the_originals_defaults_of_sound) {
+  const vmz::AudioArgs audio;
+  CHECK_EQUAL(audio.window(), 256);
+  CHECK_EQUAL(audio.step(audio.logmel_winstep_ms), 160);
+  CHECK_EQUAL(audio.align_audio, 1);
+  int count = 0;
+  for_each_audio_argument(audio, [&count](const char*, const auto&) { ++count; });
+  CHECK_EQUAL(count, 12);
+}
+
+TEST(wrong_arguments_of_sound_are_named) {
+  const auto refused = [](const char* message, auto change) {
+    VideoInputArgs args = with(change);
+    args.is_av_input = true;
+    CHECK_THROWS(RequestError, message, args.check());
+  };
+  refused("get_rgb=0 and get_logmels=0 leave nothing to read", [](VideoInputArgs& a) { a.get_rgb = 0; });
+  refused("logmel_frames=0 must be at least 1", [](VideoInputArgs& a) { a.audio.logmel_frames = 0; });
+  refused("logmel_filters=-1 must be at least 1", [](VideoInputArgs& a) { a.audio.logmel_filters = -1; });
+  refused("logmel_winsize_ms=0 must be", [](VideoInputArgs& a) { a.audio.logmel_winsize_ms = 0; });
+  refused(
+      "logmel_winstep_ms=20000 must be at most 10000", [](VideoInputArgs& a) { a.audio.logmel_winstep_ms = 20000; });
+  refused("logmel_audio_sr=10 must be", [](VideoInputArgs& a) { a.audio.logmel_audio_sr = 10; });
+  refused("is less than 2 samples", [](VideoInputArgs& a) {
+    a.audio.logmel_winsize_ms = 1, a.audio.logmel_audio_sr = 1000;
+  });
+  refused("align_audio=4 must be one of [0, 1, 2, 3]", [](VideoInputArgs& a) { a.audio.align_audio = 4; });
+  refused("on_missing_audio=\"no\" must be one of", [](VideoInputArgs& a) { a.audio.on_missing_audio = "no"; });
+  refused("get_optical_flow=1 is not possible with sound", [](VideoInputArgs& a) { a.get_optical_flow = 1; });
+  refused("crop_per_clip=3 is not possible with sound", [](VideoInputArgs& a) { a.crop_per_clip = 3; });
+  refused("audio_timestamps=1 does not go with", [](VideoInputArgs& a) {
+    a.audio.audio_timestamps = a.original_start_faults = 1;
+  });
+  VideoInputArgs alone;  // no pictures: no sizes
+  alone.is_av_input = true;
+  alone.batch_size = alone.audio.get_logmels = 1;
+  alone.get_rgb = 0;
+  alone.check();
+}
+
 TEST(good_arguments_pass) {
   good().check();
   with([](VideoInputArgs& a) { a.clip_start_positions = {0, 5}, a.decode_type = 1; }).check();

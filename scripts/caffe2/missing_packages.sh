@@ -6,7 +6,7 @@ has() { command -v "$1" >/dev/null || missing="$missing $2"; }
 has cmake cmake
 has c++ g++
 has pkg-config pkg-config
-for library in libavformat libavcodec libavutil libswscale; do
+for library in libavformat libavcodec libavutil libswresample libswscale; do
   pkg-config --exists "$library" 2>/dev/null || missing="$missing $library-dev"
 done
 pkg-config --exists lmdb 2>/dev/null || missing="$missing liblmdb-dev"

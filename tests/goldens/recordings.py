@@ -37,7 +37,8 @@ def golden_names(pattern: str) -> list[str]:
 
 def video_path(name: str) -> Path:
     """A golden video. The test is skipped where it is absent (with CI set it fails)."""
-    return _first(f"the video {name}", VIDEOS / name, GOLDEN / "reader" / name, OWN / "reader" / name)
+    places = (VIDEOS, GOLDEN / "reader", OWN / "reader", GOLDEN / "av" / "reader")
+    return _first(f"the video {name}", *(place / name for place in places))
 
 
 def case_path(name: str) -> Path:

@@ -10,11 +10,11 @@ from tests.engines.small_nets import op
 from vmz.netdef.builder import NetBuilder
 from vmz.netdef.inputs import VideoSource, add_video_input
 from vmz.netdef.shape_rules import RULES
-from vmz.netdef.video_outputs import ALL_OUTPUTS, ARGUMENT_OF, VIDEO_OUTPUTS, asked_outputs, network_inputs
+from vmz.netdef.video_outputs import ALL_OUTPUTS, ARGUMENT_OF, AV_OUTPUTS, VIDEO_OUTPUTS, asked_outputs, network_inputs
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import Batch
 
-OPERATOR = Path(__file__).resolve().parents[2] / "ops" / "caffe2" / "video_input_op.cc"
+OPERATOR = Path(__file__).resolve().parents[2] / "ops" / "caffe2" / "operator_arguments.cc"
 ALL = {"get_optical_flow": 1, "get_video_id": 1, "get_start_frame": 1, "get_record_index": 1}
 
 
@@ -38,9 +38,13 @@ def test_the_same_names_as_the_reader_and_the_operator_for_caffe2() -> None:
     for output in VIDEO_OUTPUTS:
         assert output.argument is None or fields[output.argument] == output.default
     assert {output.name for output in ALL_OUTPUTS} == {field.name for field in dataclasses.fields(Batch)} - {"keys"}
-    listed = re.findall(r'\{(?:args\.(\w+)|1), "(\w+)"\}', OPERATOR.read_text())
-    assert listed[: len(VIDEO_OUTPUTS)] == [(output.argument or "", output.name) for output in VIDEO_OUTPUTS]
-    assert [name for _, name in listed[len(VIDEO_OUTPUTS) :]] == ["position", "skipped", "ended_early"]
+    listed = re.findall(r'\{(?:args\.(?:audio\.)?(\w+)|1), "(\w+)"\}', OPERATOR.read_text())
+    reports = [("get_" + name, name) for name in ("position", "skipped", "ended_early", "without_sound")]
+    for outputs, others in ((VIDEO_OUTPUTS, {"logmels", "without_sound"}), (AV_OUTPUTS, {"flow"})):
+        asked = [(output.argument or "", output.name) for output in outputs]
+        assert [pair for pair in listed if pair[1] not in others] == [
+            pair for pair in (*asked, *reports) if pair[1] not in others
+        ]
 
 
 @pytest.mark.parametrize("asked", [{}, {"get_video_id": 1}, {"get_rgb": 0, "get_optical_flow": 1}])

@@ -14,7 +14,7 @@ from vmz.netdef.inputs import VideoSource, add_video_input
 from vmz.netdef.video_outputs import ALL_OUTPUTS, RECORD_INDEX, asked_outputs
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
-from vmz.video.faults import BadVideo, EndedEarly
+from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
 from vmz.video.reader import Batch, ClipReader
 from vmz.video.records import key_text
 
@@ -46,6 +46,10 @@ class NetReader:
     @property
     def ended_early(self) -> list[EndedEarly]:
         return self._engine.ended_early
+
+    @property
+    def without_sound(self) -> list[WithoutSound]:
+        return self._engine.without_sound
 
     def close(self) -> None:
         """Close the reader. Closing twice is harmless."""

@@ -9,6 +9,8 @@ from typing import Any, Optional, TypeVar, Union
 from vmz.text import counted, printable
 
 PATH_BYTES_SHOWN = 300
+# What to do where a video without sound is an error
+SOUND_REMEDY = "have it give zeros with --on_missing_audio=zeros, or leave such videos out with --on_missing_audio=skip"
 NAMED_AT_MOST = 5  # videos in a line of text; files and pages list them all
 
 

@@ -17,6 +17,11 @@ struct BadRecord : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// One whose sound is missing, where that is to be an error.
+struct MissingSound : BadRecord {
+  using BadRecord::BadRecord;
+};
+
 // A record that gave no clips, while such records must stop the reader, or no record that gives any.
 struct BadVideoError : std::runtime_error {
   using std::runtime_error::runtime_error;

@@ -4,6 +4,7 @@
 extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
+#include <libswresample/swresample.h>
 #include <libswscale/swscale.h>
 }
 
@@ -29,6 +30,9 @@ struct FreeLibav {
   }
   void operator()(SwsContext* p) const {
     sws_freeContext(p);
+  }
+  void operator()(SwrContext* p) const {
+    swr_free(&p);
   }
   void operator()(AVIOContext* p) const {
     av_freep(&p->buffer);

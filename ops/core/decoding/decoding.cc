@@ -1,113 +1,25 @@
 #include "core/decoding/decoding.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <new>
-#include <vector>
+#include <utility>
 
 #include "core/common/errors.h"
-#include "core/decoding/containers.h"
 #include "core/decoding/cut_off.h"
 
 namespace vmz {
 namespace {
 
-template <class T>
-T* allocated(T* object) {
-  if (object == nullptr) {
-    throw std::bad_alloc();
+AVStream* first_video_stream(const OpenedFile& file) {
+  if (AVStream* stream = file.video()) {
+    return stream;
   }
-  return object;
-}
-
-// A video that names other files (a playlist, say) must not make us open them.
-int refuse_other_files(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) {
-  return AVERROR(EPERM);
-}
-
-// Options of FFmpeg.
-class Options {
- public:
-  Options() = default;
-  ~Options() {
-    av_dict_free(&dictionary);
-  }
-  Options(const Options&) = delete;
-  Options& operator=(const Options&) = delete;
-
-  AVDictionary* dictionary = nullptr;
-};
-
-struct DecoderOptions : Options {
-  DecoderOptions() {
-    // Damaged headers, and files made to harm, state absurd sizes.
-    av_dict_set_int(&dictionary, "max_pixels", kMaxPixels, 0);
-    av_dict_set(&dictionary, "threads", "1", 0);  // a video each thread uses the processors better
-  }
-};
-
-struct FormatOptions : Options {
-  FormatOptions() {
-    av_dict_set(&dictionary, "format_whitelist", kFormats, 0);
-    av_dict_set(&dictionary, "protocol_whitelist", kNoProtocol, 0);
-  }
-};
-
-[[noreturn]] void refuse(const std::string& why) {
-  throw BadRecord("not a video that can be opened (" + why + ")");
-}
-
-// A plain container with its pictures in it.
-Owned<AVFormatContext> open_format(const Input& input, Watch* watch) {
-  const std::string why = refusal(input);
-  if (!why.empty()) {
-    refuse(why);
-  }
-  AVFormatContext* format = allocated(avformat_alloc_context());
-  format->pb = input.io();
-  format->flags |= AVFMT_FLAG_CUSTOM_IO;
-  format->io_open = refuse_other_files;
-  FormatOptions options;
-  const int status = avformat_open_input(&format, nullptr, nullptr, &options.dictionary);  // frees it where it fails
-  if (status < 0) {
-    if (watch != nullptr && watch->is_over()) {
-      throw BadRecord(watch->reason());
-    }
-    refuse(status == AVERROR(EINVAL) ? kOtherFormat : libav_reason(status));  // what it says of one that is not listed
-  }
-  Owned<AVFormatContext> opened(format);
-  if (std::string(format->iformat->name).compare(0, 3, "mov") == 0 && pictures_lie_elsewhere(input)) {
-    refuse(kElsewhere);
-  }
-  return opened;
-}
-
-void probe_streams(AVFormatContext* format) {
-  std::vector<DecoderOptions> options(format->nb_streams);
-  std::vector<AVDictionary*> dictionaries;
-  for (DecoderOptions& one : options) {
-    dictionaries.push_back(one.dictionary);
-  }
-  const int status = avformat_find_stream_info(format, dictionaries.empty() ? nullptr : dictionaries.data());
-  for (size_t i = 0; i < options.size(); ++i) {
-    options[i].dictionary = dictionaries[i];
-  }
-  if (status < 0) {
-    refuse(libav_reason(status));
-  }
-}
-
-AVStream* first_video_stream(const AVFormatContext* format) {
-  bool has_cover = false;
-  for (unsigned i = 0; i < format->nb_streams; ++i) {
-    if (format->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_VIDEO) {
-      if (!(format->streams[i]->disposition & AV_DISPOSITION_ATTACHED_PIC)) {
-        return format->streams[i];
-      }
-      has_cover = true;  // a picture that belongs to the file, as music has one, not a stream of frames
+  // A cover belongs to the file, as music has one: a picture, not a stream of frames.
+  for (unsigned i = 0; i < file.format()->nb_streams; ++i) {
+    if (file.format()->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_VIDEO) {
+      throw BadRecord("the file has no video stream, only a cover picture");
     }
   }
-  throw BadRecord(has_cover ? "the file has no video stream, only a cover picture" : "the file has no video stream");
+  throw BadRecord("the file has no video stream");
 }
 
 // Throws for a picture of no size, or of more pixels than are read.
@@ -142,28 +54,17 @@ Owned<AVCodecContext> open_codec(const AVStream* stream) {
   return codec;
 }
 
-Watch* begun(Watch* watch) {
-  if (watch != nullptr) {
-    watch->begin();
-  }
-  return watch;
-}
-
 }  // namespace
 
 Video::Video(const VideoSource& source, Watch* watch)
-    : watch_(begun(watch)),
-      input_(source.bytes != nullptr ? new Input(source.bytes, source.size, watch) : new Input(source.path, watch)),
-      format_(open_format(*input_, watch)),
+    : watch_(watch),
+      file_(source, watch),
+      format_(file_.format()),
       frame_(allocated(av_frame_alloc())),
-      packet_(allocated(av_packet_alloc())) {
-  probe_streams(format_.get());
-  watch_progress();
-  stream_ = first_video_stream(format_.get());
-  codec_ = open_codec(stream_);
-  for (unsigned i = 0; i < format_->nb_streams; ++i) {
-    format_->streams[i]->discard = format_->streams[i] == stream_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
-  }
+      packet_(allocated(av_packet_alloc())),
+      stream_(first_video_stream(file_)),
+      codec_(open_codec(stream_)) {
+  file_.read_only(stream_);
 }
 
 int64_t Video::duration() const {
@@ -174,15 +75,33 @@ int64_t Video::frames() const {
   return std::max<int64_t>(0, stream_->nb_frames);
 }
 
-void Video::watch_progress() const {
-  if (watch_ != nullptr && watch_->is_over()) {
-    throw BadRecord(watch_->reason());
+void Video::hear(AVStream* stream, Take take) {
+  heard_ = stream;
+  take_ = std::move(take);
+  file_.read_too(stream);
+}
+
+int64_t Video::peek_time() {
+  has_packet_ = has_packet_ || read_packet();
+  return has_packet_ ? packet_->pts : AV_NOPTS_VALUE;
+}
+
+void Video::hear_to_end() {
+  has_packet_ = false;
+  while (heard_ != nullptr) {
+    const bool is_more = read_packet();
+    file_.watch_progress();
+    if (!is_more) {
+      heard_ = nullptr;
+    }
+    av_packet_unref(packet_.get());
   }
 }
 
 bool Video::seek(int64_t timestamp) {
   frames_read_ = -1;
-  if (av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) < 0) {
+  heard_ = nullptr;
+  if (av_seek_frame(format_, stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) < 0) {
     return false;
   }
   avcodec_flush_buffers(codec_.get());
@@ -198,9 +117,9 @@ Timeline Video::timeline() {
         {packet_->pts, packet_->dts, (packet_->flags & AV_PKT_FLAG_KEY) != 0,
          (packet_->flags & AV_PKT_FLAG_DISCARD) == 0, (packet_->flags & AV_PKT_FLAG_CORRUPT) == 0, packet_->size});
     av_packet_unref(packet_.get());
-    watch_progress();
+    file_.watch_progress();
   }
-  watch_progress();
+  file_.watch_progress();
   return Timeline(packets, codec_->codec_id, codec_->pix_fmt);
 }
 
@@ -250,7 +169,7 @@ const AVFrame* Video::decode() {
   }
   for (;;) {
     const int status = avcodec_receive_frame(codec_.get(), frame_.get());
-    watch_progress();
+    file_.watch_progress();
     if (status == 0) {
       if (!met_a_frame_) {
         orientation_ = orientation_of_frame(*frame_, *stream_);
@@ -270,7 +189,7 @@ const AVFrame* Video::decode() {
       return nullptr;
     }
     if (!feed()) {
-      watch_progress();
+      file_.watch_progress();
       return nullptr;
     }
   }
@@ -280,7 +199,7 @@ Ending Video::ending() const {
   if (!ended_by_.empty()) {
     return {frames_read_, ended_by_};
   }
-  if (is_cut_off(*input_) && lacks_frames()) {
+  if (is_cut_off(file_.input()) && lacks_frames()) {
     return {frames_read_, "the file is truncated"};
   }
   return {};
@@ -328,7 +247,7 @@ bool Video::feed() {
 
 bool Video::read_packet() {
   for (;;) {
-    const int status = av_read_frame(format_.get(), packet_.get());
+    const int status = av_read_frame(format_, packet_.get());
     if (status < 0) {
       if (status != AVERROR_EOF) {
         ended_by_ = libav_reason(status);
@@ -338,6 +257,9 @@ bool Video::read_packet() {
     }
     if (packet_->stream_index == stream_->index && packet_->size > 0) {
       return true;
+    }
+    if (heard_ != nullptr && packet_->stream_index == heard_->index && packet_->size > 0) {
+      take_(packet_.get());
     }
     av_packet_unref(packet_.get());
   }

@@ -1,23 +1,16 @@
 // Opening a video and reading its frames in presentation order, through FFmpeg's libraries.
 #pragma once
 
-#include <memory>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "core/common/libav.h"
-#include "core/decoding/input.h"
+#include "core/decoding/opened.h"
 #include "core/decoding/orientation.h"
 #include "core/decoding/timeline.h"
 
 namespace vmz {
-
-// What a record says of its video: its bytes, or the path of the file. Does not own the bytes.
-struct VideoSource {
-  const char* bytes = nullptr;  // null: `path` counts
-  size_t size = 0;
-  std::string path;
-};
 
 // Why reading stopped before a video's end; no reason: it did not. frames: read from the video's start, -1 where they
 // were not counted.
@@ -53,6 +46,10 @@ class Video {
   AVRational rate() const {
     return stream_->avg_frame_rate;
   }
+  // When it begins, in the stream's time base; AV_NOPTS_VALUE where that is not stated.
+  int64_t start_time() const {
+    return stream_->start_time;
+  }
   // Whether times may begin again in its container, as in MPEG-TS: a large gap then is no pause.
   bool times_may_restart() const {
     return (format_->iformat->flags & AVFMT_TS_DISCONT) != 0;
@@ -61,6 +58,19 @@ class Video {
   bool has_times() const {
     return duration() > 0 && frames() > 0;
   }
+
+  const OpenedFile& file() const {
+    return file_;
+  }
+
+  // What takes the packets of another stream, as they come between those that are read for frames.
+  using Take = std::function<void(AVPacket*)>;
+  // Has it take what is read from here on, until the next seek.
+  void hear(AVStream* stream, Take take);
+  // The time at which the next packet of the video is shown, AV_NOPTS_VALUE where it has none or there is none.
+  int64_t peek_time();
+  // Reads the rest of the file for it. After it, only a seek can follow.
+  void hear_to_end();
 
   // Goes to the last key frame at or before `timestamp`. Where that fails, reading goes on from where it is.
   bool seek(int64_t timestamp);
@@ -101,15 +111,15 @@ class Video {
   bool read_packet();  // the next one of the stream into packet_; false when there is none
   const AVFrame* decode();
 
-  void watch_progress() const;  // throws when the watch is over
-
   Watch* const watch_;
-  std::unique_ptr<Input> input_;
-  Owned<AVFormatContext> format_;
-  Owned<AVCodecContext> codec_;
+  OpenedFile file_;
+  AVFormatContext* const format_;
   Owned<AVFrame> frame_;
   Owned<AVPacket> packet_;
-  AVStream* stream_ = nullptr;
+  AVStream* const stream_;
+  Owned<AVCodecContext> codec_;
+  AVStream* heard_ = nullptr;
+  Take take_;
   bool has_packet_ = false;  // one that was read ahead
   bool drained_ = false;
   bool met_a_frame_ = false;

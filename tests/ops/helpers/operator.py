@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from vmz.cores import caffe2_arguments
+from vmz.netdef.net_parts import VIDEO_INPUT
+from vmz.netdef.video_outputs import asked_outputs
 
 LIBRARY = Path(
     os.environ.get("VMZ_OPS_LIBRARY", Path(__file__).resolve().parents[3] / "build" / "ops" / "libvmz_ops.so")
@@ -38,23 +40,31 @@ needs_opencv = pytest.mark.skipif(
 )
 
 
-def output_names(args: dict[str, Any]) -> list[str]:
-    """Outputs of a VideoInput with these arguments, in its order."""
-    clips = (["data"] if args.get("get_rgb", 1) else []) + (["flow"] if args.get("get_optical_flow") else [])
-    optional = ("video_id", "start_frame", "record_index", "position", "skipped")
-    return [*clips, "label", *(name for name in optional if args.get(f"get_{name}"))]
+REPORTS = ("position", "skipped", "ended_early", "without_sound")  # last, in this order
+
+
+def output_names(args: dict[str, Any], operator: str = VIDEO_INPUT) -> list[str]:
+    """Outputs of an operator that reads clips with these arguments, in its order."""
+    return [*asked_outputs(args, operator), *(name for name in REPORTS if args.get(f"get_{name}"))]
 
 
 class Operator:
-    """A net of one VideoInput on a database. Every `run` gives its outputs by name, as arrays."""
+    """A net of one VideoInput or AVInput on a database. Every `run` gives its outputs by name, as arrays."""
 
-    def __init__(self, database: Any, args: dict[str, Any], db_type: str = "lmdb", net_type: str = "simple") -> None:
+    def __init__(
+        self,
+        database: Any,
+        args: dict[str, Any],
+        db_type: str = "lmdb",
+        net_type: str = "simple",
+        operator: str = VIDEO_INPUT,
+    ) -> None:
         workspace.ResetWorkspace()
         self.open(database, db_type)
         net = core.Net("read")
         net.Proto().type = net_type
-        self.outputs = output_names(args)
-        net.VideoInput(["reader"], self.outputs, **args)
+        self.outputs = output_names(args, operator)
+        getattr(net, operator)(["reader"], self.outputs, **args)
         self.net = net
         workspace.CreateNet(net)
 
@@ -73,7 +83,15 @@ class Operator:
 
     def skipped(self) -> list[tuple[str, str, str]]:
         """(key, path, reason) of every record that gave no clips, also after an error."""
-        table = np.asarray(workspace.FetchBlob("skipped"), object).reshape(-1, 3)
+        return self._table("skipped")
+
+    def without_sound(self) -> list[tuple[str, str, str]]:
+        """(key, path, reason) of every video so far that got zeros for its sound."""
+        return self._table("without_sound")
+
+    @staticmethod
+    def _table(blob: str) -> list[tuple[str, str, str]]:
+        table = np.asarray(workspace.FetchBlob(blob), object).reshape(-1, 3)
         return [tuple(entry.decode() for entry in row) for row in table]
 
 

@@ -16,7 +16,7 @@ from vmz.errors import UsageError
 from vmz.netdef.blob_names import full_name
 from vmz.netdef.net_parts import split_readers, video_inputs
 from vmz.netdef.pruning import split
-from vmz.video.faults import BadVideo, EndedEarly
+from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
 
 
 class Caffe2Engine(Engine):
@@ -122,6 +122,10 @@ class Caffe2Engine(Engine):
     @property
     def ended_early(self) -> list[EndedEarly]:
         return self._workspace.ended_early
+
+    @property
+    def without_sound(self) -> list[WithoutSound]:
+        return self._workspace.without_sound
 
     @property
     def seconds(self) -> Mapping[str, float]:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vmz.netdef.builder import get_arguments, set_arguments
-from vmz.netdef.net_parts import databases
+from vmz.netdef.net_parts import AV_INPUT, databases
 from vmz.text import printable
 from vmz.video.database import VideoDatabase
-from vmz.video.faults import BadVideo, EndedEarly, Origin, record_name, shown_path
+from vmz.video.faults import BadVideo, EndedEarly, Origin, WithoutSound, record_name, shown_path
 from vmz.video.reader import check_holds
 
 Fetch = Callable[[str], Any]
@@ -22,6 +22,7 @@ Fetch = Callable[[str], Any]
 class _Reader(NamedTuple):
     skipped: str  # blobs
     ended_early: str
+    without_sound: str  # "" where no sound is heard
     database: str
     origins: dict[str, Origin]
 
@@ -35,7 +36,7 @@ class _Names:
 
 
 class Faults:
-    """The reports of all VideoInputs of a net. `init_net`: whose CreateDBs say which database a VideoInput reads.
+    """The reports of all readers of a net. `init_net`: whose CreateDBs say which database each of them reads.
 
     Raises what VideoDatabase and check_holds raise for a database that is not what the arguments say.
     """
@@ -46,15 +47,19 @@ class Faults:
         self._readers: list[_Reader] = []
 
     def watch(self, op: Any) -> None:
-        """Have a VideoInput of the net report, in two outputs more, which have to be its last ones."""
+        """Have a VideoInput or AVInput of the net report, in outputs more, which have to be its last ones."""
         number, created = len(self._readers), self._databases.get(op.input[0], {})
-        reader = _Reader(f"vmz_skipped_{number}", f"vmz_ended_early_{number}", created.get("db", ""), {})
+        silent = f"vmz_without_sound_{number}" if op.type == AV_INPUT else ""
+        reader = _Reader(f"vmz_skipped_{number}", f"vmz_ended_early_{number}", silent, created.get("db", ""), {})
         if created.get("db_type", "lmdb") == "lmdb" and reader.database:
             with VideoDatabase(reader.database) as database:
                 check_holds(database, bool(get_arguments(op).get("use_local_file", 0)))
                 reader = reader._replace(database=database.path, origins=database.names)
         set_arguments(op, get_skipped=1, get_ended_early=1)
         op.output.extend([reader.skipped, reader.ended_early])
+        if reader.without_sound:
+            set_arguments(op, get_without_sound=1)
+            op.output.append(reader.without_sound)
         self._readers.append(reader)
 
     def skipped(self, fetch: Fetch) -> list[BadVideo]:
@@ -71,6 +76,15 @@ class Faults:
             EndedEarly(**vars(_names(reader, key, path)), frames=int(frames) if frames else None, reason=reason)
             for reader in self._readers
             for key, path, frames, reason in _rows(fetch(reader.ended_early))
+        ]
+
+    def without_sound(self, fetch: Fetch) -> list[WithoutSound]:
+        """The videos so far that got zeros for their sound."""
+        return [
+            WithoutSound(**vars(_names(reader, key, path)), reason=reason)
+            for reader in self._readers
+            if reader.without_sound
+            for key, path, reason in _rows(fetch(reader.without_sound))
         ]
 
     def full(self, sentence: str, fetch: Fetch) -> str:

@@ -21,7 +21,7 @@ from vmz.netdef.builder import device_option
 from vmz.netdef.net_parts import copy_net
 from vmz.netdef.protos import CPU, CUDA
 from vmz.netdef.training_state import FOREIGN, ITERATION, MOMENTUM_SUFFIX, NET_ITERATION, NET_RATE, POSITION
-from vmz.video.faults import BadVideo, EndedEarly
+from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
 
 
 class Caffe2Trainer(Trainer):
@@ -173,6 +173,10 @@ class Caffe2Trainer(Trainer):
     @property
     def ended_early(self) -> list[EndedEarly]:
         return self._workspace.ended_early
+
+    @property
+    def without_sound(self) -> list[WithoutSound]:
+        return self._workspace.without_sound
 
     def close(self) -> None:
         if self._nets is not None:

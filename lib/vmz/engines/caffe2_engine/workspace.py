@@ -25,7 +25,7 @@ from vmz.netdef.net_parts import copy_net, databases, video_inputs
 from vmz.netdef.protos import CPU, CUDA
 from vmz.stopping import held_back
 from vmz.text import printable
-from vmz.video.faults import BadVideo, EndedEarly
+from vmz.video.faults import SOUND_REMEDY, BadVideo, EndedEarly, WithoutSound
 from vmz.video.reader import REMEDY, BadVideoError, EndOfData
 
 # How VideoInput and SoftmaxWithLoss say that a label is none of the network's
@@ -121,6 +121,11 @@ class Workspace:
         """The videos so far whose reading stopped before their end."""
         return self.faults.ended_early(self._reported)
 
+    @property
+    def without_sound(self) -> list[WithoutSound]:
+        """The videos so far that got zeros for their sound."""
+        return self.faults.without_sound(self._reported)
+
     def _reported(self, blob: str) -> Any:
         return self.fetch(blob) if self.has(blob) else None
 
@@ -151,7 +156,7 @@ class Workspace:
             return EndOfData(sentence.partition(": ")[2])
         if FOREIGN_LABEL.search(sentence):
             return LabelError(sentence)
-        return (BadVideoError if sentence.endswith(REMEDY) else VmzError)(sentence)
+        return (BadVideoError if sentence.endswith((REMEDY, SOUND_REMEDY)) else VmzError)(sentence)
 
 
 def _load_operators_of(net: Any) -> None:
