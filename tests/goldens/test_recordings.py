@@ -15,7 +15,8 @@ def test_the_repository_holds_nets_training_runs_and_reader_cases():
     assert sum(name.startswith("nets/testnet_") for name in own) == 12
     assert sum(name.startswith("train/") for name in own) == 3
     assert sum(name.startswith("av/train/") for name in own) == 1
-    assert sum(name.endswith((".mp4", ".avi")) for name in own) == 3
+    assert sum(name.startswith("reader/") and name.endswith((".mp4", ".avi")) for name in own) == 3
+    assert sum(name.startswith("av/reader/") for name in own) == 6  # two files, their cases and arrays
 
 
 @needs_shared
