@@ -84,7 +84,6 @@ class VideoInputArgs:
     fps: int = 0  # take the frames that are shown at so many times a second; 0: every frame, as the original
     autorotate: int = 0  # 1: turn the frames as the video's metadata ask; the original does not
     video_timeout: int = VIDEO_TIMEOUT  # seconds that a video may go without a new frame; 0: any
-    get_logmels: int = 0
     original_start_faults: int = 0  # 1: find start frames and draw random clips by what the stream states, as it does
 
     @classmethod
