@@ -1,4 +1,4 @@
-"""An engine's own VideoInput as a reader: a net of nothing else, run for its batches."""
+"""An engine's own VideoInput or AVInput as a reader: a net of nothing else, run for its batches."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ from vmz.video.records import key_text
 
 
 class NetReader:
-    """What ClipReader does, by the VideoInput of an engine: the same arguments, batches and errors."""
+    """What ClipReader does, by the VideoInput or AVInput of an engine: the same arguments, batches and errors."""
 
     def __init__(self, database: str, args: VideoInputArgs, engine: str, device: str = "cpu") -> None:
         self._engine = open_engine(engine, device)
         with VideoDatabase(database) as records:
             self._keys = [key_text(key) for key in records.keys]
         args = dataclasses.replace(args, get_record_index=1)
-        self._outputs = asked_outputs(vars(args))
+        self._outputs = asked_outputs(vars(args), args.operator)
         net = NetBuilder("clips", is_test=True, device=device_option())
-        add_video_input(net, VideoSource(database, _operator_arguments(args), self._outputs, stop_gradient=False))
+        source = VideoSource(
+            database, _operator_arguments(args), self._outputs, stop_gradient=False, operator=args.operator
+        )
+        add_video_input(net, source)
         self._engine.load(net.init_net, net.net, keep=self._outputs)
 
     def next_batch(self) -> Batch:
