@@ -20,7 +20,7 @@ from vmz.video.records import key_text
 
 
 class NetReader:
-    """What ClipReader does, by the VideoInput of an engine: the same arguments, batches and errors."""
+    """What ClipReader does, by the VideoInput or AVInput of an engine: the same arguments, batches and errors."""
 
     def __init__(self, database: str, args: VideoInputArgs, engine: str, device: str = "cpu") -> None:
         self._engine = open_engine(engine, device)
