@@ -40,5 +40,13 @@ def test_golden_job(name: str, engine: str, tmp_path: Path) -> None:
     ours = np.load(found)
     assert ours["label"].tolist() == golden["label"].tolist()
     for blob in wanted:
-        difference = np.abs(ours[blob] - golden[blob].reshape(ours[blob].shape))
-        print(name, engine, blob, difference.max(), difference.mean(), np.abs(golden[blob]).max())
+        check_blob(blob, ours[blob], golden[blob].reshape(ours[blob].shape))
+
+
+def check_blob(blob: str, ours: np.ndarray, golden: np.ndarray) -> None:
+    """Log-mels within what ../shared/golden/README.md gives; what is computed of them within 1e-4 of the largest."""
+    difference = np.abs(ours - golden)
+    if blob == "logmels":
+        assert difference.max() < 0.1 and difference.mean() < 5e-3
+    else:
+        assert difference.max() < 1e-4 * np.abs(golden).max(), blob

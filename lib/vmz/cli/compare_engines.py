@@ -35,7 +35,6 @@ from vmz.settings.inference import InferenceSettings
 from vmz.settings.kinds import Integer, Number
 from vmz.settings.network import NetworkSettings, model_config
 from vmz.settings.reader import ReaderSettings, ViewSettings
-from vmz.video.arguments import VideoInputArgs
 from vmz.video.faults import EndedEarly, WithoutSound
 from vmz.video.reader import Batch, ClipReader
 

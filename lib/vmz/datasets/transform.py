@@ -9,7 +9,6 @@ import numpy as np
 
 from vmz.errors import UsageError
 from vmz.settings.model import ModelSettings
-from vmz.video.arguments import VideoInputArgs
 from vmz.video.views import HowMany, read_views
 
 

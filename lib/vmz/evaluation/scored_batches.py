@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Optional
+from typing import Optional
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from vmz.engines.engine import Engine
 from vmz.engines.net_reader import open_reader
 from vmz.models.registry import Model
 from vmz.netdef.net_parts import video_inputs
-from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, VIDEO_ID
+from vmz.netdef.video_outputs import RECORD_INDEX, VIDEO_ID
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
 
@@ -121,7 +121,7 @@ class SlicedBatches(Batches):
         self, engine: Engine, model: Model, size: int, database: str, args: VideoInputArgs, engine_name: str
     ) -> None:
         self._engine, self._model, self._size = engine, model, size
-        args = replace(args, **{ARGUMENT_OF[RECORD_INDEX]: 1})
+        args = replace(args, get_record_index=1)
         self._reader = open_reader(database, args, engine_name)
         label = model.blob("label")  # the multi-label head over positions has no use for it
         self._takes_label = any(label in op.input for op in model.net.op)

@@ -42,7 +42,6 @@ from vmz.progress import Progress
 from vmz.results.scores import first_not_finite
 from vmz.settings.inference import opened_engine
 from vmz.text import counted
-from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
 from vmz.video.fingerprint import refuse_remade

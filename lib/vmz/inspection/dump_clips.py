@@ -20,8 +20,8 @@ from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
 from vmz.video.fingerprint import fingerprint, refuse_remade
 from vmz.video.names import given_name
-from vmz.video.sound.arguments import reader_arguments
 from vmz.video.reader import Batch, ClipReader, EndOfData
+from vmz.video.sound.arguments import reader_arguments
 
 
 @dataclass
