@@ -19,7 +19,7 @@ from typing import Any, Optional
 import av
 import numpy as np
 
-from vmz.video.frames.decoding import OPENING
+from vmz.video.frames.opened import OPENING
 
 SOURCE = Path(__file__).with_suffix(".c")
 SECONDS = 30

@@ -35,7 +35,6 @@ from vmz.settings.inference import InferenceSettings
 from vmz.settings.kinds import Integer, Number
 from vmz.settings.network import NetworkSettings, model_config
 from vmz.settings.reader import ReaderSettings, ViewSettings
-from vmz.video.arguments import VideoInputArgs
 from vmz.video.faults import EndedEarly, WithoutSound
 from vmz.video.reader import Batch, ClipReader
 
@@ -104,7 +103,7 @@ def make_job(model: Model, options: argparse.Namespace, clips: ClipSettings) -> 
 def read_batch(clips: ClipSettings) -> tuple[Batch, Faults]:
     """The first batch of --test_data, and what is reported of its videos."""
     with listed_data(clips, own_classes=True) as clips:
-        with ClipReader(clips.database, VideoInputArgs.from_mapping(clips.reader_arguments())) as reader:
+        with ClipReader(clips.database, clips.reader_args()) as reader:
             batch = reader.next_batch()
             faults = Faults(reader.ended_early, reader.without_sound)
         if not clips.multi_label:

@@ -9,7 +9,6 @@ import numpy as np
 
 from vmz.errors import UsageError
 from vmz.settings.model import ModelSettings
-from vmz.video.arguments import VideoInputArgs
 from vmz.video.views import HowMany, read_views
 
 
@@ -32,5 +31,5 @@ class Transform:
         """Raises UsageError for what is no frames, VmzError for fewer than a clip takes."""
         import torch
 
-        arguments = VideoInputArgs.from_mapping(self.settings.reader_arguments())
+        arguments = self.settings.reader_args()
         return torch.from_numpy(read_views(np.asarray(frames), arguments, self.views).clips)

@@ -11,7 +11,6 @@ import numpy as np
 from vmz.engines.registry import open_engine
 from vmz.netdef.builder import NetBuilder, device_option
 from vmz.netdef.inputs import VideoSource, add_video_input
-from vmz.netdef.net_parts import AV_INPUT, VIDEO_INPUT
 from vmz.netdef.video_outputs import ALL_OUTPUTS, RECORD_INDEX, asked_outputs
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
@@ -21,18 +20,18 @@ from vmz.video.records import key_text
 
 
 class NetReader:
-    """What ClipReader does, by the VideoInput of an engine: the same arguments, batches and errors."""
+    """What ClipReader does, by the VideoInput or AVInput of an engine: the same arguments, batches and errors."""
 
     def __init__(self, database: str, args: VideoInputArgs, engine: str, device: str = "cpu") -> None:
         self._engine = open_engine(engine, device)
         with VideoDatabase(database) as records:
             self._keys = [key_text(key) for key in records.keys]
         args = dataclasses.replace(args, get_record_index=1)
-        operator = AV_INPUT if args.get_logmels else VIDEO_INPUT
-        self._outputs = asked_outputs(vars(args), operator)
+        self._outputs = asked_outputs(vars(args), args.operator)
         net = NetBuilder("clips", is_test=True, device=device_option())
-        arguments = {**_operator_arguments(args), "get_rgb": args.get_rgb}  # whose default is not that of AVInput
-        source = VideoSource(database, arguments, self._outputs, operator=operator, stop_gradient=False)
+        source = VideoSource(
+            database, _operator_arguments(args), self._outputs, stop_gradient=False, operator=args.operator
+        )
         add_video_input(net, source)
         self._engine.load(net.init_net, net.net, keep=self._outputs)
 

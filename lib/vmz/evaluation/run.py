@@ -116,8 +116,8 @@ def _evaluate(
 def _open_batches(engine: Engine, model: Model, config: EvaluationConfig, reader: Mapping[str, Any]) -> Batches:
     if not config.crop_per_inference:
         return WholeBatches(engine, model)
-    arguments = {**config.reader_arguments(), **reader}
-    return SlicedBatches(engine, model, config.crop_per_inference, config.database, arguments, config.engine)
+    args = config.reader_args(**reader)
+    return SlicedBatches(engine, model, config.crop_per_inference, config.database, args, config.engine)
 
 
 def _looked_at(config: EvaluationConfig) -> Optional[DataReport]:

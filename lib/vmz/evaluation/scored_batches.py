@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any, Optional
+from typing import Optional
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from vmz.engines.net_reader import open_reader
 from vmz.models.registry import Model
 from vmz.netdef.blended_heads import JOINT, blended_heads
 from vmz.netdef.net_parts import video_inputs
-from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, VIDEO_ID
+from vmz.netdef.video_outputs import RECORD_INDEX, VIDEO_ID
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
 
@@ -126,14 +126,14 @@ class WholeBatches(Batches):
 class SlicedBatches(Batches):
     """A reader beside the net, which is fed `size` clips of a batch at a time; the last slice may be short.
 
-    The reader is that of the engine called `engine_name`, on the CPU: VideoInput's `arguments` by operator names.
+    The reader is that of the engine called `engine_name`, on the CPU; args: its arguments.
     """
 
     def __init__(
-        self, engine: Engine, model: Model, size: int, database: str, arguments: Mapping[str, Any], engine_name: str
+        self, engine: Engine, model: Model, size: int, database: str, args: VideoInputArgs, engine_name: str
     ) -> None:
         self._engine, self._model, self._size = engine, model, size
-        args = VideoInputArgs.from_mapping({**arguments, ARGUMENT_OF[RECORD_INDEX]: 1})
+        args = replace(args, get_record_index=1)
         self._reader = open_reader(database, args, engine_name)
         label = model.blob("label")  # the multi-label head over positions has no use for it
         self._takes_label = any(label in op.input for op in model.net.op)

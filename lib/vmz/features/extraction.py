@@ -42,7 +42,6 @@ from vmz.progress import Progress
 from vmz.results.scores import first_not_finite
 from vmz.settings.inference import opened_engine
 from vmz.text import counted
-from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
 from vmz.video.fingerprint import refuse_remade
@@ -136,7 +135,7 @@ def _extract(config: ExtractionConfig) -> Optional[Extraction]:
 def _network(config: ExtractionConfig, names: Sequence[str]) -> Model:
     """The network with its reader of this process's share; UsageError where `names` are not of it."""
     reader = _reader_arguments(config, names)
-    VideoInputArgs.from_mapping({**config.reader_arguments(), **reader}).check()
+    config.reader_args(**reader)  # refused before the network is built
     model = evaluation_model(config, **reader)
     check_features(model, names)
     check_fits(model)

@@ -12,6 +12,7 @@ import numpy as np
 from vmz.engines.net_reader import NetReader, open_reader
 from vmz.file_formats.json_files import parse_json
 from vmz.files import atomic_write
+from vmz.netdef.net_parts import AV_INPUT, VIDEO_INPUT
 from vmz.netdef.video_outputs import ALL_OUTPUTS
 from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
@@ -20,6 +21,7 @@ from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
 from vmz.video.fingerprint import fingerprint, refuse_remade
 from vmz.video.names import given_name
 from vmz.video.reader import Batch, ClipReader, EndOfData
+from vmz.video.sound.arguments import reader_arguments
 
 
 @dataclass
@@ -50,7 +52,8 @@ def read_clips(
 
     `arguments` are VideoInput's or AVInput's by their operator names. Raises what VideoInputArgs and ClipReader raise.
     """
-    args = VideoInputArgs.from_mapping({**arguments, "wrap_around": int(num_batches > 0)})
+    operator = AV_INPUT if arguments.get("get_logmels") else VIDEO_INPUT
+    args = reader_arguments({**arguments, "wrap_around": int(num_batches > 0)}, operator)
     dump, found = Dump(args.rows), fingerprint(database)
     batches: list[Batch] = []
     with (

@@ -71,7 +71,7 @@ class Predictor(ABC):
         """How clips are drawn from a video. Raises UsageError for a model that was made without settings."""
         if self.settings is None:
             raise UsageError("the model has no settings of how clips are drawn; load it with vmz.load_model")
-        return VideoInputArgs.from_mapping(self.settings.reader_arguments())
+        return self.settings.reader_args()
 
     def clips(self, video: Video, views: HowMany = PUBLISHED, fps: Optional[float] = None) -> Views:
         """The clips of a video that the network looks at (see `read_views`)."""

@@ -27,8 +27,8 @@ from vmz.results.prediction import Prediction
 from vmz.settings.engine import environment
 from vmz.text import printable
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.clips import ClipError
-from vmz.video.faults import DecodingError
+from vmz.video.clips import ClipError, MissingSoundError
+from vmz.video.faults import SOUND_REMEDY, DecodingError
 from vmz.video.frames.watch import DecodingThreads, Watch
 from vmz.video.untrimmed import WindowReader
 from vmz.video.views import Views, read_views
@@ -85,7 +85,7 @@ def predict(config: PredictionConfig) -> Predictions:
     """Score every video that `config` names, and write --annotate's copies of them.
 
     Raises UsageError for a wrong request, VmzError for weights that do not fit, and for a video that cannot be scored,
-    unless on_bad_video=skip.
+    unless on_bad_video=skip (or, for want of sound, on_missing_audio=skip).
     """
     started = time.perf_counter()
     if config.attention and config.engine != "pytorch":
@@ -107,8 +107,9 @@ def predict(config: PredictionConfig) -> Predictions:
                 except UsageError:
                     raise
                 except VmzError as error:
-                    if config.on_bad_video == "stop":
-                        raise VmzError(f"{error}; leave such videos out with --on_bad_video=skip") from error
+                    remedy = _remedy(config, error)
+                    if remedy:
+                        raise VmzError(f"{error}; {remedy}") from error
                     skipped.append(Skipped(printable(path), str(error).partition(": ")[2] or str(error)))
                 else:
                     videos.append(prediction)
@@ -124,6 +125,13 @@ def predict(config: PredictionConfig) -> Predictions:
             environment=environment(config),
             pictures=pictures,
         )
+
+
+def _remedy(config: PredictionConfig, error: VmzError) -> str:
+    """What to do about a video that cannot be scored, where that ends the run; "" where it is left out."""
+    if isinstance(error.__cause__, MissingSoundError):
+        return SOUND_REMEDY if config.on_missing_audio == "stop" else ""
+    return "leave such videos out with --on_bad_video=skip" if config.on_bad_video == "stop" else ""
 
 
 @contextmanager

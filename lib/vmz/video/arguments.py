@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from vmz.errors import UsageError
+from vmz.netdef.net_parts import VIDEO_INPUT
 from vmz.netdef.video_outputs import FLOW_CHANNELS
 from vmz.text import quoted
 from vmz.video.frames.watch import VIDEO_TIMEOUT
@@ -33,12 +34,17 @@ MOST = {
 MIN_DIS_PIXELS = 16  # DIS starts on an image an eighth as large, OpenCV does it no smaller
 
 # The tools hand these to the operator too, which has never read them: what they stand for is in other arguments.
-IGNORED = {"input_type", "get_logmels", "name"}
+IGNORED = frozenset({"input_type", "get_logmels", "name"})
+
+Args = TypeVar("Args", bound="VideoInputArgs")
 
 
 @dataclass(frozen=True)
 class VideoInputArgs:
     """One field per operator argument, flags as 0 or 1. Sizes in pixels, lengths and rates in frames."""
+
+    operator: ClassVar[str] = VIDEO_INPUT
+    ignored: ClassVar[frozenset[str]] = IGNORED
 
     batch_size: int = 0
     clip_per_video: int = 1
@@ -84,23 +90,32 @@ class VideoInputArgs:
     fps: int = 0  # take the frames that are shown at so many times a second; 0: every frame, as the original
     autorotate: int = 0  # 1: turn the frames as the video's metadata ask; the original does not
     video_timeout: int = VIDEO_TIMEOUT  # seconds that a video may go without a new frame; 0: any
-    get_logmels: int = 0
     original_start_faults: int = 0  # 1: find start frames and draw random clips by what the stream states, as it does
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> VideoInputArgs:
+    def from_mapping(cls: type[Args], values: Mapping[str, Any]) -> Args:
         """Arguments by operator names, checked. UsageError for one that is unknown, of a wrong type, or wrong."""
         fields = {field.name: field for field in dataclasses.fields(cls)}
         chosen = {}
         for name, value in values.items():
-            if name in IGNORED:
+            if name in cls.ignored:
                 continue
             if name not in fields:
-                raise UsageError(f"VideoInput has no argument {quoted(name)}; it has {', '.join(sorted(fields))}")
+                raise UsageError(f"{cls.operator} has no argument {quoted(name)}; it has {', '.join(sorted(fields))}")
             chosen[name] = _convert(name, str(fields[name].type), value)
         args = cls(**chosen)
         args.check()
         return args
+
+    @property
+    def sees(self) -> bool:
+        """Whether frames are looked at at all."""
+        return bool(self.get_rgb or self.get_optical_flow)
+
+    @property
+    def hears(self) -> bool:
+        """Whether log-mels are asked for, which AVInput gives."""
+        return False
 
     @property
     def clips(self) -> int:
@@ -127,9 +142,10 @@ class VideoInputArgs:
         """Raise UsageError, naming the argument, for every combination that the operator cannot do."""
         for field in dataclasses.fields(self):
             self._at_most(field.name, MOST.get(field.name, MOST_INTEGER))
-        if not self.get_rgb and not self.get_optical_flow:
-            raise UsageError("get_rgb=0 and get_optical_flow=0 leave nothing to read; set one of them to 1")
-        for name in ("batch_size", "crop_size", "clip_per_video", "crop_per_clip"):
+        if not self.sees and not self.hears:
+            other = "get_optical_flow" if self.operator == VIDEO_INPUT else "get_logmels"
+            raise UsageError(f"get_rgb=0 and {other}=0 leave nothing to read; set one of them to 1")
+        for name in ("batch_size", "clip_per_video", "crop_per_clip", *(["crop_size"] if self.sees else [])):
             self._at_least(name, 1)
         for name in ("length_rgb", "sampling_rate_rgb") if self.get_rgb else ():
             self._at_least(name, 1)
@@ -143,7 +159,8 @@ class VideoInputArgs:
         self._one_of("decode_type", (RANDOM, UNIFORM, FROM_START_FRAME))
         self._one_of("video_res_type", (FIXED_SIZE, SHORT_EDGE, ORIGINAL_SIZE))
         self._one_of("on_bad_video", ("stop", "skip"))
-        self._check_sizes()
+        if self.sees:
+            self._check_sizes()
         self._check_clips()
         self._check_flow()
         self._check_image()

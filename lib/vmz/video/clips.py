@@ -11,9 +11,11 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from vmz.audio.decoding import LongSoundError
 from vmz.errors import VmzError
 from vmz.video import sampling
 from vmz.video.arguments import FROM_START_FRAME, RANDOM, UNIFORM, VideoInputArgs
+from vmz.video.draws import Draws, draw
 from vmz.video.frames.decoding import MAX_PIXELS, DecodingError, SeekError, Source, Video
 from vmz.video.frames.ending import Ending
 from vmz.video.frames.flow import Crop, FlowWriter, cropped
@@ -24,21 +26,29 @@ from vmz.video.frames.scaling import Scaler
 from vmz.video.frames.shown_times import noting_shown
 from vmz.video.frames.watch import Watch
 from vmz.video.normalisation import write_pixels
+from vmz.video.sound.arguments import AVInputArgs
+from vmz.video.sound.hearing import Found, Hearing, hearing_for
 
 
 class ClipError(VmzError):
     """A video that cannot give the clips; the message is the reason only, the caller knows which video it was."""
 
 
+class MissingSoundError(ClipError):
+    """A video without sound, while on_missing_audio is not "zeros"."""
+
+
 @dataclass(frozen=True)
 class Clips:
     """Where the clips of one video go, where they are asked for: float32 (clips * crops, channels, length, crop, crop).
 
-    data: RGB, normalised; or uint8 (clips * crops, length, crop, crop, 3), as they are. flow: optical flow.
+    data: RGB, normalised; or uint8 (clips * crops, length, crop, crop, 3), as they are. flow: optical flow. logmels:
+    float32 (clips, 1, logmel_frames, logmel_filters).
     """
 
     data: Optional[np.ndarray]
     flow: Optional[np.ndarray] = None
+    logmels: Optional[np.ndarray] = None
 
 
 @dataclass(frozen=True)
@@ -48,12 +58,14 @@ class Reading:
     ended: how reading ended, if before the video's end: the clips are of what came before. Clips that lie before that
     say nothing of it. rotation: degrees, counterclockwise, by which its metadata ask players to turn it; the clips are
     turned with autorotate=1 only. spans: where `timed` clips lie, each from its first frame to its last, in seconds
-    from the video's first frame by the frames' own times; empty where they have none.
+    from the video's first frame by the frames' own times; empty where they have none. without_sound: why the log-mels
+    are zeros, or "".
     """
 
     ended: Optional[Ending] = None
     rotation: int = 0
     spans: tuple[tuple[float, float], ...] = ()
+    without_sound: str = ""
 
 
 def read_clips(
@@ -72,43 +84,29 @@ def read_clips(
     args.video_timeout. timed: also find out where the clips lie in time, of clips at uniform or known starts.
     """
     watch = watch or Watch(args.video_timeout)
-    draws = _draw(args, random)
+    draws = draw(args, random)
     try:
         if args.image_as_input:
             return _read_image(source, args, draws, out, watch)
-        return _VideoReader(source, start_frame, args, draws, out, watch, timed).read()
-    except DecodingError as error:
+        hearing = hearing_for(args, watch, out.logmels)
+        if args.sees:
+            reading = _VideoReader(source, start_frame, args, draws, out, watch, timed, hearing).read()
+        else:
+            reading = Reading()
+            hearing.alone(source, start_frame, draws.start)
+        reading = replace(reading, without_sound=hearing.write())
+    except (DecodingError, LongSoundError) as error:
         raise ClipError(str(error)) from error
+    if reading.without_sound and isinstance(args, AVInputArgs) and args.on_missing_audio != "zeros":
+        raise MissingSoundError(reading.without_sound)
+    return reading
 
 
-def _read_image(source: Source, args: VideoInputArgs, draws: _Draws, out: Clips, watch: Watch) -> Reading:
+def _read_image(source: Source, args: VideoInputArgs, draws: Draws, out: Clips, watch: Watch) -> Reading:
     """An image is a clip of one frame."""
     size = args.scale_w, args.scale_h
     _ClipWriter(size, UPRIGHT, args, draws, out).write_crops(read_image(source, *size, watch), 0, 0)
     return Reading()
-
-
-@dataclass(frozen=True)
-class _Draws:
-    """What chance decides for one video, drawn before decoding so that it never depends on how decoding goes."""
-
-    short_edge: int
-    strides: tuple[int, ...]
-    start: float  # where a random clip starts, in [0, 1)
-    crops: tuple[tuple[float, float], ...]  # where random crops lie, from the top and from the left, in [0, 1)
-    mirrors: tuple[bool, ...]
-
-
-def _draw(args: VideoInputArgs, random: np.random.Generator) -> _Draws:
-    return _Draws(
-        short_edge=int(random.choice(args.drawn_edges)) if args.drawn_edges else args.short_edge,
-        strides=tuple(int(s) for s in random.integers(1, args.random_sampling_rate + 1, args.clips))
-        if args.random_sampling_rate
-        else (args.sampling_rate_rgb,) * args.clips,
-        start=float(random.random()),
-        crops=tuple((float(y), float(x)) for y, x in random.random((args.clips, 2))),
-        mirrors=tuple(bool(args.random_mirror and draw < 0.5) for draw in random.random(args.clips)),
-    )
 
 
 @dataclass(frozen=True)
@@ -126,12 +124,13 @@ class _VideoReader:
         source: Source,
         start_frame: Optional[int],
         args: VideoInputArgs,
-        draws: _Draws,
+        draws: Draws,
         out: Clips,
         watch: Watch,
         timed: bool,
+        hearing: Hearing,
     ) -> None:
-        self._watch = watch
+        self._watch, self._hearing = watch, hearing
         self._timed = timed
         self._spans: tuple[tuple[float, float], ...] = ()
         self._source, self._start_frame, self._args, self._draws, self._out = source, start_frame, args, draws, out
@@ -140,6 +139,7 @@ class _VideoReader:
         self._orientation = UPRIGHT
         self._ended: Optional[Ending] = None
         self._draw = draws.start
+        self._found = Found()  # of the last attempt
 
     def read(self) -> Reading:
         if self._args.autorotate:
@@ -154,18 +154,31 @@ class _VideoReader:
         return replace(found, ended=self._ended, spans=self._spans)
 
     def _first_attempt(self) -> Union[Reading, _ReadAgain]:
-        args = self._args
         with Video(self._source, self._watch) as video:
-            if args.fps:
-                counts = self._are_spread_out() or args.decode_type == RANDOM
-                return self._by_number(video, resampled_frames(self._source, self._watch, args.fps) if counts else 0)
-            if args.decode_type == UNIFORM:
-                return self._by_number(video, self._stated_frames(video))
-            if args.original_start_faults:
-                return self._as_the_original(video)
-            if args.decode_type == FROM_START_FRAME and (self._start_frame or 0) < sampling.WORTH_SEEKING:
-                return self._by_number(video, video.frames)
-            return self._by_seeking(video)
+            self._hearing.begin(video)
+            found = self._attempt(video)
+            if isinstance(found, _ReadAgain):
+                self._hearing.end(video)
+            return found
+
+    def _attempt(self, video: Video) -> Union[Reading, _ReadAgain]:
+        args = self._args
+        if args.fps:
+            counts = self._are_spread_out() or args.decode_type == RANDOM
+            return self._by_number(video, resampled_frames(self._source, self._watch, args.fps) if counts else 0)
+        if args.decode_type == UNIFORM:
+            return self._by_number(video, self._stated_frames(video))
+        if args.original_start_faults:
+            return self._as_the_original(video)
+        if args.decode_type == FROM_START_FRAME and (self._start_frame or 0) < sampling.WORTH_SEEKING:
+            return self._by_number(video, video.frames)
+        return self._by_seeking(video)
+
+    def _done(self, video: Video) -> Reading:
+        """The clips are written; the rest of the sound is heard."""
+        rotation = video.rotation
+        self._hearing.finish(video, self._source, self._found)
+        return Reading(rotation=rotation)
 
     def _stated_frames(self, video: Video) -> int:
         """How many frames the container says there are, or where it does not and that matters, its packets."""
@@ -187,7 +200,9 @@ class _VideoReader:
             with suppress(SeekError):
                 found = self._writer(video).write(video.read_from(timeline, start), [0], self._needed)
                 if found == self._needed:
-                    return _reading(video)
+                    times = timeline.times or []
+                    self._found = Found(start, times[start], times[:start])
+                    return self._done(video)
         return _ReadAgain(frames)
 
     def _as_the_original(self, video: Video) -> Union[Reading, _ReadAgain]:
@@ -200,11 +215,12 @@ class _VideoReader:
         else:
             start = int(self._draws.start * (sampling.latest_start(video.duration, video.frames, needed) + 1))
         video.seek(sampling.seek_timestamp(video.duration, video.frames, start))
-        frames = (frame for frame, timestamp in video.read() if timestamp is not None and timestamp >= start)
-        found = self._writer(video).write(frames, [0], needed)
+        self._hearing.begin_at_seek(video)
+        self._found = Found()
+        found = self._writer(video).write(self._found.shown_from(video.read(), start), [0], needed)
         if found < needed:
             raise ClipError(f"{_frames(found, video)} from its start frame on, but {_needs(needed, args)}")
-        return _reading(video)
+        return self._done(video)
 
     def _by_number(self, video: Video, expected: int) -> Union[Reading, _ReadAgain]:
         """Clips at frame numbers, chosen for a video of `expected` frames, decoded from its start.
@@ -222,7 +238,7 @@ class _VideoReader:
         found = self._decode(video, starts, self._limit)
         if found < self._needed:
             raise self._too_short(video, found, starts, self._needed)
-        return _reading(video) if found == expected else _ReadAgain(found)
+        return self._done(video) if found == expected else _ReadAgain(found)
 
     def _at_starts(self, video: Video, expected: int) -> Union[Reading, _ReadAgain]:
         """Clips whose starts are known, or one that starts at random, which is drawn anew in a shorter video."""
@@ -230,7 +246,7 @@ class _VideoReader:
         stop = max(starts) + self._needed
         found = self._decode(video, starts, min(stop, self._limit))
         if found >= stop:
-            return _reading(video)
+            return self._done(video)
         if found >= self._needed and self._args.decode_type == RANDOM and starts != [0]:
             self._draw = sampling.redrawn(self._draw, expected, found, self._needed)
             return _ReadAgain(found)
@@ -240,10 +256,13 @@ class _VideoReader:
         """Write the clips that begin at `starts` from the frames before `stop`; how many frames there were."""
         times: list[float] = []
         resampled = Resampled(video, self._args.fps) if self._args.fps else None
+        self._found = Found()
         if resampled is not None:
-            frames = noting(resampled, times)
+            frames = self._found.noting(((frame, frame.pts) for frame in noting(resampled, times)), starts[0])
+        elif self._timed:
+            frames = noting_shown(video, times)
         else:
-            frames = noting_shown(video, times) if self._timed else (frame for frame, _ in video.read())
+            frames = self._found.noting(video.read(), starts[0])
         found = self._writer(video).write(frames, starts, stop)
         if resampled is None or resampled.is_over:  # it reads a frame ahead
             self._ended = video.ending or self._ended
@@ -294,10 +313,6 @@ def check_size(size: tuple[int, int], args: VideoInputArgs) -> None:
         )
 
 
-def _reading(video: Video) -> Reading:
-    return Reading(rotation=video.rotation)
-
-
 def orientation_of(source: Source, watch: Optional[Watch] = None) -> Orientation:
     """How autorotate turns a video. Raises ClipError where its metadata ask for another angle than a right one."""
     with Video(source, watch) as video:
@@ -333,7 +348,7 @@ class _ClipWriter:
     """Converts the frames that clips take, each once, and writes crops of them to their places in the batch."""
 
     def __init__(
-        self, size: tuple[int, int], orientation: Orientation, args: VideoInputArgs, draws: _Draws, out: Clips
+        self, size: tuple[int, int], orientation: Orientation, args: VideoInputArgs, draws: Draws, out: Clips
     ) -> None:
         self._args, self._draws, self._out = args, draws, out
         self._size = size  # (width, height) of the converted frames, turned

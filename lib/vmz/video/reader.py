@@ -17,14 +17,22 @@ import numpy as np
 from vmz.errors import LabelError, UsageError, VmzError
 from vmz.text import printable
 from vmz.video.arguments import FROM_START_FRAME, VideoInputArgs
-from vmz.video.clips import ClipError, Clips, read_clips
+from vmz.video.clips import ClipError, Clips, MissingSoundError, read_clips
 from vmz.video.database import VideoDatabase
-from vmz.video.faults import BadVideo, DecodingError, EndedEarly, WithoutSound, shown_path
+from vmz.video.faults import (
+    SOUND_REMEDY,
+    BadVideo,
+    DecodingError,
+    EndedEarly,
+    WithoutSound,
+    shown_path,
+)
 from vmz.video.frames.decoding import Source
 from vmz.video.frames.opencv import opencv
 from vmz.video.frames.watch import DecodingThreads, Watch
 from vmz.video.reading_order import ReadingOrder
 from vmz.video.records import Record, RecordError, key_text
+from vmz.video.sound.arguments import AVInputArgs
 
 REMEDY = "leave such videos out with --on_bad_video=skip, or check the list with create_video_db.py --check"
 MAX_PATH_BYTES = 4096
@@ -70,6 +78,8 @@ class _Video:
     clips: Clips
     bad: Optional[BadVideo] = None
     ended: Optional[EndedEarly] = None
+    silent: Optional[WithoutSound] = None
+    lacks_sound: bool = False  # why it is bad
 
 
 @dataclass
@@ -86,7 +96,8 @@ class ClipReader:
 
     The result depends on the database, the arguments and the seed only: never on the number of threads or on timing.
     `skipped` lists each record left out so far (on_bad_video=skip), once, and `ended_early` each video whose reading
-    stopped before its end and that gave its clips from what came before. `position`: videos of this reader's own
+    stopped before its end and that gave its clips from what came before, and `without_sound` each whose log-mels are
+    zeros because its sound is missing (on_missing_audio=zeros). `position`: videos of this reader's own
     stream given or left out up to the last batch that was returned, the first_position of a reader that is to go on
     from there. normalised=False: RGB clips stay uint8, a quarter of the bytes, for a device that normalises them.
     Raises what VideoDatabase raises, and UsageError for wrong arguments.
@@ -149,11 +160,11 @@ class ClipReader:
             if video.bad is None:
                 self._bad_in_a_row = 0
                 videos.append(video)
-                if video.ended is not None and all(video.ended.key != one.key for one in self.ended_early):
-                    self.ended_early.append(video.ended)
+                self._report(video)
                 continue
-            if self.args.on_bad_video == "stop":
-                raise BadVideoError(f"{video.bad.sentence(self._database.path)}; {REMEDY}")
+            if self._stops_at(video):
+                remedy = SOUND_REMEDY if video.lacks_sound else REMEDY
+                raise BadVideoError(f"{video.bad.sentence(self._database.path)}; {remedy}")
             if video.bad not in self.skipped:
                 self.skipped.append(video.bad)
             self._bad_in_a_row += 1
@@ -166,6 +177,19 @@ class ClipReader:
             raise EndOfData(f"all {len(self)} videos of {self._database.path}{self._share} have been read once")
         self.position = position
         return self._batch(videos)
+
+    def _report(self, video: _Video) -> None:
+        """What is to be known of a video that gave its clips, once."""
+        if video.ended is not None and all(video.ended.key != one.key for one in self.ended_early):
+            self.ended_early.append(video.ended)
+        if video.silent is not None and all(video.silent.key != one.key for one in self.without_sound):
+            self.without_sound.append(video.silent)
+
+    def _stops_at(self, video: _Video) -> bool:
+        """Whether reading ends with a video that is bad."""
+        if video.lacks_sound and isinstance(self.args, AVInputArgs):
+            return self.args.on_missing_audio == "stop"
+        return self.args.on_bad_video == "stop"
 
     def _submit(self) -> None:
         """Keep the threads busy with the next records."""
@@ -194,12 +218,14 @@ class ClipReader:
         kind: Any = np.float32 if self._normalised else np.uint8
         rgb = (3, args.length_rgb, *square) if self._normalised else (args.length_rgb, *square, 3)
         flow = args.flow_channels, args.length_of, *square
+        logmels = (1, args.logmel_frames, args.logmel_filters) if isinstance(args, AVInputArgs) else ()
         absent = [None] * args.batch_size
         while True:
             yield from map(
                 Clips,
                 np.empty((args.batch_size, args.rows, *rgb), kind) if args.get_rgb else absent,
                 np.empty((args.batch_size, args.rows, *flow), np.float32) if args.get_optical_flow else absent,
+                np.empty((args.batch_size, args.rows, *logmels), np.float32) if args.hears else absent,
             )
 
     def _read(self, turn: int, index: int, clips: Clips, watch: Watch) -> _Video:
@@ -211,13 +237,17 @@ class ClipReader:
             source = _source(record, self.args.use_local_file)
             path = source if isinstance(source, str) else None
             random = np.random.default_rng((self._seed, turn, index))
-            ended = read_clips(source, record.start_frame, self.args, random, clips, watch).ended
+            reading = read_clips(source, record.start_frame, self.args, random, clips, watch)
         except (RecordError, ClipError) as error:
-            named = self._database.name(index, path)
-            return _Video(index, None, clips, BadVideo(reason=printable(str(error)), **named))
-        early = None if ended is None else EndedEarly(**self._database.name(index, path), **vars(ended))
+            bad = BadVideo(reason=printable(str(error)), **self._database.name(index, path))
+            return _Video(index, None, clips, bad, lacks_sound=isinstance(error, MissingSoundError))
+        early = silent = None
+        if reading.ended is not None:
+            early = EndedEarly(**self._database.name(index, path), **vars(reading.ended))
+        if reading.without_sound:
+            silent = WithoutSound(reason=printable(reading.without_sound), **self._database.name(index, path))
         record = Record(record.key, b"", record.labels, record.start_frame, record.video_id)
-        return _Video(index, record, clips, ended=early)
+        return _Video(index, record, clips, ended=early, silent=silent)
 
     def _check(self, record: Record) -> None:
         """What the arguments ask of a record. Its absence is the database's fault, so it is never skipped."""
@@ -240,6 +270,7 @@ class ClipReader:
         return Batch(
             data=_together([video.clips.data for video in videos]),
             flow=_together([video.clips.flow for video in videos]),
+            logmels=_together([video.clips.logmels for video in videos]),
             label=np.repeat(self._labels(records), args.rows, axis=0),
             video_id=np.repeat(np.array([r.video_id for r in records], np.int64), args.rows)
             if args.get_video_id

@@ -19,6 +19,7 @@ from torch import Tensor
 from vmz.engines.torch_engine.video_input import InputOp, normalised_clips
 
 SLOTS = 3  # of a blob: one that is filled, one that travels, one in hand; a waiting copy stops the reader, nothing else
+MAPS = 4  # dimensions of log-mels; clips have one more, labels and the like fewer
 AHEAD = 2  # batches read before they are asked for, on the device already
 
 
@@ -107,7 +108,10 @@ class Sender:
 
 
 class _Read(NamedTuple):
-    """What the thread got: a batch (clips on the device, all else on the host) or an error; how many faults by then."""
+    """What the thread got: a batch (clips and log-mels on the device, all else on the host) or an error.
+
+    skipped, ended_early, without_sound: how many there were by then.
+    """
 
     clips: dict[str, Tensor]
     others: dict[str, np.ndarray]
@@ -118,7 +122,7 @@ class _Read(NamedTuple):
 
 
 class AheadReader:
-    """An InputOp whose batches are read, and their clips sent, before they are asked for.
+    """An InputOp whose batches are read, and their clips and log-mels sent, before they are asked for.
 
     An error of the reader is raised in the place of its batch, and the reader is asked again after it. `skipped`,
     `ended_early` and `without_sound` are those of the batches that were handed out.
@@ -149,7 +153,7 @@ class AheadReader:
         return list(self._op.reader.without_sound)[: self._faults[2]]
 
     def next_batch(self) -> dict[str, Any]:
-        """{output blob: array, or for clips a tensor on the device}; EndOfData passes through."""
+        """{output blob: array, or for clips and log-mels a tensor on the device}; EndOfData passes through."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="vmz-read-ahead", daemon=True)
             self._thread.start()
@@ -183,8 +187,8 @@ class AheadReader:
         error: Optional[BaseException] = None
         try:
             batch = self._op.next_batch()
-            others = {blob: array for blob, array in batch.items() if array.ndim != 5}
-            clips = self._sender.send({blob: array for blob, array in batch.items() if array.ndim == 5})
+            others = {blob: array for blob, array in batch.items() if array.ndim < MAPS}
+            clips = self._sender.send({blob: array for blob, array in batch.items() if array.ndim >= MAPS})
         except BaseException as raised:
             error = raised
         reader = self._op.reader

@@ -1,4 +1,4 @@
-"""The VideoInput operator of the PyTorch engine: runs beside the graph and hands its outputs in as inputs."""
+"""VideoInput and AVInput of the PyTorch engine: they run beside the graph and hand their outputs in as inputs."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class Reader(Protocol):
 
 
 class InputOp:
-    """One VideoInput of the net with the reader that carries it out. normalised=False: see open_readers."""
+    """One VideoInput or AVInput of the net with the reader that carries it out. normalised=False: see open_readers."""
 
     def __init__(self, op: Op, database: str, normalised: bool = True) -> None:
-        from vmz.video.arguments import VideoInputArgs
         from vmz.video.reader import ClipReader
+        from vmz.video.sound.arguments import reader_arguments
 
         arguments = {name: value for name, value in op.arguments.items() if name not in WITHOUT_EFFECT}
         self.op = op
         self.fields = asked_outputs(op.arguments, op.type)
         if len(self.fields) != len(op.outputs):
             raise VmzError(f"{op} has {len(op.outputs)} outputs, but its arguments ask for {', '.join(self.fields)}")
-        self.reader: Reader = ClipReader(database, VideoInputArgs.from_mapping(arguments), normalised)
+        self.reader: Reader = ClipReader(database, reader_arguments(arguments, op.type), normalised)
 
     def next_batch(self) -> dict[str, np.ndarray]:
         """{output blob: array} of the next batch; EndOfData passes through."""

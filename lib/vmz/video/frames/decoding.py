@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import io
-import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from itertools import chain
 from types import TracebackType
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional
 
 import av
 from av.bitstream import BitStreamFilterContext
 from av.video.frame import PictureType
 
-from vmz.files import open_regular
-from vmz.video.faults import DecodingError, shown_path
-from vmz.video.frames import containers, orientation
+from vmz.video.faults import DecodingError
+from vmz.video.frames import orientation
 from vmz.video.frames.ending import CUT_OFF, Ending, is_cut_off
+from vmz.video.frames.opened import MAX_PIXELS, OpenedFile, Source, reason_of
 from vmz.video.frames.orientation import UPRIGHT, Orientation
 from vmz.video.frames.timeline import PacketTimes, Timeline
 from vmz.video.frames.watch import Watch
 
-Source = Union[bytes, str]  # the bytes of a file, or its path
-
-MAX_PIXELS = 1 << 26  # of a picture: twice an 8K frame. Damaged headers, and files made to harm, state absurd sizes.
 NO_SIZE = f"its video stream states no picture size, or more than the {MAX_PIXELS} pixels (max_pixels) that are read"
 
-# As container_options: with other ones PyAV 15 frees what it has not made where a container finds a stream late.
-OPENING = {"format_whitelist": containers.FORMATS, "protocol_whitelist": containers.NO_PROTOCOL}
 # {codec: options of its decoder}. Of a damaged JPEG the decoder else gives what the last picture left in its memory.
 STRICT = {"mjpeg": {"err_detect": "explode"}}
 TIMES_MAY_RESTART = 0x200  # FFmpeg's AVFMT_TS_DISCONT
@@ -40,22 +32,6 @@ PACKETS_A_LOOK = 64  # packets of which nothing is decoded, between two looks at
 
 # A packet of these can hold several frames; apart, those before a damaged one are kept (PyAV decodes a packet as one).
 SPLITTERS = {"vp9": "vp9_superframe_split", "libdav1d": "av1_frame_split", "av1": "av1_frame_split"}
-
-
-def _limit_allocations() -> None:
-    """Have PyAV's FFmpeg refuse memory for pictures of more than MAX_PIXELS.
-
-    It decodes a picture to find its size while a file is opened, where PyAV takes no limit; then this is one.
-    """
-    try:
-        limit = ctypes.CDLL(av._core.__file__).av_max_alloc  # found in the libraries that this one is linked with
-    except (OSError, AttributeError):
-        return  # then it is the decoder's limit alone, which counts after that first picture
-    limit.argtypes, limit.restype = [ctypes.c_size_t], None
-    limit(8 * MAX_PIXELS + (1 << 20))  # 16 bits of R, G, B, A, and what is laid around them
-
-
-_limit_allocations()
 
 
 class SeekError(Exception):
@@ -79,22 +55,16 @@ class Video:
         self._last_time: Optional[int] = None
         self._is_over = False
         self.orientation: Orientation = UPRIGHT
-        self._container: Any = None
         self._watch = watch or Watch()
-        self._watch.begin()
-        self._file = _WatchedFile(_open_file(source), self._watch)
-        try:
-            self._container = self._open()
-        except DecodingError:
+        self.file = OpenedFile(source, self._watch)
+        self._container = self.file.container
+        self._heard: Any = None  # the audio stream whose packets go to `_take`
+        self._take: Optional[Callable[[Any], None]] = None
+        self._stream = self.file.video
+        if self._stream is None:
+            only = ", only a cover picture" if self._container.streams.video else ""
             self.close()
-            raise
-        streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
-        if not streams:
-            covers = len(self._container.streams.video)
-            self.close()
-            only = ", only a cover picture" if covers else ""
             raise DecodingError(f"the file has no video stream{only}")
-        self._stream = streams[0]
         codec = self._stream.codec_context
         if codec is None:
             self.close()
@@ -114,23 +84,6 @@ class Video:
             self.close()
             raise DecodingError(NO_SIZE)
 
-    def _open(self) -> Any:
-        """The container. Raises DecodingError for what is no plain one with its pictures in it."""
-        why = containers.refusal(self._file.read(containers.HEAD_BYTES))
-        self._file.seek(0)
-        if why is not None:
-            raise DecodingError(f"not a video that can be opened ({why})")
-        try:
-            container: Any = av.open(self._file, mode="r", metadata_errors="ignore", container_options=OPENING)
-        except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
-            other = getattr(error, "errno", None) == errno.EINVAL  # what FFmpeg says of a format that is not listed
-            why = containers.OTHER_FORMAT if other else _reason(error)
-            raise DecodingError(f"not a video that can be opened ({why})") from error
-        if container.format.name.startswith("mov") and self._file.pictures_lie_elsewhere():
-            container.close()
-            raise DecodingError(f"not a video that can be opened ({containers.ELSEWHERE})")
-        return container
-
     @property
     def has_times(self) -> bool:
         """Whether the container states both a duration and a number of frames: without them there is no seeking."""
@@ -146,9 +99,51 @@ class Video:
         """Whether times may begin again in its container, as in MPEG-TS: a large gap then is no pause."""
         return bool(int(self._container.format.flags) & TIMES_MAY_RESTART)
 
+    @property
+    def start_time(self) -> Optional[int]:
+        """Timestamp of the stream's beginning, None where none is stated."""
+        return self._stream.start_time  # type: ignore[no-any-return]
+
+    def hear(self, take: Callable[[Any], None]) -> None:
+        """Give `take` the packets of the sound (OpenedFile.sound) that lie between those of the frames from here on."""
+        self._heard, self._take = self.file.sound, take
+
+    def hear_to_end(self) -> None:
+        """Give the packets of the sound from here to the end, the frames passed over."""
+        if self._heard is None:
+            return
+        self._watch.advance()
+        with suppress(av.FFmpegError, OSError):  # what there is was heard
+            for _ in self._demuxed():
+                self.file.watch_over()
+        self._heard = None
+
+    def peek_time(self) -> Optional[int]:
+        """The pts of the next packet of the frames, which then is passed over."""
+        try:
+            packet = next((packet for packet in self._demuxed() if packet.size), None)
+        except (av.FFmpegError, OSError):
+            return None
+        return None if packet is None else packet.pts
+
+    def _demuxed(self) -> Iterator[Any]:
+        """The packets of the frames from here on. Those of the sound that is heard are given away."""
+        if self._heard is None:
+            yield from self._container.demux(self._stream)
+            return
+        for packet in self._container.demux(self._stream, self._heard):
+            if packet.stream.index == self._stream.index:
+                yield packet
+            elif packet.size and self._take is not None:
+                self._take(packet)
+
     def seek(self, timestamp: int) -> bool:
-        """Go to the last key frame at or before `timestamp`. Where that fails, reading goes on from where it is."""
+        """Go to the last key frame at or before `timestamp`. Where that fails, reading goes on from where it is.
+
+        The sound is not heard from here on.
+        """
         self.frames_read = None
+        self._heard = None
         self._watch.advance()
         try:
             self._container.seek(timestamp, stream=self._stream, backward=True)
@@ -161,13 +156,13 @@ class Video:
         packets = []
         self._watch.advance()
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._demuxed():
                 if packet.size:
                     shown, whole = not packet.is_discard, not packet.is_corrupt
                     times = PacketTimes(packet.pts, packet.dts, packet.is_keyframe, shown, whole, packet.size)
                     packets.append(times)
                 if len(packets) % PACKETS_A_LOOK == 0:
-                    self._watch_over()
+                    self.file.watch_over()
         except av.FFmpegError:
             pass
         return Timeline(packets, self._stream.codec_context.name, self._stream.codec_context.pix_fmt)
@@ -179,7 +174,7 @@ class Video:
     def read(self) -> Iterator[tuple[Any, Optional[int]]]:
         """Frames (av.VideoFrame) with their best-effort timestamps, up to the end or the first decoding error."""
         clock = _BestEffortClock()
-        for frame in self._decode(self._container.demux(self._stream)):
+        for frame in self._decode(self._demuxed()):
             yield frame, clock.timestamp(frame.pts, frame.dts)
 
     def read_from(self, timeline: Timeline, number: int) -> Iterator[Any]:
@@ -204,7 +199,7 @@ class Video:
         for point in timeline.seek_points(number):
             if not self.seek(point):
                 continue
-            packets = self._container.demux(self._stream)
+            packets = self._demuxed()
             try:
                 first = next((packet for packet in packets if packet.size), None)
             except av.FFmpegError:
@@ -230,17 +225,13 @@ class Video:
                         if is_first:
                             self.orientation, is_first = orientation.of_frame(frame), False
                         self._note(frame.pts)
-                        self._watch_over()
+                        self.file.watch_over()
                         yield frame
                         self._watch.advance()
-                    self._watch_over()
+                    self.file.watch_over()
         except (av.FFmpegError, OSError) as error:  # OSError: of the file itself
-            self.ended_by = _reason(error)
+            self.ended_by = reason_of(error)
         self._is_over = True
-
-    def _watch_over(self) -> None:
-        if self._watch.is_over():
-            raise DecodingError(self._watch.reason)
 
     def _note(self, timestamp: Optional[int]) -> None:
         self.frames_read = None if self.frames_read is None else self.frames_read + 1
@@ -254,7 +245,7 @@ class Video:
             return None
         if self.ended_by is not None:
             return Ending(self.frames_read, self.ended_by)
-        if is_cut_off(self._file.plain) and self._lacks_frames():
+        if is_cut_off(self.file.file.plain) and self._lacks_frames():
             return Ending(self.frames_read, CUT_OFF)
         return None
 
@@ -269,9 +260,7 @@ class Video:
         return too_short and (fewer or not self.frames)
 
     def close(self) -> None:
-        if self._container is not None:
-            self._container.close()
-        self._file.close()
+        self.file.close()
 
     def __enter__(self) -> Video:
         return self
@@ -307,66 +296,3 @@ class _BestEffortClock:
         if pts is not None and (dts is None or self._faulty_pts <= self._faulty_dts):
             return pts
         return dts
-
-
-class _WatchedFile:
-    """A file without its name: FFmpeg must tell the format from the content, as it does for bytes, not from `.txt`."""
-
-    def __init__(self, plain: Any, watch: Watch) -> None:
-        self.plain = plain
-        self._watch = watch
-        self.seek, self.tell, self.close = plain.seek, plain.tell, plain.close
-
-    def read(self, count: int = -1) -> bytes:
-        if self._watch.is_over():
-            raise DecodingError(self._watch.reason)
-        content: bytes = self.plain.read(count)
-        self._watch.reached(self.plain.tell())
-        return content
-
-    def pictures_lie_elsewhere(self) -> bool:
-        position = self.tell()
-        size = self.seek(0, os.SEEK_END)
-        self.seek(position)
-        return containers.pictures_lie_elsewhere(self.plain, size)
-
-
-def read_bytes(source: Source) -> bytes:
-    """All of a file. DecodingError where it cannot be read."""
-    if isinstance(source, bytes):
-        return source
-    file = _open_file(source)
-    try:
-        return bytes(file.read())
-    finally:
-        file.close()
-
-
-def _is_cover(stream: Any) -> bool:
-    """Whether it is a picture that belongs to the file, as music has one, not a stream of frames."""
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
-
-
-def _open_file(source: Source) -> Any:
-    if isinstance(source, bytes):
-        if not source:
-            raise DecodingError("it is empty")
-        return io.BytesIO(source)
-    try:
-        return open_regular(source)
-    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DecodingError(f"cannot read the file ({reason}){_where_it_looked(source)}") from error
-
-
-def _where_it_looked(path: str) -> str:
-    if os.path.isabs(path) or "\0" in path:
-        return ""
-    return (
-        f": looked for {shown_path(os.path.join(os.getcwd(), path))}; a relative path starts at the working directory, "
-        "so run the tool in the folder that the list was made for"
-    )
-
-
-def _reason(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or error)

@@ -6,8 +6,9 @@ from typing import Any, Optional
 
 import numpy as np
 
-from vmz.video.frames.decoding import DecodingError, Source, Video, read_bytes
+from vmz.video.frames.decoding import DecodingError, Source, Video
 from vmz.video.frames.opencv import opencv
+from vmz.video.frames.opened import read_bytes
 from vmz.video.frames.scaling import Scaler
 from vmz.video.frames.watch import Watch
 

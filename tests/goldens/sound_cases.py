@@ -1,6 +1,7 @@
-"""Every golden of the original's AVInput, run through the C++ operator: RGB to the bit, log-mels within the tolerance.
+"""Every golden of the original's AVInput, run through a reader of ours: RGB to the bit, log-mels within the tolerance.
 
-What differs has one of two causes, and is listed by test_sound_goldens.py.
+What differs has one of two causes, and is listed by tests/ops/test_sound_goldens.py and
+tests/video/reader/test_sound_goldens.py.
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
 from tests.goldens.reader_cases import starts_where_told
 from tests.goldens.recordings import golden_names, golden_path, video_path
-from tests.ops.helpers.operator import opened
-from vmz.netdef.net_parts import AV_INPUT
 from vmz.video.database import DatabaseWriter
 from vmz.video.frames.scaling import to_pixels
 from vmz.video.records import Record
+
+# read(database, arguments by operator names): {output by its name in Batch: array} of the first batch
+Read = Callable[[Path, dict[str, Any]], dict[str, np.ndarray]]
 
 LARGEST, MEAN = 0.1, 5e-3  # of a log-mel's difference, and of a case's mean
 
@@ -52,12 +54,12 @@ def cases_of(video: str) -> list[dict[str, Any]]:
     return cases
 
 
-def outcomes(video: str, folder: Path, every: int = 1) -> Iterator[Outcome]:
+def outcomes(video: str, folder: Path, read: Read, every: int = 1) -> Iterator[Outcome]:
     """Run each `every`-th case of a file. AssertionError where one differs without a cause."""
     for case in cases_of(video)[::every]:
         database = folder / f"{video}_{case['case']}"
         _write(video, case, database)
-        yield _outcome(video, case, database)
+        yield _outcome(video, case, database, read)
 
 
 def arguments(case: dict[str, Any]) -> dict[str, Any]:
@@ -74,16 +76,15 @@ def _write(video: str, case: dict[str, Any], database: Path) -> None:
         writer.write(Record(b"0", content, labels, held.get("start_frm"), held.get("video_id")))
 
 
-def _read(case: dict[str, Any], database: Path, **changes: Any) -> dict[str, np.ndarray]:
+def _read(case: dict[str, Any], database: Path, read: Read, **changes: Any) -> dict[str, np.ndarray]:
     """The outputs by the names that the goldens give them: log-mels alone are `data`."""
-    with opened(database, {**arguments(case), **changes}, operator=AV_INPUT) as operator:
-        found = operator.run()
+    found = read(database, {**arguments(case), **changes})
     return found if case["input_type"] == 3 else {**found, "data": found["logmels"]}
 
 
-def _outcome(video: str, case: dict[str, Any], database: Path) -> Outcome:
+def _outcome(video: str, case: dict[str, Any], database: Path, read: Read) -> Outcome:
     where = (video, case["case"])
-    found = _read(case, database)
+    found = _read(case, database, read)
     if "process_died" in case:
         assert all(np.isfinite(array).all() for array in found.values()), where
         return Outcome(*where, READ)
@@ -99,7 +100,7 @@ def _outcome(video: str, case: dict[str, Any], database: Path) -> Outcome:
     if case["input_type"] == 2 or _has_the_rgb(found, case):
         return Outcome(*where, WITHIN, largest, mean)
     assert starts_where_told(video, case), (*where, "the RGB differs without a cause")
-    as_the_original = _read(case, database, original_start_faults=1)
+    as_the_original = _read(case, database, read, original_start_faults=1)
     assert _has_the_rgb(as_the_original, case), where
     assert np.abs(_logmels(as_the_original, case) - _recorded(video, case)).max() <= LARGEST, where
     return Outcome(*where, STARTS_WHERE_TOLD, largest, mean)
