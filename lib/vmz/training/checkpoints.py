@@ -94,7 +94,7 @@ class Checkpoints:
             state,
             net=model.net,
             scope=model.scope,
-            inputs=(model.blob("data"), model.blob("label")),
+            inputs=(*model.input_shapes(), model.blob("label")),
             outputs=(model.prediction,),
             about=about,
         )
