@@ -44,7 +44,7 @@ CAMPAIGN_CLIPS ?= 100000
 CAMPAIGN_SEED ?= 1
 CAMPAIGN = PYTHONPATH=lib:. OMP_NUM_THREADS=1 $(RUN) -W ignore -m tests.campaign --seed=$(CAMPAIGN_SEED)
 
-.PHONY: help setup setup-dev setup-caffe2 ops lock lock-caffe2 lock-torch lock-peers bench-peers demo demo-train docs test test-torch test-caffe2 \
+.PHONY: help setup setup-dev setup-caffe2 ops lock lock-caffe2 lock-torch lock-peers bench-peers demo demo-train demo-sound docs test test-torch test-caffe2 \
 	test-all campaign campaign-short sanitize lint format clean FORCE
 
 help:
@@ -53,6 +53,7 @@ help:
 	@echo "make setup-caffe2  the second one, $(CAFFE2_VENV), with real Caffe2 (Python 3.9, 900 MB), and our operators for it"
 	@echo "make demo      synthesise videos, make an LMDB, evaluate the demo network on it"
 	@echo "make demo-train  train the demo network from scratch on synthesised videos, evaluate it on every engine here"
+	@echo "make demo-sound  train a network that sees and hears on synthesised videos, plainly and with Gradient-Blending"
 	@echo "make test      the tests (about a quarter of an hour, in both environments); make test-all: the long ones too"
 	@echo "make campaign  damaged files, killed runs and a soak in both environments (docs/internals/reliability.md); campaign-short"
 	@echo "make sanitize  the C++ core under sanitizers, on damaged files"
@@ -150,6 +151,10 @@ demo: $(STAMP)
 
 demo-train: $(STAMP)
 	PYTHON=$(RUN) CAFFE2_PYTHON=$(CAFFE2_RUN) scripts/demo/train_run.sh $(DEMO)
+
+# ENGINE=caffe2: trained on Caffe2.
+demo-sound: $(STAMP)
+	PYTHON=$(RUN) CAFFE2_PYTHON=$(CAFFE2_RUN) scripts/demo/sound_run.sh $(DEMO) $(or $(ENGINE),pytorch)
 
 # Links that lead nowhere and names that are not there are errors.
 docs: $(DOCS_STAMP)

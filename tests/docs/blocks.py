@@ -28,6 +28,7 @@ REASONS = (
 MAKE = {
     "make demo": "CI runs it",
     "make demo-train": "CI runs it where time allows",
+    "make demo-sound": "like demo-train",
     "make setup-caffe2": "CI runs it",
     "git clone <this repository> vmz && cd vmz": "the tests are in a clone",
     "make setup": "CI runs it",

@@ -160,12 +160,14 @@ def test_every_tool_refuses_a_folder_as_output_before_the_work(tmp_path: Path) -
         "dense_prediction_fusion.py": ["output"],
         "dump_clips.py": ["output", "contact_sheet"],
         "aggregate_scores.py": ["output"],
+        "gblend_weights.py": ["output"],
         "../data/dense_list.py": ["output_file"],
         "../data/dataset_list.py": ["output_file", "write_classes"],
         "../data/create_video_db.py": ["report"],
     }.items():
         needed = {
             "aggregate_scores.py": ["none.npz"],
+            "gblend_weights.py": ["none.json"],
             "../data/dense_list.py": ["--list_file=none.csv"],
             "../data/dataset_list.py": ["--dataset=ucf101", "--annotations=no", "--video_dir=no", "--output_file=o"],
             "../data/create_video_db.py": ["--list_file=none.csv", "--check"],
