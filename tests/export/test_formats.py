@@ -42,6 +42,7 @@ def _names(model: VideoModel) -> list[str]:
     return ["clips", "logmels"][: len(model.input_shapes)]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(torch.onnx, "ONNXProgram"), reason="PyTorch before 2.6 writes no such ONNX")
 @pytest.mark.parametrize("family", families(*QUICK))
 def test_onnx_runtime(family: str, tmp_path: Path) -> None:
@@ -61,6 +62,7 @@ def test_onnx_runtime(family: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "net.onnx"]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(getattr(torch, "export", None), "Dim"), reason="PyTorch before 2.2 has no torch.export")
 @pytest.mark.parametrize("family", families(*QUICK))
 def test_torch_export(family: str, tmp_path: Path) -> None:
