@@ -54,8 +54,8 @@ def test_the_line_of_an_epoch() -> None:
 def test_the_file_of_results() -> None:
     written = json.loads(json.dumps(RESULT.to_json()))
     assert list(written) == [
-        "epochs", "points", "best", "stopped_early", "skipped", "ended_early", "test", "files", "not_written",
-        "settings", "options", "environment",
+        "epochs", "points", "best", "stopped_early", "skipped", "ended_early", "without_sound", "test", "files",
+        "not_written", "settings", "options", "environment",
     ]  # fmt: skip
     assert list(written["epochs"][0]) == [
         "epoch", "iteration", "learning_rate", "loss", "accuracy", "clips_per_second", "iterations", "clips", "seconds",

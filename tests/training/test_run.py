@@ -31,7 +31,9 @@ def run(
     monkeypatch.setattr(
         training,
         "evaluate_weights",
-        lambda config, weights: SimpleNamespace(figures=next(given), videos=8, loss=0.5, skipped=[], ended_early=[]),
+        lambda config, weights: SimpleNamespace(
+            figures=next(given), videos=8, loss=0.5, heads={}, skipped=[], ended_early=[], without_sound=[]
+        ),
     )
     config = configuration(
         [*TINY_NETWORK, "--batch_size=2", "--epoch_size=6", f"--num_epochs={len(figures)}", "--save_model_name=run",

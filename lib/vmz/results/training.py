@@ -56,7 +56,6 @@ class Record:
     iterations: Optional[int] = None
     clips: Optional[int] = None
     seconds: Optional[Mapping[str, float]] = None
-    heads: Optional[Heads] = None
 
     def to_json(self) -> dict[str, Any]:
         """What is known, by name. A training of several labels says that it has no accuracy."""
@@ -85,6 +84,7 @@ class Point(Record):
     FORM: ClassVar[Mapping[str, Any]] = {**_FORM, "iteration": int}
 
     iteration: int = 0
+    heads: Optional[Heads] = None
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,11 @@ class Epoch(Record):
 
     skipped: Optional[int] = None
     ended_early: Optional[int] = None
-    without_sound: Optional[int] = None
     figures: Optional[Mapping[str, float]] = None
     test_videos: Optional[int] = None
     test_loss: Optional[float] = None
+    without_sound: Optional[int] = None
+    heads: Optional[Heads] = None
     test_heads: Optional[Heads] = None
 
     @classmethod

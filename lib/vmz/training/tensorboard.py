@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 from vmz.extras import require
 from vmz.results.heads import Heads
-from vmz.results.training import Epoch, Point, Record
+from vmz.results.training import Epoch, Point
 from vmz.training.side_outputs import SideOutputs
 
 VALUES = ("loss", "accuracy", "learning_rate", "clips_per_second")
@@ -56,7 +56,7 @@ class Board:
         self._attempt(lambda writer: writer.close())
 
 
-def _add_means(writer: Any, group: str, record: Record) -> None:
+def _add_means(writer: Any, group: str, record: Union[Point, Epoch]) -> None:
     for name in VALUES:
         value = getattr(record, name)
         if value is not None:
