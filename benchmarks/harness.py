@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
+import resource
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import torch
 
@@ -28,7 +30,7 @@ GEMM, COPY = 2048, 1 << 26  # side of the matrices; floats copied
 
 @dataclass
 class Timing:
-    """Seconds of each round of one run: wall, and CPU of all threads of this process."""
+    """Seconds of each round of one run: wall, and CPU of all threads of its process."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -80,21 +82,96 @@ def _ticks() -> list[int]:
         return [int(number) for number in stream.readline().split()[1:]]
 
 
-def interleaved(runs: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 1) -> dict[str, Timing]:
-    """The runs in turns, `rounds` times after `warm_up` rounds that do not count.
+def process_peak() -> float:
+    """The most memory that this process has held, in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
-    Each round begins with another one: who comes after a run that used less memory has to ask the system for more.
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a Worker's process runs in its turns. said: what it has to say before, for `pickle`. peak: see Worker."""
+
+    run: Callable[[], Any]
+    said: Any = None
+    peak: Callable[[], float] = process_peak
+
+
+class Worker:
+    """A peer in a process of its own: what one asks of the C library, the processor's affinity or threads that wait for
+    work would help or hinder the others.
+
+    prepare(*arguments) runs there and gives a Prepared; both go through `pickle`. Raises RuntimeError with the message
+    of what prepare raised.
+    """
+
+    def __init__(self, prepare: Callable[..., Optional[Prepared]], *arguments: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, prepare, arguments), daemon=True)
+        self._process.start()
+        theirs.close()
+        try:
+            is_ready, self.said = self._pipe.recv()
+        except EOFError:
+            is_ready, self.said = False, "its process died"
+        if not is_ready:
+            raise RuntimeError(self.said)
+
+    def timed(self) -> tuple[float, float]:
+        """Wall and CPU seconds of one run."""
+        self._pipe.send("run")
+        seconds: tuple[float, float] = self._pipe.recv()
+        return seconds
+
+    def close(self) -> float:
+        """End it. The peak of its memory in GiB: the process's, or as the peer counts it."""
+        self._pipe.send("end")
+        peak: float = self._pipe.recv()
+        self._process.join()
+        return peak
+
+
+def _work(pipe: Any, prepare: Callable[..., Optional[Prepared]], arguments: tuple[Any, ...]) -> None:
+    try:
+        prepared = prepare(*arguments)
+    except Exception as error:
+        pipe.send((False, f"{type(error).__name__}: {error}"))
+        return
+    if prepared is None:
+        pipe.send((False, "it has no such network"))
+        return
+    pipe.send((True, prepared.said))
+    while pipe.recv() == "run":
+        pipe.send(_timed(prepared.run))
+    pipe.send(prepared.peak())
+
+
+def _timed(run: Union[Callable[[], Any], Worker]) -> tuple[float, float]:
+    if isinstance(run, Worker):
+        return run.timed()
+    cpu, wall = time.process_time(), time.perf_counter()
+    run()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def interleaved(
+    runs: Mapping[str, Union[Callable[[], Any], Worker]], rounds: int, warm_up: int = 1, before: int = 0
+) -> dict[str, Timing]:
+    """The runs in turns, `rounds` times after `warm_up` rounds that do not count; each round begins with another one.
+
+    before: runs at the beginning of a turn that do not count, so that caches hold what is the peer's.
     """
     names = list(runs)
     found = {name: Timing() for name in names}
     for number in range(warm_up + rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            cpu, wall = time.process_time(), time.perf_counter()
-            runs[name]()
+            for _ in range(before):
+                _timed(runs[name])
+            wall, cpu = _timed(runs[name])
             if number >= warm_up:
-                found[name].wall.append(time.perf_counter() - wall)
-                found[name].cpu.append(time.process_time() - cpu)
+                found[name].wall.append(wall)
+                found[name].cpu.append(cpu)
     return found
 
 

@@ -3,7 +3,8 @@
     make bench-peers
     .venv/bin/python benchmarks/inference.py [--models r2plus1d-18,ir-csn-50] [--batch 1] [--peers VMZ,OpenVINO]
 
-All have the same weights and clips, and run in turns; a table a network. The ratio is against the first row of its
+All have the same weights and clips, and run in turns, each in a process of its own; a table a network. The first run of
+a turn does not count: an evaluation runs one network after itself. The ratio is against the first row of its
 precision; a note gives the largest difference of the softmaxes to the first peer's, and the share of what the machine's
 own matrix products reach. Refused on a busy machine.
 """
@@ -23,8 +24,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 from eager import initial_values
-from harness import Limits, Table, add_options, idle_or_exit, interleaved, limits, machine, report
-from peers import ON_REQUEST, PEERS, Run
+from harness import Limits, Prepared, Table, Worker, add_options, idle_or_exit, interleaved, limits, machine, report
+from peers import ON_REQUEST, PEERS
 
 from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build
@@ -48,26 +49,23 @@ FIVE = "r2plus1d-18,ir-csn-50,ir-csn-152,ip-csn-152,r2plus1d-152"
 def measured(name: str, options: argparse.Namespace, peak: Limits) -> list[Table]:
     """A table of fp32 and one of bf16 of one network."""
     model = build(MODELS[name])
-    weights = initial_values(model)
-    clips = np.random.RandomState(2).randn(options.batch, *model.clip_shape).astype(np.float32)
-    runs: dict[str, Run] = {}
+    runs: dict[str, Worker] = {}
     notes: dict[str, str] = {}
     expected: Optional[np.ndarray] = None
     for peer in options.peers:
-        began = time.perf_counter()
         try:
-            run = PEERS[peer].make(model, weights, clips, options.threads)
-        except (ImportError, RuntimeError) as error:  # a package that does not fit this PyTorch
+            runs[peer] = Worker(prepare, name, peer, options.batch, options.threads)
+        except RuntimeError as error:  # a package that does not fit this PyTorch, or without this network
             print(f"{name}: {peer} does not run here: {str(error).splitlines()[0]}", file=sys.stderr)
             continue
-        if run is not None:
-            answer = run()
-            runs[peer], prepared = run, time.perf_counter() - began
-            expected = answer if expected is None else expected
-            notes[peer] = f"first answer after {prepared:.1f} s"
-            if PEERS[peer].same:
-                notes[peer] += f", difference {np.abs(answer - expected).max():.1e}"
-    timings = interleaved(runs, options.rounds)
+        seconds, answer = runs[peer].said
+        expected = answer if expected is None else expected
+        notes[peer] = f"first answer after {seconds:.1f} s"
+        if PEERS[peer].same:
+            notes[peer] += f", difference {np.abs(answer - expected).max():.1e}"
+    timings = interleaved(runs, options.rounds, before=1)
+    for worker in runs.values():
+        worker.close()
     tables = []
     for bf16 in (False, True):
         chosen = {peer: timing for peer, timing in timings.items() if PEERS[peer].bf16 == bf16}
@@ -78,6 +76,20 @@ def measured(name: str, options: argparse.Namespace, peak: Limits) -> list[Table
             title = f"{name}, {precision}, batch {options.batch}, ms a clip"
             tables.append(Table(title, chosen, notes, options.batch))
     return tables
+
+
+def prepare(name: str, peer: str, batch: int, threads: int) -> Optional[Prepared]:
+    """In a peer's process: what answers; it says the seconds to its first answer, and that answer."""
+    torch.set_num_threads(threads)
+    model = build(MODELS[name])
+    weights = initial_values(model)
+    clips = np.random.RandomState(2).randn(batch, *model.clip_shape).astype(np.float32)
+    began = time.perf_counter()
+    run = PEERS[peer].make(model, weights, clips, threads)
+    if run is None:
+        return None
+    answer = run()
+    return Prepared(run, (time.perf_counter() - began, answer))
 
 
 def share(model: Model, seconds: float, gflops: float) -> str:
@@ -98,7 +110,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if unknown:
         parser.error(f"there is no {unknown[0]!r}; the networks are {', '.join(MODELS)}, the peers {', '.join(PEERS)}")
     options.peers = [name for name in asked if PEERS[name].is_here]
-    torch.set_num_threads(options.threads)
     busy = idle_or_exit(options.busy)
     peak = limits(options.threads)
     head = machine(options.threads, busy)

@@ -2,11 +2,10 @@
 
 Two tables: the 10-clip protocol (10 clips of 16 frames of each video at 128x171, crops of 112), and training clips (one
 of 16 frames at random of each video, four rounds). Each on 1 and on 2 threads, which read a video each; each peer
-is used as well as it can be (reader_peers.py). PyAV by hand gives the same numbers (checked). Runs are interleaved;
-medians of wall milliseconds; a ratio above 1: ours is faster.
+is used as well as it can be (reader_peers.py). PyAV by hand gives the same numbers (checked).
 
-    pip install --target peers --no-deps decord opencv-python-headless torchcodec
-    PYTHONPATH=peers python benchmarks/reader.py [--videos FOLDER] [--rounds 7] [--length 16]
+    make bench-peers
+    .venv/bin/python benchmarks/reader.py [--videos FOLDER] [--rounds 7] [--length 16] [--threads 2]
 
 Without --videos: those of ../shared/videos, or where there are none, of the demo, which are made.
 """
@@ -14,12 +13,10 @@ Without --videos: those of ../shared/videos, or where there are none, of the dem
 from __future__ import annotations
 
 import argparse
-import os
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -29,6 +26,7 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "scripts" / "demo")]
 
+from harness import Table, add_options, idle_or_exit, interleaved, machine, report  # noqa: E402
 from reader_peers import (  # noqa: E402 - its folder is not on the path before
     CROP,
     HEIGHT,
@@ -43,7 +41,6 @@ from reader_peers import (  # noqa: E402 - its folder is not on the path before
     batch,
 )
 
-from vmz.cores import available_cores  # noqa: E402
 from vmz.video import sampling  # noqa: E402
 from vmz.video.arguments import VideoInputArgs  # noqa: E402
 from vmz.video.database import DatabaseWriter  # noqa: E402
@@ -54,7 +51,6 @@ from vmz.video.records import Record  # noqa: E402
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "videos"
 DEFAULT_VIDEOS = ("arm_wrestling.mp4", "nasa_13013.mp4", "bikes.mp4", "flipping_a_pancake.mkv")
 CLIPS, TRAINING_ROUNDS, SEED = 10, 4, 1
-MOST_LOAD = 0.5  # of what others do, for each core
 
 
 def by_hand(paths: list[Path], length: int, threads: int) -> np.ndarray:
@@ -79,8 +75,8 @@ def ours(database: str, videos: int, length: int, threads: int) -> np.ndarray:
 
 
 def our_training(database: str, videos: int, length: int, threads: int) -> np.ndarray:
-    """One random clip of each video, TRAINING_ROUNDS times."""
-    args = arguments(videos * TRAINING_ROUNDS, length, threads, decode_type=0, wrap_around=1, seed=SEED)
+    """One random clip of each video."""
+    args = arguments(videos, length, threads, decode_type=0, seed=SEED)
     with ClipReader(database, args) as reader:
         data = reader.next_batch().data
     assert data is not None
@@ -94,56 +90,16 @@ def arguments(videos: int, length: int, threads: int, **others: int) -> VideoInp
 
 
 def training_by_hand(paths: list[Path], length: int, threads: int) -> np.ndarray:
-    """As many random clips by seeking."""
-    random = np.random.default_rng(SEED)
+    """The same clips by seeking, but for one of a file whose stated times mislead it."""
+    out = np.empty((len(paths), 1, 3, length, CROP, CROP), np.float32)
 
-    def choose(frames: int) -> list[int]:
-        return [sampling.random_start(float(random.random()), frames, length)]
+    def read(number: int) -> None:
+        draw = float(np.random.default_rng((SEED, 0, number)).random())  # as ClipReader draws it
+        ByHandSeeking().read(paths[number], lambda frames: [sampling.random_start(draw, frames, length)], out[number])
 
-    return batch(ByHandSeeking(), paths * TRAINING_ROUNDS, choose, 1, length, threads)
-
-
-def seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
-def interleaved(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Wall milliseconds of each round of each run, after one round that does not count.
-
-    Each round begins with another one: who comes after a run that used less memory has to ask the system for more.
-    """
-    names = list(runs)
-    times: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(rounds + 1):
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
-            taken = 1000 * seconds(runs[name])
-            if number:
-                times[name].append(taken)
-    return times
-
-
-def print_table(title: str, by_threads: dict[int, dict[str, list[float]]]) -> None:
-    """Medians, their spread (of the middle half), and ratios to ours."""
-    print(f"\n{title}\n{'':24}" + "".join(f"{f'{count} thread' + 's' * (count > 1):>30}" for count in by_threads))
-    own = {count: statistics.median(times["VMZ"]) for count, times in by_threads.items()}
-    for name in next(iter(by_threads.values())):
-        cells = []
-        for count, times in by_threads.items():
-            low, middle, high = statistics.quantiles(times[name], n=4)
-            cells.append(f"{middle:7.0f} ms ({low:.0f}-{high:.0f}) {middle / own[count]:5.2f}x".rjust(30))
-        print(f"{name:24}" + "".join(cells))
-
-
-def refuse_where_busy() -> None:
-    """Leave where others compute: their share would be in the figures."""
-    load, cores = os.getloadavg()[0], available_cores()
-    if load > MOST_LOAD * cores:
-        raise SystemExit(
-            f"the machine is busy: a load of {load:.2f} on {cores} cores; wait, or give --busy to run anyway"
-        )
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(read, range(len(out))))
+    return out[:, 0]
 
 
 @contextmanager
@@ -166,43 +122,43 @@ def videos(folder: Path | None) -> Iterator[list[Path]]:
 def main() -> int:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--videos", type=Path, metavar="FOLDER")
-    flags.add_argument("--rounds", type=int, default=7, metavar="N")
     flags.add_argument("--length", type=int, default=16, metavar="FRAMES")
-    flags.add_argument("--busy", action="store_true", help="run on a busy machine too")
+    add_options(flags)
     options = flags.parse_args()
-    if not options.busy:
-        refuse_where_busy()
+    busy = idle_or_exit(options.busy)
     with videos(options.videos) as paths, tempfile.TemporaryDirectory() as folder:
-        compare(paths, str(Path(folder) / "db"), options.length, options.rounds)
+        tables, absent = compare(paths, str(Path(folder) / "db"), options)
+    head = f"{machine(options.threads, busy)}, PyAV {av.__version__}, {len(paths)} videos, {options.rounds} rounds"
+    report(tables, "\n".join([head, *absent]), options.output)
     return 0
 
 
-def compare(paths: list[Path], database: str, length: int, rounds: int) -> None:
-    """Print the two tables."""
-    with DatabaseWriter(database) as writer:
-        for number, path in enumerate(paths):
-            writer.write(Record(f"{number:04d}".encode(), path.read_bytes(), (0,)))
+def compare(paths: list[Path], database: str, options: argparse.Namespace) -> tuple[list[Table], list[str]]:
+    """The tables, on one thread and on --threads, and what is said of peers that are not here."""
+    length = options.length
+    repeated = paths * TRAINING_ROUNDS
+    for name, listed in ((database, paths), (f"{database}_training", repeated)):
+        with DatabaseWriter(name) as writer:
+            for number, path in enumerate(listed):
+                writer.write(Record(f"{number:04d}".encode(), path.read_bytes(), (0,)))
     if not np.array_equal(by_hand(paths, length, 1), ours(database, len(paths), length, 2)):
         raise AssertionError("the two do not give the same clips")
     peers, absent = available([OpenCV, Decord, TorchCodec, ByHand, DecodingAlone])
-    print(
-        f"PyAV {av.__version__}, {len(paths)} videos, median of {rounds}, load {os.getloadavg()[0]:.2f}",
-        *absent,
-        sep="\n",
-    )
     choose = partial(uniform, length=length)
-    protocol, training = {}, {}
-    for threads in (1, 2):
+    tables = []
+    for threads in sorted({1, options.threads}):
+        on = f"{threads} thread{'s' * (threads > 1)}, ms"
         runs: dict[str, Callable[[], object]] = {"VMZ": partial(ours, database, len(paths), length, threads)}
         runs.update({peer.name: partial(batch, peer, paths, choose, CLIPS, length, threads) for peer in peers})
-        protocol[threads] = interleaved(runs, rounds)
+        title = f"{CLIPS} clips of {length} frames of each video, {on}"
+        tables.append(Table(title, interleaved(runs, options.rounds)))
         runs = {
-            "VMZ": partial(our_training, database, len(paths), length, threads),
-            ByHandSeeking.name: partial(training_by_hand, paths, length, threads),
+            "VMZ": partial(our_training, f"{database}_training", len(repeated), length, threads),
+            ByHandSeeking.name: partial(training_by_hand, repeated, length, threads),
         }
-        training[threads] = interleaved(runs, rounds)
-    print_table(f"{CLIPS} clips of {length} frames of each video", protocol)
-    print_table(f"{TRAINING_ROUNDS * len(paths)} random clips of {length} frames", training)
+        title = f"{TRAINING_ROUNDS * len(paths)} random clips of {length} frames, {on}"
+        tables.append(Table(title, interleaved(runs, options.rounds)))
+    return tables, absent
 
 
 if __name__ == "__main__":

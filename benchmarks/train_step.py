@@ -4,19 +4,14 @@
                                     [--models r2plus1d-18,r3d-18,ir-csn-50] [--channels_last] [--alone]
 
 Both train the same weights on the same clips, each in a process of its own, in turns, so that what else the machine
-does meets both. A line a network gives the ratio of the medians, and of each the clips a second, the fastest and the
-slowest step, and the peak of its memory: the GPU's, or on a CPU the whole process's. Their losses of the first steps
-must agree. Compare ratios rather than milliseconds. --alone: only the engine.
+does meets both. A table a network: medians, ratios, and the peak of each one's memory: the GPU's, or on a CPU the whole
+process's. Their losses of the first steps must agree. --alone: only the engine.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import resource
-import statistics
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -30,6 +25,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parent))
 
 from eager import Eager, initial_values
+from harness import Prepared, Table, Worker, add_options, idle_or_exit, interleaved, machine, report
 
 from vmz.engines.schedule import Schedule
 from vmz.engines.torch_engine.graph.op import read_ops
@@ -108,47 +104,20 @@ def eager_step(config: ModelConfig, options: argparse.Namespace, weights: dict[s
     return step
 
 
-class Worker:
-    """A process of its own that trains: what one side asks of the C library's memory would help the other, too."""
-
-    def __init__(self, side: str, name: str, options: argparse.Namespace) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=work, args=(theirs, side, name, options), daemon=True)
-        self._process.start()
-        theirs.close()
-        self.losses: list[float] = self._pipe.recv()
-
-    def step(self) -> float:
-        """The seconds that a step took."""
-        self._pipe.send("step")
-        seconds: float = self._pipe.recv()
-        return seconds
-
-    def close(self) -> float:
-        """End it. The peak of its memory in GiB: the device's, or the process's on a CPU."""
-        self._pipe.send("end")
-        peak: float = self._pipe.recv()
-        self._process.join()
-        return peak
-
-
-def work(pipe: Any, side: str, name: str, options: argparse.Namespace) -> None:
-    """What a Worker's process does: warms up, and takes a step whenever it is asked for one."""
+def prepare(step_of: Callable[..., Callable[[], float]], name: str, options: argparse.Namespace) -> Prepared:
+    """In a side's process: its step, and the losses of the first steps."""
     set_up(options)
     config = MODELS[name]
-    step = {"engine": engine_step, "eager": eager_step}[side](config, options, initial_values(training_net(config)))
-    pipe.send([step() for _ in range(WARM_UP)])
-    while pipe.recv() == "step":
-        start = time.perf_counter()
+    step = step_of(config, options, initial_values(training_net(config)))
+    losses = [step() for _ in range(WARM_UP)]
+    if options.device == "cpu":
+        return Prepared(step, losses)
+
+    def waited() -> None:
         step()
-        if options.device != "cpu":
-            torch.cuda.synchronize()
-        pipe.send(time.perf_counter() - start)
-    if options.device != "cpu":
-        pipe.send(torch.cuda.max_memory_allocated() / 2**30)
-    else:
-        pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+        torch.cuda.synchronize()
+
+    return Prepared(waited, losses, lambda: torch.cuda.max_memory_allocated() / 2**30)
 
 
 def set_up(options: argparse.Namespace) -> None:
@@ -160,8 +129,7 @@ def set_up(options: argparse.Namespace) -> None:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=7)
+    add_options(parser)
     parser.add_argument("--batch", type=int, default=2, help="clips a step")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"))
@@ -169,40 +137,22 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("--channels_last", action="store_true")
     parser.add_argument("--alone", action="store_true", help="only the engine")
     options = parser.parse_args(argv)
-    if options.device != "cpu":
-        print(torch.cuda.get_device_name(), end=", ")
-    print(
-        f"PyTorch {torch.__version__}, {options.device}, {options.precision}, {options.batch} clips a step, "
-        f"{options.threads} threads, {options.rounds} rounds in turns"
-    )
-    for name in options.models.split(","):
-        compare(name, options)
+    device = "" if options.device == "cpu" else f"{torch.cuda.get_device_name()}, "
+    head = f"{device}{machine(options.threads, idle_or_exit(options.busy))}, {options.rounds} rounds in turns"
+    report([compare(name, options) for name in options.models.split(",")], head, options.output)
     return 0
 
 
-def compare(name: str, options: argparse.Namespace) -> None:
-    workers = [Worker(side, name, options) for side in (["engine"] if options.alone else ["engine", "eager"])]
-    taken: list[list[float]] = [[] for _ in workers]
-    for _ in range(options.rounds):
-        for worker, seconds in zip(workers, taken):
-            seconds.append(worker.step())
-    peaks = [worker.close() for worker in workers]
-    line = f"{name}: {told(taken[0], peaks[0], options.batch)}"
+def compare(name: str, options: argparse.Namespace) -> Table:
+    sides = {"VMZ": engine_step} if options.alone else {"VMZ": engine_step, "eager PyTorch": eager_step}
+    workers = {side: Worker(prepare, step, name, options) for side, step in sides.items()}
+    timings = interleaved(workers, options.rounds, warm_up=0)
+    notes = {side: f"peak memory {worker.close():.2f} GiB" for side, worker in workers.items()}
+    losses = [worker.said for worker in workers.values()]
     if not options.alone:
-        pairs = zip(workers[0].losses, workers[1].losses)
-        difference = max(abs(one - other) / abs(other) for one, other in pairs)
-        ratio = statistics.median(taken[1]) / statistics.median(taken[0])
-        line += (
-            f"; eager PyTorch {told(taken[1], peaks[1], options.batch)}: {ratio:.2f} times as fast; "
-            f"losses differ by {difference:.1e}"
-        )
-    print(line, flush=True)
-
-
-def told(seconds: Sequence[float], peak: float, clips: int) -> str:
-    middle = statistics.median(seconds)
-    spread = f"{1e3 * min(seconds):.0f} to {1e3 * max(seconds):.0f}"
-    return f"{clips / middle:.2f} clips/s, {1e3 * middle:.0f} ms ({spread}), {peak:.2f} GiB"
+        difference = max(abs(one - other) / abs(other) for one, other in zip(*losses))
+        notes["eager PyTorch"] += f", losses differ by {difference:.1e}"
+    return Table(f"{name}, {options.precision}, ms a step of {options.batch} clips", timings, notes)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ for kind in address,undefined thread; do
     case $name in
     lmdb) tool=read_lmdb_tool ;;
     records) tool=read_record_tool ;;
+    sound) tool=hear_clips_tool ;;
     *) tool=read_clips_tool ;;
     esac
     if ! find "$surface" -type f -print0 | sort -z | xargs -0 "$build/$tool" >"$said" 2>&1; then

@@ -47,6 +47,7 @@ def stop_at(delay: float, number: signal.Signals, tool: str, arguments: Sequence
     return process.wait(timeout=60), process.communicate()[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", LINES, ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("steps", MOMENTS)
 def test_a_database_in_progress(steps: int, number: signal.Signals, tmp_path: Path) -> None:

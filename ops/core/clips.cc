@@ -201,7 +201,9 @@ class ClipReader {
         continue;
       }
       if (read < starts.front()) {
-        found_.times.push_back(shown);
+        if (shown != AV_NOPTS_VALUE) {
+          found_.times.push_back(shown);
+        }
         ++found_.first;
       } else if (read == starts.front()) {
         found_.time = shown;

@@ -1,5 +1,7 @@
 #include "core/reader.h"
 
+#include <algorithm>
+
 #include "check.h"
 #include "core/common/errors.h"
 #include "core/common/text.h"
@@ -266,4 +268,62 @@ TEST(labels_are_repeated_for_every_row) {
   out.resize(16);
   copy_labels({one, two}, args, out.data());
   CHECK((out == std::vector<int32_t>{0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 1, 0, 0, 1, 1, 0}));
+}
+
+namespace {
+
+VideoInputArgs with_sound(VideoInputArgs args, const char* on_missing_audio = "zeros") {
+  args.is_av_input = true;
+  args.audio.get_logmels = 1;
+  args.audio.logmel_frames = 20;
+  args.audio.on_missing_audio = on_missing_audio;
+  args.num_decode_threads = 4;
+  return args;
+}
+
+// Videos of a second's tone, but for number 1 and 4, which are silent.
+std::vector<std::string> two_without_sound() {
+  std::vector<std::string> records;
+  for (int label = 0; label < 6; ++label) {
+    const double seconds = label % 3 == 1 ? 0 : 1;
+    const made::Tone tone{seconds, 16000, false, AV_CODEC_ID_PCM_S16LE};
+    records.push_back(wire::string_tensor(made::video(25, "mov", 64, 48, tone)) + wire::int32_tensor({label}));
+  }
+  return records;
+}
+
+bool is_silent(const VideoClips& video, const VideoInputArgs& args) {
+  const float* values = video.logmels.get();
+  return std::all_of(values, values + args.logmel_video_values(), [](float value) { return value == 0; });
+}
+
+}  // namespace
+
+TEST(log_mels_are_those_of_the_batchs_own_videos) {
+  const VideoInputArgs args = with_sound(arguments(4, "stop", 1));
+  BatchReader reader(args, list(two_without_sound(), false));
+  for (int batch = 0; batch < 12; ++batch) {
+    const std::vector<VideoClips> videos = reader.next();
+    CHECK_EQUAL(videos.size(), size_t{4});
+    for (const VideoClips& video : videos) {
+      CHECK_EQUAL(is_silent(video, args), video.index % 3 == 1);
+    }
+    CHECK(in_place(videos, &VideoClips::logmels, args.logmel_video_values()) != nullptr);
+  }
+  CHECK_EQUAL(reader.without_sound().size(), size_t{2});  // once each
+  CHECK_EQUAL(reader.without_sound()[1].key, "key4");
+  CHECK_EQUAL(reader.without_sound()[1].reason, "it has no audio stream");
+  CHECK(reader.skipped().empty());
+}
+
+TEST(videos_without_sound_are_left_out_or_an_error_by_a_wish_of_their_own) {
+  BatchReader skips(with_sound(arguments(6), "skip"), list(two_without_sound()));
+  CHECK_EQUAL(labels(skips.next()), "0@0 2@2 3@3 5@5 ");
+  CHECK_EQUAL(skips.skipped().size(), size_t{2});
+  CHECK(skips.without_sound().empty());
+  BatchReader stops(with_sound(arguments(1, "skip"), "stop"), list(two_without_sound()));
+  CHECK_EQUAL(labels(stops.next()), "0@0 ");
+  for (int again = 0; again < 2; ++again) {
+    CHECK_THROWS(BadVideoError, "record key1: it has no audio stream; have it give zeros with", stops.next());
+  }
 }

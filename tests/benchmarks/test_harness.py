@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +76,27 @@ def test_inference(tmp_path: Path) -> None:
 def test_an_unknown_network_is_named() -> None:
     answer = run("--models=r4d")
     assert answer.returncode == 2 and "there is no 'r4d'" in answer.stderr
+
+
+def peer(answer: float) -> Any:
+    """In a Worker's process."""
+    import harness
+
+    if answer < 0:
+        raise ValueError("it cannot be negative")
+    return harness.Prepared(lambda: sum(range(200_000)), answer) if answer else None
+
+
+def test_a_worker_runs_in_a_process_of_its_own(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(FOLDER), str(FOLDER.parent), os.environ.get("PYTHONPATH", "")])
+    )
+    workers = {"one": harness.Worker(peer, 1.0), "two": harness.Worker(peer, 2.0)}
+    assert [worker.said for worker in workers.values()] == [1.0, 2.0]
+    timings = harness.interleaved(workers, rounds=3, before=1)
+    assert all(len(one.wall) == len(one.cpu) == 3 and min(one.wall) > 0 for one in timings.values())
+    assert all(worker.close() > 0.001 for worker in workers.values())
+    with pytest.raises(RuntimeError, match=r"^ValueError: it cannot be negative$"):
+        harness.Worker(peer, -1.0)
+    with pytest.raises(RuntimeError, match=r"^it has no such network$"):
+        harness.Worker(peer, 0.0)

@@ -2,7 +2,7 @@
 
     python -m tests.campaign.inputs FOLDER [--count 200] [--seed 1]
 
-makes FOLDER/containers, FOLDER/images, FOLDER/lmdb and FOLDER/records, the same files for the same seed.
+makes FOLDER/containers, FOLDER/images, FOLDER/lmdb, FOLDER/records and FOLDER/sound, the same files for the same seed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tests.campaign.mutations.drawing import mutated_bytes
@@ -19,6 +19,7 @@ from tests.campaign.mutations.record_mutations import records
 from tests.support.damaged_databases import deep_and_wide, flipped, truncated
 from tests.support.hostile_videos import PLAYLISTS, of_format, playlist, png, slow_jpeg
 from tests.support.odd_videos import KINDS, film, made
+from tests.support.sound_videos import KINDS as SOUND
 
 
 def containers(seed: int, count: int) -> Iterator[bytes]:
@@ -26,6 +27,17 @@ def containers(seed: int, count: int) -> Iterator[bytes]:
     videos = [made(name) for name in KINDS] + [film(20, "mkv", "ffv1"), of_format("gif", "gif")]
     yield from videos[:count]
     yield from [playlist(name, "http://127.0.0.1:9", 9, Path("/etc/hostname")) for name in PLAYLISTS][: count // 4]
+    yield from _damaged(videos, seed, count)
+
+
+def sound(seed: int, count: int) -> Iterator[bytes]:
+    """Videos with sound of every kind, whole and damaged."""
+    videos = [kind.file() for kind in SOUND.values()]
+    yield from videos[:count]
+    yield from _damaged(videos, seed, count)
+
+
+def _damaged(videos: Sequence[bytes], seed: int, count: int) -> Iterator[bytes]:
     for number in range(count):
         chance = random.Random(f"{seed} {number}")
         one, other = chance.choice(videos), chance.choice(videos)
@@ -64,6 +76,7 @@ MAKERS: dict[str, Callable[[int, int], Iterator[bytes]]] = {
     "images": images,
     "lmdb": lmdbs,
     "records": values,
+    "sound": sound,
 }
 
 

@@ -24,6 +24,7 @@ def test_what_grows_is_seen() -> None:
     assert faults(samples(late_threads=3)) == ["threads rise from 2 to 3 over the second half"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "engine", ["pytorch", pytest.param("caffe2", marks=pytest.mark.skipif(not HAS_OPERATORS, reason="no real Caffe2"))]
 )

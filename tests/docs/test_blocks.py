@@ -35,6 +35,7 @@ def case(block: Block) -> object:
     return pytest.param(block, id=block.name, marks=marks)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("block", [case(block) for block in RUN])
 def test_a_block_runs_as_it_is_written(block: Block, folder: Path, tmp_path: Path) -> None:
     python = prepared.interpreter(block)

@@ -35,6 +35,7 @@ def test_every_architecture_is_here() -> None:
     assert {arguments["model_name"] for arguments in FAMILIES.values()} == set(vmz.list_architectures())
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(torch.onnx, "ONNXProgram"), reason="PyTorch before 2.6 writes no such ONNX")
 @pytest.mark.parametrize("family", families(*QUICK))
 def test_onnx_runtime(family: str, tmp_path: Path) -> None:
@@ -54,6 +55,7 @@ def test_onnx_runtime(family: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "net.onnx"]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(getattr(torch, "export", None), "Dim"), reason="PyTorch before 2.2 has no torch.export")
 @pytest.mark.parametrize("family", families(*QUICK))
 def test_torch_export(family: str, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_from_folders_to_a_network(
     engine: str, folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -37,7 +37,7 @@ def golden_names(pattern: str) -> list[str]:
 
 def video_path(name: str) -> Path:
     """A golden video. The test is skipped where it is absent (with CI set it fails)."""
-    places = (VIDEOS, GOLDEN / "reader", OWN / "reader", GOLDEN / "av" / "reader")
+    places = (VIDEOS, *(root / reader for reader in ("reader", "av/reader") for root in (GOLDEN, OWN)))
     return _first(f"the video {name}", *(place / name for place in places))
 
 

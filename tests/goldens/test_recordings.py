@@ -14,12 +14,13 @@ def test_the_repository_holds_nets_training_runs_and_reader_cases():
     assert sum(name.startswith("nets/trainnet_") for name in own) == 30
     assert sum(name.startswith("nets/testnet_") for name in own) == 12
     assert sum(name.startswith("train/") for name in own) == 3
-    assert sum(name.endswith((".mp4", ".avi")) for name in own) == 3
+    assert sum(name.startswith("reader/") and name.endswith((".mp4", ".avi")) for name in own) == 3
+    assert sum(name.startswith("av/reader/") for name in own) == 6  # two files, their cases and arrays
 
 
 @needs_shared
 def test_they_are_the_same_as_in_the_full_set():
-    folders = [OWN / name for name in ("nets", "reader", "train")]  # beside them lies what was measured with them
+    folders = [OWN / name for name in ("nets", "reader", "train", "av")]  # beside them lies what was measured with them
     names = [str(path.relative_to(OWN)) for folder in folders for path in folder.rglob("*") if path.is_file()]
     here = [name for name in names if (GOLDEN / name).exists()]
     assert len(here) == len(names)

@@ -111,6 +111,7 @@ def difference(module: nn.Module, blobs: Mapping[str, np.ndarray], frames: int =
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
+@pytest.mark.long
 @cases
 def test_the_same_logits_and_every_tensor_once(case: str) -> None:
     layout, (name, depth), count, make = CASES[case]
@@ -130,6 +131,7 @@ def test_the_same_logits_and_every_tensor_once(case: str) -> None:
     assert difference(fresh, found.tensors, LONG_FRAMES if case.startswith(LONG) else FRAMES) < MOST
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["r3d_18", "mc3_18"])
 def test_another_epsilon_is_worked_into_the_scales(name: str) -> None:
     module = randomised(torchvision_module(name), eps=1e-5)

@@ -127,6 +127,7 @@ def saved_and_loaded(model: VideoModel) -> VideoModel:
     return loaded
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["made", "trained"])
 @pytest.mark.parametrize(
     "copied",
@@ -204,6 +205,7 @@ def test_a_frozen_trunk_in_an_optimizer() -> None:
     assert sum(len(group["params"]) for group in torch.optim.AdamW(model.parameters()).param_groups) == len(before)
 
 
+@pytest.mark.long
 def test_autocast_and_compile() -> None:
     model = small()
     clips = clips_of(model)

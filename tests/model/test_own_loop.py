@@ -18,6 +18,7 @@ from vmz.checkpoints.pickles import load_pickle
 MOTIONS = ("in", "up")  # which mirrored clips still show
 
 
+@pytest.mark.long
 def test_twelve_lines_fine_tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (block,) = [one for one in blocks_of(ROOT / "docs" / "guide" / "python.md") if "optimizer.step()" in one.text]
     lines = [line for line in block.text.splitlines() if line.strip()]

@@ -285,6 +285,7 @@ def test_wrong_requests(arguments: list[str], status: int, named: str) -> None:
     assert named in answer.stderr and len(answer.stderr.splitlines()) == 1
 
 
+@pytest.mark.long
 def test_no_weights_and_no_file(small_database: Path) -> None:
     data = f"--test_data={small_database}"
     answer = run_tool("test_net.py", *SMALL, data)

@@ -87,6 +87,7 @@ def test_fewer_videos_than_processes_and_several_labels(tmp_path: Path) -> None:
     assert "mAP" in compare(tmp_path, 3, f"--test_data={path}", "--multi_label=1")["figures"]
 
 
+@pytest.mark.long
 def test_a_bad_video_of_one_process_ends_all_with_its_sentence(tmp_path: Path) -> None:
     path = database(tmp_path, 6, 5)
     answer = run_test_net(3, f"--test_data={path}")

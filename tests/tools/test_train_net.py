@@ -149,6 +149,7 @@ def check_kills(database: Path, folder: Path, kills: int) -> None:
     assert resumed == kills
 
 
+@pytest.mark.long
 def test_killed_and_resumed_is_the_same_to_the_bit(database: Path, tmp_path: Path) -> None:
     check_kills(database, tmp_path, kills=2)
 
@@ -173,6 +174,7 @@ def test_sigterm_leaves_a_checkpoint_to_go_on_from(database: Path, tmp_path: Pat
     assert int(load_mdl(tmp_path / "run_latest.mdl")["optimizer_iteration"][0]) >= 2
 
 
+@pytest.mark.long
 def test_fine_tuning_on_other_labels(database: Path, tmp_path: Path) -> None:
     begun = run_tool("train_net.py", *flags(database, tmp_path, "--num_epochs=1"))
     assert begun.returncode == 0, begun.stderr
@@ -204,6 +206,7 @@ def test_fine_tuning_a_2d_network_inflated(database: Path, tmp_path: Path) -> No
     np.testing.assert_allclose(weight.sum(axis=2), flat_weight.reshape(weight.sum(axis=2).shape), rtol=1e-6)
 
 
+@pytest.mark.long
 def test_two_processes_are_two_accumulated_batches(database: Path, tmp_path: Path) -> None:
     """--freeze_bn=1: of batch norm, only the running statistics depend on who saw which clips."""
     common = ["--freeze_bn=1", "--epoch_size=16", "--num_epochs=1", "--display_iter=1", "--shuffle=1"]
@@ -221,6 +224,7 @@ def test_two_processes_are_two_accumulated_batches(database: Path, tmp_path: Pat
     assert together.stdout.count("wrote") == 2, "one process speaks for all"
 
 
+@pytest.mark.long
 def test_refusals(database: Path, tmp_path: Path) -> None:
     def refused(status: int, words: str, *more: str) -> None:
         answer = run_tool("train_net.py", *flags(database, tmp_path / "no", *more))

@@ -38,6 +38,7 @@ def test_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(cache.folder()) == "/mine"
 
 
+@pytest.mark.long
 def test_fetched_once_and_held_against_what_came_first(tmp_path: Path) -> None:
     assert ROW.file is not None
     folder = tmp_path / "new" / "cache"

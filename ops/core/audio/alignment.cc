@@ -10,6 +10,8 @@ namespace {
 // Numbers of frames come from files, and damaged ones state anything.
 __extension__ typedef __int128 Wide;
 
+constexpr int64_t kMostFrames = int64_t{1} << 40;
+
 int64_t share(int64_t of, int64_t times, int64_t by) {
   const Wide found = Wide{of} * times / by;
   return static_cast<int64_t>(std::min(found, Wide{std::numeric_limits<int64_t>::max() / 4}));
@@ -115,7 +117,9 @@ int64_t start_of(int64_t number, int64_t k, const VideoInputArgs& args, const Al
 }  // namespace
 
 void write_log_mels(const LogMels& rows, const VideoInputArgs& args, const Aligned& aligned, float* out) {
-  Aligned by = aligned;
+  Aligned by{
+      std::min(aligned.frames, kMostFrames), std::min(aligned.needed, kMostFrames),
+      std::min(aligned.first, kMostFrames)};
   if (rows.rows() == 0 || !args.get_rgb) {
     by.frames = 0;
   }

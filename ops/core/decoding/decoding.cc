@@ -88,6 +88,7 @@ int64_t Video::peek_time() {
 
 void Video::hear_to_end() {
   has_packet_ = false;
+  av_packet_unref(packet_.get());
   while (heard_ != nullptr) {
     const bool is_more = read_packet();
     file_.watch_progress();

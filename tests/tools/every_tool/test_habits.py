@@ -50,6 +50,7 @@ def test_video_ids_in_a_test(engine: str, folder: Path, tmp_path: Path) -> None:
         assert found["label"].tolist() == [0, 0, 1, 1, 2, 2]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_list_with_spaces_and_names_is_all_it_takes(
     engine: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -79,6 +80,7 @@ def test_flags_without_effect_are_named(engine: str) -> None:
     assert ("--cudnn_workspace_limit_mb has no effect" in done.stderr) == (engine == "pytorch")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_videos_by_folder_and_by_odd_names(
     engine: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

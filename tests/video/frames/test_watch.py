@@ -29,6 +29,7 @@ def test_a_watch_counts_from_the_last_progress():
     assert Watch(90).reason.startswith("it gave no new frame for 90 seconds")
 
 
+@pytest.mark.long
 def test_time_in_which_the_process_is_stopped_does_not_count():
     """As after Ctrl-Z and fg, or where a batch system sets a job aside: no video is bad for that."""
     program = """

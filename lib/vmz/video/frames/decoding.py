@@ -28,6 +28,8 @@ STRICT = {"mjpeg": {"err_detect": "explode"}}
 TIMES_MAY_RESTART = 0x200  # FFmpeg's AVFMT_TS_DISCONT
 KEY_PICTURES = {PictureType.I, PictureType.NONE}  # NONE: the codec knows no others
 
+PACKETS_A_LOOK = 64  # packets of which nothing is decoded, between two looks at the watch
+
 # A packet of these can hold several frames; apart, those before a damaged one are kept (PyAV decodes a packet as one).
 SPLITTERS = {"vp9": "vp9_superframe_split", "libdav1d": "av1_frame_split", "av1": "av1_frame_split"}
 
@@ -159,7 +161,8 @@ class Video:
                     shown, whole = not packet.is_discard, not packet.is_corrupt
                     times = PacketTimes(packet.pts, packet.dts, packet.is_keyframe, shown, whole, packet.size)
                     packets.append(times)
-                self.file.watch_over()
+                if len(packets) % PACKETS_A_LOOK == 0:
+                    self.file.watch_over()
         except av.FFmpegError:
             pass
         return Timeline(packets, self._stream.codec_context.name, self._stream.codec_context.pix_fmt)

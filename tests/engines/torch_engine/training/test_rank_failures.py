@@ -70,6 +70,7 @@ def test_they_resume_without_a_warning() -> None:
     assert (status, output, errors) == (0, "the same\n", "")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("how", "rank"), [("in a step", "0"), ("in a step", "1"), ("between steps", "0")])
 def test_the_cause_is_printed_once(how: str, rank: str) -> None:
     started = time.monotonic()

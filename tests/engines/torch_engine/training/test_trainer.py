@@ -115,6 +115,7 @@ def test_weights_and_seed_make_the_start(trainer: Trainer) -> None:
 # To stop and go on
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("use_dropout", "channels_last"), [(False, False), (True, False), (False, True)])
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(use_dropout: bool, channels_last: bool) -> None:
     build, training = small_build(use_dropout), small_training(channels_last=channels_last)

@@ -65,6 +65,8 @@ def largest(x: Tensor) -> Tensor:
     """The largest absolute value, float32 (); NaN where there is one."""
     if not x.numel():
         return torch.zeros(())
+    if x.dim() > 2:  # as the channels lie: aminmax would copy what it does not take in the order of memory
+        x = x.permute(0, *range(2, x.dim()), 1)
     return torch.stack(torch.aminmax(x)).abs().amax().float()
 
 

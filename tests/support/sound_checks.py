@@ -1,0 +1,79 @@
+"""What a reader has to make of the files of sound_videos.py; the readers' tests hand in theirs."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from tests.support.sound_videos import KINDS, Tone, sound_video
+
+FILTER_OF_THE_TONE = 13  # of 40, that hears 1000 Hz best
+ARGUMENTS: dict[str, Any] = {
+    "length_rgb": 8,
+    "crop_size": 32,
+    "scale_h": 32,
+    "scale_w": 40,
+    "random_crop": 0,
+    "random_mirror": 0,
+    "decode_type": 1,
+    "get_logmels": 1,
+    "logmel_frames": 198,
+    "align_audio": 0,
+}
+
+
+class Heard(NamedTuple):
+    """Of one video: its clips, None where they were not asked for, its log-mels (clips, rows, filters), and why they
+    are zeros, "" where they are not for want of sound."""
+
+    clips: Any
+    logmels: np.ndarray
+    reason: str
+
+
+class Read(Protocol):
+    def __call__(self, file: bytes, start: int = 0, **arguments: Any) -> Heard: ...
+
+
+def rows_of_the_tone(logmels: np.ndarray) -> np.ndarray:
+    """The numbers of the rows in which 1000 Hz is loudest, of the first clip."""
+    rows = logmels[0]
+    return np.flatnonzero((rows.argmax(axis=1) == FILTER_OF_THE_TONE) & (rows[:, FILTER_OF_THE_TONE] > 15))
+
+
+def check_kind(name: str, read: Read) -> None:
+    """Pictures and sound, and sound alone, of one of KINDS."""
+    kind, heard = KINDS[name], {}
+    for sees in (0, 1):
+        found = read(kind.file(), get_rgb=sees, **ARGUMENTS)
+        assert found.reason == kind.reason, name
+        rows = rows_of_the_tone(found.logmels)
+        assert abs(len(rows) - min(198, 100 * kind.heard)) <= 5, (name, len(rows))
+        assert not kind.heard or rows[0] <= 5, (name, rows[0])
+        assert kind.heard or not found.logmels.any(), name
+        assert kind.heard == 2.0 or not found.logmels[0, int(100 * kind.heard) + 5 :].any(), name
+        heard[sees] = found.logmels
+    assert (heard[0] == heard[1]).all(), name
+
+
+def check_loudness(read: Read) -> None:
+    """Channels are not averaged: two equal ones are 3 dB louder than one, the front ones and the middle of 5.1 more."""
+    loud = {}
+    for layout in ("mono", "stereo", "5.1"):
+        tone = Tone("flac", 16000, layout, "s16", loudness=0.1)
+        rows = read(sound_video([tone], "matroska"), get_rgb=0, **ARGUMENTS).logmels[0]
+        loud[layout] = float(rows[50, FILTER_OF_THE_TONE])
+    assert abs(loud["stereo"] - loud["mono"] - 2 * np.log(2 * np.sqrt(0.5))) < 1e-2
+    assert abs(loud["5.1"] - loud["mono"] - 2 * np.log(2 + 2 * np.sqrt(0.5))) < 1e-2
+
+
+def check_timestamps(read: Read) -> None:
+    """Sound that begins half a second after the pictures: heard at once as in the original, or when it begins."""
+    late = sound_video([Tone("flac", 16000, "mono", "s16", seconds=1.0, start=0.5)], "matroska")
+    for sees in (0, 1):
+        asked = {**ARGUMENTS, "get_rgb": sees}
+        rows = rows_of_the_tone(read(late, **asked).logmels)
+        assert rows[0] <= 1 and 97 <= len(rows) <= 101
+        rows = rows_of_the_tone(read(late, audio_timestamps=1, **asked).logmels)
+        assert 48 <= rows[0] <= 50 and 147 <= rows[-1] <= 150
