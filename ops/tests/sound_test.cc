@@ -120,6 +120,14 @@ TEST(no_sound_gives_zeros_and_a_reason_or_an_error) {
   }
 }
 
+TEST(an_empty_track_is_missing_sound) {
+  const std::string file = with_sound(1e-9, "matroska");  // a track without one sample
+  for (int get_rgb : {0, 1}) {
+    const Clips clips = read(file, arguments(get_rgb));
+    CHECK_EQUAL(clips.reading.without_sound, "its audio stream is empty");
+  }
+}
+
 TEST(clips_from_a_start_frame) {
   VideoInputArgs args = arguments(1, kFromStartFrame);
   args.audio.align_audio = kStretched;

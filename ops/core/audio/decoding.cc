@@ -134,10 +134,13 @@ std::string Sound::missing() const {
   if (!missing_.empty() || converted_ > 0) {
     return missing_;
   }
-  if (packets_ > 0 && frames_ == 0) {
+  if (packets_ == 0) {
+    return expects_all_ ? "its audio stream is empty" : "";
+  }
+  if (frames_ == 0) {
     return cannot_decode(fault_.empty() ? "none of its packets gives a frame" : fault_);
   }
-  return frames_ > 0 ? fault_ : "";
+  return fault_;
 }
 
 bool Sound::open_resampler(const AVFrame& frame) {

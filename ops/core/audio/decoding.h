@@ -25,6 +25,10 @@ class Sound {
   // With audio_timestamps: the time, in seconds, at which sample 0 lies, and how many seconds there are, 0: any.
   void place(double origin, double seconds);
 
+  // All packets of the stream are to come: where there are none, the sound is missing.
+  void expect_all() {
+    expects_all_ = true;
+  }
   // The next packet of the stream. Throws BadRecord for sound that is longer than any that is read.
   void add(AVPacket* packet);
   // There is no other packet.
@@ -35,7 +39,7 @@ class Sound {
   std::vector<float> take() {
     return std::move(samples_);
   }
-  // Why there is no sound, or nothing. Sound that ended before the first packet that was asked for is not missing.
+  // Why there is no sound, or nothing. Sound that ended before the point that was sought is not missing.
   std::string missing() const;
 
  private:
@@ -55,6 +59,7 @@ class Sound {
   std::vector<float> samples_;
   std::string missing_;  // why the stream cannot be decoded at all
   std::string fault_;    // why a packet was not decoded
+  bool expects_all_ = false;
   int64_t packets_ = 0, frames_ = 0, converted_ = 0;
   // What the resampler was made for
   uint64_t layout_ = 0;

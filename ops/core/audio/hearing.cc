@@ -55,6 +55,7 @@ void Hearing::listen(Video& video) {
 void Hearing::begin(Video& video) {
   if (out_ != nullptr && takes_all(video)) {
     listen(video);
+    sound_->expect_all();
   }
 }
 
@@ -158,6 +159,9 @@ void Hearing::alone(const VideoSource& source, int64_t start_frame, double draw)
     file.read_only(file.sound());
   }
   make_sound(file, start_alone(file, start_frame, draw));
+  if (args_.decode_type == kUniform || args_.audio.audio_timestamps) {
+    sound_->expect_all();
+  }
   hear_file(file);
 }
 
