@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 import numpy as np
 
@@ -15,17 +13,14 @@ from vmz.audio.decoding import LongSoundError
 from vmz.errors import VmzError
 from vmz.video import sampling
 from vmz.video.arguments import FROM_START_FRAME, RANDOM, UNIFORM, VideoInputArgs
-from vmz.video.draws import Draws, draw
+from vmz.video.clip_writer import Clips, ClipWriter, Draws, draw
 from vmz.video.frames.decoding import MAX_PIXELS, DecodingError, SeekError, Source, Video
 from vmz.video.frames.ending import Ending
-from vmz.video.frames.flow import Crop, FlowWriter, cropped
 from vmz.video.frames.images import read_image
 from vmz.video.frames.orientation import UPRIGHT, Orientation
 from vmz.video.frames.resampling import Resampled, noting, resampled_frames
-from vmz.video.frames.scaling import Scaler
 from vmz.video.frames.shown_times import noting_shown
 from vmz.video.frames.watch import Watch
-from vmz.video.normalisation import write_pixels
 from vmz.video.sound.arguments import AVInputArgs
 from vmz.video.sound.hearing import Found, Hearing, hearing_for
 
@@ -36,19 +31,6 @@ class ClipError(VmzError):
 
 class MissingSoundError(ClipError):
     """A video without sound, while on_missing_audio is not "zeros"."""
-
-
-@dataclass(frozen=True)
-class Clips:
-    """Where the clips of one video go, where they are asked for: float32 (clips * crops, channels, length, crop, crop).
-
-    data: RGB, normalised; or uint8 (clips * crops, length, crop, crop, 3), as they are. flow: optical flow. logmels:
-    float32 (clips, 1, logmel_frames, logmel_filters).
-    """
-
-    data: Optional[np.ndarray]
-    flow: Optional[np.ndarray] = None
-    logmels: Optional[np.ndarray] = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +87,7 @@ def read_clips(
 def _read_image(source: Source, args: VideoInputArgs, draws: Draws, out: Clips, watch: Watch) -> Reading:
     """An image is a clip of one frame."""
     size = args.scale_w, args.scale_h
-    _ClipWriter(size, UPRIGHT, args, draws, out).write_crops(read_image(source, *size, watch), 0, 0)
+    ClipWriter(size, UPRIGHT, args, draws, out).write_crops(read_image(source, *size, watch), 0, 0)
     return Reading()
 
 
@@ -296,11 +278,11 @@ class _VideoReader:
             return max(0, self._start_frame or 0)
         return sampling.random_start(self._draw, frames, self._needed)
 
-    def _writer(self, video: Video) -> _ClipWriter:
+    def _writer(self, video: Video) -> ClipWriter:
         args = self._args
         size = sampling.output_size(args, *self._orientation.size(video.width, video.height), self._draws.short_edge)
         check_size(size, args)
-        return _ClipWriter(size, self._orientation, args, self._draws, self._out)
+        return ClipWriter(size, self._orientation, args, self._draws, self._out)
 
 
 def check_size(size: tuple[int, int], args: VideoInputArgs) -> None:
@@ -342,60 +324,3 @@ def _needs(needed: int, args: VideoInputArgs) -> str:
     if args.fps:
         flags += [f"--fps={args.fps}"]
     return f"{needed} are needed for {' '.join(flags)}"
-
-
-class _ClipWriter:
-    """Converts the frames that clips take, each once, and writes crops of them to their places in the batch."""
-
-    def __init__(
-        self, size: tuple[int, int], orientation: Orientation, args: VideoInputArgs, draws: Draws, out: Clips
-    ) -> None:
-        self._args, self._draws, self._out = args, draws, out
-        self._size = size  # (width, height) of the converted frames, turned
-        self._orientation = orientation
-        self._scaler = Scaler(*orientation.size(*size))
-        self._crops = [crop for clip in range(args.clips) for crop in self._crops_of(clip)]  # of each row
-
-    def write(self, frames: Iterable[Any], starts: list[int], stop: int) -> int:
-        """Read `frames` up to number `stop` and return how many there were."""
-        places, flow = self._places(starts), self._flow_writer(starts)
-        read = 0
-        for number, frame in enumerate(islice(frames, stop)):
-            read = number + 1
-            for_flow = flow is not None and flow.wants(number)
-            if number not in places and not for_flow:
-                continue
-            pixels = self._orientation.turn(self._scaler.convert(frame))
-            for clip, place in places.get(number, ()):
-                self.write_crops(pixels, clip, place)
-            if flow is not None and for_flow:
-                flow.add(number, pixels)
-        return read
-
-    def _places(self, starts: list[int]) -> dict[int, list[tuple[int, int]]]:
-        """{frame number: the (RGB clip, place in it) that it goes to}."""
-        places: dict[int, list[tuple[int, int]]] = {}
-        for clip, start in enumerate(starts):
-            for place in range(self._args.length_rgb if self._args.get_rgb else 0):
-                places.setdefault(start + place * self._draws.strides[clip], []).append((clip, place))
-        return places
-
-    def write_crops(self, pixels: np.ndarray, clip: int, place: int) -> None:
-        """Write frame number `place` of an RGB clip, from uint8 pixels (height, width, 3)."""
-        assert self._out.data is not None
-        crops = self._args.crop_per_clip
-        for row in range(clip * crops, (clip + 1) * crops):
-            write_pixels(cropped(pixels, self._crops[row], self._args.crop_size), self._out.data[row], place)
-
-    def _flow_writer(self, starts: list[int]) -> Optional[FlowWriter]:
-        if self._out.flow is None:
-            return None
-        return FlowWriter(self._args, self._crops, np.repeat(starts, self._args.crop_per_clip).tolist(), self._out.flow)
-
-    def _crops_of(self, clip: int) -> list[Crop]:
-        (width, height), size, mirror = self._size, self._args.crop_size, self._draws.mirrors[clip]
-        if not self._args.random_crop:
-            offsets = sampling.crop_offsets(width, height, size, self._args.crop_per_clip)
-            return [Crop(top, left, mirror) for top, left in offsets]
-        y, x = self._draws.crops[clip]  # uniform, both ends included
-        return [Crop(int(y * (height - size + 1)), int(x * (width - size + 1)), mirror)]

@@ -66,7 +66,7 @@ def test_a_file_that_cannot_be_read_further(tmp_path: Path, monkeypatch: pytest.
         def broken(size: int = -1) -> bytes:
             raise OSError(5, "Input/output error")
 
-        file: Any = video._file
+        file: Any = video.file.file
         file.read = broken
         left = sum(1 for _ in frames)
     if left < 199:  # FFmpeg had not read all of it ahead

@@ -36,6 +36,9 @@ def _limit_allocations() -> None:
     limit(8 * MAX_PIXELS + (1 << 20))  # 16 bits of R, G, B, A, and what is laid around them
 
 
+_limit_allocations()
+
+
 class OpenedFile:
     """A plain container with its pictures in it, `container` (av.container.InputContainer), and its bytes, `file`.
 
