@@ -22,7 +22,7 @@ from vmz.cli.shared.running import run_tool
 from vmz.errors import VmzError
 from vmz.files import atomic_write
 from vmz.models.config import CONVOLUTIONAL_CROPS, ModelConfig
-from vmz.models.registry import MODEL_NAMES, build
+from vmz.models.registry import build
 from vmz.netdef import analysis
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "published_figures.md"
@@ -44,15 +44,14 @@ class Comparison:
     row: zoo.ZooRow
     crop: int
     clip: int
-    gmacs: Optional[float]  # None: the network cannot be built yet
-    params_m: Optional[float]
+    gmacs: float
+    params_m: float
 
     @property
-    def equal(self) -> Optional[bool]:
-        """Whether both printed figures are met; None where there is nothing to compare."""
+    def equal(self) -> bool:
+        """Whether the printed figures are met."""
         pairs = ((self.row.published.gflops, self.gmacs), (self.row.published.params_m, self.params_m))
-        compared = [abs(ours - printed) <= HALF_A_DIGIT for printed, ours in pairs if None not in (printed, ours)]
-        return all(compared) if compared else None
+        return all(abs(ours - printed) <= HALF_A_DIGIT for printed, ours in pairs if printed is not None)
 
 
 def compare(row: zoo.ZooRow) -> Comparison:
@@ -60,8 +59,6 @@ def compare(row: zoo.ZooRow) -> Comparison:
     flags = zoo.flags(row)
     clip = int(flags["clip_length_of" if flags["input_type"] == 1 else "clip_length_rgb"])
     crop = row.published.gflops_crop_size or int(flags["crop_size"])
-    if flags["model_name"] not in MODEL_NAMES:
-        return Comparison(row, crop, clip, None, None)
     arguments: dict[str, Any] = {
         key: flags[key] for key in ("model_name", "model_depth", "num_labels", "num_channels", "use_pool1")
     }
@@ -69,7 +66,7 @@ def compare(row: zoo.ZooRow) -> Comparison:
         **arguments, crop_size=crop, clip_length=clip, use_convolutional_pred=crop in CONVOLUTIONAL_CROPS
     )
     model = build(config)
-    inputs = {model.blob("data"): (1, *model.clip_shape), model.blob("label"): (1,)}
+    inputs = {**model.input_shapes(), model.blob("label"): (1,)}
     totals = analysis.totals(analysis.analyse(model.net, model.param_init_net, inputs))
     return Comparison(row, crop, clip, totals.gmacs, totals.params_m)
 
@@ -81,9 +78,7 @@ def compare_all() -> list[Comparison]:
 
 def page(found: Sequence[Comparison]) -> str:
     """The table as Markdown."""
-    compared = [one for one in found if one.equal is not None]
-    equal = sum(bool(one.equal) for one in compared)
-    others = [one for one in compared if not one.equal]
+    others = [one for one in found if not one.equal]
     lines = [
         "# Published GFLOPs and parameters compared with ours",
         "",
@@ -96,8 +91,7 @@ def page(found: Sequence[Comparison]) -> str:
         "prints 112 for R(2+1)D-34 and R(2+1)D-152 and 224 for CSN, but its figures belong to the fully convolutional",
         "test at 128 and 256.",
         "",
-        f"{equal} of {len(compared)} rows are equal within the printed digits. {len(found) - len(compared)} more rows "
-        "are audio-visual networks, which are not supported yet.",
+        f"{len(found) - len(others)} of {len(found)} rows are equal within the printed digits.",
         "",
         *(f"- {one.row.name}: {EXPLAINED.get(one.row.name, 'differs, cause unknown')}." for one in others),
         "",
@@ -105,7 +99,7 @@ def page(found: Sequence[Comparison]) -> str:
         "|---|---:|---:|---:|---:|---:|---:|---|",
     ]
     for one in found:
-        verdict = {True: "equal", False: "**differs**", None: "audio-visual: not supported yet"}[one.equal]
+        verdict = "equal" if one.equal else "**differs**"
         printed = one.row.published
         lines.append(
             f"| {one.row.name} | {one.clip} | {one.crop} | {shown(printed.gflops, 1)} | {shown(one.gmacs, 3)} | "
@@ -132,7 +126,7 @@ def main(argv: Sequence[str]) -> int:
             stream.write(page(found))
     else:
         print(page(found), end="")
-    differing = {one.row.name for one in found if one.equal is False}
+    differing = {one.row.name for one in found if not one.equal}
     unexpected = sorted(differing ^ EXPLAINED.keys())
     if unexpected:
         names = ", ".join(unexpected)

@@ -24,7 +24,7 @@ from vmz.cli.shared.running import run_tool
 from vmz.errors import VmzError
 from vmz.files import atomic_write
 from vmz.models.config import ModelConfig
-from vmz.models.registry import MODEL_NAMES, build
+from vmz.models.registry import build
 from vmz.settings.resolution import SOURCES, TESTING, Resolution, ZooSettings, resolve
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "reference"
@@ -81,8 +81,6 @@ def zoo_page() -> str:
     for row in zoo.rows():
         values, fast = (tested_with(row, protocol).values() for protocol in zoo.PROTOCOLS)
         name = f"{values['model_name']}-{values['model_depth']}"
-        if values["model_name"] not in MODEL_NAMES:
-            name += " (needs audio, which is not supported yet)"
         cells = [
             row.name, name, values["num_labels"], clip_text(values), resize_text(values), values["crop_size"],
             values["use_pool1"], "convolutional" if values["use_convolutional_pred"] else "fc", views_text(values),

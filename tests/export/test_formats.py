@@ -23,7 +23,10 @@ from vmz.model.nets import Nets
 from vmz.models.config import ModelConfig
 
 QUICK = ("r2plus1d", "r3d, convolutional, multi-label")  # the others take CI's time, most of them as slow tests
-IN_CI = ("c3d", "ir-csn", "ip-csn, convolutional", "mc3", "rmc4", "r2d", "r2plus1d, optical flow")
+IN_CI = (
+    *("c3d", "ir-csn", "ip-csn, convolutional", "mc3", "rmc4", "r2d", "r2plus1d, optical flow"),
+    *("a_resnet", "av_resnet-r2plus1d", "av_resnet-r3d, convolutional"),
+)
 
 
 def families(*quick: str) -> list[Any]:
@@ -35,6 +38,10 @@ def test_every_architecture_is_here() -> None:
     assert {arguments["model_name"] for arguments in FAMILIES.values()} == set(vmz.list_architectures())
 
 
+def _names(model: VideoModel) -> list[str]:
+    return ["clips", "logmels"][: len(model.input_shapes)]
+
+
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(torch.onnx, "ONNXProgram"), reason="PyTorch before 2.6 writes no such ONNX")
 @pytest.mark.parametrize("family", families(*QUICK))
@@ -44,12 +51,12 @@ def test_onnx_runtime(family: str, tmp_path: Path) -> None:
     model = model_of(family)
     done = export(model, tmp_path / "net.onnx", verify=False)
     session = InOnnxRuntime(tmp_path / "net.onnx")
-    assert session.inputs == ["clips"] and session.outputs == ["logits", "scores"]
+    assert session.inputs == _names(model) and session.outputs == ["logits", "scores"]
     for count in (1, 3):
-        clips, expected = clips_and_scores(model, count)
-        logits, scores = session(clips)
+        given, expected = clips_and_scores(model, count)
+        logits, scores = session(given)
         assert scores.shape == logits.shape == (count, 5) and np.abs(scores - expected).max() < 1e-5
-        plain = model(torch.from_numpy(clips)).detach().numpy()
+        plain = model(*map(torch.from_numpy, given)).detach().numpy()
         assert np.abs(logits - plain).max() < 1e-4 * max(1, np.abs(plain).max())
     assert done.difference is None and "not verified" in done.line()
     assert list(tmp_path.iterdir()) == [tmp_path / "net.onnx"]
@@ -64,9 +71,9 @@ def test_torch_export(family: str, tmp_path: Path) -> None:
     assert done.difference is not None and done.difference < 1e-6
     program = torch.export.load(tmp_path / "net.pt2").module()
     for count in (1, 3):
-        clips, expected = clips_and_scores(model, count)
+        given, expected = clips_and_scores(model, count)
         with torch.no_grad():
-            logits, scores = program(torch.from_numpy(clips))
+            logits, scores = program(*map(torch.from_numpy, given))
         assert logits.shape == (count, 5) and np.abs(scores.numpy() - expected).max() < 1e-6
 
 
@@ -87,11 +94,13 @@ def runs_in_caffe2(model: VideoModel, path: Path) -> None:
     done = export(model, path)
     assert done.difference is not None and done.difference < 1e-6
     (output,) = done.outputs
-    assert output == ("prob" if model.config.multi_label else "softmax") and list(done.inputs) == ["data"]
-    net = InCaffe2(done.paths, output)
+    assert output == ("prob" if model.config.multi_label else "softmax") and list(done.inputs) == list(
+        model.input_shapes
+    )
+    net = InCaffe2(done.paths, output, list(done.inputs))
     for count in (1, 3):
-        clips, expected = clips_and_scores(model, count)
-        assert np.abs(net(clips, Nets.of(model.config).scale) - expected).max() < 1e-5
+        given, expected = clips_and_scores(model, count)
+        assert np.abs(net(given, Nets.of(model.config).scale) - expected).max() < 1e-5
 
 
 def test_a_file_that_differs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

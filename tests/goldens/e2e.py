@@ -24,8 +24,8 @@ def run_tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(TOOLS / name), *arguments], capture_output=True, text=True, check=False)
 
 
-def load_job(name: str) -> dict[str, Any]:
-    return dict(json.loads(golden_path(f"e2e/{name}.json").read_text()))
+def load_job(name: str, folder: str = "e2e") -> dict[str, Any]:
+    return dict(json.loads(golden_path(f"{folder}/{name}.json").read_text()))
 
 
 def write_database(path: Path, videos: list[str], labels: list[list[int]]) -> Path:

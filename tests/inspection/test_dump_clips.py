@@ -10,7 +10,15 @@ from tests.engines.real_caffe2 import without_caffe2
 from tests.goldens.reader_cases import FLOW_MEAN, cases_of
 from tests.goldens.recordings import video_path
 from vmz.cli.dump_clips import write_sheet
-from vmz.inspection.dump_clips import PAGE_ROWS, PAGES, Dump, flow_to_pixels, sheet_paths
+from vmz.inspection.contact_sheet import (
+    PAGE_ROWS,
+    PAGES,
+    flow_to_pixels,
+    logmels_to_pixels,
+    sheet_paths,
+    write_contact_sheet,
+)
+from vmz.inspection.dump_clips import Dump
 from vmz.video.database import DatabaseWriter
 from vmz.video.frames import flow
 from vmz.video.frames.scaling import to_pixels
@@ -145,6 +153,23 @@ def test_pixels_of_flow_are_gray_where_nothing_moves():
     assert pixels[:, 0, 0, 1].tolist() == [128, 128, 128]
     assert pixels[:, 0, 0, 0].tolist() == [188, 128, 128]
     assert pixels[:, 0, 1, 1].tolist() == [128, 0, 128]
+
+
+def test_log_mels_stand_beside_the_frames_low_tones_at_the_bottom(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    maps = np.zeros((2, 1, 100, 40), np.float32)
+    maps[1, 0, 99, 39], maps[1, 0, 0, 0] = 12.5, 30
+    pixels = logmels_to_pixels(maps[1, 0])
+    assert pixels.shape == (40, 100) and pixels[0, 99] == 128 and pixels[39, 0] == 255 and pixels.sum() == 383
+    dump = Dump(1, {"logmels": maps, "label": np.arange(2), "key": np.array(["a", "b"])})
+    pictures = {"data": np.zeros((2, 3, 2, 112, 112), np.float32)}
+    for arrays, left, high in (({}, 150, 82), (pictures, 150 + 2 * 114, 114)):
+        dump.arrays.update(arrays)
+        (path,) = write_contact_sheet(dump, tmp_path / "sheet.png")
+        with image.open(path) as sheet:
+            assert sheet.size == (left + 202, 2 * high)
+            shown = np.asarray(sheet)[high : high + 80, left : left + 200, 0]
+        assert np.array_equal(shown[::2, ::2], pixels)
 
 
 @pytest.mark.parametrize(

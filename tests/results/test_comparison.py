@@ -33,7 +33,7 @@ def test_what_is_no_number_is_beyond() -> None:
 
 def test_the_file_of_results() -> None:
     found = json.loads(json.dumps(COMPARISON.to_json()))
-    assert list(found) == ["tolerance", "blobs", "ended_early"] and found["tolerance"] == 1e-4
+    assert list(found) == ["tolerance", "blobs", "ended_early", "without_sound"] and found["tolerance"] == 1e-4
     assert list(found["blobs"][0].items()) == [
         ("blob", "conv1"), ("kind", "Conv"), ("shape", [2, 3]), ("absolute", 1e-6), ("scale", 2.0), ("relative", 5e-7)
     ]  # fmt: skip

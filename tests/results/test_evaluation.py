@@ -12,7 +12,7 @@ from vmz.video.faults import EndedEarly
 
 NAMES = ["run", "jump", "swim"]
 KEYS = (
-    "figures loss intervals videos clips_per_video skipped ended_early per_class gmacs_per_clip params_m "
+    "figures loss intervals videos clips_per_video skipped ended_early without_sound per_class gmacs_per_clip params_m "
     "interactions_g checkpoint published settings label_names data seconds options environment"
 )
 

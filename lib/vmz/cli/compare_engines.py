@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 
@@ -35,9 +35,8 @@ from vmz.settings.inference import InferenceSettings
 from vmz.settings.kinds import Integer, Number
 from vmz.settings.network import NetworkSettings, model_config
 from vmz.settings.reader import ReaderSettings, ViewSettings
-from vmz.video.arguments import VideoInputArgs
-from vmz.video.faults import EndedEarly
-from vmz.video.reader import ClipReader
+from vmz.video.faults import EndedEarly, WithoutSound
+from vmz.video.reader import Batch, ClipReader
 
 
 def work(argv: Sequence[str]) -> int:
@@ -63,16 +62,23 @@ def run(options: argparse.Namespace) -> int:
     clips = config_of(ClipSettings, options)
     model = build(model_config(clips, batch_size=-1), use_cudnn=bool(clips.use_cudnn))
     check_fits(model)
-    job, ended = make_job(model, options, clips)
+    job, faults = make_job(model, options, clips)
     half = "" if options.precision == FP32 else f", PyTorch in {options.precision}"
     name = f"{options.model_name} depth {options.model_depth}{half}"
-    found = compare(job, options.tolerance, name, options.caffe2_python, ended)
+    found = compare(job, options.tolerance, name, options.caffe2_python, *faults)
     print("\n".join(found.lines()), flush=True)
     return max(int(found.first_beyond() is not None), write_files(found, options))
 
 
-def make_job(model: Model, options: argparse.Namespace, clips: ClipSettings) -> tuple[Job, list[EndedEarly]]:
-    """Weights of the checkpoint or from the seed, clips of the database or random; which videos ended early."""
+class Faults(NamedTuple):
+    """Videos of the clips whose reading stopped early, and whose log-mels are zeros."""
+
+    ended_early: Sequence[EndedEarly] = ()
+    without_sound: Sequence[WithoutSound] = ()
+
+
+def make_job(model: Model, options: argparse.Namespace, clips: ClipSettings) -> tuple[Job, Faults]:
+    """Weights of the checkpoint or from the seed, clips of the database or random; what is reported of the videos."""
     wanted = [*model.params, *model.computed_params]
     if options.load_model_path:
         weights, _ = load_weights(model, config_of(CheckpointSettings, options))
@@ -80,29 +86,29 @@ def make_job(model: Model, options: argparse.Namespace, clips: ClipSettings) -> 
     else:
         weights = seeded_weights(wanted, options.seed)
     if clips.test_data:
-        data, label, ended = read_batch(clips)
+        batch, faults = read_batch(clips)
+        inputs, label = model.inputs_of((batch.data, batch.flow, batch.logmels)), batch.label
     else:
-        ended = []
-        random = np.random.RandomState(options.seed)
-        data = random.randn(options.clips, *model.clip_shape).astype(np.float32)
+        faults, random = Faults(), np.random.RandomState(options.seed)
+        inputs = {
+            blob: random.randn(*shape).astype(np.float32) for blob, shape in model.input_shapes(options.clips).items()
+        }
         shape = (options.clips, clips.num_labels) if clips.multi_label else (options.clips,)
         label = random.randint(0, 2 if clips.multi_label else clips.num_labels, shape).astype(np.int32)
-    inputs = {model.blob("data"): data, model.blob("label"): label}
+    inputs[model.blob("label")] = label
     blobs = blobs_to_compare(model.net)
-    return Job(model.param_init_net, model.net, weights, inputs, blobs, options.seed, options.precision), ended
+    return Job(model.param_init_net, model.net, weights, inputs, blobs, options.seed, options.precision), faults
 
 
-def read_batch(clips: ClipSettings) -> tuple[np.ndarray, np.ndarray, list[EndedEarly]]:
-    """The first batch of --test_data: clips, labels, and which of its videos ended early."""
+def read_batch(clips: ClipSettings) -> tuple[Batch, Faults]:
+    """The first batch of --test_data, and what is reported of its videos."""
     with listed_data(clips, own_classes=True) as clips:
-        with ClipReader(clips.database, VideoInputArgs.from_mapping(clips.reader_arguments())) as reader:
+        with ClipReader(clips.database, clips.reader_args()) as reader:
             batch = reader.next_batch()
-            ended = reader.ended_early
+            faults = Faults(reader.ended_early, reader.without_sound)
         if not clips.multi_label:
             check_labels(batch.label[:: len(batch.label) // len(batch.keys)], batch.keys, clips)
-    data = batch.flow if batch.data is None else batch.data
-    assert data is not None
-    return data, batch.label, ended
+    return batch, faults
 
 
 def write_files(found: Comparison, options: argparse.Namespace) -> int:

@@ -14,7 +14,10 @@ from vmz.cli.shared.running import run_tool, write_each
 from vmz.cli.shared.settings_report import announce
 from vmz.datasets.listed_data import listed_data
 from vmz.evaluation.config import EvaluationConfig
-from vmz.inspection.dump_clips import PAGE_ROWS, Dump, override, read_clips, write_contact_sheet, write_npz
+from vmz.inspection.contact_sheet import PAGE_ROWS, write_contact_sheet
+from vmz.inspection.dump_clips import Dump, override, read_clips, write_npz
+from vmz.netdef.net_parts import AV_INPUT, VIDEO_INPUT
+from vmz.netdef.video_outputs import LOGMELS
 from vmz.outputs import Output, in_progress
 from vmz.settings.clips import ClipSettings
 from vmz.settings.engine import EngineSettings
@@ -22,7 +25,7 @@ from vmz.settings.kinds import not_negative, switch
 from vmz.settings.reader import ReaderSettings, ViewSettings
 from vmz.settings.setting import settings_of
 from vmz.text import counted
-from vmz.video.faults import closing_line
+from vmz.video.faults import closing_line, silent_line
 
 NAMES = (
     *settings_of(ReaderSettings, ViewSettings), "crop_size", "clip_length_rgb", "multi_label", "num_labels", "engine",
@@ -45,15 +48,20 @@ def parser() -> Parser:
     )
     flags.add_argument("--get_video_id", type=switch, default=0, help="also the video ids of the records")
     flags.add_argument("--get_start_frame", type=switch, default=0, help="also the start frames (--decode_type=2)")
-    flags.add_argument("--args", metavar="JSON", default="{}", help="VideoInput arguments by name; they win over flags")
+    flags.add_argument(
+        "--args", metavar="JSON", default="{}", help="arguments of the reader by name; they win over flags"
+    )
     flags.add_argument("--num_batches", type=not_negative, default=1, help="batches; 0: each video of --test_data once")
     flags.add_argument(
-        "--output", metavar="FILE.npz", help="arrays data (or flow), label, key, and video_id, start_frame if asked"
+        "--output",
+        metavar="FILE.npz",
+        help="arrays data, flow or logmels, label, key, and video_id, start_frame",
     )
     flags.add_argument(
         "--contact_sheet",
         metavar="FILE.png",
-        help="a picture with a row a clip; of more than 25 clips several, FILE.png, FILE_2.png, ...",
+        help="a picture with a row a clip, its frames and log-mels; of more than 25 clips several, FILE.png, "
+        "FILE_2.png, ...",
     )
     return flags
 
@@ -79,7 +87,8 @@ def run(options: argparse.Namespace) -> int:
         dump = read_clips(clips.database, arguments, options.num_batches, options.engine)
     print_summary(dump)
     sys.stdout.flush()
-    print(f"read by the VideoInput of {options.engine}", file=sys.stderr)
+    operator = AV_INPUT if LOGMELS in dump.arrays else VIDEO_INPUT
+    print(f"read by the {operator} of {options.engine}", file=sys.stderr)
     writes = [(options.output, write_npz), (options.contact_sheet, write_sheet)]
     return write_each(*(partial(write, dump, path) for path, write in writes if path))
 
@@ -105,6 +114,8 @@ def print_summary(dump: Dump) -> None:
             print(f"  {video}")
     if dump.ended_early:
         print(closing_line(dump.ended_early, "their clips come from the frames before"))
+    if dump.without_sound:
+        print(silent_line(dump.without_sound))
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

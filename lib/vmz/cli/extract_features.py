@@ -23,7 +23,7 @@ from vmz.settings.inference import InferenceSettings
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings, ViewSettings
 from vmz.text import counted
-from vmz.video.faults import closing_line
+from vmz.video.faults import closing_line, silent_line
 
 EXAMPLE = (
     "tools/extract_features.py --test_data=val_lmdb --load_model_path=model.pkl --features=final_avg,label "
@@ -81,6 +81,8 @@ def print_extraction(extraction: Extraction, weights: Optional[str], engine: str
             print(f"  {bad}")
     if extraction.ended_early:
         print(closing_line(extraction.ended_early, "their features come from the frames before"))
+    if extraction.without_sound:
+        print(silent_line(extraction.without_sound))
     for name, shape in extraction.shapes.items():
         print(f"{name}: {' x '.join(map(str, shape))}")
     if extraction.was_there:

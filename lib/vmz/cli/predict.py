@@ -68,7 +68,8 @@ def print_predictions(found: Predictions) -> None:
     """The top classes of each video, and what was left out."""
     for prediction in found.videos:
         ended = f" (decoding ended early: {prediction.ended_by})" if prediction.ended_by else ""
-        print(f"{prediction.video}{ended}")
+        silent = f" (without sound, log-mels are zeros: {prediction.without_sound})" if prediction.without_sound else ""
+        print(f"{prediction.video}{ended}{silent}")
         print(prediction.lines())
     if found.skipped:
         print(f"{counted(len(found.skipped), 'video')} left out:")

@@ -46,7 +46,7 @@ def work(argv: Sequence[str]) -> int:
     if options.config is not None:
         return print_configs(read_configs(options.config), options.json)
     model = build(
-        model_config(config_of(ClipSettings, options), with_sound=True),
+        model_config(config_of(ClipSettings, options)),
         bool(options.is_test),
         options.net_name,
         use_cudnn=bool(options.use_cudnn),

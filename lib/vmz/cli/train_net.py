@@ -74,7 +74,7 @@ def work(argv: Sequence[str]) -> int:
     options = parse(parser, argv, TrainConfig.use)
     config = config_of(TrainConfig, options)
     if identity.rank() == 0:
-        for line in without_effect(parser.given(argv), config.engine):
+        for line in without_effect(parser.given(argv), config.engine, bool(config.g_blend)):
             print(line, file=sys.stderr)
     output = Output("--output", config.output)
     if options.dry_run:

@@ -143,10 +143,10 @@ def cells(row: zoo.ZooRow) -> tuple[str, ...]:
 
 
 def note(row: zoo.ZooRow) -> str:
-    """Why a model cannot be used; "" where it can."""
-    if zoo.hears(row):
-        return "audio: cannot run yet"
-    return "weights not released" if row.file is None else ""
+    """Why a model cannot be used, or what it takes besides pictures; "" where there is nothing to say."""
+    if row.file is None:
+        return "weights not released"
+    return "pictures and sound" if zoo.hears(row) else ""
 
 
 def page(row: zoo.ZooRow) -> str:

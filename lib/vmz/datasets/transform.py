@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from vmz.errors import UsageError
 from vmz.settings.model import ModelSettings
-from vmz.video.arguments import VideoInputArgs
 from vmz.video.views import HowMany, read_views
 
 
@@ -23,9 +23,13 @@ class Transform:
     settings: ModelSettings
     views: HowMany = 1
 
+    def __post_init__(self) -> None:
+        if self.settings.hears:
+            raise UsageError("frames have no sound, which this network takes; model.clips(video) reads both of a file")
+
     def __call__(self, frames: np.ndarray) -> Any:
         """Raises UsageError for what is no frames, VmzError for fewer than a clip takes."""
         import torch
 
-        arguments = VideoInputArgs.from_mapping(self.settings.reader_arguments())
+        arguments = self.settings.reader_args()
         return torch.from_numpy(read_views(np.asarray(frames), arguments, self.views).clips)

@@ -76,7 +76,7 @@ class VideoDataset(Dataset):  # type: ignore[type-arg]
         self._records: Optional[list[tuple[Record, Optional[int]]]] = None  # of a list, with their lines
         self._by_path = use_local_file or is_listed(self.data)
         settings = transform.settings if isinstance(transform, Transform) else None
-        self._arguments = None if settings is None else VideoInputArgs.from_mapping(settings.reader_arguments())
+        self._arguments = None if settings is None else settings.reader_args()
         if train:
             self._arguments = self._drawn(jitter_scales)
         self._train = train

@@ -25,8 +25,11 @@ def evaluation_model(clips: ClipSettings, sliced: bool = False, **reader: Any) -
 
     `reader`: arguments of ours of VideoInput or AVInput on top of the original's.
     """
-    source = VideoSource(clips.database, {**clips.reader_arguments(), **reader}, operator=clips.reader_operator)
     config = model_config(clips, batch_size=-1)  # open: a slice or a batch may be short
+    arguments = {**clips.reader_arguments(), **reader}
+    source = VideoSource(
+        clips.database, arguments, operator=clips.reader_operator, maps_in_3d=bool(clips.audio_input_3d)
+    )
     return build(config, is_test=True, source=None if sliced else source, use_cudnn=bool(clips.use_cudnn))
 
 

@@ -21,7 +21,7 @@ from vmz.files import write_json
 from vmz.settings.reader import ReaderSettings
 from vmz.settings.setting import Settings
 from vmz.text import cut, printable
-from vmz.video.faults import BAD_VIDEO, ENDED_EARLY
+from vmz.video.faults import BAD_VIDEO, ENDED_EARLY, WITHOUT_SOUND
 from vmz.video.fingerprint import fingerprint as database_fingerprint
 
 SETTINGS = "settings.json"
@@ -32,7 +32,10 @@ NEUTRAL = (
     "resume", "zoo", "zoo_manifest", "protocol", "videos", "on_bad_video", "sanity_check", "load_model_path", "db_type",
     "save_h5", "video_format", "channels_last", "kernels",
 )  # fmt: skip
-ADDED_LATER = {"precision": "fp32"}  # what runs had, and did not record, before there was a choice
+# What runs had, and did not record, before there was a choice.
+ADDED_LATER = {
+    "precision": "fp32", "audio_input_3d": 0, "g_blend": 0, "on_missing_audio": "zeros", "audio_timestamps": 0,
+}  # fmt: skip
 MOST_SHOWN = 4  # differences in a sentence
 PLAIN = (str, int, float, bool, type(None), list, tuple)  # what a flag's value can be
 
@@ -144,6 +147,7 @@ ACCOUNT = {
     "shapes?": Each([int]),
     "skipped?": [BAD_VIDEO],
     "ended_early?": [ENDED_EARLY],
+    "without_sound?": [WITHOUT_SOUND],
     "sanity?": (Each((float, None)), None),
 }
 

@@ -39,7 +39,7 @@ from vmz.results.scores import Scores
 from vmz.settings.engine import environment
 from vmz.settings.inference import opened_engine
 from vmz.video.database import VideoDatabase
-from vmz.video.faults import BadVideo, EndedEarly
+from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
 from vmz.video.fingerprint import fingerprint, refuse_remade
 from vmz.video.reader import EndOfData, check_holds
 from vmz.video.records import key_text
@@ -94,12 +94,13 @@ def _evaluate(
             loaded, computed = time.perf_counter(), time.process_time()
             with _open_batches(engine, model, config, reader) as batches:
                 scores = score_videos(batches, keys, config)
-                faults, spent = (batches.skipped, batches.ended_early), batches.seconds
+                faults = (batches.skipped, batches.ended_early, batches.without_sound)
+                spent = batches.seconds
         parts = group.gather((scores, *faults))
         mine = None
         if parts is not None:
             scores = merge([part[0] for part in parts])
-            faults = in_order([part[1] for part in parts], keys), in_order([part[2] for part in parts], keys)
+            faults = _faults([part[1:] for part in parts], keys)
             seconds = {"load": loaded - started, "run": time.perf_counter() - loaded, **spent}
             if len(parts) == 1:
                 seconds["cpu"] = time.process_time() - computed
@@ -115,8 +116,8 @@ def _evaluate(
 def _open_batches(engine: Engine, model: Model, config: EvaluationConfig, reader: Mapping[str, Any]) -> Batches:
     if not config.crop_per_inference:
         return WholeBatches(engine, model)
-    arguments = {**config.reader_arguments(), **reader}
-    return SlicedBatches(engine, model, config.crop_per_inference, config.database, arguments, config.engine)
+    args = config.reader_args(**reader)
+    return SlicedBatches(engine, model, config.crop_per_inference, config.database, args, config.engine)
 
 
 def _looked_at(config: EvaluationConfig) -> Optional[DataReport]:
@@ -129,10 +130,19 @@ def _looked_at(config: EvaluationConfig) -> Optional[DataReport]:
     return data
 
 
+Faults = tuple[list[BadVideo], list[EndedEarly], list[WithoutSound]]
+
+
+def _faults(parts: Sequence[Faults], keys: Sequence[str]) -> Faults:
+    """What several processes report, in database order."""
+    skipped, ended_early, without_sound = zip(*parts)
+    return in_order(skipped, keys), in_order(ended_early, keys), in_order(without_sound, keys)
+
+
 def _result(
     config: EvaluationConfig,
     scores: Scores,
-    faults: tuple[list[BadVideo], list[EndedEarly]],
+    faults: Faults,
     cost: Totals,
     report: Optional[matching.Report],
     seconds: Mapping[str, float],
@@ -148,6 +158,7 @@ def _result(
         clips_per_video=config.rows,
         skipped=faults[0],
         ended_early=faults[1],
+        without_sound=faults[2],
         checkpoint=report,
         seconds=seconds,
         scores=scores,

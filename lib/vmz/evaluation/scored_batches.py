@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Optional
+from typing import Optional
 
 import numpy as np
 
@@ -18,9 +18,9 @@ from vmz.engines.engine import Engine
 from vmz.engines.net_reader import open_reader
 from vmz.models.registry import Model
 from vmz.netdef.net_parts import video_inputs
-from vmz.netdef.video_outputs import ARGUMENT_OF, RECORD_INDEX, VIDEO_ID
+from vmz.netdef.video_outputs import RECORD_INDEX, VIDEO_ID
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.faults import BadVideo, EndedEarly
+from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Batches(ABC):
     @abstractmethod
     def ended_early(self) -> list[EndedEarly]:
         """The videos so far whose reading stopped before their end."""
+
+    @property
+    @abstractmethod
+    def without_sound(self) -> list[WithoutSound]:
+        """The videos so far whose log-mels are zeros."""
 
     @property
     @abstractmethod
@@ -98,6 +103,10 @@ class WholeBatches(Batches):
         return list(self._engine.ended_early)
 
     @property
+    def without_sound(self) -> list[WithoutSound]:
+        return list(self._engine.without_sound)
+
+    @property
     def seconds(self) -> Mapping[str, float]:
         return dict(self._engine.seconds)
 
@@ -105,14 +114,14 @@ class WholeBatches(Batches):
 class SlicedBatches(Batches):
     """A reader beside the net, which is fed `size` clips of a batch at a time; the last slice may be short.
 
-    The reader is that of the engine called `engine_name`, on the CPU: VideoInput's `arguments` by operator names.
+    The reader is that of the engine called `engine_name`, on the CPU; args: its arguments.
     """
 
     def __init__(
-        self, engine: Engine, model: Model, size: int, database: str, arguments: Mapping[str, Any], engine_name: str
+        self, engine: Engine, model: Model, size: int, database: str, args: VideoInputArgs, engine_name: str
     ) -> None:
         self._engine, self._model, self._size = engine, model, size
-        args = VideoInputArgs.from_mapping({**arguments, ARGUMENT_OF[RECORD_INDEX]: 1})
+        args = replace(args, get_record_index=1)
         self._reader = open_reader(database, args, engine_name)
         label = model.blob("label")  # the multi-label head over positions has no use for it
         self._takes_label = any(label in op.input for op in model.net.op)
@@ -123,12 +132,12 @@ class SlicedBatches(Batches):
         batch = self._reader.next_batch()
         self._reading += time.perf_counter() - started
         assert batch.record_index is not None
-        data = batch.data if batch.data is not None else batch.flow  # whichever the network takes
-        assert data is not None
+        inputs = self._model.inputs_of((batch.data, batch.flow, batch.logmels))
         clips = []
-        for start in range(0, len(data), self._size):
+        for start in range(0, len(batch.label), self._size):
             part = slice(start, start + self._size)
-            self._engine.feed(self._model.blob("data"), data[part])
+            for blob, array in inputs.items():
+                self._engine.feed(blob, array[part])
             if self._takes_label:
                 self._engine.feed(self._model.blob("label"), batch.label[part])
             self._engine.run()
@@ -142,6 +151,10 @@ class SlicedBatches(Batches):
     @property
     def ended_early(self) -> list[EndedEarly]:
         return list(self._reader.ended_early)
+
+    @property
+    def without_sound(self) -> list[WithoutSound]:
+        return list(self._reader.without_sound)
 
     @property
     def seconds(self) -> Mapping[str, float]:

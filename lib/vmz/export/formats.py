@@ -24,11 +24,11 @@ from vmz.errors import UsageError, VmzError
 from vmz.extras import require
 from vmz.files import atomic_write
 from vmz.model.module import VideoModel
-from vmz.model.nets import Nets
+from vmz.model.nets import PARTS, Nets
 from vmz.model.saving import check_target, description_of
 from vmz.netdef.pruning import prune
 
-INPUT, LOGITS, SCORES = "clips", "logits", "scores"
+LOGITS, SCORES = "logits", "scores"
 OPSET = 18  # of ONNX: what PyTorch's exporter is made for
 LOOK = 2  # clips in the comparison: more than one, for the batch is open
 
@@ -52,14 +52,14 @@ class Exported:
 
 
 class _Both(nn.Module):
-    """Clips to logits and scores, as a program without our methods has them."""
+    """Clips (and log-mels) to logits and scores, as a program without our methods has them."""
 
     def __init__(self, model: VideoModel) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
-        return self.model(clips), self.model.probabilities(clips)
+    def forward(self, clips: Tensor, logmels: Optional[Tensor] = None) -> tuple[Tensor, Tensor]:
+        return self.model(clips, logmels), self.model.probabilities(clips, logmels)
 
 
 def export(model: VideoModel, path: Union[str, Path], verify: bool = True) -> Exported:
@@ -85,14 +85,24 @@ def export(model: VideoModel, path: Union[str, Path], verify: bool = True) -> Ex
             model.train()
 
 
-def _example(model: VideoModel, count: int = LOOK) -> Tensor:
-    random = torch.Generator().manual_seed(0)
-    return torch.randn(count, *model.clip_shape, generator=random).to(next(model.parameters()).device)
+def _example(model: VideoModel, count: int = LOOK) -> list[Tensor]:
+    random, device = torch.Generator().manual_seed(0), next(model.parameters()).device
+    return [torch.randn(count, *shape, generator=random).to(device) for shape in model.input_shapes.values()]
 
 
-def _expected(model: VideoModel, clips: Tensor) -> np.ndarray:
+def _expected(model: VideoModel, given: Sequence[Tensor]) -> np.ndarray:
     with torch.no_grad():
-        return model.probabilities(clips).float().cpu().numpy()
+        return model.probabilities(*given).float().cpu().numpy()
+
+
+def _inputs(model: VideoModel) -> dict[str, tuple[Any, ...]]:
+    """{name: shape} of what a program gives. A network of sound alone takes log-mels as its clips."""
+    return {PARTS[blob]: ("N", *shape) for blob, shape in model.input_shapes.items()}
+
+
+def _dynamic(model: VideoModel) -> dict[str, Any]:
+    batch = torch.export.Dim("N")
+    return {name: {0: batch} for name in _inputs(model)}
 
 
 def _checked(path: Path, found: np.ndarray, expected: np.ndarray, most: float) -> float:
@@ -104,7 +114,7 @@ def _checked(path: Path, found: np.ndarray, expected: np.ndarray, most: float) -
 
 def _shapes(model: VideoModel) -> tuple[dict[str, tuple[Any, ...]], dict[str, tuple[Any, ...]]]:
     classes = model.config.num_labels
-    return {INPUT: ("N", *model.clip_shape)}, {LOGITS: ("N", classes), SCORES: ("N", classes)}
+    return _inputs(model), {LOGITS: ("N", classes), SCORES: ("N", classes)}
 
 
 def _onnx(model: VideoModel, path: Path, verify: bool) -> Exported:
@@ -112,14 +122,13 @@ def _onnx(model: VideoModel, path: Path, verify: bool) -> Exported:
         raise UsageError(f"{path} needs PyTorch 2.6 or later; this is PyTorch {torch.__version__}")
     for package in ("onnx", "onnxscript"):
         require(package, "onnx", str(path))
-    clips = _example(model)
     with _quiet():
         program: Any = torch.onnx.export(
             _Both(model),
-            (clips,),
-            input_names=[INPUT],
+            tuple(_example(model)),
+            input_names=[*_inputs(model)],
             output_names=[LOGITS, SCORES],
-            dynamic_shapes={"clips": {0: torch.export.Dim("N")}},
+            dynamic_shapes=_dynamic(model),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -133,7 +142,7 @@ def _onnx(model: VideoModel, path: Path, verify: bool) -> Exported:
         runtime = require("onnxruntime", "onnx", "the check of an ONNX file (verify)")
         session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         more = _example(model, LOOK + 1)
-        (found,) = session.run([SCORES], {INPUT: more.cpu().numpy()})
+        (found,) = session.run([SCORES], {name: one.cpu().numpy() for name, one in zip(_inputs(model), more)})
         difference = _checked(path, found, _expected(model, more), 1e-4)
     return Exported("ONNX", (path,), *_shapes(model), difference)
 
@@ -141,15 +150,14 @@ def _onnx(model: VideoModel, path: Path, verify: bool) -> Exported:
 def _program(model: VideoModel, path: Path, verify: bool) -> Exported:
     if not hasattr(torch, "export") or not hasattr(torch.export, "Dim"):
         raise UsageError(f"{path} needs PyTorch 2.6 or later; this is PyTorch {torch.__version__}")
-    clips = _example(model)
-    program = torch.export.export(_Both(model), (clips,), dynamic_shapes={"clips": {0: torch.export.Dim("N")}})
+    program = torch.export.export(_Both(model), tuple(_example(model)), dynamic_shapes=_dynamic(model))
     with atomic_write(path) as stream:
         torch.export.save(program, stream)
     difference = None
     if verify:
         more = _example(model, LOOK + 1)
         with torch.no_grad():
-            found = torch.export.load(path).module()(more)[1]
+            found = torch.export.load(path).module()(*more)[1]
         difference = _checked(path, found.float().cpu().numpy(), _expected(model, more), 1e-5)
     return Exported("torch.export", (path,), *_shapes(model), difference)
 
@@ -157,7 +165,8 @@ def _program(model: VideoModel, path: Path, verify: bool) -> Exported:
 def _caffe2_nets(model: VideoModel, path: Path, verify: bool) -> Exported:
     nets, net = _test_net(model)
     blobs = model.weights()
-    written = write_nets(path, predict_net(net, ["data"], blobs, net.external_output), given_net(blobs, ["data"]))
+    given = [*model.input_shapes]
+    written = write_nets(path, predict_net(net, given, blobs, net.external_output), given_net(blobs, given))
     difference = None
     if verify:
         difference = _read_back(model, nets, path, init_path(path))
@@ -167,7 +176,7 @@ def _caffe2_nets(model: VideoModel, path: Path, verify: bool) -> Exported:
 def _predictor_export(model: VideoModel, path: Path, verify: bool) -> Exported:
     nets, net = _test_net(model)
     blobs = model.weights()
-    inputs = {"data": (1, *model.clip_shape)}
+    inputs = {blob: (1, *shape) for blob, shape in model.input_shapes.items()}
     save_mdl(path, blobs, net, "", inputs, list(net.external_output), description_of(model, blobs))
     difference = _read_back(model, nets, path, None) if verify else None
     return Exported("Caffe2 predictor export", (path,), *_caffe2_shapes(model, net), difference)
@@ -183,28 +192,30 @@ def _saved(model: VideoModel, path: Path, verify: bool) -> Exported:
         difference = max(float(np.abs(found[name] - blobs[name]).max()) for name in blobs)
         if difference:
             raise VmzError(f"{path} has other weights than the model: the largest difference is {difference:.1e}")
-    return Exported(
-        "a model of VMZ", (path,), {INPUT: ("N", *model.clip_shape)}, {"blobs": (len(model.weights()),)}, difference
-    )
+    return Exported("a model of VMZ", (path,), _inputs(model), {"blobs": (len(model.weights()),)}, difference)
 
 
 def _test_net(model: VideoModel) -> tuple[Nets, Any]:
     if model.features_only:
         raise UsageError("the model has no classifier (num_classes=0); export it with one, or take .onnx of your own")
     nets = Nets.of(model.config)
-    return nets, prune(nets.test.net, ["data"], [nets.test.prediction])
+    return nets, prune(nets.test.net, [*nets.inputs], [nets.test.prediction])
 
 
 def _read_back(model: VideoModel, nets: Nets, path: Path, init: Optional[Path]) -> float:
-    clips = _example(model).cpu()
+    given = [one.cpu() for one in _example(model)]
     module = import_old_net(path, init).module
     with torch.no_grad():
-        (found,) = module(clips).values()
-    return _checked(path, found.numpy() * nets.scale, _expected(model, clips.to(next(model.parameters()).device)), 1e-5)
+        (found,) = module(*given).values()
+    device = next(model.parameters()).device
+    expected = _expected(model, [one.to(device) for one in given])
+    return _checked(path, found.numpy() * nets.scale, expected, 1e-5)
 
 
 def _caffe2_shapes(model: VideoModel, net: Any) -> tuple[dict[str, tuple[Any, ...]], dict[str, tuple[Any, ...]]]:
-    return {"data": ("N", *model.clip_shape)}, {net.external_output[0]: ("N", model.config.num_labels)}
+    return {blob: ("N", *shape) for blob, shape in model.input_shapes.items()}, {
+        net.external_output[0]: ("N", model.config.num_labels)
+    }
 
 
 @contextmanager

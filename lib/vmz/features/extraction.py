@@ -42,14 +42,13 @@ from vmz.progress import Progress
 from vmz.results.scores import first_not_finite
 from vmz.settings.inference import opened_engine
 from vmz.text import counted
-from vmz.video.arguments import VideoInputArgs
 from vmz.video.database import VideoDatabase
-from vmz.video.faults import BadVideo, EndedEarly
+from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
 from vmz.video.fingerprint import refuse_remade
 from vmz.video.reader import EndOfData, check_holds
 from vmz.video.records import key_text
 
-SKIPPED, ENDED_EARLY = "skipped.json", "ended_early.json"
+SKIPPED, ENDED_EARLY, SILENT = "skipped.json", "ended_early.json", "without_sound.json"
 OF_LABELS = {"label", "label_float", "loss", "accuracy"}  # blobs that depend on the labels
 UNUSED = ("stride_seconds",)
 
@@ -67,6 +66,7 @@ class Extraction:
     resumed: int
     skipped: list[BadVideo]
     ended_early: list[EndedEarly]
+    without_sound: list[WithoutSound]
     sanity: Optional[Mapping[str, float]]
     checkpoint: Optional[matching.Report]
     seconds: float
@@ -121,6 +121,7 @@ def _extract(config: ExtractionConfig) -> Optional[Extraction]:
             resumed=sum(share.resumed for share in shares),
             skipped=in_order([share.skipped for share in shares], keys),
             ended_early=in_order([share.ended_early for share in shares], keys),
+            without_sound=in_order([share.without_sound for share in shares], keys),
             sanity=_sanity_check(table, config.rows, config),
             checkpoint=report,
             seconds=time.perf_counter() - started,
@@ -134,7 +135,7 @@ def _extract(config: ExtractionConfig) -> Optional[Extraction]:
 def _network(config: ExtractionConfig, names: Sequence[str]) -> Model:
     """The network with its reader of this process's share; UsageError where `names` are not of it."""
     reader = _reader_arguments(config, names)
-    VideoInputArgs.from_mapping({**config.reader_arguments(), **reader}).check()
+    config.reader_args(**reader)  # refused before the network is built
     model = evaluation_model(config, **reader)
     check_features(model, names)
     check_fits(model)
@@ -155,6 +156,7 @@ def _account(found: Extraction) -> dict[str, Any]:
         "shapes": {name: list(shape) for name, shape in found.shapes.items()},
         "skipped": [vars(bad) for bad in found.skipped],
         "ended_early": [vars(video) for video in found.ended_early],
+        "without_sound": [vars(video) for video in found.without_sound],
         "sanity": found.sanity,
     }
 
@@ -185,6 +187,7 @@ def _finished(config: ExtractionConfig, wanted: Mapping[str, Any]) -> Optional[E
         resumed=account["videos"],
         skipped=[instance(BadVideo, entry) for entry in account["skipped"]],
         ended_early=[instance(EndedEarly, entry) for entry in account.get("ended_early", ())],
+        without_sound=[instance(WithoutSound, entry) for entry in account.get("without_sound", ())],
         sanity=sanity,
         checkpoint=None,
         seconds=0.0,
@@ -259,11 +262,12 @@ def _reader_arguments(config: ExtractionConfig, names: Sequence[str]) -> dict[st
 
 
 class _Share(NamedTuple):
-    """Of one process. resumed: how many videos an earlier run had done; skipped, ended_early: of both runs."""
+    """Of one process. resumed: how many videos an earlier run had done; the others: reports of both runs."""
 
     resumed: int
     skipped: list[BadVideo]
     ended_early: list[EndedEarly]
+    without_sound: list[WithoutSound]
 
 
 def _fill(
@@ -277,6 +281,7 @@ def _fill(
         _check_last(writer, keys, config)
         skipped: Kept[BadVideo] = Kept(folder / SKIPPED, BadVideo)
         ended: Kept[EndedEarly] = Kept(folder / ENDED_EARLY, EndedEarly)
+        silent: Kept[WithoutSound] = Kept(folder / SILENT, WithoutSound)
         if writer.last is not None:
             _set_first_position(model.net, own_share().position_after(writer.last, config.batch_size))
         engine.load(model.param_init_net, model.net, weights, seed=config.seed, keep=list(blobs.values()))
@@ -289,9 +294,15 @@ def _fill(
                     arrays = {name: squeezed(array) for name, array in arrays.items()}
                 skipped.update(engine.skipped)
                 ended.update(engine.ended_early)
+                silent.update(engine.without_sound)
                 writer.append(records, arrays)
                 progress.update(len(records))
-        return _Share(resumed, skipped.update(engine.skipped), ended.update(engine.ended_early))
+        return _Share(
+            resumed,
+            skipped.update(engine.skipped),
+            ended.update(engine.ended_early),
+            silent.update(engine.without_sound),
+        )
 
 
 def _check_last(writer: PartWriter, keys: Sequence[str], config: ExtractionConfig) -> None:

@@ -9,11 +9,11 @@ from typing import Generic
 from vmz.evaluation.recorded_settings import read_account
 from vmz.file_formats.json_files import instance
 from vmz.files import write_json
-from vmz.video.faults import BAD_VIDEO, ENDED_EARLY, BadVideo, Fault
+from vmz.video.faults import BAD_VIDEO, ENDED_EARLY, EndedEarly, Fault
 
 
 def _faults(path: Path, kind: type[Fault]) -> list[Fault]:
-    entries = read_account(path, [BAD_VIDEO if kind is BadVideo else ENDED_EARLY])
+    entries = read_account(path, [ENDED_EARLY if kind is EndedEarly else BAD_VIDEO])
     return [instance(kind, entry) for entry in entries]
 
 

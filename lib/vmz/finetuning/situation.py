@@ -52,12 +52,12 @@ def situation_of(parts: Split, weights: str, given: Mapping[str, Any], minutes: 
 def _seconds_of_a_clip(settings: ModelSettings) -> float:
     """The median over some runs of the network on clips of zeros, after one that prepares it."""
     with EngineModel(model_config(settings, batch_size=-1), None, settings) as model:
-        clips = np.zeros((CLIPS, *model.clip_shape), np.float32)
-        model.score(clips)
+        clips = [np.zeros((CLIPS, *shape), np.float32) for shape in model.input_shapes.values()]
+        model.score(*clips)
         spent = []
         for _ in range(RUNS):
             started = time.perf_counter()
-            model.score(clips)
+            model.score(*clips)
             spent.append(time.perf_counter() - started)
     return statistics.median(spent) / CLIPS
 

@@ -25,7 +25,7 @@ from vmz.engines.registry import open_engine
 from vmz.errors import UsageError, VmzError
 from vmz.netdef.protos import NetDef
 from vmz.results.comparison import BlobDifference, Comparison
-from vmz.video.faults import EndedEarly
+from vmz.video.faults import EndedEarly, WithoutSound
 
 LIBRARY = Path(__file__).resolve().parents[2]
 
@@ -55,12 +55,18 @@ def blobs_to_compare(net: Any) -> tuple[str, ...]:
 
 
 def compare(
-    job: Job, tolerance: float, network: str = "", python: Optional[Path] = None, ended_early: Sequence[EndedEarly] = ()
+    job: Job,
+    tolerance: float,
+    network: str = "",
+    python: Optional[Path] = None,
+    ended_early: Sequence[EndedEarly] = (),
+    without_sound: Sequence[WithoutSound] = (),
 ) -> Comparison:
     """Every blob of the job on real Caffe2 and on PyTorch, both on the CPU.
 
-    tolerance: of a blob's largest value. network: its name, for the page. python: as `compute` has it. ended_early:
-    what the reader of the clips reported. Raises UsageError where there is no Caffe2, VmzError where shapes differ.
+    tolerance: of a blob's largest value. network: its name, for the page. python: as `compute` has it. ended_early,
+    without_sound: what the reader of the clips reported. Raises UsageError where there is no Caffe2, VmzError where
+    shapes differ.
     """
     values, seconds = {}, {}
     for engine in ("caffe2", "pytorch"):
@@ -68,7 +74,7 @@ def compare(
         values[engine] = compute(engine, job, python=python)
         seconds[engine] = time.perf_counter() - started
     found = differences(job.net, values["caffe2"], values["pytorch"])
-    return Comparison(network, found, tolerance, seconds, ended_early)
+    return Comparison(network, found, tolerance, seconds, ended_early, without_sound)
 
 
 def compute(engine_name: str, job: Job, device: str = "cpu", python: Optional[Path] = None) -> dict[str, np.ndarray]:

@@ -12,16 +12,23 @@ from vmz.errors import UsageError
 from vmz.model.module import VideoModel
 
 
-def attention(model: VideoModel, clips: np.ndarray, label: int, blob: Optional[str] = None) -> np.ndarray:
+def attention(
+    model: VideoModel, clips: np.ndarray, label: int, blob: Optional[str] = None, logmels: Optional[np.ndarray] = None
+) -> np.ndarray:
     """For each pixel of clips (N, C, T, H, W) how much it speaks for class `label`, float32 (N, T, H, W), 0 to 1.
 
-    blob: of five axes; by default what the last stage of convolutions gives. Raises UsageError for a blob without time
-    and place, or one that the logits do not depend on, VmzError for an unknown one.
+    logmels: of the clips, where the network hears too. blob: of five axes; by default what the last stage of
+    convolutions gives. Raises UsageError for a blob without time and place, or one that the logits do not depend on,
+    VmzError for an unknown one.
     """
+    if not model.config.sees_pictures:
+        raise UsageError(f"{model.config.model_name} sees no pictures, where attention could be shown")
     name = blob or model.last_convolution
-    data = torch.from_numpy(clips).to(next(model.parameters()).device)
+    device = next(model.parameters()).device
+    data = torch.from_numpy(clips).to(device)
+    heard = None if logmels is None else torch.from_numpy(logmels).to(device)
     with torch.enable_grad():
-        found = model.blobs(data, [name, model.logits_blob])
+        found = model.blobs(data, [name, model.logits_blob], heard)
         seen, logits = found[name], found[model.logits_blob]
         if seen.dim() != 5:
             raise UsageError(f"blob {name} is {tuple(seen.shape)}; attention needs one with time and place, 5 axes")

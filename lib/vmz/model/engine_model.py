@@ -10,8 +10,9 @@ from typing import Optional
 import numpy as np
 
 from vmz.errors import UsageError
-from vmz.model.nets import Nets
+from vmz.model.nets import PARTS, Nets, shape_text
 from vmz.model.prediction import Predictor
+from vmz.models.audio_visual import LOGMELS
 from vmz.models.config import ModelConfig
 from vmz.settings.inference import opened_engine
 from vmz.settings.model import ModelSettings
@@ -46,37 +47,41 @@ class EngineModel(Predictor):
         test = self._nets.test
         self._engine.load(test.param_init_net, test.net, weights, seed=settings.seed, keep=[test.prediction])
 
-    def __call__(self, clips: np.ndarray) -> np.ndarray:
-        """Logits, float32 (N, classes), of clips, float32 (N, C, T, H, W); the last features without a classifier."""
-        self._run(clips)
+    def __call__(self, clips: np.ndarray, logmels: Optional[np.ndarray] = None) -> np.ndarray:
+        """Logits, float32 (N, classes), of clips, float32 (N, C, T, H, W); the last features without a classifier.
+
+        logmels: float32 (N, 1, 100, 40) of a network of pictures and sound; one of sound alone takes them as clips.
+        """
+        self._run(clips, logmels)
         found = self._engine.fetch(self._nets.trunk if self.features_only else self._nets.logits)
         return found.reshape(*found.shape[:2], -1).mean(2) if found.ndim > 2 else found
 
-    def probabilities(self, clips: np.ndarray) -> np.ndarray:
+    def probabilities(self, clips: np.ndarray, logmels: Optional[np.ndarray] = None) -> np.ndarray:
         """Scores of the classes, float32 (N, classes), as VideoModel.probabilities."""
         if self.features_only:
             raise UsageError("the model has no classifier (num_classes=0), so that it has no probabilities")
-        self._run(clips)
+        self._run(clips, logmels)
         found = self._engine.fetch(self._nets.test.prediction)
         return found.reshape(len(clips), -1) * np.float32(self._nets.scale)
 
-    def blobs(self, clips: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+    def blobs(
+        self, clips: np.ndarray, names: Sequence[str], logmels: Optional[np.ndarray] = None
+    ) -> dict[str, np.ndarray]:
         """Any blobs of the net for these clips, by name."""
-        self._run(clips)
+        self._run(clips, logmels)
         return {name: self._engine.fetch(name) for name in names}
 
-    def features(self, clips: np.ndarray) -> dict[str, np.ndarray]:
+    def features(self, clips: np.ndarray, logmels: Optional[np.ndarray] = None) -> dict[str, np.ndarray]:
         """What each stage gives, as VideoModel.features."""
-        found = self.blobs(clips, list(self._nets.stages.values()))
+        found = self.blobs(clips, list(self._nets.stages.values()), logmels)
         return {name: found[blob] for name, blob in self._nets.stages.items()}
 
-    def score(self, clips: np.ndarray) -> np.ndarray:
-        return self.probabilities(clips)
+    def score(self, clips: np.ndarray, logmels: Optional[np.ndarray] = None) -> np.ndarray:
+        return self.probabilities(clips, logmels)
 
     @property
-    def clip_shape(self) -> tuple[int, int, int, int]:
-        """C, T, H, W of a clip."""
-        return self._nets.test.clip_shape
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        return self._nets.inputs
 
     def weights(self) -> dict[str, np.ndarray]:
         """{blob: float32 array} of all parameters and running statistics."""
@@ -102,14 +107,25 @@ class EngineModel(Predictor):
     ) -> None:
         self.close()
 
-    def _run(self, clips: np.ndarray) -> None:
-        if clips.ndim != 5 or tuple(clips.shape[1:]) != self.clip_shape or not len(clips):
-            raise UsageError(
-                f"the clips are {clips.shape}, but this model takes (N, {', '.join(map(str, self.clip_shape))}): "
-                "N, channels, frames, height, width"
-            )
+    def _run(self, clips: np.ndarray, logmels: Optional[np.ndarray]) -> None:
+        given = {"data": clips} if logmels is None else {"data": clips, LOGMELS: logmels}
+        self._check(given)
         labels = (len(clips), self.config.num_labels) if self.config.multi_label else (len(clips),)
-        self._engine.feed("data", np.ascontiguousarray(clips, np.float32))
+        for blob, array in given.items():
+            self._engine.feed(blob, np.ascontiguousarray(array, np.float32))
         if "label" in self._engine.blobs():  # the loss is there, if unused
             self._engine.feed("label", np.zeros(labels, np.int32))
         self._engine.run()
+
+    def _check(self, given: dict[str, np.ndarray]) -> None:
+        """UsageError for other inputs than the network's."""
+        for blob, shape in self.input_shapes.items():
+            takes = f"this model takes {shape_text(blob, shape)}"
+            if blob not in given:
+                raise UsageError(f"the {PARTS[blob]} of the clips are not given; {takes}")
+            array = given[blob]
+            if not array.ndim or array.shape[1:] != shape or len(array) != len(given["data"]) or not len(array):
+                raise UsageError(f"the {PARTS[blob]} are {array.shape}, but {takes}")
+        other = next((blob for blob in given if blob not in self.input_shapes), None)
+        if other is not None:
+            raise UsageError(f"{PARTS[other]} are given, but this model takes none")

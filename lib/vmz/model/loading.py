@@ -153,5 +153,4 @@ def _source(name_or_path: Union[str, os.PathLike[str]]) -> dict[str, Any]:
     if os.path.exists(path) or os.path.splitext(path)[1] or os.sep in path:
         return {"load_model_path": path}
     row = zoo.find(path)
-    zoo.refuse_sound(row)  # before it is fetched
     return {"zoo": row.name, "load_model_path": str(zoo.fetch(row))}

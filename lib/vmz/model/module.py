@@ -18,8 +18,10 @@ from vmz.engines.torch_engine.graph.half import classify_in_float32
 from vmz.engines.torch_engine.graph.importer import import_net
 from vmz.engines.torch_engine.precision import HALF, computing_in
 from vmz.errors import UsageError
+from vmz.model.inputs import check_inputs
 from vmz.model.nets import Nets
 from vmz.model.prediction import Predictor
+from vmz.models.audio_visual import LOGMELS
 from vmz.models.config import ModelConfig
 from vmz.netdef.blob_names import full_name, unscoped
 from vmz.settings.model import ModelSettings
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from vmz.export.formats import Exported
 
 _REBUILT = ("_nets", "_functions")  # made again of `config` in a copy
-_AUTOCAST_BY_DEVICE = hasattr(getattr(torch, "amp", None), "is_autocast_available")  # PyTorch 2.4
 Function = tuple[Callable[..., Any], list[str]]
 
 
@@ -108,43 +109,50 @@ class VideoModel(nn.Module, Predictor):
             self._functions[key] = function_of(graph, self)
         return self._functions[key]
 
-    def forward(self, clips: Tensor) -> Tensor:
+    def forward(self, clips: Tensor, logmels: Optional[Tensor] = None) -> Tensor:
         """Logits, float (N, classes), of clips, float (N, C, T, H, W), normalised as `clips` and `transform` do it.
 
-        Of a model without a classifier (num_classes=0): its last features, (N, channels). The fully convolutional head
-        gives the mean of the logits over its positions. Raises UsageError for clips of another shape.
+        A network of pictures and sound also takes the log-mel maps of the clips, float (N, 1, 100, 40); one of sound
+        alone (a_resnet) takes these as its clips. Of a model without a classifier (num_classes=0): its last features,
+        (N, channels). The fully convolutional head gives the mean of the logits over its positions. Raises UsageError
+        for clips of another shape.
         """
-        self._check(clips)
         name = self._nets.trunk if self.features_only else self._nets.logits
-        found = self._computed(self._functions[self.training, (name,)][0], clips)[name]
+        found = self._found(clips, logmels, (name,))[name]
         return found.flatten(2).mean(2) if found.dim() > 2 else found
 
-    def probabilities(self, clips: Tensor) -> Tensor:
+    def probabilities(self, clips: Tensor, logmels: Optional[Tensor] = None) -> Tensor:
         """Scores of the classes, float (N, classes): rows sum to 1, except of multi-label models, where each is a
         probability of its own. What test_net averages over a video's clips."""
         self._refuse_features("probabilities")
         if self.config.use_convolutional_pred:
             name = unscoped(self._nets.test.prediction)
-            return self.blobs(clips, [name])[name] * self._nets.scale
-        logits = self(clips)
+            return self.blobs(clips, [name], logmels)[name] * self._nets.scale
+        logits = self(clips, logmels)
         return torch.sigmoid(logits) if self.config.multi_label else torch.softmax(logits, 1)
 
-    def blobs(self, clips: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    def blobs(self, clips: Tensor, names: Sequence[str], logmels: Optional[Tensor] = None) -> dict[str, Tensor]:
         """Any blobs of the net for these clips, by name, as `vmz print-net` lists them; "blob@3" is of operator 3.
 
         Raises VmzError for a name that the net does not have.
         """
-        self._check(clips)
-        function, inputs = self._function(self.training, tuple(names))
-        values: dict[str, Any] = {"data": clips}
+        return self._found(clips, logmels, tuple(names))
+
+    def _found(self, clips: Tensor, logmels: Optional[Tensor], names: tuple[str, ...]) -> dict[str, Tensor]:
+        values: dict[str, Any] = {"data": clips} if logmels is None else {"data": clips, LOGMELS: logmels}
+        check_inputs(values, self._nets.inputs, getattr(self, self._nets.first).dtype)
+        function, inputs = self._function(self.training, names)
         if "label" in inputs:  # the loss is there, if unused
             shape = (len(clips), self.config.num_labels) if self.config.multi_label else (len(clips),)
             values["label"] = torch.zeros(shape, dtype=torch.int32, device=clips.device)
         return self._computed(function, *[values[unscoped(blob)] for blob in inputs])
 
-    def features(self, clips: Tensor) -> dict[str, Tensor]:
-        """What each stage gives: res2 to res5 (N, C, T, H, W) and final_avg; of c3d pool1 to pool5 and fc7."""
-        found = self.blobs(clips, list(self._nets.stages.values()))
+    def features(self, clips: Tensor, logmels: Optional[Tensor] = None) -> dict[str, Tensor]:
+        """What each stage gives: res2 to res5 (N, C, T, H, W) and final_avg; of c3d pool1 to pool5 and fc7.
+
+        Of the networks with sound see `models.stages.stage_blobs`.
+        """
+        found = self.blobs(clips, list(self._nets.stages.values()), logmels)
         return {name: found[blob] for name, blob in self._nets.stages.items()}
 
     def train(self, mode: bool = True) -> VideoModel:
@@ -165,22 +173,22 @@ class VideoModel(nn.Module, Predictor):
     @property
     def last_convolution(self) -> str:
         """The blob that the last stage of convolutions gives, (N, C, T, H, W)."""
-        names = [blob for name, blob in self._nets.stages.items() if name.startswith(("res", "pool"))]
+        names = [blob for name, blob in self._nets.stages.items() if name.startswith(("res", "v_res", "pool"))]
         return names[-1]
 
     @property
-    def clip_shape(self) -> tuple[int, int, int, int]:
-        """C, T, H, W of a clip."""
-        return self._nets.test.clip_shape
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        return self._nets.inputs
 
-    def score(self, clips: np.ndarray) -> np.ndarray:
+    def score(self, clips: np.ndarray, logmels: Optional[np.ndarray] = None) -> np.ndarray:
         """Probabilities of a batch of clips, as arrays. The model's mode stays as it is, but counts as eval()."""
         device = next(self.parameters()).device
         was_training = self.training
         self.eval()
         try:
             with torch.no_grad():
-                return self.probabilities(torch.from_numpy(clips).to(device)).float().cpu().numpy()
+                given = [torch.from_numpy(one).to(device) for one in (clips, logmels) if one is not None]
+                return self.probabilities(*given).float().cpu().numpy()
         finally:
             self.train(was_training)
 
@@ -219,23 +227,6 @@ class VideoModel(nn.Module, Predictor):
                 found = function(self, *inputs)
         return found
 
-    def _check(self, clips: Union[Tensor, Any]) -> None:
-        axes = f"(N, {', '.join(map(str, self.clip_shape))}): N, channels, frames, height, width"
-        if not isinstance(clips, Tensor):
-            kind = (
-                "a NumPy array; torch.from_numpy makes a tensor of it" if isinstance(clips, np.ndarray) else "no tensor"
-            )
-            raise UsageError(f"the clips are {kind}; this model takes a tensor {axes}")
-        if clips.dim() != 5 or tuple(clips.shape[1:]) != self.clip_shape or clips.shape[0] == 0:
-            raise UsageError(f"the clips are {tuple(clips.shape)}, but this model takes a tensor {axes}")
-        if not clips.is_floating_point():
-            raise UsageError(
-                f"the clips are {clips.dtype}, but this model takes normalised floating point; use model.transform"
-            )
-        dtype = getattr(self, self._nets.first).dtype
-        if clips.dtype != dtype and not _is_autocast(clips.device.type):
-            raise UsageError(f"the clips are {clips.dtype}, but the model's weights are {dtype}; use clips.to({dtype})")
-
     def _refuse_features(self, what: str) -> None:
         if self.features_only:
             raise UsageError(f"the model has no classifier (num_classes=0), so that it has no {what}")
@@ -246,9 +237,3 @@ class VideoModel(nn.Module, Predictor):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._prepare(Nets.of(self.config))
-
-
-def _is_autocast(device: str) -> bool:
-    if _AUTOCAST_BY_DEVICE:
-        return torch.is_autocast_enabled(device)
-    return torch.is_autocast_cpu_enabled() if device == "cpu" else torch.is_autocast_enabled()

@@ -14,7 +14,7 @@ from vmz.errors import UsageError
 from vmz.model.card import Card
 from vmz.models import registry
 from vmz.models.config import ModelConfig
-from vmz.models.registry import MODEL_NAMES, Model
+from vmz.models.registry import ALL_NAMES, Model
 from vmz.settings.model import ModelSettings
 from vmz.settings.network import model_config
 from vmz.zoo.labels import LabelSet, labels_of
@@ -44,7 +44,7 @@ def list_architectures() -> list[str]:
     >>> list_architectures()[:2]
     ['c3d', 'ip-csn']
     """
-    return list(MODEL_NAMES)
+    return list(ALL_NAMES)
 
 
 def build(model_name: str, model_depth: int = 18, *, is_test: bool = True, **arguments: Any) -> Model:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vmz.models.audio_visual import LOGMELS
 from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build
 from vmz.models.stages import stage_blobs
 from vmz.netdef.blob_names import unscoped
+
+PARTS = {"data": "clips", LOGMELS: LOGMELS}  # what a caller knows an input by
+
+
+def shape_text(blob: str, shape: tuple[int, ...]) -> str:
+    """The axes of an input, as errors have them. shape: of one clip."""
+    axes = {4: "channels, frames, height, width", 3: "1, rows of log-mels, filters"}
+    return f"(N, {', '.join(map(str, shape))}): N, {axes[3 if blob == LOGMELS else len(shape)]}"
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,18 @@ class Nets:
     def training(self) -> Model:
         """The net that trains. Raises UsageError for the fully convolutional head."""
         return build(self.config, is_test=False, scope="")
+
+    @property
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """{blob: shape of one clip} of what the network takes: `data`, and of an av_resnet `logmels`.
+
+        With audio_input_3d there is one channel of maps, as a video has it.
+        """
+        found = {unscoped(blob): shape[1:] for blob, shape in self.test.input_shapes().items()}
+        if self.config.audio_input_3d:
+            maps = LOGMELS if self.config.sees_pictures else "data"
+            found[maps] = (1, *found[maps][1:])
+        return found
 
     @property
     def scale(self) -> int:

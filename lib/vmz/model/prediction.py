@@ -46,14 +46,32 @@ class Predictor(ABC):
         save_model(self, path)
 
     @abstractmethod
-    def score(self, clips: np.ndarray) -> np.ndarray:
-        """Scores from 0 to 1, float32 (N, classes), of clips, float32 (N, C, T, H, W)."""
+    def score(self, clips: np.ndarray, logmels: Optional[np.ndarray] = None) -> np.ndarray:
+        """Scores from 0 to 1, float32 (N, classes), of clips, float32 (N, C, T, H, W), and their log-mels if it hears.
+
+        One that only hears takes log-mels, float32 (N, 1, 100, 40), as its clips.
+        """
+
+    @property
+    @abstractmethod
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """{blob: shape of one clip}: `data`, and `logmels` of a network of pictures and sound."""
+
+    @property
+    def clip_shape(self) -> tuple[int, ...]:
+        """C, T, H, W of a clip; of a network of sound alone 1, 100, 40: its log-mels."""
+        return self.input_shapes["data"]
+
+    def score_views(self, views: Views, rows: slice) -> np.ndarray:
+        """The scores of some of a video's clips."""
+        given = zip((views.clips, views.logmels), self.input_shapes.values())
+        return self.score(*[array[rows].reshape(-1, *shape) for array, shape in given if array is not None])
 
     def reader_arguments(self) -> VideoInputArgs:
         """How clips are drawn from a video. Raises UsageError for a model that was made without settings."""
         if self.settings is None:
             raise UsageError("the model has no settings of how clips are drawn; load it with vmz.load_model")
-        return VideoInputArgs.from_mapping(self.settings.reader_arguments())
+        return self.settings.reader_args()
 
     def clips(self, video: Video, views: HowMany = PUBLISHED, fps: Optional[float] = None) -> Views:
         """The clips of a video that the network looks at (see `read_views`)."""
@@ -78,7 +96,7 @@ class Predictor(ABC):
         found = self.clips(video, views, fps)
         read = time.perf_counter()
         parts = range(0, len(found.clips), MOST_CLIPS_AT_A_TIME)
-        rows = np.concatenate([self.score(found.clips[first : first + MOST_CLIPS_AT_A_TIME]) for first in parts])
+        rows = np.concatenate([self.score_views(found, slice(first, first + MOST_CLIPS_AT_A_TIME)) for first in parts])
         seconds = {"read": read - started, "net": time.perf_counter() - read}
         return prediction_of(self, named(video), rows, found, top_k, seconds)
 
@@ -102,6 +120,7 @@ def prediction_of(
         clips=tuple(ClipScores(span, clip.max(0) if aggregation else clip.mean(0)) for span, clip in zip(spans, clips)),
         seconds=seconds,
         ended_by=views.ended_by,
+        without_sound=views.without_sound,
     )
 
 

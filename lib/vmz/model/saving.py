@@ -19,15 +19,14 @@ from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.outputs import Output, in_progress
 from vmz.settings.model import ModelSettings
-from vmz.settings.reader import FlowSettings
-from vmz.settings.resolution import TESTING
+from vmz.settings.reader import OPTICAL_FLOW, RGB
+from vmz.settings.resolution import TESTING, idle_settings
 from vmz.settings.setting import settings_of
 from vmz.zoo.labels import labels_of
 
 # What a model has that is no matter of its own: printing, and what its size asks of the machine.
 _NOT_ITS_OWN = {"top_k", "batch_size", "crop_per_inference"}
 FLAGS = tuple(name for name in settings_of(ModelSettings) if name in TESTING.takes and name not in _NOT_ITS_OWN)
-_FLOW = set(settings_of(FlowSettings)) - {"input_type"}
 FILES = ".pkl, .mdl, .safetensors or .pth"
 
 
@@ -100,12 +99,12 @@ def _settings(model: Saveable) -> dict[str, Any]:
     """Flags of test_net. The network's are those of the configuration: it has the last word."""
     config = asdict(model.config)
     known = model.settings.flags() if model.settings is not None else {}
-    flow = known.get("input_type") == 1
-    length = "clip_length_of" if flow else "clip_length_rgb"
+    kind = known.get("input_type", RGB)
+    length, idle = "clip_length_of" if kind == OPTICAL_FLOW else "clip_length_rgb", idle_settings(kind)
     network = {name: int(value) if isinstance(value, bool) else value for name, value in config.items()}
     network[length] = network.pop("clip_length")
     found = {name: network.get(name, known.get(name)) for name in FLAGS if name in network or name in known}
-    return {name: value for name, value in found.items() if value is not None and (flow or name not in _FLOW)}
+    return {name: value for name, value in found.items() if value is not None and name not in idle}
 
 
 def _row(model: Saveable) -> Optional[zoo.ZooRow]:

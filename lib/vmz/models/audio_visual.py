@@ -153,6 +153,11 @@ def _audio_stages(config: ModelConfig) -> Sequence[tuple[int, int, int]]:
     return [(*FIRST_STAGE, 0), *((one.blocks, one.channels, one.width if bottleneck else 0) for one in stages)]
 
 
+def stage_blocks(config: ModelConfig) -> dict[int, int]:
+    """{number of a stage of the audio trunk: its blocks}, from 1."""
+    return {number: blocks for number, (blocks, _, _) in enumerate(_audio_stages(config), 1)}
+
+
 def _final_pool(net: NetBuilder, last: FeatureMap, prefix: str) -> FeatureMap:
     """The audio trunk's `final_avg`, which is a maximum despite its name."""
     return FeatureMap(net.max_pool_2d(last.blob, f"{prefix}final_avg", FINAL_KERNELS), last.channels)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
+
+import numpy as np
 
 from vmz.models import audio_visual, c3d, resnet
 from vmz.models.config import ModelConfig
@@ -55,7 +58,7 @@ class Model:
 
     @property
     def clip_shape(self) -> tuple[int, int, int, int]:
-        """C, T, H, W of one clip of the blob `data` where the network sees pictures."""
+        """C, T, H, W of one clip of the blob `data` where the network sees pictures; see `input_shapes`."""
         config = self.config
         return config.num_channels, config.clip_length, config.crop_size, config.crop_size
 
@@ -67,6 +70,17 @@ class Model:
             return {self.blob("data"): maps}
         pictures: dict[str, tuple[int, ...]] = {self.blob("data"): (clips, *self.clip_shape)}
         return {**pictures, self.blob(audio_visual.LOGMELS): maps} if config.hears else pictures
+
+    def inputs_of(self, read: Sequence[Optional[np.ndarray]]) -> dict[str, np.ndarray]:
+        """{blob: array} of what a reader gave for clips: pictures, flow, log-mels, None for what was not asked for.
+
+        With audio_input_3d the one map of a clip is the only channel of several.
+        """
+        found = {}
+        for (blob, shape), array in zip(self.input_shapes().items(), (one for one in read if one is not None)):
+            is_3d = array.ndim < len(shape)
+            found[blob] = array[:, None] if is_3d else array
+        return found
 
     def costs(self) -> list[OpCost]:
         """Shape and cost of every op, for one clip a run (or `config.batch_size` clips where the net fixes it).

@@ -9,7 +9,7 @@ from typing import Any, Optional
 from vmz.netdef.builder import NetBuilder, make_argument
 from vmz.netdef.net_parts import CREATE_DB, VIDEO_INPUT
 from vmz.netdef.protos import OperatorDef
-from vmz.netdef.video_outputs import network_inputs
+from vmz.netdef.video_outputs import LOGMELS, asked_outputs, network_inputs
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class VideoSource:
     op_name: str = "data"
     stop_gradient: bool = field(default=True)
     operator: str = VIDEO_INPUT
+    maps_in_3d: bool = False  # log-mels as one channel of several, N x 1 x 1 x rows x filters (audio_input_3d)
 
 
 def add_video_input(net: NetBuilder, source: VideoSource) -> None:
@@ -38,5 +39,8 @@ def add_video_input(net: NetBuilder, source: VideoSource) -> None:
     net.init_net.op.append(create)
     outputs = source.outputs or network_inputs(source.arguments, source.operator)
     net.op(source.operator, [reader], list(outputs), op_name=source.op_name, **source.arguments)
+    if source.maps_in_3d:  # what the original's net takes, and its reader does not give
+        maps = outputs[asked_outputs(source.arguments, source.operator).index(LOGMELS)]
+        net.op("ExpandDims", [maps], [maps], dims=[2])
     if source.stop_gradient:
         net.op("StopGradient", [outputs[0]], [outputs[0]])

@@ -60,26 +60,32 @@ class Attention:
 
     def check(self) -> None:
         """Raises UsageError for a blob of which attention cannot be shown, VmzError for an unknown one."""
-        self.places(np.zeros((1, *self.model.clip_shape), np.float32), 0)
+        self.places(*(np.zeros((1, *shape), np.float32) for shape in self.model.input_shapes.values()), label=0)
 
-    def places(self, clips: np.ndarray, label: int) -> np.ndarray:
+    def places(self, clips: np.ndarray, logmels: Optional[np.ndarray] = None, *, label: int) -> np.ndarray:
         """As `model.attention.attention`: float32 (N, T, H, W), 0 to 1."""
         from vmz.model.attention import attention
 
-        found: np.ndarray = attention(self.model, clips, label, self.blob)
+        found: np.ndarray = attention(self.model, clips, label, self.blob, logmels)
         return found
 
 
-def pictures_of(
-    clips: Sequence[tuple[Optional[tuple[float, float]], np.ndarray]], attention: Optional[Attention], label: int
-) -> tuple[Picture, ...]:
-    """A picture of each clip (C, T, H, W) with its span; label: the class whose attention is shown."""
-    return tuple(_picture(clip, span, attention, label) for span, clip in clips)
+@dataclass(frozen=True)
+class Shown:
+    """A clip (C, T, H, W) that is shown, the seconds of its first and last frame, and its log-mels, if any."""
+
+    span: Optional[tuple[float, float]]
+    clip: np.ndarray
+    logmels: Optional[np.ndarray] = None
 
 
-def _picture(
-    clip: np.ndarray, span: Optional[tuple[float, float]], attention: Optional[Attention], label: int
-) -> Picture:
+def pictures_of(clips: Sequence[Shown], attention: Optional[Attention], label: int) -> tuple[Picture, ...]:
+    """A picture of each clip; label: the class whose attention is shown."""
+    return tuple(_picture(one, attention, label) for one in clips)
+
+
+def _picture(one: Shown, attention: Optional[Attention], label: int) -> Picture:
+    clip, span = one.clip, one.span
     length = clip.shape[1]
     middle = length // 2
     shown = sorted({*range(middle, -1, -max(1, length // FRAMES)), *range(middle, length, max(1, length // FRAMES))})
@@ -89,7 +95,8 @@ def _picture(
     plain = strip_of(pixels)
     if attention is None:
         return Picture(jpeg(pixels[place]), span, plain)
-    places = attention.places(clip[None], label)[0]
+    heard = None if one.logmels is None else one.logmels[None]
+    places = attention.places(clip[None], heard, label=label)[0]
     hot = [heated(one, places[number]) for one, number in zip(pixels, shown)]
     return Picture(jpeg(pixels[place]), span, plain, jpeg(hot[place]), strip_of(hot))
 

@@ -20,15 +20,15 @@ from vmz.model.loading import parts_of, source_of
 from vmz.model.prediction import MOST_CLIPS_AT_A_TIME, prediction_of
 from vmz.prediction.annotated import Heat, annotate, annotated_path, check_annotation
 from vmz.prediction.config import PredictionConfig, ScoringConfig
-from vmz.prediction.pictures import Attention, Picture, pictures_of
+from vmz.prediction.pictures import Attention, Picture, Shown, pictures_of
 from vmz.progress import Progress
 from vmz.report.prediction import MOST_VIDEOS
 from vmz.results.prediction import Prediction
 from vmz.settings.engine import environment
 from vmz.text import printable
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.clips import ClipError
-from vmz.video.faults import DecodingError
+from vmz.video.clips import ClipError, MissingSoundError
+from vmz.video.faults import SOUND_REMEDY, DecodingError
 from vmz.video.frames.watch import DecodingThreads, Watch
 from vmz.video.untrimmed import WindowReader
 from vmz.video.views import Views, read_views
@@ -85,7 +85,7 @@ def predict(config: PredictionConfig) -> Predictions:
     """Score every video that `config` names, and write --annotate's copies of them.
 
     Raises UsageError for a wrong request, VmzError for weights that do not fit, and for a video that cannot be scored,
-    unless on_bad_video=skip.
+    unless on_bad_video=skip (or, for want of sound, on_missing_audio=skip).
     """
     started = time.perf_counter()
     if config.attention and config.engine != "pytorch":
@@ -107,8 +107,9 @@ def predict(config: PredictionConfig) -> Predictions:
                 except UsageError:
                     raise
                 except VmzError as error:
-                    if config.on_bad_video == "stop":
-                        raise VmzError(f"{error}; leave such videos out with --on_bad_video=skip") from error
+                    remedy = _remedy(config, error)
+                    if remedy:
+                        raise VmzError(f"{error}; {remedy}") from error
                     skipped.append(Skipped(printable(path), str(error).partition(": ")[2] or str(error)))
                 else:
                     videos.append(prediction)
@@ -126,9 +127,21 @@ def predict(config: PredictionConfig) -> Predictions:
         )
 
 
+def _remedy(config: PredictionConfig, error: VmzError) -> str:
+    """What to do about a video that cannot be scored, where that ends the run; "" where it is left out."""
+    if isinstance(error.__cause__, MissingSoundError):
+        return SOUND_REMEDY if config.on_missing_audio == "stop" else ""
+    return "leave such videos out with --on_bad_video=skip" if config.on_bad_video == "stop" else ""
+
+
 @contextmanager
 def opened(config: ScoringConfig) -> Iterator[tuple[EngineModel, Optional[Attention]]]:
     """The model on its engine. Raises UsageError where neither a published model nor a file of weights is named."""
+    if config.hears and config.stride_seconds is not None:
+        raise UsageError(
+            f"--stride_seconds={config.stride_seconds} does not go with --input_type={config.input_type}: sound is "
+            "laid out along the clips of --views; leave --stride_seconds out"
+        )
     network, weights, names = parts_of(config, random=bool(config.random_weights))
     if config.label_names:
         names = read_label_names(config.label_names, config.num_labels)
@@ -157,21 +170,22 @@ def predict_one(
     """
     started = time.perf_counter()
     watch = watch or Watch(config.video_timeout)
-    keep = _Kept(pictures and not config.sees_flow)
-    maps = _Maps(attention if annotated and not config.sees_flow else None)
+    seen = model.config.sees_pictures and not config.sees_flow
+    keep = _Kept(pictures and seen)
+    maps = _Maps(attention if annotated and seen else None)
     net = 0.0
     rows: list[np.ndarray] = []
     spans: list[tuple[float, float]] = []
     views: Optional[Views] = None
     for views in _read_apart(_views(model, config, path, watch), path, watch):
         begun = time.perf_counter()
-        rows.append(np.concatenate([*_scored(model, views.clips, path, watch)]))
+        rows.append(np.concatenate([*_scored(model, views, path, watch)]))
         net += time.perf_counter() - begun
         spans.extend(views.spans or ())
         keep.add(views)
         maps.add(views, rows[-1])
     assert views is not None
-    whole = replace(views, clips=np.empty(0, np.float32), spans=tuple(spans) or None)
+    whole = replace(views, clips=np.empty(0, np.float32), logmels=None, spans=tuple(spans) or None)
     seconds = {"read": time.perf_counter() - started - net, "net": net}
     prediction = prediction_of(model, printable(path), np.concatenate(rows), whole, config.top_k, seconds)
     if annotated:
@@ -179,12 +193,12 @@ def predict_one(
     return prediction, pictures_of(keep.clips, attention, prediction.top[0].label)
 
 
-def _scored(model: EngineModel, clips: np.ndarray, path: str, watch: Watch) -> Iterator[np.ndarray]:
-    for first in range(0, len(clips), MOST_CLIPS_AT_A_TIME):
+def _scored(model: EngineModel, views: Views, path: str, watch: Watch) -> Iterator[np.ndarray]:
+    for first in range(0, len(views.clips), MOST_CLIPS_AT_A_TIME):
         watch.advance()  # the time in the network is not the video's
         if watch.is_over():
             raise VideoError(f"{printable(path)}: {watch.reason}")
-        yield model.score(clips[first : first + MOST_CLIPS_AT_A_TIME])
+        yield model.score_views(views, slice(first, first + MOST_CLIPS_AT_A_TIME))
 
 
 def _read_apart(views: Iterator[Views], path: str, watch: Watch) -> Iterator[Views]:
@@ -212,13 +226,14 @@ class _Kept:
     def __init__(self, wanted: bool) -> None:
         self._wanted = wanted
         self._every, self._seen = 1, 0
-        self.clips: list[tuple[Optional[tuple[float, float]], np.ndarray]] = []
+        self.clips: list[Shown] = []
 
     def add(self, views: Views) -> None:
-        middle = views.crops // 2
-        for number, clip in enumerate(views.clips[middle :: views.crops] if self._wanted else ()):
+        for number, row in enumerate(views.middle_rows if self._wanted else ()):
             if self._seen % self._every == 0:
-                self.clips.append((views.spans[number] if views.spans else None, clip.copy()))
+                span = views.spans[number] if views.spans else None
+                heard = None if views.logmels is None else views.logmels[row].copy()
+                self.clips.append(Shown(span, views.clips[row].copy(), heard))
             self._seen += 1
             if len(self.clips) > self.MOST:  # how many there will be is not known before the end
                 self.clips, self._every = self.clips[::2], self._every * 2
@@ -235,8 +250,10 @@ class _Maps:
         if self._attention is None:
             return
         scores = rows.reshape(-1, views.crops, rows.shape[1]).mean(1)
-        for clip, label in zip(views.clips[views.crops // 2 :: views.crops], scores.argmax(1)):
-            places = self._attention.places(clip[None], int(label))[0, :, :: Heat.SHRINK, :: Heat.SHRINK]
+        for row, label in zip(views.middle_rows, scores.argmax(1)):
+            heard = None if views.logmels is None else views.logmels[row][None]
+            found = self._attention.places(views.clips[row][None], heard, label=int(label))
+            places = found[0, :, :: Heat.SHRINK, :: Heat.SHRINK]
             self._maps.append((255 * places).astype(np.uint8))
 
     def heat(self, arguments: VideoInputArgs) -> Optional[Heat]:

@@ -277,6 +277,12 @@ def _warnings(evaluation: Evaluation, options: Mapping[str, Any]) -> list[str]:
             f"frames "
             f"before; {'it is' if len(ended) == 1 else 'they are'} listed below."
         )
+    silent = len(evaluation.without_sound)
+    if silent:
+        found.append(
+            f"{counted(silent, 'video')} without sound: the network heard zeros; "
+            f"{'it is' if silent == 1 else 'they are'} listed below."
+        )
     for line in evaluation.data.warnings if evaluation.data else ():
         found.append(line[:1].upper() + line[1:] + ("" if line.endswith("?") else "."))
     resolution = evaluation.config.resolution

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from vmz.text import counted
-from vmz.video.faults import EndedEarly, closing_line
+from vmz.video.faults import EndedEarly, WithoutSound, closing_line, silent_line
 
 CONSEQUENCE = "its clips come from the frames before"  # of a video that ended early
 
@@ -44,6 +44,7 @@ class Comparison:
 
     network: which it is, in words. tolerance: the relative difference from which on a blob counts as different.
     seconds: wall time of each engine, by its name. ended_early: videos of the clips whose reading stopped early.
+    without_sound: videos whose log-mels are zeros.
     """
 
     network: str
@@ -51,6 +52,7 @@ class Comparison:
     tolerance: float
     seconds: Mapping[str, float]
     ended_early: Sequence[EndedEarly] = ()
+    without_sound: Sequence[WithoutSound] = ()
 
     def is_beyond(self, entry: BlobDifference) -> bool:
         """Whether a blob differs by more than the tolerance; one whose difference is not a number does."""
@@ -64,7 +66,7 @@ class Comparison:
     @property
     def remarks(self) -> list[str]:
         """What to know of the clips that were compared."""
-        return [closing_line(self.ended_early, CONSEQUENCE)] if self.ended_early else []
+        return [*filter(None, (closing_line(self.ended_early, CONSEQUENCE), silent_line(self.without_sound)))]
 
     def first_beyond(self) -> Optional[BlobDifference]:
         """The first blob, in the order of the net, that is beyond the tolerance; None where all agree."""
@@ -81,6 +83,7 @@ class Comparison:
             "tolerance": self.tolerance,
             "blobs": [entry.to_json() for entry in self.blobs],
             "ended_early": [vars(video) for video in self.ended_early],
+            "without_sound": [vars(video) for video in self.without_sound],
         }
 
     def _table(self) -> list[str]:

@@ -14,7 +14,7 @@ from vmz.results.figures import ClassFigure, class_lines, figures_line, interval
 from vmz.results.scores import Scores
 from vmz.settings.resolution import ProtocolSettings
 from vmz.text import counted
-from vmz.video.faults import BadVideo, EndedEarly, closing_line
+from vmz.video.faults import BadVideo, EndedEarly, WithoutSound, closing_line, silent_line
 
 SCORED_FROM = "scored from the frames before"  # a video that ended early
 
@@ -32,7 +32,7 @@ class Evaluation:
     EvaluationConfig. environment: versions, engine and device. data: what was found out about the database, None where
     it was not looked at. published: what was published of the model, None of others. label_names: by label, where they
     are known. made_by: what kept scores depend on, where they are kept. database: the fingerprint of --test_data. loss:
-    the mean over clips, as training has it.
+    the mean over clips, as training has it. without_sound: videos whose log-mels are zeros.
     """
 
     figures: Mapping[str, float]
@@ -53,6 +53,7 @@ class Evaluation:
     made_by: Optional[Mapping[str, Any]] = None
     database: str = ""
     loss: Optional[float] = None
+    without_sound: Sequence[WithoutSound] = ()
 
     @property
     def intervals(self) -> dict[str, Interval]:
@@ -73,6 +74,8 @@ class Evaluation:
             lines += [f"{counted(len(self.skipped), 'video')} left out:", *(f"  {bad}" for bad in self.skipped)]
         if self.ended_early:
             lines.append(closing_line(self.ended_early, SCORED_FROM, "--output lists them all"))
+        if self.without_sound:
+            lines.append(silent_line(self.without_sound, "--output lists them all"))
         lines += named_lines(self.figures, self.scores, options["aggregation"])
         lines.append(figures_line(self.figures))
         lines.append(f"FLOPs: {cost.gmacs}, params: {cost.params_m}, inters: {cost.interactions_g}")
@@ -99,6 +102,7 @@ class Evaluation:
             "clips_per_video": self.clips_per_video,
             "skipped": [vars(bad) for bad in self.skipped],
             "ended_early": [vars(video) for video in self.ended_early],
+            "without_sound": [vars(video) for video in self.without_sound],
             "per_class": [vars(entry) for entry in self.per_class],
             "gmacs_per_clip": self.totals.gmacs,
             "params_m": self.totals.params_m,

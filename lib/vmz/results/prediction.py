@@ -35,7 +35,8 @@ class Prediction:
 
     top: the classes with the highest scores, highest first. scores: float32 (classes,), the clips' mean or maximum.
     clips: in order of time. seconds: spent reading the video and in the network. ended_by: why decoding stopped before
-    the video's end, if it did; the scores are of the frames before.
+    the video's end, if it did; the scores are of the frames before. without_sound: why the network heard zeros, if it
+    did.
     """
 
     video: str
@@ -44,6 +45,7 @@ class Prediction:
     clips: tuple[ClipScores, ...]
     seconds: Mapping[str, float]
     ended_by: Optional[str] = None
+    without_sound: Optional[str] = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -56,6 +58,7 @@ class Prediction:
             ],
             "seconds": dict(self.seconds),
             "ended_by": self.ended_by,
+            "without_sound": self.without_sound,
         }
 
     def lines(self) -> str:

@@ -28,12 +28,12 @@ LONGEST_SENTENCE = 1000  # characters of an error
 
 @dataclass(frozen=True)
 class Loaded:
-    """What is known of the model. name: for people; clip_shape: C, T, H, W."""
+    """What is known of the model. name: for people; clip_shape: C, T, H, W, or of log-mels."""
 
     name: str
     labels: Optional[tuple[str, ...]]
     classes: int
-    clip_shape: tuple[int, int, int, int]
+    clip_shape: tuple[int, ...]
     environment: Mapping[str, str]
 
 

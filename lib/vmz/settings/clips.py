@@ -7,6 +7,8 @@ from typing import Any
 
 from vmz.settings.network import NetworkSettings, video_input_arguments
 from vmz.settings.reader import ReaderSettings, ViewSettings
+from vmz.video.arguments import VideoInputArgs
+from vmz.video.sound.arguments import reader_arguments
 
 
 @dataclass(frozen=True)
@@ -19,5 +21,9 @@ class ClipSettings(NetworkSettings, ReaderSettings, ViewSettings):
         return self.clip_per_video * self.crop_per_clip
 
     def reader_arguments(self) -> dict[str, Any]:
-        """VideoInput's arguments of a test net (see `video_input_arguments`)."""
+        """The reader's arguments of a test net (see `video_input_arguments`)."""
         return video_input_arguments(self, self, self)
+
+    def reader_args(self, **changes: Any) -> VideoInputArgs:
+        """The same, checked, for what reads them here. changes: by their operator names. Raises UsageError."""
+        return reader_arguments({**self.reader_arguments(), **changes}, self.reader_operator)

@@ -30,9 +30,14 @@ class NetworkSettings(Settings):
     """Which network. `model_config` makes the checked ModelConfig of it, with the flow's length where it sees flow."""
 
     model_name: str = setting(
-        "r2plus1d", "network: r2plus1d, r3d, mc2 to mc5, rmc2 to rmc5, r2d, r2df, ir-csn, ip-csn or c3d", str
+        "r2plus1d",
+        "network: r2plus1d, r3d, mc2 to mc5, rmc2 to rmc5, r2d, r2df, ir-csn, ip-csn or c3d; a_resnet for sound; "
+        "av_resnet-r2plus1d, -r3d, -ir-csn or -ip-csn for pictures and sound",
+        str,
     )
-    model_depth: int = setting(18, "number of layers: 10, 16, 18, 26, 34, 50, 101 or 152", Integer(1, 1000))
+    model_depth: int = setting(
+        18, "number of layers: 10, 16, 18, 26, 34, 50, 101 or 152; with sound also 68", Integer(1, 1000)
+    )
     num_labels: int = setting(101, "number of classes", Integer(1, MODEL_LARGEST["num_labels"]))
     num_channels: int = setting(3, "number of channels of a clip", Integer(1, MODEL_LARGEST["num_channels"]))
     crop_size: int = setting(112, "height and width of a clip, in pixels", Integer(1, READER_MOST["crop_size"]))
@@ -52,16 +57,27 @@ class NetworkSettings(Settings):
     pred_layer_name: Optional[str] = setting(
         None, "name of the classifier's blob; last_out_L<num_labels> by default", str, metavar="BLOB"
     )
+    audio_input_3d: int = setting(
+        0,
+        "1: an audio-visual network that takes several log-mel maps a clip, N x C x 1 x 100 x 40, and averages them; "
+        "of a video it gets one",
+        switch,
+    )
+    g_blend: int = setting(
+        0,
+        "1: an audio-visual network with two classifiers more, of the sound and of the pictures alone "
+        "(Gradient-Blending): a_last_out_L*, v_last_out_L*. Scores are those of the joint one",
+        switch,
+    )
     use_cudnn: int = setting(
         1, "1: write the CUDNN engine into the operators, as published; it has no effect on the PyTorch engine", switch
     )
 
 
-def model_config(settings: NetworkSettings, with_sound: bool = False, **changes: Any) -> ModelConfig:
+def model_config(settings: NetworkSettings, **changes: Any) -> ModelConfig:
     """The checked network configuration; `changes` are arguments of ModelConfig, set on top.
 
-    with_sound: take audio-visual networks too, which no tool can read videos for yet. Raises UsageError naming the
-    setting.
+    Raises UsageError naming the setting.
     """
     names = [name for name in settings_of(NetworkSettings) if name not in ("clip_length_rgb", "use_cudnn")]
     arguments = {name: getattr(settings, name) for name in names}
@@ -78,11 +94,6 @@ def model_config(settings: NetworkSettings, with_sound: bool = False, **changes:
     config = ModelConfig(**{**arguments, **changes})
     if isinstance(settings, FlowSettings):
         _check_sound(config, settings.input_type)
-    if config.hears and not with_sound:
-        raise UsageError(
-            f"--model_name={config.model_name} is an audio-visual network; VMZ builds it (print_net shows it), but "
-            "cannot read the sound of videos yet"
-        )
     return config
 
 

@@ -17,7 +17,16 @@ from vmz.checkpoints.evidence import Fact
 from vmz.errors import UsageError, VmzError
 from vmz.models.config import CROPS
 from vmz.settings.network import NetworkSettings
-from vmz.settings.reader import FlowSettings, ReaderSettings, ViewSettings
+from vmz.settings.reader import (
+    OPTICAL_FLOW,
+    RGB,
+    RGB_AND_SOUND,
+    SOUND,
+    FlowSettings,
+    ReaderSettings,
+    SoundSettings,
+    ViewSettings,
+)
 from vmz.settings.self_description import SelfDescription, read_description
 from vmz.settings.setting import Settings, setting, settings_of
 
@@ -28,12 +37,15 @@ COMMAND_LINE, CONFIG, ZOO, CHECKPOINT, PUBLISHED_FILE, BLOBS, DATA, DEFAULT = SO
 # What belongs to a machine or to the data at hand, not to a network or its test.
 _MACHINE = {
     "use_cudnn", "test_data", "batch_size", "num_decode_threads", "video_timeout", "use_local_file", "on_bad_video",
+    "on_missing_audio",
 }  # fmt: skip
 VIEWS = {"clip_per_video", "crop_per_clip", "aggregation"}
 _COSTS = {"batch_size", "crop_per_inference"}  # of a published model: what its size asks for; no score depends on them
-NETWORK = set(settings_of(NetworkSettings)) - _MACHINE
+_OF_TRAINING = {"g_blend"}  # the score is the same with and without the other heads
+NETWORK = set(settings_of(NetworkSettings)) - _MACHINE - _OF_TRAINING
 INPUT = set(settings_of(ReaderSettings, ViewSettings)) - _MACHINE - VIEWS
 FLOW = set(settings_of(FlowSettings)) - {"input_type"}
+HEARD = {*settings_of(SoundSettings), "audio_input_3d"}
 
 
 @dataclass(frozen=True)
@@ -97,12 +109,12 @@ class Resolution:
         return {flag: setting.value for flag, setting in self.settings.items()}
 
     def of(self, source: str) -> dict[str, Any]:
-        """{flag: value} of one source, without settings of optical flow where none is used."""
-        flow = self.settings.get("input_type", Sourced(1, DEFAULT)).value == 1
+        """{flag: value} of one source, without settings of optical flow or of sound where there is none."""
+        idle = idle_settings(self.settings["input_type"].value) if "input_type" in self.settings else set()
         return {
             flag: setting.value
             for flag, setting in self.settings.items()
-            if setting.source == source and (flow or flag not in FLOW)
+            if setting.source == source and flag not in idle
         }
 
     def changed(self, flag: str, value: Any, source: str) -> Resolution:
@@ -121,6 +133,12 @@ class Resolution:
             "differences": list(self.differences),
             "reference": self.reference or None,
         }
+
+
+def idle_settings(input_type: Any) -> set[str]:
+    """The settings that an --input_type has no use for: of optical flow, of sound."""
+    flow = FLOW if input_type in (RGB, SOUND, RGB_AND_SOUND) else set()
+    return flow | (HEARD if input_type in (RGB, OPTICAL_FLOW) else set())
 
 
 def resolve(
@@ -184,12 +202,6 @@ def resolve(
         reference=whose,
         labels=_labels(checkpoint, values.get("num_labels")),
     )
-
-
-def refuse_sound(given: Mapping[str, Any]) -> None:
-    """UsageError for a published model that takes sound: its settings are known, but no tool runs it yet."""
-    if given.get("zoo"):
-        zoo.refuse_sound(zoo.find(given["zoo"]))
 
 
 def _stored(checkpoint: Optional[SelfDescription], protocol: str, use: Use) -> Mapping[str, Any]:
@@ -304,7 +316,7 @@ def _differences(values: Mapping[str, Any], reference: Mapping[str, Any], use: U
         wanted = reference.get(flag)
         if wanted is None or wanted == value or flag not in use.takes or flag in _COSTS or flag == "top_k":
             continue
-        if flag in FLOW and values.get("input_type") == 0:
+        if flag in idle_settings(values.get("input_type")):
             continue
         yield f"--{flag}={value} instead of {wanted}"
 
@@ -349,7 +361,6 @@ class ZooSettings(Settings):
         checked = cls.from_flags(given)
         defaults = {name: known.effective_default() for name, known in settings_of(cls).items()}
         given = {name: getattr(checked, name) for name in given}
-        refuse_sound(given)
         resolution = resolve(given, defaults, cls.use({**defaults, **given}))
         return cls(**{**resolution.values(), **given}, resolution=resolution)
 

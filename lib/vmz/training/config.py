@@ -76,11 +76,9 @@ class OriginalTrainSettings(Settings):
         10, "number of iterations between two progress lines in a log (a terminal shows a bar)", positive
     )
     profiling: int = setting(0, "1: print the time that each iteration spends on reading and in the network", switch)
-    audio_input_3d: int = setting(0, "audio is not supported yet", int, (0,))
-    g_blend: int = setting(0, "gradient blending needs audio, which is not supported yet", int, (0,))
-    audio_weight: float = setting(0.0, "weight of the audio loss in gradient blending", Number())
-    visual_weight: float = setting(0.0, "weight of the visual loss in gradient blending", Number())
-    av_weight: float = setting(1.0, "weight of the joint loss in gradient blending", Number())
+    audio_weight: float = setting(0.0, "weight of the audio loss, with --g_blend=1", Number())
+    visual_weight: float = setting(0.0, "weight of the visual loss, with --g_blend=1", Number())
+    av_weight: float = setting(1.0, "weight of the joint loss, with --g_blend=1", Number())
 
 
 @dataclass(frozen=True)

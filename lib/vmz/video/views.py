@@ -16,6 +16,7 @@ from vmz.video.clips import ClipError, Clips, check_size, read_clips
 from vmz.video.frames.scaling import Scaler
 from vmz.video.frames.watch import Watch
 from vmz.video.normalisation import normalise
+from vmz.video.sound.arguments import AVInputArgs
 
 PUBLISHED, ONE = "published", "one"
 Video = Union[str, bytes, np.ndarray]
@@ -26,14 +27,23 @@ HowMany = Union[str, int]
 class Views:
     """clips: float32 (clips x crops, C, T, H, W), normalised, clip by clip.
 
+    logmels: float32 (clips x crops, 1, rows, filters) where sound is read beside pictures; sound alone is the clips.
     spans: of each clip, the seconds from the video's first frame to the clip's first and last frame; None where the
-    video has no times. crops: of a clip. ended_by: why decoding stopped early, if it did.
+    video has no times. crops: of a clip. ended_by: why decoding stopped early, if it did. without_sound: why the
+    log-mels are zeros, if they are.
     """
 
     clips: np.ndarray
     spans: Optional[tuple[tuple[float, float], ...]]
     crops: int
     ended_by: Optional[str] = None
+    logmels: Optional[np.ndarray] = None
+    without_sound: Optional[str] = None
+
+    @property
+    def middle_rows(self) -> range:
+        """The rows of the middle crop of each clip."""
+        return range(self.crops // 2, len(self.clips), self.crops)
 
 
 def named(video: Video) -> str:
@@ -75,7 +85,12 @@ def read_views(
         raise VideoError(f"{named(video)}: {error}") from error
     if views != ONE:
         return found
-    return replace(found, clips=found.clips[1:2], spans=None if found.spans is None else found.spans[1:2])
+    return replace(
+        found,
+        clips=found.clips[1:2],
+        spans=None if found.spans is None else found.spans[1:2],
+        logmels=None if found.logmels is None else found.logmels[1:2],
+    )
 
 
 def drawn_clips(video: Union[str, bytes], args: VideoInputArgs, random: np.random.Generator) -> np.ndarray:
@@ -90,10 +105,15 @@ def drawn_clips(video: Union[str, bytes], args: VideoInputArgs, random: np.rando
 def _of_file(video: Union[str, bytes], args: VideoInputArgs, watch: Optional[Watch]) -> Views:
     clips = _empty(args)
     reading = read_clips(video, None, args, np.random.default_rng(0), clips, watch, timed=True)
-    data = clips.data if args.get_rgb else clips.flow
-    assert data is not None
-    ended = reading.ended.reason if reading.ended else None
-    return Views(data, reading.spans or None, args.crop_per_clip, ended)
+    first, *more = (one for one in (clips.data, clips.flow, clips.logmels) if one is not None)
+    return Views(
+        clips=first,
+        spans=reading.spans or None,
+        crops=args.crop_per_clip,
+        ended_by=reading.ended.reason if reading.ended else None,
+        logmels=more[0] if more else None,
+        without_sound=reading.without_sound or None,
+    )
 
 
 def _empty(args: VideoInputArgs) -> Clips:
@@ -102,7 +122,10 @@ def _empty(args: VideoInputArgs) -> Clips:
     flow = None
     if args.get_optical_flow:
         flow = np.empty((args.rows, args.flow_channels, args.length_of, side, side), np.float32)
-    return Clips(rgb, flow)
+    logmels = None
+    if isinstance(args, AVInputArgs) and args.hears:
+        logmels = np.empty((args.rows, 1, args.logmel_frames, args.logmel_filters), np.float32)
+    return Clips(rgb, flow, logmels)
 
 
 def _resampled(frames: np.ndarray, wanted: int, fps: Optional[float]) -> np.ndarray:
@@ -119,6 +142,8 @@ def _of_frames(frames: np.ndarray, args: VideoInputArgs, fps: Optional[float]) -
         raise UsageError(f"the frames are {frames.dtype} {frames.shape}, but they must be uint8 (T, H, W, 3), RGB")
     if args.get_optical_flow:
         raise UsageError("a network of optical flow takes a video file, not frames")
+    if args.hears:
+        raise UsageError("a network that hears takes a video file: frames have no sound")
     import av
 
     if args.fps:

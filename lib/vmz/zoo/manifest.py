@@ -316,17 +316,8 @@ def published_test(row: ZooRow) -> dict[str, FlagValue]:
 
 
 def hears(row: ZooRow) -> bool:
-    """Whether a model takes sound, beside RGB or alone: such networks cannot be built yet."""
+    """Whether a model takes sound, beside RGB or alone."""
     return row.flags["input_type"] in _WITH_SOUND
-
-
-def refuse_sound(row: ZooRow) -> None:
-    """Raise UsageError for a model that `hears`."""
-    if hears(row):
-        raise UsageError(
-            f"{row.name} is an audio-visual network ({row.modality}), which cannot run yet; "
-            "vmz zoo list marks such models"
-        )
 
 
 def refuse_unpublished(row: ZooRow, known: Collection[str]) -> None:

@@ -74,7 +74,7 @@ def test_flags_without_effect_are_named(engine: str) -> None:
     given += ["--step_epoch=5", "--lr_milestones=10,20", "--gradual_warmup=1"]
     done = run_processes(0, "train_net.py", f"--engine={engine}", "--model_depth=10", *given)
     assert done.returncode == 0, done.stderr
-    assert "--audio_weight has no effect: gradient blending needs audio" in done.stderr
+    assert "--audio_weight has no effect: there are no losses to blend; --g_blend=1 has three of them" in done.stderr
     assert "--step_epoch has no effect: --lr_milestones sets when the rate falls" in done.stderr
     assert "--gradual_warmup has no effect: there is no warm-up" in done.stderr
     assert ("--cudnn_workspace_limit_mb has no effect" in done.stderr) == (engine == "pytorch")

@@ -19,18 +19,17 @@ from vmz.errors import UsageError
 from vmz.file_formats.json_files import read_json
 from vmz.files import write_json
 from vmz.processes import identity
-from vmz.settings.resolution import Resolution, Use, ZooSettings, refuse_sound, resolve
+from vmz.settings.resolution import Resolution, Use, ZooSettings, resolve
 from vmz.settings.setting import Setting, Settings, settings_of
 from vmz.text import quoted
 
 Config = TypeVar("Config", bound=Settings)
 UseOf = Callable[[Mapping[str, Any]], Use]
 
+BLENDING = ("audio_weight", "visual_weight", "av_weight")
 # Flags of the original's training that change nothing here, and why: whoever gives one is told.
 NO_EFFECT = {
-    **dict.fromkeys(
-        ("audio_weight", "visual_weight", "av_weight"), "gradient blending needs audio, which is not supported yet"
-    ),
+    **dict.fromkeys(BLENDING, "there are no losses to blend; --g_blend=1 has three of them"),
     "cudnn_workspace_limit_mb": "it is for Caffe2 on a GPU",
 }
 
@@ -104,7 +103,6 @@ def parse(parser: Parser, argv: Sequence[str], use: UseOf, fetch: bool = False) 
     asked = {**config, **given}
     if fetch and asked.get("zoo") and not asked.get("load_model_path") and not asked.get("random_weights"):
         asked["load_model_path"] = given["load_model_path"] = fetched_weights(asked["zoo"])
-    refuse_sound({**config, **given})
     resolution = resolve(given, defaults, use({**defaults, **asked}), config)
     _check_local_files(given)
     options = Options(**{**defaults, **asked, **resolution.values()})
@@ -131,7 +129,6 @@ def fetched_weights(name: Optional[str]) -> Optional[str]:
     if name is None:
         return None
     row = zoo.find(name)
-    zoo.refuse_sound(row)
     while identity.world_size() > 1 and identity.local_rank() and zoo.cached(row) is None:
         time.sleep(0.5)
     return str(zoo.fetch(row))
@@ -182,9 +179,12 @@ def require_checkpoint(options: argparse.Namespace) -> None:
         raise UsageError(f"--load_model_path={path}: there is no such file")
 
 
-def without_effect(given: Collection[str], engine: str) -> list[str]:
-    """A line for each given flag that changes nothing here, or nothing beside the others that are given."""
-    names = [name for name in NO_EFFECT if name in given]
+def without_effect(given: Collection[str], engine: str, blended: bool = False) -> list[str]:
+    """A line for each given flag that changes nothing here, or nothing beside the others that are given.
+
+    blended: with Gradient-Blending.
+    """
+    names = [name for name in NO_EFFECT if name in given and not (blended and name in BLENDING)]
     unused = [name for name in names if engine != "caffe2" or name != "cudnn_workspace_limit_mb"]
     why = {name: NO_EFFECT[name] for name in unused}
     if "lr_milestones" in given and "step_epoch" in given:

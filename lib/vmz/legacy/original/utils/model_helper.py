@@ -12,16 +12,18 @@ from vmz.checkpoints.mdl import load_mdl
 from vmz.engines.caffe2_engine.programs import has_gpu, need_operators, program_logger
 from vmz.errors import UsageError
 from vmz.netdef.analysis import costs, totals
+from vmz.netdef.net_parts import AV_INPUT, VIDEO_INPUT
 from vmz.netdef.protos import NetDef
 from vmz.netdef.video_outputs import network_inputs
-from vmz.video.arguments import VideoInputArgs
+from vmz.video.sound.arguments import reader_arguments
 
 from .device_scopes import on_device, placed
 
 log = program_logger("model_helper")
 
 _COUNTED = ("Conv", "FC")
-_INPUTS = {0: "rgb", 1: "optical flow"}  # by input_type
+_INPUTS = {0: "rgb", 1: "optical flow", 2: "logmels", 3: "rgb and logmels"}  # by input_type
+_HEARD = (2, 3)
 
 
 def GetFlopsAndParams(model: Any, gpu_id: int = 0) -> tuple[float, float, float]:
@@ -86,18 +88,21 @@ def AddVideoInput(model: Any, reader: Any, **kwargs: Any) -> None:
     """Add VideoInput on `reader` and StopGradient on its clips: data, label, and, if asked for, video_id, start_frame.
 
     kwargs: the operator's arguments, which are written as they are, with the original's input_type: 0 for RGB, 1 for
-    optical flow. Raises UsageError for arguments that the operator would refuse.
+    optical flow, 2 for log-mels, which are the clips then, and 3 for RGB and logmels; of these AVInput is the reader.
+    Raises UsageError for arguments that the operator would refuse.
     """
     need_operators()
     kind = int(kwargs.get("input_type", 0) or 0)
     if kind not in _INPUTS:
-        raise UsageError(f"input_type={kind} is not possible: 0 reads RGB and 1 optical flow; audio is not supported")
+        raise UsageError(f"input_type={kind} is not possible: 0 is RGB, 1 optical flow, 2 log-mels, 3 RGB and log-mels")
     arguments = {name: _plain(value) for name, value in kwargs.items()}
-    args = VideoInputArgs.from_mapping(arguments)
+    operator = AV_INPUT if kind in _HEARD else VIDEO_INPUT
+    args = reader_arguments(arguments, operator)
     if args.get_rgb and args.get_optical_flow:
         raise UsageError("get_rgb and get_optical_flow are both set, but there is one blob for clips, data; set one")
     log.info("outputing %s data", _INPUTS[kind])
-    made = model.net.VideoInput(reader, list(network_inputs(arguments)), name="data", **arguments)
+    add = getattr(model.net, operator)
+    made = add(reader, list(network_inputs(arguments, operator)), name="data", **arguments)
     model.net.StopGradient(made[0], made[0])
 
 
