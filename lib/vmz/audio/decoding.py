@@ -23,6 +23,7 @@ GAP = 0.05  # seconds between a frame's timestamp and where the frames before it
 
 NO_STREAM = "it has no audio stream"
 NO_DECODER = "there is no decoder for its audio stream"
+EMPTY = "its audio stream is empty"
 NO_LAYOUT = "its sound states no channel layout, so the original could not convert it"
 TOO_LONG = f"its sound is longer than the {MAX_SAMPLES} samples that are read"
 # FFmpeg's names of layouts that do not say which channel is which; a later FFmpeg would guess.
@@ -37,6 +38,7 @@ class Sound:
     """Decodes the packets of one audio stream. What cannot be decoded is left out.
 
     stream: an av.audio.AudioStream, None where the file has none. advance: called at each frame, as there is progress.
+    expects_all: set where all packets of the stream are to come: if there are none, the sound is missing.
     `missing` says what is wrong with a stream that gives nothing; nothing is raised about it. origin: with
     audio_timestamps, the time in seconds at which sample 0 lies; seconds: how many there are of it, 0: any.
     """
@@ -51,6 +53,7 @@ class Sound:
     ) -> None:
         self._stream, self._rate, self._by_timestamps = stream, args.logmel_audio_sr, bool(args.audio_timestamps)
         self._advance = advance
+        self.expects_all = False
         self._chunks: list[np.ndarray] = []
         self._count = 0  # of the samples in the chunks
         self._resampler: Any = None
@@ -69,12 +72,14 @@ class Sound:
 
     @property
     def missing(self) -> str:
-        """Why there is no sound, or "". Sound that ended before the first packet that was asked for is not missing."""
+        """Why there is no sound, or "". Sound that ended before the point that was sought is not missing."""
         if self._why or self._converted:
             return self._why
-        if self._packets and not self._frames:
+        if not self._packets:
+            return EMPTY if self.expects_all else ""
+        if not self._frames:
             return _cannot_decode(self._fault or "none of its packets gives a frame")
-        return self._fault if self._frames else ""
+        return self._fault
 
     def add(self, packet: Any) -> None:
         """Decode the next packet of the stream. Raises LongSoundError."""

@@ -101,7 +101,7 @@ class _Heard(Hearing):
 
     def begin(self, video: Video) -> None:
         if self._args.decode_type == UNIFORM or self._args.audio_timestamps or not video.has_times:
-            self._listen(video)
+            self._listen(video).expects_all = True
 
     def begin_at_seek(self, video: Video) -> None:
         if self._sound is None:
@@ -135,6 +135,7 @@ class _Heard(Hearing):
         file = OpenedFile(source, self._watch)
         try:
             self._sound = self._sound_of(file, self._start_alone(file, start_frame or 0, draw))
+            self._sound.expects_all = bool(self._args.decode_type == UNIFORM or self._args.audio_timestamps)
             self._hear_file(file)
         finally:
             file.close()
@@ -170,10 +171,11 @@ class _Heard(Hearing):
         origin = 0.0 if clock is None else _seconds(clock.start_time, clock.time_base)
         return Sound(file.sound, self._args, self._watch.advance, origin + since, seconds)
 
-    def _listen(self, video: Video) -> None:
+    def _listen(self, video: Video) -> Sound:
         sound = self._sound = self._sound_of(video.file, 0.0, _seconds(video.duration, video.time_base))
         if sound.can_decode:
             video.hear(sound.add)
+        return sound
 
     def _hear_after_seek(self, video: Video, found: Found) -> None:
         """As the original counts the clip's first frame: from the key frame to which the seek leads."""
