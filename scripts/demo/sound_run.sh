@@ -14,7 +14,7 @@ if [ "$ENGINE" = caffe2 ]; then TRAINER=$CAFFE2_PYTHON; fi
 
 TRAINING=(--engine "$ENGINE" --model_depth 18 --num_labels 4 --num_gpus 0 --clip_length_rgb 8 --sampling_rate_rgb 2
     --num_decode_threads 2 --train_data "$OUT/sound_train/list.csv" --test_data "$OUT/sound_test/list.csv"
-    --batch_size 8 --epoch_size 0 --num_epochs 5 --base_learning_rate 0.01 --schedule cosine --warmup_epochs 1
+    --batch_size 8 --epoch_size 0 --num_epochs 6 --base_learning_rate 0.01 --schedule cosine --warmup_epochs 1
     --weight_decay 0.0005 --jitter_scales 128 --shuffle 1 --test_every 1 --test_clip_per_video 1 --test_batch_size 8
     --top_k 1 --file_store_path "$OUT/sound_runs")
 PICTURES=(--channel_multiplier 0.25)
