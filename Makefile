@@ -28,7 +28,7 @@ CAFFE2_STAMP = $(CAFFE2_VENV)/.ready
 OPS_LIBRARY = build/ops/libvmz_ops.so
 OPS_SOURCES = $(shell find ops -type f -not -path 'ops/tests/*')
 # Where Python 3.9, torch 1.10.2 and old numpy and protobuf can tell, and Caffe2 itself; of the tools what runs on it.
-CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints layouts video engines ops results report evaluation training features datasets inspection cli processes matrix docker \
+CAFFE2_TESTS = $(addprefix tests/,netdef checkpoints layouts audio video engines ops results report evaluation training features datasets inspection cli processes matrix docker \
 	prediction serve model export finetuning \
 	operators legacy mends test_stopping.py campaign/test_runs.py)
 # Several tests at a time: most of them wait for processes that they start.
