@@ -180,7 +180,6 @@ void check_not_in_av_input(const VideoInputArgs& a) {
     int value, fixed;
   } without_effect[] = {
       {"get_optical_flow", a.get_optical_flow, 0},
-      {"crop_per_clip", a.crop_per_clip, 1},
       {"random_sampling_rate", a.random_sampling_rate, 0},
       {"image_as_input", a.image_as_input, 0}};
   for (const auto& argument : without_effect) {
@@ -196,6 +195,13 @@ void check_not_in_av_input(const VideoInputArgs& a) {
   }
 }
 
+void check_crops_of_pictures(const VideoInputArgs& a) {
+  if (a.crop_per_clip > 1 && !a.get_rgb) {
+    throw RequestError(
+        is("crop_per_clip", a.crop_per_clip) + " needs pictures, of which crops are taken; set crop_per_clip=1");
+  }
+}
+
 void check_timestamps(const VideoInputArgs& a) {
   if (a.audio.audio_timestamps && a.original_start_faults) {
     throw RequestError("audio_timestamps=1 does not go with original_start_faults=1; set one of them to 0");
@@ -205,6 +211,7 @@ void check_timestamps(const VideoInputArgs& a) {
 void check_what_is_read(const VideoInputArgs& a) {
   if (a.is_av_input) {
     check_not_in_av_input(a);
+    check_crops_of_pictures(a);
     a.audio.check();
     check_timestamps(a);
   }

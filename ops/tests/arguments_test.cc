@@ -68,7 +68,9 @@ TEST(wrong_arguments_of_sound_are_named) {
   refused("align_audio=4 must be one of [0, 1, 2, 3]", [](VideoInputArgs& a) { a.audio.align_audio = 4; });
   refused("on_missing_audio=\"no\" must be one of", [](VideoInputArgs& a) { a.audio.on_missing_audio = "no"; });
   refused("get_optical_flow=1 is not possible with sound", [](VideoInputArgs& a) { a.get_optical_flow = 1; });
-  refused("crop_per_clip=3 is not possible with sound", [](VideoInputArgs& a) { a.crop_per_clip = 3; });
+  refused("crop_per_clip=3 needs pictures, of which crops are taken", [](VideoInputArgs& a) {
+    a.crop_per_clip = 3, a.get_rgb = 0;
+  });
   refused("audio_timestamps=1 does not go with", [](VideoInputArgs& a) {
     a.audio.audio_timestamps = a.original_start_faults = 1;
   });

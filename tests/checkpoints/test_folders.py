@@ -108,6 +108,32 @@ def test_the_card(folder: Path, tmp_path: Path) -> None:
         card_of("r2plus1d_d18_l9")
 
 
+@pytest.mark.parametrize(
+    ("network", "lines", "absent"),
+    [
+        (
+            {"model_name": "a_resnet", "input_type": 2, "num_channels": 1},
+            ["| clip | log-mels of the sound, 100 rows of 40 filters |", "| input | sound |", "- Sound: one channel"],
+            "Frames are resized",
+        ),
+        (
+            {"model_name": "av_resnet-r3d", "input_type": 3},
+            [
+                "of 112x112 pixels; log-mels of the sound",
+                "| input | RGB and sound |",
+                "- Sound: one",
+                "- Frames are resized",
+            ],
+            "Optical flow",
+        ),
+    ],
+)
+def test_the_card_of_a_network_that_hears(network: dict[str, Any], lines: list[str], absent: str) -> None:
+    saved = {**ABOUT["saved"], "settings": {**SETTINGS, **network, "model_depth": 18}}  # type: ignore[dict-item]
+    card = Card.of("x.pkl", {"saved": saved}, weights_of()).markdown()
+    assert [line for line in lines if line not in card] == [] and absent not in card
+
+
 def test_published_cards() -> None:
     from vmz import zoo
 

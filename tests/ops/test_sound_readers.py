@@ -20,12 +20,13 @@ from tests.support.sound_videos import KINDS
 from vmz.netdef.net_parts import AV_INPUT
 from vmz.video.reader import Batch, ClipReader
 from vmz.video.records import Record
+from vmz.video.sound.arguments import AVInputArgs
 
 pytestmark = needs_library
-AVInputArgs = pytest.importorskip("vmz.video.sound.arguments").AVInputArgs  # the Python reader's
 
 WAYS: dict[str, dict[str, Any]] = {
     "uniform": {"clip_per_video": 2, "logmel_frames": 100, "align_audio": 1},
+    "three crops": {"clip_per_video": 2, "crop_per_clip": 3, "align_audio": 1},
     "sound alone": {"get_rgb": 0},
     "centred": {"clip_per_video": 3, "logmel_frames": 100, "align_audio": 3, "audio_length": 16},
     "tuned": {"tune_audio_step": 1, "align_audio": 1},
@@ -70,6 +71,13 @@ def check(folder: Path, files: dict[str, bytes], way: str) -> None:
         is_exact = name in KINDS and all(tone.codec in LOSSLESS for tone in tones)
         assert difference.max() < (1e-3 if is_exact else LARGEST), (name, difference.max())
         assert difference.mean() < 1e-3, (name, difference.mean())
+    crops = arguments.get("crop_per_clip", 1)
+    for maps in (ours["logmels"], theirs.logmels):  # each crop of a clip has the clip's sound
+        maps = maps.reshape(-1, crops, *maps.shape[1:])
+        assert np.array_equal(maps, np.repeat(maps[:, :1], crops, 1))
+    if crops > 1:
+        clips = theirs.logmels[::crops].reshape(len(files), 2, -1)
+        assert any(np.abs(one - two).max() > 0.5 for one, two in clips)  # of two clips of a video they differ
     if theirs.data is not None:
         assert np.abs(ours["data"] - theirs.data).max() < 0.1
 

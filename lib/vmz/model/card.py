@@ -18,6 +18,7 @@ from vmz.models.registry import build
 from vmz.netdef.analysis import ShapeError, totals
 from vmz.netdef.training_state import is_training_state
 from vmz.settings.network import NetworkSettings
+from vmz.settings.reader import OPTICAL_FLOW, RGB, RGB_AND_SOUND, SOUND
 from vmz.settings.self_description import SelfDescription, described
 from vmz.settings.setting import settings_of
 from vmz.text import printable
@@ -26,6 +27,8 @@ from vmz.zoo.labels import labels_of
 
 UNKNOWN = "not known"
 _FLOW_NAMES = ("clip_length_of", "sampling_rate_of", "frame_gap_of", "do_flow_aggregation", "flow_data_type")
+_INPUTS = {RGB: "RGB", OPTICAL_FLOW: "optical flow", SOUND: "sound", RGB_AND_SOUND: "RGB and sound"}
+_HEARS = (SOUND, RGB_AND_SOUND)
 _RESIZED = {
     0: "to {scale_w}x{scale_h} pixels, whatever the aspect ratio",
     1: "with the short edge to {short} pixels",
@@ -119,12 +122,17 @@ class Card:
     def _network(self) -> Iterator[tuple[str, str]]:
         flags, config = self.flags, _config(self.flags)
         yield "network", f"{_shown(flags.get('model_name'))}-{_shown(flags.get('model_depth'))}"
-        flow = flags.get("input_type") == 1
+        flow = flags.get("input_type") == OPTICAL_FLOW
         length = flags.get("clip_length_of" if flow else "clip_length_rgb")
         crop, channels = flags.get("crop_size"), _shown(flags.get("num_channels"))
         size = f"crop of {crop}x{crop} pixels" if crop is not None else f"crop {UNKNOWN}"
-        yield "clip", f"{channels} channels, {_shown(length)} frames, {size}"
-        yield "input", self.row.modality if self.row is not None else "optical flow" if flow else "RGB"
+        sound = "log-mels of the sound, 100 rows of 40 filters"
+        if flags.get("input_type") == SOUND:
+            yield "clip", sound
+        else:
+            heard = f"; {sound}" if flags.get("input_type") == RGB_AND_SOUND else ""
+            yield "clip", f"{channels} channels, {_shown(length)} frames, {size}{heard}"
+        yield "input", self.row.modality if self.row is not None else _INPUTS[flags.get("input_type", RGB)]
         if self.parameters is not None:
             yield "parameters", f"{self.parameters / 1e6:.2f} M, running statistics included"
         if config is None:
@@ -188,13 +196,20 @@ class Card:
             f"- Clips of a video: {_shown(flags['clip_per_video'])}, evenly spaced; crops of each: "
             f"{_shown(flags.get('crop_per_clip'))}. The score of the video is their {aggregation}."
         )
+        if flags.get("input_type") in _HEARS:
+            yield "- Sound: one channel, 16,000 samples a second; log-mels of windows of 16 ms, stretched to the clip."
+        if flags.get("input_type") != SOUND:
+            yield from self._frames()
+
+    def _frames(self) -> Iterator[str]:
+        flags = self.flags
         size = _RESIZED.get(flags.get("video_res_type", -1))
         high, wide = flags.get("scale_h"), flags.get("scale_w")
         if size is None or high is None or wide is None:
             yield f"- Frames are resized: {UNKNOWN}."
         else:
             yield f"- Frames are resized {size.format(scale_h=high, scale_w=wide, short=min(high, wide))}."
-        if flags.get("input_type") == 1:
+        if flags.get("input_type") == OPTICAL_FLOW:
             settings = " ".join(f"`{name}={flags[name]}`" for name in _FLOW_NAMES if flags.get(name) is not None)
             yield f"- Optical flow: {settings}."
         else:
@@ -263,7 +278,7 @@ def _config(flags: Mapping[str, Any]) -> Optional[ModelConfig]:
     """The network, where all that it needs is known."""
     names = set(settings_of(NetworkSettings)) - {"clip_length_rgb", "use_cudnn"}
     found = {name: flags[name] for name in names if flags.get(name) is not None}
-    length = flags.get("clip_length_of" if flags.get("input_type") == 1 else "clip_length_rgb")
+    length = flags.get("clip_length_of" if flags.get("input_type") == OPTICAL_FLOW else "clip_length_rgb")
     if length is None or flags.get("num_labels") is None or flags.get("crop_size") is None:
         return None
     try:

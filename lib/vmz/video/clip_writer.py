@@ -22,7 +22,7 @@ class Clips:
     """Where the clips of one video go, where they are asked for: float32 (clips * crops, channels, length, crop, crop).
 
     data: RGB, normalised; or uint8 (clips * crops, length, crop, crop, 3), as they are. flow: optical flow. logmels:
-    float32 (clips, 1, logmel_frames, logmel_filters).
+    float32 (clips * crops, 1, logmel_frames, logmel_filters).
     """
 
     data: Optional[np.ndarray]

@@ -165,6 +165,17 @@ void Hearing::alone(const VideoSource& source, int64_t start_frame, double draw)
   hear_file(file);
 }
 
+// Every crop of a clip has the clip's sound. From the last clip on: it goes furthest.
+void Hearing::copy_to_crops() {
+  const int64_t crops = args_.crop_per_clip, values = args_.audio.row_values();
+  for (int64_t row = args_.rows() - 1; row > 0; --row) {
+    const float* of_clip = out_ + row / crops * values;
+    if (row / crops != row) {
+      std::copy(of_clip, of_clip + values, out_ + row * values);
+    }
+  }
+}
+
 std::string Hearing::write() {
   if (out_ == nullptr) {
     return "";
@@ -186,6 +197,7 @@ std::string Hearing::write() {
   LogMelFilters filters(audio);
   const LogMels rows = filters.rows(samples, std::max<int64_t>(1, audio.step(step)));
   write_log_mels(rows, args_, {is_aligned ? frames_ : 0, needed, first_}, out_);
+  copy_to_crops();
   return sound_->missing();
 }
 

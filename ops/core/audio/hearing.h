@@ -26,7 +26,7 @@ struct Found {
 
 class Hearing {
  public:
-  // out: of all clips of the video, (clips, logmel_frames, logmel_filters) float32 values; null: nothing is heard.
+  // out: of all clips of the video, (clips * crops, logmel_frames, logmel_filters) float32 values; null: nothing is heard.
   Hearing(const VideoInputArgs& args, Watch* watch, float* out) : args_(args), watch_(watch), out_(out) {}
 
   // A video that is about to be read from its beginning: its sound is heard meanwhile, if all of it is to be.
@@ -51,6 +51,7 @@ class Hearing {
   void hear_after_seek(Video& video, const Found& found);
   double start_alone(const OpenedFile& file, int64_t start_frame, double draw) const;
   void hear_file(const OpenedFile& file);
+  void copy_to_crops();
 
   const VideoInputArgs& args_;
   Watch* const watch_;

@@ -12,7 +12,7 @@ from vmz.netdef.net_parts import AV_INPUT
 from vmz.video.arguments import IGNORED, VideoInputArgs
 
 # What the original's AVInput takes and does not do, and the value with which it is no difference.
-_WITHOUT_EFFECT = {"get_optical_flow": 0, "crop_per_clip": 1, "random_sampling_rate": 0, "image_as_input": 0}
+_WITHOUT_EFFECT = {"get_optical_flow": 0, "random_sampling_rate": 0, "image_as_input": 0}
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class AVInputArgs(AudioArgs, VideoInputArgs):
         if self.clip_start_positions:
             raise UsageError(
                 f"clip_start_positions={list(self.clip_start_positions)} is not possible with sound (AVInput)"
+            )
+        if self.crop_per_clip > 1 and not self.get_rgb:
+            raise UsageError(
+                f"crop_per_clip={self.crop_per_clip} needs pictures, of which crops are taken; set crop_per_clip=1"
             )
         self.check_audio()
         if self.audio_timestamps and self.original_start_faults:

@@ -86,7 +86,7 @@ class Hearing:
 
 
 def hearing_for(args: VideoInputArgs, watch: Watch, out: Optional[np.ndarray]) -> Hearing:
-    """out: of the video's clips, float32 (clips, 1, logmel_frames, logmel_filters), None where no sound is heard."""
+    """out: of the video's clips, float32 (clips * crops, 1, logmel_frames, logmel_filters); None: no sound is heard."""
     return Hearing() if out is None or not isinstance(args, AVInputArgs) else _Heard(args, watch, out)
 
 
@@ -154,7 +154,10 @@ class _Heard(Hearing):
             step = tuned_step_ms(args, len(samples), self._frames, needed)
         rows = log_mels(samples, args, max(1, args.samples(step)))
         place = Place(self._frames if is_aligned else 0, needed, self._first, args.decode_type == UNIFORM)
-        write_log_mels(rows, args, place, self._out)
+        of_clips = self._out[:: args.crop_per_clip]
+        write_log_mels(rows, args, place, of_clips)
+        for crop in range(1, args.crop_per_clip):  # every crop of a clip has the clip's sound
+            self._out[crop :: args.crop_per_clip] = of_clips
         return sound.missing
 
     def _stated_frames(self, video: Video) -> int:
