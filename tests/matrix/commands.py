@@ -23,6 +23,9 @@ READER = (
 ON_CPU = ("--num_gpus=0",)
 FLOW = ("--input_type=1", "--num_channels=2")
 VARIED = ("--train_data={clips}", "--scale_w=120", "--random_mirror=1", "--shuffle=1")  # random clips and crops
+SOUND = ("--model_name=a_resnet", "--model_depth=18", "--input_type=2", "--num_channels=1")
+AUDIO_VISUAL = ("--model_name=av_resnet-r3d", "--model_depth=18", "--input_type=3")
+BLENDED = ("--g_blend=1", "--audio_weight=0.1", "--visual_weight=0.6", "--av_weight=0.3")
 IMAGES = ("--model_name=r2d", "--clip_length_rgb=1", "--image_as_input=1")
 NO_START = ("--get_start_frame=0", "--features=final_avg,softmax,label,video_id")
 CONVOLUTIONAL = ("--use_convolutional_pred=1", "--crop_size=128", "--scale_h=128", "--scale_w=171")

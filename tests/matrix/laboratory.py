@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from tests.engines.small_training import moving_video
 from tests.matrix.cells import Cell, Row
 from tests.matrix.running import Answer, Call, run, run_together
 from tests.support.made_files import MadeFiles
+from tests.support.sounding_videos import sounding_video
 from tests.video.frames.test_images import encoded
 from tests.video.test_untrimmed import film
 from vmz.checkpoints.pickles import save_pickle
@@ -37,6 +38,8 @@ SHAPES: dict[str, dict[str, Any]] = {  # of the networks that have weights in a 
     "multi": {"multi_label": True},
     "flow": {"num_channels": 2},
     "images": {"model_name": "r2d", "clip_length": 1},
+    "sound": {"model_name": "a_resnet", "model_depth": 18, "num_channels": 1},
+    "av": {"model_name": "av_resnet-r3d", "model_depth": 18, "g_blend": True},
 }
 
 
@@ -189,6 +192,19 @@ def _videos(frames: int) -> Callable[[Laboratory, Path], None]:
     return make
 
 
+def _sounding(frames: int, silent: Optional[int] = None) -> Callable[[Laboratory, Path], None]:
+    """Seven videos with sound, but for number `silent`; labels, start frames and ids are those of `_videos`."""
+
+    def make(_: Laboratory, path: Path) -> None:
+        with DatabaseWriter(path) as writer:
+            for number in range(7):
+                film = path.with_name(f"{path.name}_{number}.mp4")
+                content = sounding_video(film, number, frames, sound=number != silent, codec="alac")
+                writer.write(Record(b"%02d" % number, content, (number % LABELS,), number % 3, 900 + number % LABELS))
+
+    return make
+
+
 def _folders(videos: int) -> Callable[[Laboratory, Path], None]:
     """Videos of as many frames as a clip has, in folders of five classes."""
 
@@ -246,6 +262,8 @@ def _state(laboratory: Laboratory, path: Path) -> None:
 _MAKERS: dict[str, Callable[[Laboratory, Path], None]] = {
     "clips": _videos(9),
     "short": _videos(4),  # of as many frames as a clip has: nothing to draw
+    "sounding": _sounding(25, silent=3),
+    "short_sounding": _sounding(4),
     "pictures": _images,
     "films": _films,
     "list_csv": _list,

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.matrix import checks
-from tests.matrix.cells import ALONE, Cannot, Command, Row, outcomes
+from tests.matrix.cells import ALONE, SLOW, Cannot, Command, Row, outcomes
 from tests.matrix.commands import (
     ALL_SLOW,
+    AUDIO_VISUAL,
     CONVOLUTIONAL,
     FLOW,
     H5PY,
@@ -19,6 +20,7 @@ from tests.matrix.commands import (
     ONE_PROCESS,
     READER,
     SLOW_TOGETHER,
+    SOUND,
     dump,
     extract,
     films,
@@ -80,6 +82,37 @@ TESTING = [
         "test_images",
         "on images",
         test("images_pkl", *IMAGES, "--clip_per_video=1", data="pictures"),
+        outcomes=SLOW_TOGETHER,
+    ),
+    testing("test_sound", "on sound alone", test("sound_pkl", *SOUND, data="sounding"), outcomes=SLOW_TOGETHER),
+    testing(
+        "test_av",
+        "on pictures and sound, three crops per clip",
+        test("av_pkl", *AUDIO_VISUAL, "--crop_per_clip=3", "--video_res_type=1", data="sounding"),
+    ),
+    testing(
+        "test_av_large",
+        "on pictures and sound, fully convolutional, crops in slices",
+        test(
+            "av_pkl",
+            *AUDIO_VISUAL,
+            *CONVOLUTIONAL,
+            "--crop_per_inference=4",
+            "--crop_per_clip=3",
+            "--video_res_type=1",
+            tool="test_net_large",
+            data="sounding",
+        ),
+        test(
+            "av_pkl",
+            *AUDIO_VISUAL,
+            *CONVOLUTIONAL,
+            "--crop_per_clip=3",
+            "--video_res_type=1",
+            data="sounding",
+            scores="whole.npz",
+        ),
+        check=checks.slices_agree,
         outcomes=SLOW_TOGETHER,
     ),
     testing(
@@ -166,6 +199,17 @@ FEATURES = [
         outcomes=SLOW_TOGETHER,
     ),
     extraction(
+        "features_av",
+        "of pictures and sound",
+        extract(
+            *AUDIO_VISUAL,
+            "--load_model_path={av_pkl}",
+            "--features=av_concat,softmax,label,video_id,start_frame",
+            data="sounding",
+        ),
+        outcomes=SLOW_TOGETHER,
+    ),
+    extraction(
         "features_list",
         "of a list of videos (.csv), without an LMDB",
         extract(data="list_csv"),
@@ -227,6 +271,13 @@ LOOKING = [
     looking("dump_fps", "dump_clips", "frames at a rate (--fps)", dump("--fps=12"), check=checks.clips_agree),
     looking("dump_flow", "dump_clips", "optical flow", dump("--input_type=1"), check=checks.flow_agrees),
     looking(
+        "dump_av",
+        "dump_clips",
+        "pictures and sound",
+        dump("--input_type=3", data="sounding"),
+        check=checks.sound_agrees,
+    ),
+    looking(
         "dump_images",
         "dump_clips",
         "images",
@@ -241,6 +292,25 @@ LOOKING = [
         check=checks.all_blobs_agree,
         both=True,
         outcomes=outcomes(pytorch_2=ALONE, caffe2_2=ALONE),
+    ),
+    looking(
+        "compare_av",
+        "compare_engines",
+        "every blob of a network, on videos with sound",
+        Command(
+            "compare_engines",
+            (
+                *NETWORK,
+                *READER,
+                *AUDIO_VISUAL,
+                "--load_model_path={av_pkl}",
+                "--test_data={sounding}",
+                "--output={out}/blobs.json",
+            ),
+        ),
+        check=checks.all_blobs_agree,
+        both=True,
+        outcomes=outcomes(pytorch=SLOW, caffe2=SLOW, pytorch_2=ALONE, caffe2_2=ALONE),
     ),
     looking(
         "print",

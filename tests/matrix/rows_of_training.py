@@ -6,6 +6,8 @@ from tests.matrix import checks
 from tests.matrix.cells import ALONE, Cannot, outcomes
 from tests.matrix.commands import (
     ALL_SLOW,
+    AUDIO_VISUAL,
+    BLENDED,
     CONVOLUTIONAL,
     FLOW,
     IMAGES,
@@ -39,6 +41,13 @@ TRAINING = [
         "on optical flow",
         fine_tune("flow_pkl", *FLOW),
         check=checks.fine_tunes_on_flow,
+        outcomes=SLOW_TRAINS,
+    ),
+    training(
+        "tune_av",
+        "on pictures and sound, with Gradient-Blending",
+        fine_tune("av_pkl", *AUDIO_VISUAL, *BLENDED, data="short_sounding"),
+        check=checks.fine_tunes_with_sound,
         outcomes=SLOW_TRAINS,
     ),
     training(

@@ -15,15 +15,15 @@ RATE = 16000
 BLOCK = 1024  # samples of a frame of sound
 
 
-def sounding_video(path: Path, level: int, frames: int = 25, sound: bool = True) -> bytes:
+def sounding_video(path: Path, level: int, frames: int = 25, sound: bool = True, codec: str = "aac") -> bytes:
     """A ramp that moves, 25 frames a second, and a tone, both different for each level; without sound the ramp alone.
 
-    The container is that of the file's name: .mp4 has AAC, others too where they can.
+    The container is that of the file's name. codec: of the sound; alac keeps every bit, so that all decoders agree.
     """
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        heard = container.add_stream("aac", rate=RATE) if sound else None
+        heard = container.add_stream(codec, rate=RATE) if sound else None
         if heard is not None:
             heard.layout = "mono"
         for time in range(frames):
