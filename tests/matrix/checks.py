@@ -176,7 +176,8 @@ def continues_the_other_engine(laboratory: Laboratory, row: Row, cell: Cell) -> 
     found, wanted = (load_mdl(result.folder / folder / "run_2.mdl") for folder in ("stopped", "whole"))
     assert found["optimizer_iteration"] == wanted["optimizer_iteration"] == [2]
     assert found["vmz_position"].tolist() == wanted["vmz_position"].tolist() == [4]
-    close(found, wanted, KINKS, trained(Result(result.answers, result.folder / "stopped"), 2))
+    # Two iterations: seen were 7e-6 and 1.3e-3, by the order in which batch norms add, so by one ReLU near 0.
+    close(found, wanted, 5 * KINKS, trained(Result(result.answers, result.folder / "stopped"), 2))
 
 
 def evaluates(laboratory: Laboratory, row: Row, cell: Cell) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -16,11 +17,12 @@ from vmz.errors import UsageError
 from vmz.features.config import ExtractionConfig
 from vmz.file_formats.json_files import parse_json, read_json
 from vmz.inspection.print_net import model_from_golden, model_to_json, table
+from vmz.models.families import A_RESNET, AUDIO_VISUAL
 from vmz.models.registry import TEST_NET_NAME, build
 from vmz.settings.clips import ClipSettings
 from vmz.settings.kinds import switch
 from vmz.settings.network import NetworkSettings, model_config
-from vmz.settings.reader import FlowSettings
+from vmz.settings.reader import RGB, RGB_AND_SOUND, SOUND, FlowSettings
 from vmz.settings.setting import settings_of
 
 
@@ -46,13 +48,21 @@ def work(argv: Sequence[str]) -> int:
     if options.config is not None:
         return print_configs(read_configs(options.config), options.json)
     model = build(
-        model_config(config_of(ClipSettings, options)),
+        model_config(_with_its_input(config_of(ClipSettings, options))),
         bool(options.is_test),
         options.net_name,
         use_cudnn=bool(options.use_cudnn),
     )
     print(json.dumps(model_to_json(model)) if options.json else table(model))
     return 0
+
+
+def _with_its_input(settings: ClipSettings) -> ClipSettings:
+    """No videos are read: a network that hears needs no --input_type that says so."""
+    hears = settings.model_name == A_RESNET or settings.model_name in AUDIO_VISUAL
+    if settings.input_type != RGB or not hears:
+        return settings
+    return replace(settings, input_type=SOUND if settings.model_name == A_RESNET else RGB_AND_SOUND)
 
 
 def read_configs(path: str) -> list[dict[str, Any]]:

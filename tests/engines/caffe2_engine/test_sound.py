@@ -82,11 +82,14 @@ def test_missing_sound_is_an_error_that_names_the_video_or_leaves_it_out(databas
 
 
 def test_what_the_operator_refuses_is_one_sentence(database: Path) -> None:
-    net = reading(database, crop_per_clip=3)
+    net = reading(database, random_sampling_rate=3)
     with open_engine("caffe2") as engine, pytest.raises(VmzError) as raised:
         engine.load(net.init_net, net.net)
         engine.run()
-    assert str(raised.value) == "AVInput: crop_per_clip=3 is not possible with sound (AVInput); set crop_per_clip=1"
+    assert (
+        str(raised.value)
+        == "AVInput: random_sampling_rate=3 is not possible with sound (AVInput); set random_sampling_rate=0"
+    )
 
 
 def test_a_workspace_without_readers_reports_nothing() -> None:
