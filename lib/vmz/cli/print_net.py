@@ -17,12 +17,11 @@ from vmz.errors import UsageError
 from vmz.features.config import ExtractionConfig
 from vmz.file_formats.json_files import parse_json, read_json
 from vmz.inspection.print_net import model_from_golden, model_to_json, table
-from vmz.models.families import A_RESNET, AUDIO_VISUAL
 from vmz.models.registry import TEST_NET_NAME, build
 from vmz.settings.clips import ClipSettings
 from vmz.settings.kinds import switch
-from vmz.settings.network import NetworkSettings, model_config
-from vmz.settings.reader import RGB, RGB_AND_SOUND, SOUND, FlowSettings
+from vmz.settings.network import NetworkSettings, hearing_input, model_config
+from vmz.settings.reader import RGB, FlowSettings
 from vmz.settings.setting import settings_of
 
 
@@ -59,10 +58,8 @@ def work(argv: Sequence[str]) -> int:
 
 def _with_its_input(settings: ClipSettings) -> ClipSettings:
     """No videos are read: a network that hears needs no --input_type that says so."""
-    hears = settings.model_name == A_RESNET or settings.model_name in AUDIO_VISUAL
-    if settings.input_type != RGB or not hears:
-        return settings
-    return replace(settings, input_type=SOUND if settings.model_name == A_RESNET else RGB_AND_SOUND)
+    wanted = hearing_input(settings.model_name)
+    return settings if settings.input_type != RGB or wanted is None else replace(settings, input_type=wanted)
 
 
 def read_configs(path: str) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from vmz.models.registry import build
 from vmz.netdef.analysis import ShapeError, totals
 from vmz.netdef.training_state import is_training_state
 from vmz.settings.network import NetworkSettings
-from vmz.settings.reader import OPTICAL_FLOW, RGB, RGB_AND_SOUND, SOUND
+from vmz.settings.reader import HEARING, OPTICAL_FLOW, RGB, RGB_AND_SOUND, SOUND
 from vmz.settings.self_description import SelfDescription, described
 from vmz.settings.setting import settings_of
 from vmz.text import printable
@@ -28,7 +28,6 @@ from vmz.zoo.labels import labels_of
 UNKNOWN = "not known"
 _FLOW_NAMES = ("clip_length_of", "sampling_rate_of", "frame_gap_of", "do_flow_aggregation", "flow_data_type")
 _INPUTS = {RGB: "RGB", OPTICAL_FLOW: "optical flow", SOUND: "sound", RGB_AND_SOUND: "RGB and sound"}
-_HEARS = (SOUND, RGB_AND_SOUND)
 _RESIZED = {
     0: "to {scale_w}x{scale_h} pixels, whatever the aspect ratio",
     1: "with the short edge to {short} pixels",
@@ -196,7 +195,7 @@ class Card:
             f"- Clips of a video: {_shown(flags['clip_per_video'])}, evenly spaced; crops of each: "
             f"{_shown(flags.get('crop_per_clip'))}. The score of the video is their {aggregation}."
         )
-        if flags.get("input_type") in _HEARS:
+        if flags.get("input_type") in HEARING:
             yield "- Sound: one channel, 16,000 samples a second; log-mels of windows of 16 ms, stretched to the clip."
         if flags.get("input_type") != SOUND:
             yield from self._frames()

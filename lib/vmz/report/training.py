@@ -19,6 +19,13 @@ from vmz.results.heads import Heads
 from vmz.results.training import Epoch, TrainingResult
 from vmz.settings.setting import Settings, settings_of
 
+
+def _head_curves(figure: str) -> tuple[tuple[str, str, bool], ...]:
+    """The curves of a figure of Gradient-Blending's heads."""
+    sources = (("", "Training"), ("test_", "Test"))
+    return tuple((f"{data}{head}_{figure}", f"{name} {head}", bool(data)) for head in HEADS for data, name in sources)
+
+
 # (title, what it means, [(field of a point or name of a figure, name of the curve, few points that count each)], scale
 # begins at 0)
 PLOTS: tuple[tuple[str, str, tuple[tuple[str, str, bool], ...], bool], ...] = (
@@ -37,21 +44,13 @@ PLOTS: tuple[tuple[str, str, tuple[tuple[str, str, bool], ...], bool], ...] = (
     (
         "Losses of the heads",
         "Of Gradient-Blending: each head's own loss, not weighted.",
-        tuple(
-            (f"{data}{head}_loss", f"{name} {head}", bool(data))
-            for head in HEADS
-            for data, name in (("", "Training"), ("test_", "Test"))
-        ),
+        _head_curves("loss"),
         False,
     ),
     (
         "Accuracy of the heads",
         "Share of the clips that each head has right at rank 1.",
-        tuple(
-            (f"{data}{head}_accuracy", f"{name} {head}", bool(data))
-            for head in HEADS
-            for data, name in (("", "Training"), ("test_", "Test"))
-        ),
+        _head_curves("accuracy"),
         True,
     ),
     ("mAP", "Mean average precision of the test videos.", (("mAP", "Test mAP", True),), True),

@@ -8,10 +8,12 @@ from typing import Any, Optional
 from vmz.errors import UsageError
 from vmz.models.config import LARGEST as MODEL_LARGEST
 from vmz.models.config import WIDEST, ModelConfig
+from vmz.models.families import A_RESNET, AUDIO_VISUAL
 from vmz.netdef.video_outputs import FLOW_CHANNELS
 from vmz.settings.kinds import Integer, Number, switch
 from vmz.settings.reader import (
     BEYOND_THE_ORIGINAL,
+    HEARING,
     RGB,
     RGB_AND_SOUND,
     SOUND,
@@ -97,14 +99,21 @@ def model_config(settings: NetworkSettings, **changes: Any) -> ModelConfig:
     return config
 
 
+def hearing_input(model_name: str) -> Optional[int]:
+    """The --input_type of a network that hears; None: it hears nothing."""
+    if model_name == A_RESNET:
+        return SOUND
+    return RGB_AND_SOUND if model_name in AUDIO_VISUAL else None
+
+
 def _check_sound(config: ModelConfig, input_type: int) -> None:
     """UsageError for a network and an input that do not go together."""
     name, given = f"--model_name={config.model_name}", f"--input_type={input_type}"
-    wanted = RGB_AND_SOUND if config.hears and config.sees_pictures else SOUND
-    if config.hears and input_type != wanted:
+    wanted = hearing_input(config.model_name)
+    if wanted is not None and input_type != wanted:
         takes = "pictures and sound" if config.sees_pictures else "sound alone"
         raise UsageError(f"{name} takes {takes}, not {given}; give --input_type={wanted}")
-    if not config.hears and input_type in (SOUND, RGB_AND_SOUND):
+    if wanted is None and input_type in HEARING:
         raise UsageError(f"{name} hears no sound, so {given} is not possible; give 0 (RGB) or 1 (optical flow)")
 
 

@@ -14,6 +14,7 @@ from vmz.video.arguments import MOST as READER_MOST
 from vmz.video.frames.watch import VIDEO_TIMEOUT
 
 RGB, OPTICAL_FLOW, SOUND, RGB_AND_SOUND = 0, 1, 2, 3  # input_type
+HEARING = (SOUND, RGB_AND_SOUND)
 
 # Arguments of VideoInput that the original has not, with the operator's defaults: its nets have no such ones, so that
 # they are written only where they are others.
@@ -73,7 +74,7 @@ class FlowSettings(Settings):
 
     @property
     def hears(self) -> bool:
-        return self.input_type in (SOUND, RGB_AND_SOUND)
+        return self.input_type in HEARING
 
     @property
     def reader_operator(self) -> str:

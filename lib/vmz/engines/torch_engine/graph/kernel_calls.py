@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 
 from vmz.engines.torch_engine.graph.importer import remove_unused
+from vmz.engines.torch_engine.graph.nodes import only_user
 from vmz.engines.torch_engine.graph.op import leaf
 from vmz.engines.torch_engine.kernels import depthwise_conv3d, pointwise_conv3d
 
@@ -38,14 +39,14 @@ def use_kernels(module: GraphModule) -> int:
         x, weight, bias, stride, padding, _, group = node.args
         shape = tuple(getattr(module, str(weight.target)).shape)
         if shape == (group, 1, 3, 3, 3) and tuple(padding) == (1, 1, 1) and set(stride) <= {1, 2}:
-            relu = _only_user(node, (F.relu,))
+            relu = only_user(node, (F.relu,))
             _replace(module, relu or node, depthwise_layer, (x, weight, bias, tuple(stride), relu is not None))
         elif shape[2:] == (1, 1, 1) and group == 1 and tuple(padding) == (0, 0, 0):
-            add = _only_user(node, (torch.add,))
+            add = only_user(node, (torch.add,))
             residual = _other_term(add, node)
             last = node if residual is None else add
             assert last is not None
-            relu = _only_user(last, (F.relu,))
+            relu = only_user(last, (F.relu,))
             arguments = (x, weight, bias, tuple(stride), residual, relu is not None)
             _replace(module, relu or last, pointwise_layer, arguments)
         else:
@@ -63,12 +64,6 @@ def _is_convolution(module: GraphModule, node: Any) -> bool:
         return False
     padding, dilation = node.args[4:6]
     return not isinstance(padding, str) and tuple(dilation) == (1, 1, 1)
-
-
-def _only_user(node: Node, targets: tuple[Any, ...]) -> Optional[Node]:
-    user = next(iter(node.users), None)
-    is_it = user is not None and len(node.users) == 1 and user.op == "call_function" and user.target in targets
-    return user if is_it else None
 
 
 def _other_term(add: Optional[Node], node: Node) -> Optional[Node]:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+import operator
+from typing import Any, Optional
 
 import torch
 import torch.nn.functional as F
 from torch.fx import Node
 
 CONVOLUTIONS = (F.conv2d, F.conv3d)
+SUMS = (torch.add, operator.add)
 
 
 def calls(node: Any, targets: tuple[Any, ...]) -> bool:
     """Whether it is a call of one of these functions."""
     return isinstance(node, Node) and node.op == "call_function" and node.target in targets
+
+
+def only_user(node: Node, targets: tuple[Any, ...]) -> Optional[Node]:
+    """The one node that reads it, if that is a call of one of these functions."""
+    user = next(iter(node.users), None)
+    return user if len(node.users) == 1 and calls(user, targets) else None
 
 
 def adds_two_values(node: Any) -> bool:

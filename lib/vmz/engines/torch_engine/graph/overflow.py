@@ -7,7 +7,6 @@ lies between. Measuring every twentieth layer or so takes no time beside the con
 
 from __future__ import annotations
 
-import operator
 from typing import Any, Optional
 
 import torch
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
+from vmz.engines.torch_engine.graph.nodes import SUMS
 from vmz.engines.torch_engine.graph.op import leaf
 
 LARGEST = "largest of what is measured"  # the output of a guarded module that says it: no blob has such a name
@@ -23,7 +23,6 @@ MEASURED_ABOVE = {True: 1e23, False: 1e29}  # ReLUs that may be larger are measu
 MOST = 1e35  # that the weights may allow: three digits below float32's largest, for what a convolution adds up inside
 
 _CONVOLUTIONS = (F.conv2d, F.conv3d)
-_SUMS = (torch.add, operator.add)
 _BY_CHANNEL = (F.relu, F.max_pool2d, F.max_pool3d, F.avg_pool2d, F.avg_pool3d)
 _REARRANGED = (F.dropout, torch.flatten, torch.reshape)
 
@@ -114,7 +113,7 @@ class _Bounds:
             return self._of_weights(source, node.args[1], bias, node.args[6] if len(node.args) > 6 else 1)
         if node.target is F.batch_norm:
             return self._of_norm(source, node)
-        if node.target in _SUMS and len(node.args) == 2 and isinstance(node.args[1], Node):
+        if node.target in SUMS and len(node.args) == 2 and isinstance(node.args[1], Node):
             other = self._bounds[node.args[1]]
             return source + other if source.shape == other.shape else source.max().reshape(1) + other.max()
         if node.target in _REARRANGED:
@@ -148,7 +147,7 @@ class _Bounds:
 
 def _ends_a_block(relu: Any) -> bool:
     """Whether it reads a sum: the sum of the next block starts from it."""
-    return bool(relu.args) and getattr(relu.args[0], "target", None) in _SUMS
+    return bool(relu.args) and getattr(relu.args[0], "target", None) in SUMS
 
 
 def _most(value: Tensor) -> Tensor:

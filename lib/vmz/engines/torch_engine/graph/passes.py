@@ -17,7 +17,7 @@ from torch.fx import Graph, GraphModule, Interpreter, Node
 
 from vmz.engines.torch_engine.graph.half import can_be_packed, use_half
 from vmz.engines.torch_engine.graph.importer import device_of, remove_unused
-from vmz.engines.torch_engine.graph.nodes import CONVOLUTIONS, adds_two_values, calls
+from vmz.engines.torch_engine.graph.nodes import CONVOLUTIONS, adds_two_values, calls, only_user
 from vmz.engines.torch_engine.graph.op import leaf
 
 # Operations whose result is memory of its own: nothing else sees it, so it may be overwritten after its last use.
@@ -169,7 +169,7 @@ def _pack(module: GraphModule, conv: Any, extent: torch.Size) -> None:
     layout = [list(padding), list(stride), list(dilation), group]
     packed = torch.ops.mkldnn._reorder_convolution_weight(_tensor(module, weight), *layout, extent)
     constant = _constant(module, conv, f"{weight.target}+packed", packed)
-    relu = _only_relu(conv)
+    relu = only_user(conv, (F.relu,))
     arguments = (source, constant, bias, *layout, "relu" if relu else "none", [], "")
     with module.graph.inserting_before(conv):
         fused = module.graph.call_function(_packed(), arguments)
@@ -202,7 +202,7 @@ def _is_overwritable_at(conv: Any, other: Any, add: Any, order: Mapping[Node, in
 
 
 def _add_in_place(module: GraphModule, conv: Any, other: Any, add: Any, order: dict[Node, int]) -> None:
-    graph, relu = module.graph, _only_relu(add)
+    graph, relu = module.graph, only_user(add, (F.relu,))
     source, weight, bias, *layout = conv.args[:7]
     dtype = _tensor(module, weight).dtype
     if bias is not None and bias.op == "get_attr" and _tensor(module, bias).dtype != dtype:  # this one takes no other
@@ -272,11 +272,6 @@ def _constant(module: GraphModule, before: Any, name: str, value: Tensor) -> Nod
 def _like(node: Node, made: Node) -> Node:
     made.meta = dict(node.meta)
     return made
-
-
-def _only_relu(node: Node) -> Optional[Node]:
-    user = next(iter(node.users), None)
-    return user if len(node.users) == 1 and calls(user, (F.relu,)) else None
 
 
 def _take_over(graph: Graph, fused: Node, node: Node, relu: Optional[Node]) -> None:

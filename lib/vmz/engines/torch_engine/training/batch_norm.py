@@ -7,7 +7,6 @@ in the caches from one call to the next.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
 from typing import Any, Optional
 
@@ -16,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 
+from vmz.engines.torch_engine.graph.nodes import SUMS, only_user
+
 PIECE = 1 << 18  # values at a time
 RUN = 512  # positions whose sum one thread takes, where there are many
-
-_SUMS = (operator.add, torch.add)
 
 
 def use_exact_sums(module: GraphModule) -> None:
@@ -35,8 +34,8 @@ def use_exact_sums(module: GraphModule) -> None:
 
 def _take_over_sum(graph: Graph, norm: Node) -> None:
     """Have the batch norm add the other term of the sum that alone reads it, if a ReLU alone reads that."""
-    add = _only_user(norm, _SUMS)
-    if add is None or add.kwargs or len(add.args) != 2 or _only_user(add, (F.relu,)) is None:
+    add = only_user(norm, SUMS)
+    if add is None or add.kwargs or len(add.args) != 2 or only_user(add, (F.relu,)) is None:
         return
     other = next((term for term in add.args if term is not norm), None)
     places = {node: place for place, node in enumerate(graph.nodes)}
@@ -48,16 +47,11 @@ def _take_over_sum(graph: Graph, norm: Node) -> None:
 
 
 def _take_over_relu(graph: Graph, norm: Node) -> None:
-    relu = _only_user(norm, (F.relu,))
+    relu = only_user(norm, (F.relu,))
     if relu is not None:
         norm.kwargs = {**norm.kwargs, "relu": True}
         relu.replace_all_uses_with(norm)
         graph.erase_node(relu)
-
-
-def _only_user(node: Node, targets: tuple[Any, ...]) -> Optional[Node]:
-    user = next(iter(node.users)) if len(node.users) == 1 else None
-    return user if user is not None and user.op == "call_function" and user.target in targets else None
 
 
 def batch_norm(
