@@ -48,12 +48,12 @@ def exported_nets_compute_the_same(laboratory: Laboratory, row: Row, cell: Cell)
     nets = [result.folder / "predict_net.pb", result.folder / "init_net.pb"]
     for paths in (nets, [result.folder / "net.mdl"]):
         for count in (1, 3):
-            clips, expected = clips_and_scores(model, count)
+            given, expected = clips_and_scores(model, count)
             if cell.engine == "caffe2":
-                found = InCaffe2(paths, "softmax")(clips, Nets.of(model.config).scale)
+                found = InCaffe2(paths, "softmax")(given, Nets.of(model.config).scale)
             else:
                 with torch.no_grad():
-                    found = vmz.import_net(*map(str, paths))(torch.from_numpy(clips))["softmax"].numpy()
+                    found = vmz.import_net(*map(str, paths))(*map(torch.from_numpy, given))["softmax"].numpy()
             assert np.abs(found - expected).max() <= SCORES
 
 
