@@ -152,6 +152,18 @@ def test_where_it_comes_from(config: Any, place: Path) -> None:
     assert by_hand.input_type == 2 and by_hand.resolution.settings["input_type"].source == "command line"
 
 
+def test_blobs_alone_tell_it(place: Path, tmp_path: Path) -> None:
+    for name, kind in NETWORKS.items():
+        model = build(ModelConfig(model_name=name, **SMALL, clip_length=8))
+        bare = tmp_path / f"{name}.pkl"
+        save_pickle(bare, seeded_weights([*model.params, *model.computed_params], seed=1))
+        found = EvaluationConfig.resolved(load_model_path=str(bare))
+        assert {flag: getattr(found, flag) for flag in SMALL} == SMALL and found.model_name == name
+        sources = found.resolution.settings if found.resolution is not None else {}
+        assert found.input_type == kind and sources["input_type"].source == ("blobs" if kind else "default")
+
+
+@pytest.mark.long
 def test_of_a_saved_configuration(place: Path, tmp_path: Path) -> None:
     saved = tmp_path / "settings.json"
     given = ["--model_name=a_resnet", "--model_depth=18", "--input_type=2", "--num_labels=2", "--clip_length_rgb=8"]
