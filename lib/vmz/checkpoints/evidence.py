@@ -28,6 +28,7 @@ from vmz.models.families import (
     Family,
 )
 from vmz.netdef.training_state import is_training_state
+from vmz.netdef.video_outputs import OPTICAL_FLOW
 from vmz.text import counted
 
 _CONVOLUTION = re.compile(r"comp_(\d+)_conv_(\d+)(_middle)?_w")
@@ -199,7 +200,7 @@ def _channels(first: str, shape: Shape) -> list[Fact]:
     found = [_one_of("num_channels", shape[1], (shape[1],), first)]
     if shape[1] in _FLOW_OF_CHANNELS:
         kind = _FLOW_OF_CHANNELS[shape[1]]
-        found.append(Fact("input_type", 1, _anything, first, ""))
+        found.append(Fact("input_type", OPTICAL_FLOW, _anything, first, ""))
         found.append(Fact("flow_data_type", kind, _anything, first, ""))
     return found
 

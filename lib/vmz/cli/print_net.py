@@ -18,10 +18,11 @@ from vmz.features.config import ExtractionConfig
 from vmz.file_formats.json_files import parse_json, read_json
 from vmz.inspection.print_net import model_from_golden, model_to_json, table
 from vmz.models.registry import TEST_NET_NAME, build
+from vmz.netdef.video_outputs import RGB
 from vmz.settings.clips import ClipSettings
 from vmz.settings.kinds import switch
 from vmz.settings.network import NetworkSettings, hearing_input, model_config
-from vmz.settings.reader import RGB, FlowSettings
+from vmz.settings.reader import FlowSettings
 from vmz.settings.setting import settings_of
 
 
