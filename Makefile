@@ -23,6 +23,9 @@ ifeq ($(strip $(TORCH)),cpu)
 override TORCH := $(PYTORCH_CPU)
 endif
 REBUILT := $(if $(TORCH_GIVEN),$(if $(INSTALLED_TORCH),$(if $(filter-out $(INSTALLED_TORCH),$(TORCH))$(filter-out $(TORCH),$(INSTALLED_TORCH)),FORCE)))
+# venv --clear follows a link, and would empty the environment of another checkout.
+NOT_A_LINK = @[ ! -L $(1) ] || { echo "error: $(1) is a link, and what it leads to would be built again; \
+	    run make where it leads, or remove the link" >&2; exit 2; }
 CAFFE2_RUN = $(CAFFE2_VENV)/bin/python
 CAFFE2_STAMP = $(CAFFE2_VENV)/.ready
 OPS_LIBRARY = build/ops/libvmz_ops.so
@@ -65,6 +68,7 @@ help:
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml setup.py requirements-torch.txt $(REBUILT)
+	$(call NOT_A_LINK,$(VENV))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
 	    { echo "error: $(PYTHON) is not Python 3.10 or later; name one that is: make setup PYTHON=python3.11" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
@@ -98,6 +102,7 @@ setup-caffe2: $(CAFFE2_STAMP)
 	    echo "The operator library was not built: apt-get install $$missing, then make setup-caffe2 again." >&2; fi
 
 $(CAFFE2_STAMP): requirements.txt requirements-test.txt pyproject.toml
+	$(call NOT_A_LINK,$(CAFFE2_VENV))
 	@python="$$(PYTHON39='$(PYTHON39)' scripts/caffe2/find_python39.sh)" || exit 2; \
 	    echo "$$python -m venv $(CAFFE2_VENV)"; "$$python" -m venv --clear $(CAFFE2_VENV)
 	$(CAFFE2_RUN) -m pip install --quiet --disable-pip-version-check --require-hashes \

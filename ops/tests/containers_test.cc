@@ -17,7 +17,7 @@ std::string refused(const std::string& content) {
 }
 
 bool elsewhere(const std::string& content) {
-  return pictures_lie_elsewhere(Input(content.data(), content.size(), nullptr));
+  return lies_elsewhere(Input(content.data(), content.size(), nullptr));
 }
 
 void open(const std::string& content) {
@@ -37,15 +37,15 @@ std::string box(const std::string& kind, const std::string& content) {
   return big(content.size() + 8) + kind + content;
 }
 
-// An MP4 of one track, as far as its data reference needs it.
-std::string with_reference(const std::string& kind, bool inside, const std::string& location) {
-  const std::string reference = box(kind, std::string("\0\0\0", 3) + (inside ? "\1" : std::string(1, '\0')) + location);
-  const std::string dref = box("dref", std::string(4, '\0') + big(1) + reference);
-  const std::string sample = big(86) + "avc1" + std::string(6, '\0') + std::string("\0\1", 2) + std::string(70, '\0');
-  const std::string stsd = box("stsd", std::string(4, '\0') + big(1) + sample);
-  const std::string hdlr = box("hdlr", std::string(8, '\0') + "vide" + std::string(12, '\0'));
-  const std::string minf = box("minf", box("dinf", dref) + box("stbl", stsd));
-  return box("ftyp", "isom") + box("moov", box("trak", box("mdia", hdlr + minf)));
+std::string reference(const std::string& kind, bool inside, const std::string& location) {
+  return box(kind, std::string("\0\0\0", 3) + (inside ? "\1" : std::string(1, '\0')) + location);
+}
+
+// An MP4 of one track, as far as its data references need it.
+std::string with_references(const std::string& references, const std::string& handler = "vide") {
+  const std::string dref = box("dref", std::string(4, '\0') + big(1) + references);
+  const std::string hdlr = box("hdlr", std::string(8, '\0') + handler + std::string(12, '\0'));
+  return box("ftyp", "isom") + box("moov", box("trak", box("mdia", hdlr + box("minf", box("dinf", dref)))));
 }
 
 }  // namespace
@@ -83,18 +83,24 @@ TEST(other_formats_are_not_opened) {
   CHECK_THROWS(BadRecord, "not a video that can be opened (it is text, not a video)", open(text));
 }
 
-TEST(pictures_of_another_file) {
-  CHECK(elsewhere(with_reference("url ", false, "file:///a.mp4")));
-  CHECK(elsewhere(with_reference("alis", false, std::string(150, '\0'))));
-  CHECK(!elsewhere(with_reference("url ", true, "")));
-  CHECK(!elsewhere(with_reference("url ", false, "")));
+TEST(pictures_and_sound_of_another_file) {
+  const std::string inside = reference("url ", true, ""), outside = reference("url ", false, "file:///a.mp4");
+  for (const char* handler : {"vide", "soun"}) {
+    CHECK(elsewhere(with_references(outside, handler)));
+    CHECK(elsewhere(with_references(inside + outside, handler)));
+    CHECK(elsewhere(with_references(reference("alis", false, std::string(150, '\0')), handler)));
+    CHECK(!elsewhere(with_references(inside, handler)));
+    CHECK(!elsewhere(with_references(reference("url ", false, ""), handler)));
+  }
+  CHECK(!elsewhere(with_references(outside, "tmcd")));  // which nobody reads
+  CHECK(elsewhere(box("moov", box("rmra", box("rmda", box("rdrf", "url"))))));
   CHECK(!elsewhere(made::video(5, "mov")));
 }
 
 TEST(damaged_boxes_are_read_within_their_bounds) {
   uint32_t state = 99;
   const auto random = [&state] { return (state = state * 1664525u + 1013904223u) >> 8; };
-  const std::string whole = with_reference("url ", false, "file:///a.mp4");
+  const std::string whole = with_references(reference("url ", false, "file:///a.mp4"));
   int found = 0;
   for (int i = 0; i < 3000; ++i) {
     std::string damaged = whole;

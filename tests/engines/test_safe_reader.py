@@ -12,8 +12,18 @@ import pytest
 
 from tests.engines.real_caffe2 import ENGINES, HAS_OPERATORS
 from tests.engines.test_net_reader import outcome
-from tests.support.hostile_videos import PLAYLISTS, listening, of_format, playlist, png, slow_jpeg, with_reference
+from tests.support.hostile_videos import (
+    PLAYLISTS,
+    listening,
+    of_format,
+    of_references,
+    playlist,
+    png,
+    slow_jpeg,
+    with_reference,
+)
 from tests.support.small_videos import SMALL_READER, video
+from tests.support.sound_videos import Tone, sound_video
 from vmz.engines.net_reader import open_reader
 from vmz.errors import VmzError
 from vmz.video.arguments import VideoInputArgs
@@ -107,17 +117,21 @@ def test_pipes_devices_sockets_and_folders_are_no_videos(engine, tmp_path):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_pictures_of_another_file_are_not_read(engine, tmp_path):
+def test_pictures_and_sound_of_another_file_are_not_read(engine, tmp_path):
     good = video(tmp_path / "a.mp4", 1)
+    sounding = sound_video([Tone()])
     others = [
         with_reference(good),
         with_reference(good, b"alis", b"\0" * 150),
         with_reference(good, b"urn ", b"a\0b\0"),
+        with_reference(sounding, track=0),
+        with_reference(sounding, track=1),  # its sound, although nobody asks for it
+        of_references(),
     ]
     inside = with_reference(good, b"url ", b"")  # without a location it is this file
     reasons = left_out(database(tmp_path, good, inside, *others), engine)
-    wanted = "not a video that can be opened (its pictures are in another file, which is not opened)"
-    assert reasons == [f"record {number:02d}: {wanted}" for number in (2, 3, 4)]
+    wanted = "not a video that can be opened (its pictures or its sound are in another file, which is not opened)"
+    assert reasons == [f"record {number:02d}: {wanted}" for number in range(2, 8)]
 
 
 PLAIN = {

@@ -24,7 +24,7 @@ from vmz.model.nets import Nets
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = ("ONNX Runtime", "torch.export", "Caffe2")
-Scores = Callable[[np.ndarray], np.ndarray]
+Scores = Callable[[list[np.ndarray]], np.ndarray]
 
 
 def measured(family: str, folder: Path) -> dict[str, float]:
@@ -32,22 +32,22 @@ def measured(family: str, folder: Path) -> dict[str, float]:
     model = model_of(family)
     if HAS_CAFFE2:
         done = export(model, folder / "predict_net.pb", verify=False)
-        net = InCaffe2(done.paths, next(iter(done.outputs)))
+        net = InCaffe2(done.paths, next(iter(done.outputs)), list(done.inputs))
         scale = Nets.of(model.config).scale
-        return {COLUMNS[2]: difference(model, lambda clips: net(clips, scale))}
+        return {COLUMNS[2]: difference(model, lambda given: net(given, scale))}
     export(model, folder / "net.onnx", verify=False)
     session = InOnnxRuntime(folder / "net.onnx")
     export(model, folder / "net.pt2", verify=False)
     program = torch.export.load(folder / "net.pt2").module()
     return {
-        COLUMNS[0]: difference(model, lambda clips: session(clips)[1]),
-        COLUMNS[1]: difference(model, lambda clips: program(torch.from_numpy(clips))[1].detach().numpy()),
+        COLUMNS[0]: difference(model, lambda given: session(given)[1]),
+        COLUMNS[1]: difference(model, lambda given: program(*map(torch.from_numpy, given))[1].detach().numpy()),
     }
 
 
 def difference(model: VideoModel, scores: Scores) -> float:
     batches = [clips_and_scores(model, count) for count in (1, 3)]
-    return max(float(np.abs(scores(clips) - expected).max()) for clips, expected in batches)
+    return max(float(np.abs(scores(given) - expected).max()) for given, expected in batches)
 
 
 def main() -> int:

@@ -39,3 +39,7 @@ def test_channels_are_mixed_as_ffmpeg_does() -> None:
 
 def test_timestamps_place_the_sound_when_asked() -> None:
     sound_checks.check_timestamps(read)
+
+
+def test_what_lies_in_other_files_is_refused() -> None:
+    sound_checks.check_other_files_are_refused(read)

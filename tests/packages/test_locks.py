@@ -144,3 +144,15 @@ def test_pre_commit_has_the_tools_of_the_lock() -> None:
     assert len(set(pins)) == len(dict(pins))
     locked = dict(name.split("==") for name in packages(DEVELOPMENT) if name.startswith(("ruff==", "tomli==")))
     assert {name: version for name, version in pins if name in locked} == locked
+
+
+@pytest.mark.parametrize("variable", ["VENV", "CAFFE2_VENV"])
+def test_the_environment_of_another_checkout_is_not_emptied(variable: str, tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "file").touch()
+    ours = tmp_path / "ours"
+    ours.symlink_to("theirs")
+    command = ["make", f"{ours}/.ready", f"{variable}={ours}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and f"error: {ours} is a link" in done.stderr
+    assert [path.name for path in (tmp_path / "theirs").iterdir()] == ["file"]

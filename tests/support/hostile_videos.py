@@ -125,9 +125,11 @@ def of_format(name: str, codec: str, frames: int = 12, size: tuple[int, int] = (
     return memory.getvalue()
 
 
-def with_reference(mp4: bytes, kind: bytes = b"url ", location: bytes = b"file:///other.mp4\0") -> bytes:
-    """An MP4 whose pictures are those of another file, as its data reference says. Its moov box has to be the last."""
-    place = mp4.index(b"dref")
+def with_reference(
+    mp4: bytes, kind: bytes = b"url ", location: bytes = b"file:///other.mp4\0", track: int = 0
+) -> bytes:
+    """An MP4 of which a track is that of another file, as its data reference says. Its moov box has to be the last."""
+    place = [found.start() for found in re.finditer(b"dref", mp4)][track]
     entry = place + 12  # behind the type, the version and the number of entries
     size = int.from_bytes(mp4[entry : entry + 4], "big")
     other = struct.pack(">I4sI", 12 + len(location), kind, 0) + location
@@ -136,6 +138,16 @@ def with_reference(mp4: bytes, kind: bytes = b"url ", location: bytes = b"file:/
         at = out.rindex(box, 0, place + 4) - 4
         out[at : at + 4] = struct.pack(">I", int.from_bytes(out[at : at + 4], "big") + len(other) - size)
     return bytes(out)
+
+
+def of_references(location: bytes = b"file:///other.mp4\0") -> bytes:
+    """A QuickTime movie that is nothing but the name of another one."""
+
+    def box(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content) + 8) + kind + content
+
+    reference = box(b"rdrf", struct.pack(">I4sI", 0, b"url ", len(location)) + location)
+    return box(b"ftyp", b"qt  \0\0\0\0qt  ") + box(b"moov", box(b"rmra", box(b"rmda", reference)))
 
 
 def png(width: int, height: int) -> bytes:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import pytest
 
+from tests.support.hostile_videos import listening, of_references, playlist, with_reference
 from tests.support.sound_videos import KINDS, Tone, sound_video
+from vmz.errors import VmzError
 
 FILTER_OF_THE_TONE = 13  # of 40, that hears 1000 Hz best
 ARGUMENTS: dict[str, Any] = {
@@ -77,3 +81,28 @@ def check_timestamps(read: Read) -> None:
         assert rows[0] <= 1 and 97 <= len(rows) <= 101
         rows = rows_of_the_tone(read(late, audio_timestamps=1, **asked).logmels)
         assert 48 <= rows[0] <= 50 and 147 <= rows[-1] <= 150
+
+
+def check_other_files_are_refused(read: Read) -> None:
+    """Pictures or sound that another file holds, and lists of files, with and without pictures; nothing is opened."""
+    good = sound_video([Tone()])
+    elsewhere = "its pictures or its sound are in another file, which is not opened"
+    with listening() as (address, port, came):
+        location = f"{address}/other.mp4\0".encode()
+        refused = [(with_reference(good, b"url ", location, track), elsewhere) for track in (0, 1)]
+        refused += [(with_reference(good, b"alis", bytes(150), 1), elsewhere), (of_references(location), elsewhere)]
+        for name, kind in (
+            ("HLS", "an HLS or M3U playlist"),
+            ("DASH", "a DASH manifest"),
+            ("ffconcat", "an ffconcat list"),
+        ):
+            refused.append((playlist(name, address, port, Path("/etc/hostname")), f"it is {kind}, not a video"))
+        for sees in (0, 1):
+            for file, reason in refused:
+                with pytest.raises((RuntimeError, VmzError)) as raised:
+                    read(file, **{**ARGUMENTS, "get_rgb": sees})
+                assert f"not a video that can be opened ({reason})" in str(raised.value)
+        assert came == []
+    own = read(good, **{**ARGUMENTS, "get_rgb": 0}).logmels
+    inside = read(with_reference(good, b"url ", b"", 1), **{**ARGUMENTS, "get_rgb": 0}).logmels
+    assert own.any() and (own == inside).all()  # a reference without a location is to the file itself

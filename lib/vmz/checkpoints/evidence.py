@@ -33,13 +33,13 @@ from vmz.models.families import (
     Family,
 )
 from vmz.netdef.training_state import is_training_state
+from vmz.netdef.video_outputs import OPTICAL_FLOW, RGB_AND_SOUND, SOUND
 from vmz.text import counted
 
 _CONVOLUTION = re.compile(r"comp_(\d+)_conv_(\d+)(_middle)?_w")
 _TRUNK = re.compile(r"((a_|v_)?(conv|comp_|shortcut_|pred_logit)|fc[67]_|av_fc[12]_).*")
 _CLASSIFIER = re.compile(r"last_out_L(\d+)")
 _FLOW_OF_CHANNELS = {2: 0, 5: 3}  # channels that only optical flow has -> --flow_data_type
-_FLOW, _SOUND, _RGB_AND_SOUND = 1, 2, 3  # values of input_type
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _audio_visual(shapes: Mapping[str, Shape]) -> list[Fact]:
     channels, blob = seen[first][1], f"{VISUAL}{first}"
     return [
         *trunk,
-        Fact("input_type", _RGB_AND_SOUND, _anything, f"{AUDIO}conv1_w", ""),
+        Fact("input_type", RGB_AND_SOUND, _anything, f"{AUDIO}conv1_w", ""),
         _one_of("num_channels", channels, (channels,), blob),
         *_head(shapes),
     ]
@@ -116,7 +116,7 @@ def _audio(shapes: Mapping[str, Shape]) -> list[Fact]:
     return [
         _one_of("model_name", A_RESNET, (A_RESNET,), "conv1_w"),
         _one_of("model_depth", depths[0], sorted(depths), last),
-        Fact("input_type", _SOUND, _anything, "conv1_w", ""),
+        Fact("input_type", SOUND, _anything, "conv1_w", ""),
         *_widths(blocks, AUDIO_VISUAL_BLOCKS[depths[0]], depths[0], last, f"comp_{FIRST_STAGE[0]}_conv_1_w"),
         *_head(shapes),
     ]
@@ -281,7 +281,7 @@ def _channels(first: str, shape: Shape) -> list[Fact]:
     found = [_one_of("num_channels", shape[1], (shape[1],), first)]
     if shape[1] in _FLOW_OF_CHANNELS:
         kind = _FLOW_OF_CHANNELS[shape[1]]
-        found.append(Fact("input_type", _FLOW, _anything, first, ""))
+        found.append(Fact("input_type", OPTICAL_FLOW, _anything, first, ""))
         found.append(Fact("flow_data_type", kind, _anything, first, ""))
     return found
 

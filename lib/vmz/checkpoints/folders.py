@@ -25,6 +25,7 @@ from vmz.errors import UsageError, VmzError
 from vmz.file_formats.json_files import read_json
 from vmz.files import atomic_write, disk_trouble, published, remove_temporary, temporary_folder_beside, write_json
 from vmz.models.config import ModelConfig
+from vmz.netdef.video_outputs import RGB, WITH_RGB
 from vmz.outputs import Output, in_progress
 from vmz.text import printable, quoted
 from vmz.video.normalisation import MEAN, STD
@@ -34,7 +35,6 @@ CONFIG, CLIPS, LABELS, WEIGHTS, CARD = FILES = (
 )  # fmt: skip
 FORMAT = 1  # of the JSON files
 _NETWORK = {field.name for field in dataclasses.fields(ModelConfig)} - {"crop_size"} | {"input_type"}
-_PIXELS = (0, 3)  # values of input_type: RGB, alone and beside sound
 _ORIGIN = {name: form for name, form in SAVED.items() if name != "settings"}
 _CONFIG = {"vmz_format": int, "network": dict, "metrics?": FIGURES, **_ORIGIN}
 _CLIPS = {"clips": dict, "mean?": [float], "std?": [float]}
@@ -139,7 +139,7 @@ def _write(folder: Path, blobs: Mapping[str, np.ndarray], about: Mapping[str, An
     settings = saved.pop("settings", {})
     network = {name: value for name, value in settings.items() if name in _NETWORK}
     clips: dict[str, Any] = {"clips": {name: value for name, value in settings.items() if name not in _NETWORK}}
-    if network.get("input_type", 0) in _PIXELS:
+    if network.get("input_type", RGB) in WITH_RGB:
         clips.update(mean=_numbers(MEAN), std=_numbers(STD))
     save_safetensors(folder / WEIGHTS, blobs, about)
     metrics = {"metrics": about["metrics"]} if about.get("metrics") else {}
@@ -193,7 +193,7 @@ def _name(folder: Path, name: str) -> str:
 
 
 def _check_normalisation(folder: Path, network: Mapping[str, Any], clips: Mapping[str, Any]) -> None:
-    if network.get("input_type", 0) not in _PIXELS:
+    if network.get("input_type", RGB) not in WITH_RGB:
         return
     for name, ours in (("mean", MEAN), ("std", STD)):
         theirs = clips.get(name)

@@ -17,8 +17,8 @@ from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.netdef.analysis import ShapeError, totals
 from vmz.netdef.training_state import is_training_state
+from vmz.netdef.video_outputs import HEARING, OPTICAL_FLOW, RGB, RGB_AND_SOUND, SOUND
 from vmz.settings.network import NetworkSettings
-from vmz.settings.reader import HEARING, OPTICAL_FLOW, RGB, RGB_AND_SOUND, SOUND
 from vmz.settings.self_description import SelfDescription, described
 from vmz.settings.setting import settings_of
 from vmz.text import printable

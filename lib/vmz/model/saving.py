@@ -17,9 +17,9 @@ from vmz.errors import UsageError, VmzError
 from vmz.model.card import Card
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
+from vmz.netdef.video_outputs import OPTICAL_FLOW, RGB
 from vmz.outputs import Output, in_progress
 from vmz.settings.model import ModelSettings
-from vmz.settings.reader import OPTICAL_FLOW, RGB
 from vmz.settings.resolution import TESTING, idle_settings
 from vmz.settings.setting import settings_of
 from vmz.zoo.labels import labels_of

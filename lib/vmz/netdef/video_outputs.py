@@ -44,8 +44,11 @@ AV_OUTPUTS = (
 )
 OUTPUTS = {VIDEO_INPUT: VIDEO_OUTPUTS, AV_INPUT: AV_OUTPUTS}  # by operator
 ALL_OUTPUTS = tuple({output.name: output for outputs in OUTPUTS.values() for output in outputs}.values())
-FLOW_CHANNELS = {0: 2, 1: 3, 2: 3, 3: 5}  # by flow_data_type: dx, dy; and the magnitude; and gray; and R, G, B
 ARGUMENT_OF = {output.name: output.argument for output in ALL_OUTPUTS if output.argument is not None}
+
+RGB, OPTICAL_FLOW, SOUND, RGB_AND_SOUND = 0, 1, 2, 3  # input_type: what a network takes of them
+WITH_RGB, HEARING = (RGB, RGB_AND_SOUND), (SOUND, RGB_AND_SOUND)
+FLOW_CHANNELS = {0: 2, 1: 3, 2: 3, 3: 5}  # by flow_data_type: dx, dy; and the magnitude; and gray; and R, G, B
 
 
 def asked_outputs(arguments: Mapping[str, Any], operator: str = VIDEO_INPUT) -> tuple[str, ...]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 from vmz.errors import UsageError
+from vmz.netdef.video_outputs import WITH_RGB
 from vmz.settings.kinds import BadValue, Integer, Number, switch
 from vmz.settings.model import ModelSettings
-from vmz.settings.reader import RGB, RGB_AND_SOUND
 from vmz.settings.setting import setting
 from vmz.text import quoted
 from vmz.video.views import ONE, PUBLISHED
@@ -57,7 +57,7 @@ class ScoringConfig(ModelSettings):
     @property
     def shows_pictures(self) -> bool:
         """Whether its clips have pictures, which pages show: not those of optical flow or of sound alone."""
-        return self.input_type in (RGB, RGB_AND_SOUND)
+        return self.input_type in WITH_RGB
 
     def check_attention(self) -> None:
         """Raises UsageError for an --attention=1 that nothing can show."""

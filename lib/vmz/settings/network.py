@@ -9,14 +9,10 @@ from vmz.errors import UsageError
 from vmz.models.config import LARGEST as MODEL_LARGEST
 from vmz.models.config import WIDEST, ModelConfig
 from vmz.models.families import A_RESNET, AUDIO_VISUAL
-from vmz.netdef.video_outputs import FLOW_CHANNELS
+from vmz.netdef.video_outputs import FLOW_CHANNELS, HEARING, RGB_AND_SOUND, SOUND, WITH_RGB
 from vmz.settings.kinds import Integer, Number, switch
 from vmz.settings.reader import (
     BEYOND_THE_ORIGINAL,
-    HEARING,
-    RGB,
-    RGB_AND_SOUND,
-    SOUND,
     SOUND_BEYOND_THE_ORIGINAL,
     FlowSettings,
     ReaderSettings,
@@ -145,7 +141,7 @@ def video_input_arguments(network: NetworkSettings, reader: ReaderSettings, view
         "do_flow_aggregation": reader.do_flow_aggregation,
         "flow_data_type": reader.flow_data_type,
         "input_type": reader.input_type,
-        "get_rgb": int(reader.input_type in (RGB, RGB_AND_SOUND)),
+        "get_rgb": int(reader.input_type in WITH_RGB),
         "get_optical_flow": int(reader.sees_flow),
         "get_logmels": int(reader.hears),
         "decode_type": 1,

@@ -8,13 +8,11 @@ from typing import Optional
 
 from vmz.errors import UsageError
 from vmz.netdef.net_parts import AV_INPUT, VIDEO_INPUT
+from vmz.netdef.video_outputs import HEARING, OPTICAL_FLOW, RGB, RGB_AND_SOUND, SOUND
 from vmz.settings.kinds import Integer, not_negative, switch
 from vmz.settings.setting import Settings, setting
 from vmz.video.arguments import MOST as READER_MOST
 from vmz.video.frames.watch import VIDEO_TIMEOUT
-
-RGB, OPTICAL_FLOW, SOUND, RGB_AND_SOUND = 0, 1, 2, 3  # input_type
-HEARING = (SOUND, RGB_AND_SOUND)
 
 # Arguments of VideoInput that the original has not, with the operator's defaults: its nets have no such ones, so that
 # they are written only where they are others.
@@ -41,7 +39,7 @@ class FlowSettings(Settings):
     """Whether the network sees RGB or optical flow or hears sound, and which flow."""
 
     input_type: int = setting(
-        0,
+        RGB,
         "input of the network. 0: RGB; 1: optical flow; 2: the log-mels of the sound; 3: RGB and log-mels",
         int,
         (RGB, OPTICAL_FLOW, SOUND, RGB_AND_SOUND),

@@ -16,12 +16,9 @@ from vmz import zoo
 from vmz.checkpoints.evidence import Fact
 from vmz.errors import UsageError, VmzError
 from vmz.models.config import CROPS
+from vmz.netdef.video_outputs import OPTICAL_FLOW, RGB, RGB_AND_SOUND, SOUND
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import (
-    OPTICAL_FLOW,
-    RGB,
-    RGB_AND_SOUND,
-    SOUND,
     FlowSettings,
     ReaderSettings,
     SoundSettings,

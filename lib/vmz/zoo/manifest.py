@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 from vmz.errors import UsageError, VmzError
 from vmz.file_formats.json_files import Each, read_json
+from vmz.netdef.video_outputs import HEARING
 from vmz.text import cut, printable, quoted
 from vmz.zoo.installed import places_of
 
@@ -72,7 +73,6 @@ _ROW = {
 }
 _REMEDY = "see models_zoo/schema.json, or take it from the repository again"
 _PRIVATE_REMEDY = "see models_zoo/schema.json"
-_WITH_SOUND = (2, 3)  # values of input_type
 _FORM = {
     "models": [_ROW],
     "protocols": Each({"flags": Each(int), "remark": str}),
@@ -317,7 +317,7 @@ def published_test(row: ZooRow) -> dict[str, FlagValue]:
 
 def hears(row: ZooRow) -> bool:
     """Whether a model takes sound, beside RGB or alone."""
-    return row.flags["input_type"] in _WITH_SOUND
+    return row.flags["input_type"] in HEARING
 
 
 def refuse_unpublished(row: ZooRow, known: Collection[str]) -> None:

@@ -19,7 +19,7 @@ const char* const kFormats =
 const char* const kNoProtocol = "none";
 const char* const kOtherFormat =
     "its format is not one of those supported: MP4, MOV, Matroska, WebM, AVI, MPEG, FLV, ASF, Ogg and the like";
-const char* const kElsewhere = "its pictures are in another file, which is not opened";
+const char* const kElsewhere = "its pictures or its sound are in another file, which is not opened";
 
 namespace {
 
@@ -185,15 +185,16 @@ class Boxes {
  public:
   explicit Boxes(const Input& input) : input_(input) {}
 
-  bool any_video_elsewhere() {
-    for (const Box& moov : within({"", 0, input_.size()})) {
-      if (moov.kind != "moov") {
+  bool any_elsewhere() {
+    for (const Box& movie : within({"", 0, input_.size()})) {
+      if (movie.kind != "moov") {
         continue;
       }
-      for (const Box& track : within(moov)) {
-        if (track.kind == "trak" && read(find({"mdia", "hdlr"}, track), 8, 4) == "vide" && is_elsewhere(track)) {
-          return true;
-        }
+      const std::vector<Box> parts = within(movie);
+      if (std::any_of(parts.begin(), parts.end(), [this](const Box& part) {
+            return part.kind == "rmra" || (part.kind == "trak" && is_elsewhere(part));
+          })) {
+        return true;
       }
     }
     return false;
@@ -205,23 +206,23 @@ class Boxes {
     int64_t at, end;  // of its content
   };
 
+  // Whether a track of pictures or sound names a file in any entry of its table of data references.
   bool is_elsewhere(const Box& track) {
-    const std::string sample = read(find({"mdia", "minf", "stbl", "stsd"}, track), 22, 2);
-    const Box references = find({"mdia", "minf", "dinf", "dref"}, track);
-    if (sample.size() < 2 || references.at >= references.end) {
+    const std::string handler = read(find({"mdia", "hdlr"}, track), 8, 4);
+    if (handler != "vide" && handler != "soun") {
       return false;
     }
-    const size_t wanted = static_cast<unsigned char>(sample[0]) * 256u + static_cast<unsigned char>(sample[1]);
-    const std::vector<Box> found = within({"", references.at + 8, references.end});
-    if (wanted == 0 || wanted > found.size()) {
-      return false;
-    }
-    const Box& reference = found[wanted - 1];
-    const std::string flags = read(reference, 0, 4);
+    const Box table = find({"mdia", "minf", "dinf", "dref"}, track);
+    const std::vector<Box> entries = within({"", table.at + 8, table.end});
+    return std::any_of(entries.begin(), entries.end(), [this](const Box& entry) { return names_a_file(entry); });
+  }
+
+  bool names_a_file(const Box& entry) const {
+    const std::string flags = read(entry, 0, 4);
     const bool inside = flags.size() < 4 || (flags[3] & 1) != 0;
-    const std::string& kind = reference.kind;
+    const std::string& kind = entry.kind;
     return !inside && (kind == "url " || kind == "urn " || kind == "alis" || kind == "rsrc") &&
-        reference.end - reference.at > 5;
+        entry.end - entry.at > 5;
   }
 
   // The first box of this path; an empty place where there is none.
@@ -310,8 +311,8 @@ std::string refusal(const Input& input) {
   return is_a(is_subtitles(text) ? "subtitles" : is_address(text) ? "an address" : "text");
 }
 
-bool pictures_lie_elsewhere(const Input& input) {
-  return Boxes(input).any_video_elsewhere();
+bool lies_elsewhere(const Input& input) {
+  return Boxes(input).any_elsewhere();
 }
 
 }  // namespace vmz

@@ -24,7 +24,7 @@ Watch* begun(Watch* watch) {
   throw BadRecord("not a video that can be opened (" + why + ")");
 }
 
-// A plain container with its pictures in it.
+// A plain container with its pictures and its sound in it.
 Owned<AVFormatContext> open_format(const Input& input, Watch* watch) {
   const std::string why = refusal(input);
   if (!why.empty()) {
@@ -46,7 +46,7 @@ Owned<AVFormatContext> open_format(const Input& input, Watch* watch) {
     refuse(status == AVERROR(EINVAL) ? kOtherFormat : libav_reason(status));  // what it says of one that is not listed
   }
   Owned<AVFormatContext> opened(format);
-  if (std::string(format->iformat->name).compare(0, 3, "mov") == 0 && pictures_lie_elsewhere(input)) {
+  if (std::string(format->iformat->name).compare(0, 3, "mov") == 0 && lies_elsewhere(input)) {
     refuse(kElsewhere);
   }
   return opened;

@@ -1,18 +1,10 @@
-// Reads sound of files with the core alone, beside their pictures and without, with several arguments each: for
-// sanitizers and timing.
+// Reads sound of files, beside their pictures and without.
 //   hear_clips_tool FILE...      prints what became of each: log-mels, zeros or the reason
-#include <cmath>
-#include <cstdio>
-#include <vector>
-
-#include "core/clips.h"
-#include "core/common/errors.h"
+#include "reading_files.h"
 
 using namespace vmz;
 
 namespace {
-
-int heard = 0, silent = 0, refused = 0;
 
 VideoInputArgs arguments(int decode_type, int get_rgb, int align) {
   VideoInputArgs args;
@@ -32,39 +24,21 @@ VideoInputArgs arguments(int decode_type, int get_rgb, int align) {
   return args;
 }
 
-void read_one(const char* path, const VideoInputArgs& args) {
-  args.check();
-  std::vector<float> out(static_cast<size_t>(args.video_values()));
-  std::vector<float> logmels(static_cast<size_t>(args.logmel_video_values()), NAN);
-  VideoSource source;
-  source.path = path;
-  try {
-    const Reading reading = read_clips(source, 5, args, {1, 0, 1}, nullptr, out.data(), nullptr, logmels.data());
-    ++(reading.without_sound.empty() ? heard : silent);
-    for (const float value : logmels) {
-      if (!std::isfinite(value)) {
-        std::printf("%s: %g among the log-mels\n", path, static_cast<double>(value));
-        std::exit(1);
-      }
+std::vector<VideoInputArgs> of_file(int number) {
+  std::vector<VideoInputArgs> all;
+  for (int get_rgb : {0, 1}) {
+    for (int decode_type : {kRandom, kUniform, kFromStartFrame}) {
+      all.push_back(arguments(decode_type, get_rgb, number % 4));
+      all.push_back(arguments(decode_type, get_rgb, (number + 1) % 4));
     }
-  } catch (const BadRecord& error) {
-    ++refused;
-    std::printf("%s: %s\n", path, error.what());
   }
+  return all;
 }
 
 }  // namespace
 
 int main(int count, char** paths) {
-  av_log_set_level(AV_LOG_FATAL);
-  for (int i = 1; i < count; ++i) {
-    for (int get_rgb : {0, 1}) {
-      for (int decode_type : {kRandom, kUniform, kFromStartFrame}) {
-        read_one(paths[i], arguments(decode_type, get_rgb, i % 4));
-        read_one(paths[i], arguments(decode_type, get_rgb, (i + 1) % 4));
-      }
-    }
-  }
-  std::printf("%d heard, %d without sound, %d refused\n", heard, silent, refused);
+  const Readings found = read_files(count, paths, of_file);
+  std::printf("%d heard, %d without sound, %d refused\n", found.whole, found.silent, found.refused);
   return 0;
 }

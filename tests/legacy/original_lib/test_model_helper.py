@@ -163,9 +163,35 @@ def test_the_arguments_are_written_as_they_are_given() -> None:
 
 @needs_operators
 @pytest.mark.parametrize(
+    ("given", "outputs"),
+    [
+        ({"input_type": 2, "get_rgb": False, "get_logmels": True, "logmel_frames": 50}, ["data", "label"]),
+        (
+            {"input_type": 3, "get_rgb": True, "get_logmels": True, "length_rgb": 4, "scale_h": 40, "scale_w": 50},
+            ["data", "logmels", "label"],
+        ),
+    ],
+    ids=str,
+)
+def test_the_reader_of_sound(given: dict[str, int], outputs: list[str]) -> None:
+    from caffe2.python import core
+    from utils import model_helper
+
+    model = cnn_model("reading")
+    model_helper.AddVideoInput(model, core.BlobReference("db"), batch_size=1, crop_size=32, decode_type=1, **given)
+    reader, stop = model.net.Proto().op
+    assert (reader.type, list(reader.output)) == ("AVInput", outputs)
+    assert get_arguments(reader).items() >= {name: int(value) for name, value in given.items()}.items()
+    assert (stop.type, list(stop.output)) == ("StopGradient", ["data"])
+
+
+@needs_operators
+@pytest.mark.parametrize(
     ("more", "says"),
     [
-        ({"input_type": 2}, "input_type=2 is not possible"),
+        ({"input_type": 4}, "input_type=4 is not possible"),
+        ({"input_type": 2}, "get_rgb=0 and get_logmels=0 leave nothing to read"),
+        ({"input_type": 3, "get_rgb": 1, "get_optical_flow": 1}, "get_optical_flow=1 is not possible with sound"),
         ({"crop": 3}, "VideoInput has no argument 'crop'"),
         ({"clip_per_video": 3, "decode_type": 0}, "clip_per_video=3 needs decode_type=1"),
         ({"get_optical_flow": 1, "length_of": 2}, "get_rgb and get_optical_flow are both set"),

@@ -68,6 +68,10 @@ def test_timestamps_place_the_sound_when_asked() -> None:
     sound_checks.check_timestamps(read)
 
 
+def test_what_lies_in_other_files_is_refused() -> None:
+    sound_checks.check_other_files_are_refused(read)
+
+
 def test_missing_sound_is_zeros_and_counted_or_an_error_or_skipped(tmp_path: Path) -> None:
     path = database(tmp_path, sound_video(LOUD, "matroska"), sound_video([], "matroska"), sound_video(LOUD, "matroska"))
     with opened(path) as reader:

@@ -1,4 +1,4 @@
-"""What a video may be: one file that holds its pictures itself, in one of the containers listed here.
+"""What a video may be: one file that holds its pictures and its sound itself, in one of the containers listed here.
 
 A playlist, a manifest or a text makes FFmpeg open other files, fetch addresses or listen to ports. Such files are told
 by their first bytes and refused by name; what FFmpeg still takes for another format than those listed it does not open.
@@ -28,7 +28,7 @@ _MAX_BOXES = 100_000  # of an MP4 that are looked at; a large one has some hundr
 
 READ_FORMATS = "MP4, MOV, Matroska, WebM, AVI, MPEG, FLV, ASF, Ogg and the like"
 OTHER_FORMAT = f"its format is not one of those supported: {READ_FORMATS}"
-ELSEWHERE = "its pictures are in another file, which is not opened"
+ELSEWHERE = "its pictures or its sound are in another file, which is not opened"
 
 _TEXT_CONTAINERS = re.compile(rb"YUV4MPEG2|/\* XPM|#define|P[1-7fF]\s")
 # How a file begins, in lower case and without blanks, and what it is. The first that fits counts.
@@ -98,14 +98,15 @@ def _is_utf8(head: bytes) -> bool:
         return False
 
 
-def pictures_lie_elsewhere(file: Any, size: int) -> bool:
-    """Whether the pictures of an MP4 or MOV are those of another file, which a track's data reference names.
+def lies_elsewhere(file: Any, size: int) -> bool:
+    """Whether pictures or sound of an MP4 or MOV are those of another file, which a data reference or a movie of
+    references names.
 
     FFmpeg reads its own bytes in their place, or none. The position in the file is kept.
     """
     position = file.tell()
     try:
-        return _Boxes(file).any_video_elsewhere(size)
+        return _Boxes(file).any_elsewhere(size)
     finally:
         file.seek(position)
 
@@ -116,28 +117,25 @@ class _Boxes:
     def __init__(self, file: Any) -> None:
         self._file, self._left = file, _MAX_BOXES
 
-    def any_video_elsewhere(self, size: int) -> bool:
-        tracks = [(at, end) for kind, at, end in self._within(0, size) if kind == b"moov"]
+    def any_elsewhere(self, size: int) -> bool:
+        movies = [(at, end) for kind, at, end in self._within(0, size) if kind == b"moov"]
         return any(
-            self._is_elsewhere(*track)
-            for moov in tracks
-            for kind, *track in self._within(*moov)
-            if kind == b"trak" and self._read(*self._find((b"mdia", b"hdlr"), *track), 12)[8:] == b"vide"
+            kind == b"rmra" or (kind == b"trak" and self._is_elsewhere(*place))
+            for movie in movies
+            for kind, *place in self._within(*movie)
         )
 
     def _is_elsewhere(self, at: int, end: int) -> bool:
-        table = (b"mdia", b"minf")
-        sample = self._read(*self._find((*table, b"stbl", b"stsd"), at, end), 24)
-        place, end = self._find((*table, b"dinf", b"dref"), at, end)
-        if len(sample) < 24 or place >= end:
+        """Whether a track of pictures or sound names a file in any entry of its table of data references."""
+        if self._read(*self._find((b"mdia", b"hdlr"), at, end), 12)[8:] not in (b"vide", b"soun"):
             return False
-        wanted = int.from_bytes(sample[22:24], "big")
-        for number, (kind, at, stop) in enumerate(self._within(place + 8, end), 1):
-            if number == wanted:
-                flags = self._read(at, stop, 4)
-                inside = len(flags) < 4 or flags[3] & 1
-                return not inside and kind in (b"url ", b"urn ", b"alis", b"rsrc") and stop - at > 5
-        return False
+        place, end = self._find((b"mdia", b"minf", b"dinf", b"dref"), at, end)
+        return any(self._names_a_file(*entry) for entry in self._within(place + 8, end))
+
+    def _names_a_file(self, kind: bytes, at: int, end: int) -> bool:
+        flags = self._read(at, end, 4)
+        inside = len(flags) < 4 or flags[3] & 1
+        return not inside and kind in (b"url ", b"urn ", b"alis", b"rsrc") and end - at > 5
 
     def _find(self, path: tuple[bytes, ...], at: int, end: int) -> tuple[int, int]:
         """Where the content of the first box of this path lies; an empty place where there is none."""

@@ -40,7 +40,7 @@ _limit_allocations()
 
 
 class OpenedFile:
-    """A plain container with its pictures in it, `container` (av.container.InputContainer), and its bytes, `file`.
+    """A plain container with all in it: `container` (av.container.InputContainer), and its bytes, `file`.
 
     One thread at a time. Raises DecodingError for what cannot be opened, and, where its watch is over, from whatever
     reads it.
@@ -68,7 +68,7 @@ class OpenedFile:
             other = getattr(error, "errno", None) == errno.EINVAL  # what FFmpeg says of a format that is not listed
             why = containers.OTHER_FORMAT if other else reason_of(error)
             raise DecodingError(f"not a video that can be opened ({why})") from error
-        if container.format.name.startswith("mov") and self.file.pictures_lie_elsewhere():
+        if container.format.name.startswith("mov") and self.file.lies_elsewhere():
             container.close()
             raise DecodingError(f"not a video that can be opened ({containers.ELSEWHERE})")
         return container
@@ -109,11 +109,11 @@ class _WatchedFile:
         self._watch.reached(self.plain.tell())
         return content
 
-    def pictures_lie_elsewhere(self) -> bool:
+    def lies_elsewhere(self) -> bool:
         position = self.tell()
         size = self.seek(0, os.SEEK_END)
         self.seek(position)
-        return containers.pictures_lie_elsewhere(self.plain, size)
+        return containers.lies_elsewhere(self.plain, size)
 
 
 def read_bytes(source: Source) -> bytes:
