@@ -26,8 +26,8 @@ from reader import CLIPS, CROP, HEIGHT, WIDTH, by_hand, ours, videos
 
 from vmz.netdef.net_parts import VIDEO_INPUT
 from vmz.netdef.video_outputs import asked_outputs
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 LIBRARY = Path(__file__).resolve().parents[1] / "build" / "ops" / "libvmz_ops.so"
 FIXED = {

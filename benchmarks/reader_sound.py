@@ -30,10 +30,10 @@ from reader import SEED, SHARED  # noqa: E402 - its folder is not on the path be
 from reader_peers import CROP, HEIGHT, WIDTH  # noqa: E402
 
 from vmz.netdef.net_parts import AV_INPUT  # noqa: E402
-from vmz.video.database import DatabaseWriter  # noqa: E402
+from vmz.video.database.lmdb_database import DatabaseWriter  # noqa: E402
+from vmz.video.database.records import Record  # noqa: E402
 from vmz.video.frames.suffixes import is_video_name  # noqa: E402
 from vmz.video.reader import ClipReader  # noqa: E402
-from vmz.video.records import Record  # noqa: E402
 from vmz.video.sound.arguments import reader_arguments  # noqa: E402
 
 Read = Callable[[str, Mapping[str, Any]], Mapping[str, np.ndarray]]
