@@ -183,16 +183,16 @@ class Limits:
     gigabytes: float
 
 
-def limits(threads: int) -> Limits:
-    """On `threads` threads; the best of five of each."""
+def limits(threads: int, device: str = "cpu") -> Limits:
+    """Of the CPU on `threads` threads, or of a GPU; the best of five of each."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         gflops = {}
         for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-            left, right = (torch.randn(GEMM, GEMM).to(kind) for _ in range(2))
+            left, right = (torch.randn(GEMM, GEMM, device=device).to(kind) for _ in range(2))
             gflops[name] = 2 * GEMM**3 / _best(lambda left=left, right=right: torch.mm(left, right)) / 1e9
-        source, target = torch.ones(COPY), torch.empty(COPY)
+        source, target = torch.ones(COPY, device=device), torch.empty(COPY, device=device)
         return Limits(gflops, 2 * 4 * COPY / _best(lambda: target.copy_(source)) / 1e9)
     finally:
         torch.set_num_threads(before)
@@ -203,15 +203,18 @@ def _best(run: Callable[[], Any]) -> float:
     for _ in range(5):
         start = time.perf_counter()
         run()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         taken.append(time.perf_counter() - start)
     return min(taken)
 
 
-def machine(threads: int, share: Optional[float] = None) -> str:
-    """A line: processor, cores, threads, versions, and how busy others kept it."""
+def machine(threads: int, share: Optional[float] = None, device: str = "cpu") -> str:
+    """A line: GPU, processor, cores, threads, versions, and how busy others kept it."""
     busy = "" if share is None else f", {100 * share:.0f} % busy before"
+    gpu = f"{torch.cuda.get_device_name()}, " if device == "cuda" else ""
     return (
-        f"{processor()}, {available_cores()} cores, {threads} threads, PyTorch {torch.__version__}, Python "
+        f"{gpu}{processor()}, {available_cores()} cores, {threads} threads, PyTorch {torch.__version__}, Python "
         f"{platform.python_version()}{busy}"
     )
 

@@ -22,27 +22,40 @@ Weights = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Peer:
-    """make(model, weights, clips, threads): what answers those clips with softmaxes. needs: its package.
+class Where:
+    """device: "cpu" or "cuda". threads: of the CPU."""
 
-    bf16: whether it computes in 16 bits. same: whether it has our weights, so that scores can be compared.
+    device: str
+    threads: int
+
+
+Make = Callable[[Model, Weights, np.ndarray, Where], Optional[Run]]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """make(model, weights, clips, where): what answers those clips with softmaxes. needs: its package.
+
+    bf16: whether it computes in 16 bits. same: whether it has our weights, so that scores can be compared. devices: on
+    which it is measured.
     """
 
-    make: Callable[[Model, Weights, np.ndarray, int], Optional[Run]]
+    make: Make
     needs: str = "torch"
     bf16: bool = False
     same: bool = True
+    devices: tuple[str, ...] = ("cpu",)
 
     @property
     def is_here(self) -> bool:
         return importlib.util.find_spec(self.needs) is not None
 
 
-def engine(name: str, precision: str = "fp32") -> Callable[[Model, Weights, np.ndarray, int], Run]:
-    """An engine of VMZ."""
+def engine(name: str, precision: str = "fp32", channels_last: Optional[int] = None, kernels: int = 0) -> Make:
+    """An engine of VMZ. The clips lie on the device before, as everybody's do."""
 
-    def make(model: Model, weights: Weights, clips: np.ndarray, threads: int) -> Run:
-        opened = open_engine(name, "cpu", precision)
+    def make(model: Model, weights: Weights, clips: np.ndarray, where: Where) -> Run:
+        opened = open_engine(name, where.device, precision, channels_last, kernels)
         opened.load(model.param_init_net, model.net, weights, keep=[model.prediction])
         opened.feed(model.blob("data"), clips)
 
@@ -55,27 +68,28 @@ def engine(name: str, precision: str = "fp32") -> Callable[[Model, Weights, np.n
     return make
 
 
-def eager(layout: Any = torch.contiguous_format, half: bool = False, compiled: bool = False) -> Any:
+def eager(layout: Any = torch.contiguous_format, half: bool = False, compiled: bool = False) -> Make:
     """torch.nn's modules, as a port has them."""
 
-    def make(model: Model, weights: Weights, clips: np.ndarray, threads: int) -> Run:
-        module: Any = Eager(model, weights).eval().to(memory_format=layout)
-        module = torch.compile(module, mode="max-autotune-no-cudagraphs") if compiled else module
-        data = torch.from_numpy(clips)
+    def make(model: Model, weights: Weights, clips: np.ndarray, where: Where) -> Run:
+        module: Any = Eager(model, weights).eval().to(where.device, memory_format=layout)
+        mode = "max-autotune" if where.device == "cuda" else "max-autotune-no-cudagraphs"
+        module = torch.compile(module, mode=mode) if compiled else module
+        data = torch.from_numpy(clips).to(where.device)
 
         def run() -> np.ndarray:
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
-                return module(data.to(memory_format=layout)).float().numpy()
+            with torch.inference_mode(), torch.autocast(where.device, torch.bfloat16, enabled=half):
+                return module(data.to(memory_format=layout)).float().cpu().numpy()
 
         return run
 
     return make
 
 
-def openvino(precision: str) -> Callable[[Model, Weights, np.ndarray, int], Run]:
+def openvino(precision: str) -> Make:
     """OpenVINO by hand: the port converted, its documented settings for one request at a time."""
 
-    def make(model: Model, weights: Weights, clips: np.ndarray, threads: int) -> Run:
+    def make(model: Model, weights: Weights, clips: np.ndarray, where: Where) -> Run:
         import openvino as ov
 
         with warnings.catch_warnings(), torch.no_grad():
@@ -83,13 +97,13 @@ def openvino(precision: str) -> Callable[[Model, Weights, np.ndarray, int], Run]
             converted = ov.convert_model(Eager(model, weights).eval(), example_input=torch.from_numpy(clips))
         converted.reshape(list(clips.shape))
         settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-        compiled = ov.Core().compile_model(converted, "CPU", {**settings, "INFERENCE_NUM_THREADS": threads})
+        compiled = ov.Core().compile_model(converted, "CPU", {**settings, "INFERENCE_NUM_THREADS": where.threads})
         return lambda: np.array(compiled([clips])[0])
 
     return make
 
 
-def onnx_runtime(model: Model, weights: Weights, clips: np.ndarray, threads: int) -> Run:
+def onnx_runtime(model: Model, weights: Weights, clips: np.ndarray, where: Where) -> Run:
     """ONNX Runtime, on PyTorch's export of the port."""
     import onnxruntime
 
@@ -101,25 +115,25 @@ def onnx_runtime(model: Model, weights: Weights, clips: np.ndarray, threads: int
         )
     exported.save(content)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = where.threads
     session = onnxruntime.InferenceSession(content.getvalue(), options, providers=["CPUExecutionProvider"])
     return lambda: np.asarray(session.run(None, {"clips": clips})[0])
 
 
-def of_a_library(names: dict[tuple[str, int], str]) -> Callable[[Model, Weights, np.ndarray, int], Optional[Run]]:
+def of_a_library(names: dict[tuple[str, int], str]) -> Make:
     """A library's own network, where it has one of this name: other layers in places, and its own weights."""
 
-    def make(model: Model, weights: Weights, clips: np.ndarray, threads: int) -> Optional[Run]:
+    def make(model: Model, weights: Weights, clips: np.ndarray, where: Where) -> Optional[Run]:
         path = names.get((model.config.model_name, model.config.model_depth))
         if path is None:
             return None
         module, _, name = path.rpartition(".")
-        network: nn.Module = getattr(importlib.import_module(module), name)().eval()
-        data = torch.from_numpy(clips)
+        network: nn.Module = getattr(importlib.import_module(module), name)().eval().to(where.device)
+        data = torch.from_numpy(clips).to(where.device)
 
         def run() -> np.ndarray:
             with torch.inference_mode():
-                return network(data).numpy()
+                return network(data).cpu().numpy()
 
         return run
 
@@ -133,19 +147,25 @@ TORCHVISION = {
 }
 PYTORCHVIDEO = {("ir-csn", 101): "pytorchvideo.models.hub.csn_r101"}
 
+CUDA, BOTH = ("cuda",), ("cpu", "cuda")
 PEERS = {
-    "VMZ": Peer(engine("pytorch")),
+    "VMZ": Peer(engine("pytorch"), devices=BOTH),
+    "VMZ, channels last": Peer(engine("pytorch", channels_last=1), devices=CUDA),  # on a CPU it is the default
+    "VMZ --kernels=1": Peer(engine("pytorch", kernels=1), devices=CUDA),
     "VMZ --engine=openvino": Peer(engine("openvino"), "openvino"),
     "OpenVINO": Peer(openvino("f32"), "openvino"),
     "ONNX Runtime": Peer(onnx_runtime, "onnxruntime"),
-    "eager PyTorch": Peer(eager()),
-    "eager, channels last": Peer(eager(torch.channels_last_3d)),
-    "torch.compile": Peer(eager(compiled=True)),
-    "torchvision": Peer(of_a_library(TORCHVISION), "torchvision", same=False),
-    "pytorchvideo": Peer(of_a_library(PYTORCHVIDEO), "pytorchvideo", same=False),
-    "VMZ bf16": Peer(engine("pytorch", "bf16"), bf16=True),
+    "eager PyTorch": Peer(eager(), devices=BOTH),
+    "eager, channels last": Peer(eager(torch.channels_last_3d), devices=BOTH),
+    "torch.compile": Peer(eager(compiled=True), devices=BOTH),
+    "torchvision": Peer(of_a_library(TORCHVISION), "torchvision", same=False, devices=BOTH),
+    "pytorchvideo": Peer(of_a_library(PYTORCHVIDEO), "pytorchvideo", same=False, devices=BOTH),
+    "VMZ bf16": Peer(engine("pytorch", "bf16"), bf16=True, devices=BOTH),
+    "VMZ bf16, channels last": Peer(engine("pytorch", "bf16", channels_last=1), bf16=True, devices=CUDA),
+    "VMZ bf16 --kernels=1": Peer(engine("pytorch", "bf16", kernels=1), bf16=True, devices=CUDA),
     "VMZ --engine=openvino bf16": Peer(engine("openvino", "bf16"), "openvino", bf16=True),
     "OpenVINO bf16": Peer(openvino("bf16"), "openvino", bf16=True),
-    "eager bf16": Peer(eager(torch.channels_last_3d, half=True), bf16=True),
+    "eager bf16": Peer(eager(torch.channels_last_3d, half=True), bf16=True, devices=BOTH),
+    "torch.compile bf16": Peer(eager(torch.channels_last_3d, half=True, compiled=True), bf16=True, devices=BOTH),
 }
-ON_REQUEST = ("torch.compile", "pytorchvideo")  # minutes before the first answer
+ON_REQUEST = ("torch.compile", "torch.compile bf16", "pytorchvideo")  # minutes before the first answer
