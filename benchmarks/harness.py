@@ -39,6 +39,10 @@ class Timing:
     def median(self) -> float:
         return statistics.median(self.wall)
 
+    def divided(self, by: int) -> Timing:
+        """Of one of `by` clips that a run had."""
+        return Timing([value / by for value in self.wall], [value / by for value in self.cpu])
+
     @property
     def middle_half(self) -> tuple[float, float]:
         if len(self.wall) < 2:
@@ -242,7 +246,6 @@ class Table:
     title: str
     timings: dict[str, Timing]
     notes: dict[str, str] = field(default_factory=dict)
-    per: int = 1  # clips, or whatever a run does several of
 
     def lines(self) -> list[str]:
         """Name, median wall ms, middle half, CPU ms, ratio, note."""
@@ -250,10 +253,10 @@ class Table:
         first = next(iter(self.timings.values())).median
         rows = [self.title, f"{'':{width}}{'wall ms':>9}{'middle half':>16}{'CPU ms':>9}{'ratio':>8}"]
         for name, timing in self.timings.items():
-            low, high = (1e3 * value / self.per for value in timing.middle_half)
+            low, high = (1e3 * value for value in timing.middle_half)
             half = f"{low:.0f}-{high:.0f}"
-            cpu = 1e3 * statistics.median(timing.cpu) / self.per
-            wall = 1e3 * timing.median / self.per
+            cpu = 1e3 * statistics.median(timing.cpu)
+            wall = 1e3 * timing.median
             note = self.notes.get(name, "")
             row = f"{name:{width}}{wall:9.1f}{half:>16}{cpu:9.0f}{timing.median / first:8.2f}  {note}"
             rows.append(row.rstrip())
@@ -266,9 +269,9 @@ class Table:
             "rows": [
                 {
                     "name": name,
-                    "wall_ms": [round(1e3 * value / self.per, 3) for value in timing.wall],
-                    "cpu_ms": [round(1e3 * value / self.per, 3) for value in timing.cpu],
-                    "median_ms": round(1e3 * timing.median / self.per, 3),
+                    "wall_ms": [round(1e3 * value, 3) for value in timing.wall],
+                    "cpu_ms": [round(1e3 * value, 3) for value in timing.cpu],
+                    "median_ms": round(1e3 * timing.median, 3),
                     "ratio": round(timing.median / first, 4),
                     "note": self.notes.get(name, ""),
                 }

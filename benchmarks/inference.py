@@ -17,6 +17,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Optional
@@ -53,36 +54,44 @@ VALUE_BYTES = {"fp32": 4, "bf16": 2}
 FIVE = "r2plus1d-18,ir-csn-50,ir-csn-152,ip-csn-152,r2plus1d-152"
 
 
+@dataclass
+class Row:
+    """A peer with a number of clips a run, in a process of its own."""
+
+    peer: str
+    batch: int
+    worker: Worker
+    note: str
+
+
 def measured(name: str, options: argparse.Namespace, peak: Limits) -> list[Table]:
     """A table of fp32 and one of bf16 of one network."""
     model = build(MODELS[name])
-    runs: dict[str, Worker] = {}
-    notes: dict[str, str] = {}
+    rows: dict[str, Row] = {}
     expected: Optional[np.ndarray] = None
-    for peer in options.peers:
+    for peer, batch in ((peer, batch) for peer in options.peers for batch in options.batch):
         try:
-            runs[peer] = Worker(prepare, name, peer, options.batch, Where(options.device, options.threads))
+            worker = Worker(prepare, name, peer, batch, Where(options.device, options.threads))
         except RuntimeError as error:  # a package that does not fit this PyTorch, or without this network
             print(f"{name}: {peer} does not run here: {str(error).splitlines()[0]}", file=sys.stderr)
             continue
-        seconds, answer = runs[peer].said
+        seconds, answer = worker.said
         expected = answer if expected is None else expected
-        notes[peer] = f"first answer after {seconds:.1f} s"
+        note = f"first answer after {seconds:.1f} s"
         if PEERS[peer].same:
-            notes[peer] += f", difference {np.abs(answer - expected).max():.1e}"
-    timings = interleaved(runs, options.rounds, before=1)
-    for worker in runs.values():
-        worker.close()
-    tables = []
-    for bf16 in (False, True):
-        chosen = {peer: timing for peer, timing in timings.items() if PEERS[peer].bf16 == bf16}
-        if chosen:
-            precision = "bf16" if bf16 else "fp32"
-            for peer, timing in chosen.items():
-                notes[peer] = f"{shares(model, timing.median / options.batch, peak, precision)}, {notes[peer]}"
-            title = f"{name}, {precision}, batch {options.batch}, ms a clip"
-            tables.append(Table(title, chosen, notes, options.batch))
-    return tables
+            both = min(len(answer), len(expected))
+            note += f", difference {np.abs(answer[:both] - expected[:both]).max():.1e}"
+        rows[peer if len(options.batch) == 1 else f"{peer}, batch {batch}"] = Row(peer, batch, worker, note)
+    timings = interleaved({label: row.worker for label, row in rows.items()}, options.rounds, before=1)
+    tables: dict[str, Table] = {}
+    for label, row in rows.items():
+        row.worker.close()
+        precision = "bf16" if PEERS[row.peer].bf16 else "fp32"
+        title = f"{name}, {precision}, batch {', '.join(map(str, options.batch))}, ms a clip"
+        table = tables.setdefault(precision, Table(title, {}))
+        table.timings[label] = timings[label].divided(row.batch)
+        table.notes[label] = f"{shares(model, table.timings[label].median, peak, precision)}, {row.note}"
+    return list(tables.values())
 
 
 def prepare(name: str, peer: str, batch: int, where: Where) -> Optional[Prepared]:
@@ -118,10 +127,18 @@ def least_values(model: Model) -> int:
     return count
 
 
+def batches(text: str) -> list[int]:
+    """ "1,8" """
+    numbers = [int(part) for part in text.split(",")]
+    if min(numbers) < 1:
+        raise ValueError(text)
+    return numbers
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add_options(parser)
-    parser.add_argument("--batch", type=int, default=1, help="clips a run")
+    parser.add_argument("--batch", type=batches, default=[1], help="clips a run; 1,8 measures both")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where the networks run")
     parser.add_argument("--models", default=FIVE, help=f"of {', '.join(MODELS)}")
     parser.add_argument("--peers", help=f"of {', '.join(PEERS)}; by default all but {', '.join(ON_REQUEST)}")

@@ -43,10 +43,10 @@ from reader_peers import (  # noqa: E402 - its folder is not on the path before
 
 from vmz.video import sampling  # noqa: E402
 from vmz.video.arguments import VideoInputArgs  # noqa: E402
-from vmz.video.database import DatabaseWriter  # noqa: E402
+from vmz.video.database.lmdb_database import DatabaseWriter  # noqa: E402
+from vmz.video.database.records import Record  # noqa: E402
 from vmz.video.frames.suffixes import is_video_name  # noqa: E402
 from vmz.video.reader import ClipReader, EndOfData  # noqa: E402
-from vmz.video.records import Record  # noqa: E402
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "videos"
 DEFAULT_VIDEOS = ("arm_wrestling.mp4", "nasa_13013.mp4", "bikes.mp4", "flipping_a_pancake.mkv")

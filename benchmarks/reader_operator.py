@@ -1,87 +1,97 @@
-"""The C++ VideoInput operator against our Python reader and PyAV used by hand, same clips (see benchmarks/reader.py).
+"""The C++ VideoInput operator against our Python reader and PyAV used by hand: the same clips (see reader.py).
 
-Needs the Python 3.9 with Caffe2 (make setup-caffe2) and the library (ops/build.sh). Runs are interleaved; medians; a
-ratio above 1: the operator is faster.
+Needs the Python 3.9 with Caffe2 (make setup-caffe2) and the library (make ops).
 
-    .venv-caffe2/bin/python benchmarks/reader_operator.py [--library build/ops/libvmz_ops.so] [--repeat 5]
+    .venv-caffe2/bin/python benchmarks/reader_operator.py [--videos FOLDER] [--rounds 7] [--length 16] [--threads 2]
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
 from caffe2.python import core, dyndep, workspace
-from reader import CLIPS, CROP, DEFAULT_VIDEOS, HEIGHT, SHARED, WIDTH, by_hand, ours, seconds
+from harness import Table, add_options, idle_or_exit, interleaved, machine, report
+from reader import CLIPS, CROP, HEIGHT, WIDTH, by_hand, ours, videos
 
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.netdef.net_parts import VIDEO_INPUT
+from vmz.netdef.video_outputs import asked_outputs
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
+
+LIBRARY = Path(__file__).resolve().parents[1] / "build" / "ops" / "libvmz_ops.so"
+FIXED = {
+    "clip_per_video": CLIPS,
+    "decode_type": 1,
+    "scale_h": HEIGHT,
+    "scale_w": WIDTH,
+    "crop_size": CROP,
+    "random_crop": 0,
+    "random_mirror": 0,
+    "wrap_around": 0,
+}
 
 
-def operator(database: str, videos: int, length: int, threads: int) -> np.ndarray:
-    """(videos * 10, 3, length, 112, 112) float32, the net made anew each time."""
+def start(library: Path = LIBRARY) -> None:
+    """Caffe2 with the operators. Once in a process."""
+    workspace.GlobalInit(["reader_operator", "--caffe2_log_level=3"])
+    dyndep.InitOpsLibrary(str(library))
+
+
+def read(database: str, arguments: Mapping[str, Any], operator: str = VIDEO_INPUT) -> dict[str, np.ndarray]:
+    """The outputs of the first batch by their names, the net made anew each time."""
     workspace.ResetWorkspace()
     workspace.RunOperatorOnce(core.CreateOperator("CreateDB", [], ["reader"], db=database, db_type="lmdb"))
     net = core.Net("read")
-    net.VideoInput(
-        ["reader"],
-        ["data", "label"],
-        batch_size=videos,
-        clip_per_video=CLIPS,
-        decode_type=1,
-        length_rgb=length,
-        scale_h=HEIGHT,
-        scale_w=WIDTH,
-        crop_size=CROP,
-        random_crop=0,
-        random_mirror=0,
-        num_decode_threads=threads,
-        wrap_around=0,
-    )
+    outputs = asked_outputs(arguments, operator)
+    getattr(net, operator)(["reader"], list(outputs), **arguments)
     workspace.CreateNet(net)
     workspace.RunNet(net)
-    return workspace.FetchBlob("data")
+    return {name: workspace.FetchBlob(name) for name in outputs}
+
+
+def native(database: str, videos: int, length: int, threads: int) -> np.ndarray:
+    """(videos * 10, 3, length, 112, 112) float32"""
+    return read(database, {**FIXED, "batch_size": videos, "length_rgb": length, "num_decode_threads": threads})["data"]
 
 
 def main() -> int:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--videos", nargs="+", type=Path, default=[SHARED / name for name in DEFAULT_VIDEOS])
-    flags.add_argument("--library", default="build/ops/libvmz_ops.so")
-    flags.add_argument("--repeat", type=int, default=5)
+    flags.add_argument("--videos", type=Path, metavar="FOLDER")
+    flags.add_argument("--length", type=int, default=16, metavar="FRAMES")
+    flags.add_argument("--library", type=Path, default=LIBRARY)
+    add_options(flags)
     options = flags.parse_args()
-    workspace.GlobalInit(["reader_operator", "--caffe2_log_level=3"])
-    dyndep.InitOpsLibrary(options.library)
-    paths = options.videos
-    print(f"PyAV {av.__version__}, {len(paths)} videos, {CLIPS} clips each, median of {options.repeat}")
-    with tempfile.TemporaryDirectory() as folder:
-        database = str(Path(folder) / "db")
+    busy = idle_or_exit(options.busy)
+    start(options.library)
+    tables = []
+    with videos(options.videos) as paths, tempfile.TemporaryDirectory() as folder:
+        database, length = str(Path(folder) / "db"), options.length
         with DatabaseWriter(database) as writer:
             for number, path in enumerate(paths):
                 writer.write(Record(f"{number:04d}".encode(), path.read_bytes(), (0,)))
-        for length in (8, 16):
-            if not np.array_equal(by_hand(paths, length, 1), operator(database, len(paths), length, 2)):
-                raise AssertionError("the two do not give the same clips")
-            for threads in (1, 2):
-                readers = {
-                    "by hand": lambda: by_hand(paths, length, threads),  # noqa: B023 - called now
-                    "Python reader": lambda: ours(database, len(paths), length, threads),  # noqa: B023
-                    "operator": lambda: operator(database, len(paths), length, threads),  # noqa: B023
-                }
-                times = {name: [] for name in readers}
-                for _ in range(options.repeat):
-                    for name, read in readers.items():
-                        times[name].append(seconds(read))
-                hand, python, native = (statistics.median(times[name]) for name in readers)
-                print(
-                    f"{length:2} frames, {threads} thread{'s' if threads > 1 else ' '}: operator {native:.3f} s, "
-                    f"{len(paths) / native:.1f} videos/s, ratio to PyAV by hand {hand / native:.2f}, "
-                    f"to the Python reader {python / native:.2f}"
-                )
+        if not np.array_equal(by_hand(paths, length, 1), native(database, len(paths), length, 2)):
+            raise AssertionError("the two do not give the same clips")
+        for threads in sorted({1, options.threads}):
+            runs: dict[str, Callable[[], object]] = {
+                "C++ operator": partial(native, database, len(paths), length, threads),
+                "Python reader": partial(ours, database, len(paths), length, threads),
+                "PyAV by hand": partial(by_hand, paths, length, threads),
+            }
+            title = f"{CLIPS} clips of {length} frames of each video, {threads} thread{'s' * (threads > 1)}, ms"
+            tables.append(Table(title, interleaved(runs, options.rounds)))
+    head = f"{machine(options.threads, busy)}, PyAV {av.__version__}, {len(paths)} videos, {options.rounds} rounds"
+    report(tables, head, options.output)
     return 0
 
 

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from vmz.cli.test_net import evaluation_parser, run_evaluation
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 ENGINE = os.environ.get("VMZ_ENGINE", "pytorch")
 WEIGHTS = Path(__file__).resolve().parents[1] / "models_zoo" / "demo" / "motion_r2plus1d_10.pkl"

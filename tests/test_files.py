@@ -35,8 +35,8 @@ from vmz.files import (
     read_text,
     write_json,
 )
-from vmz.video.database import DatabaseWriter, VideoDatabase
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter, VideoDatabase
+from vmz.video.database.records import Record
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ TEST(one_turn_ends_with_the_last_record) {
   CHECK_EQUAL(places(2, args, 0, 100), "");
 }
 
-// The figures are those of tests/video/reader/test_reading_order.py.
+// The figures are those of tests/video/database/test_reading_order.py.
 TEST(shuffled_turns_are_those_of_the_python_reader) {
   CHECK_EQUAL(text(permutation(7, 0, 10)), "5 3 6 4 7 9 8 2 1 0 ");
   CHECK_EQUAL(text(permutation(7, 1, 10)), "5 3 2 7 1 4 6 8 0 9 ");

@@ -32,7 +32,8 @@ def test_runs_are_interleaved_and_the_first_round_does_not_count(harness: Any) -
 
 def test_a_table_has_medians_per_clip_and_ratios(harness: Any) -> None:
     timings = {"ours": harness.Timing([0.4, 0.2, 0.3], [0.5] * 3), "theirs": harness.Timing([0.6] * 3, [0.6] * 3)}
-    table = harness.Table("two", timings, {"theirs": "a note"}, per=2)
+    timings = {name: timing.divided(2) for name, timing in timings.items()}
+    table = harness.Table("two", timings, {"theirs": "a note"})
     lines = table.lines()
     assert lines[2].split() == ["ours", "150.0", "100-200", "250", "1.00"]
     assert lines[3].split() == ["theirs", "300.0", "300-300", "300", "2.00", "a", "note"]
@@ -65,12 +66,13 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_inference(tmp_path: Path) -> None:
     output = tmp_path / "r3d.json"
     peers = "--peers=VMZ,eager PyTorch"
-    answer = run("--busy", "--rounds=2", "--models=r3d-18", "--threads=1", peers, f"--output={output}")
+    answer = run("--busy", "--rounds=2", "--models=r3d-18", "--threads=1", "--batch=1,2", peers, f"--output={output}")
     assert answer.returncode == 0, answer.stderr
     (table,) = json.loads(output.read_text())["tables"]
-    assert [row["name"] for row in table["rows"]] == ["VMZ", "eager PyTorch"]
+    names = ["VMZ, batch 1", "VMZ, batch 2", "eager PyTorch, batch 1", "eager PyTorch, batch 2"]
+    assert [row["name"] for row in table["rows"]] == names
     assert all(len(row["wall_ms"]) == 2 and row["median_ms"] > 1 for row in table["rows"])
-    assert "r3d-18, fp32, batch 1, ms a clip" in answer.stdout and "% of products" in answer.stdout
+    assert "r3d-18, fp32, batch 1, 2, ms a clip" in answer.stdout and "% of products" in answer.stdout
 
 
 @pytest.mark.parametrize(

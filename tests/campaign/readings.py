@@ -19,7 +19,7 @@ import numpy as np
 from tests.campaign.mutations.video_files import VIDEOS, good
 from vmz.errors import VmzError
 from vmz.text import printable
-from vmz.video.records import Record, encode_record
+from vmz.video.database.records import Record, encode_record
 
 INPUT = "00001"  # the key of the record that is looked at
 _SMALL = {
@@ -171,8 +171,8 @@ def _by_caffe2_alone(held: str, arguments: Mapping[str, Any], engine: str) -> Fo
     from vmz.engines.caffe2_engine.workspace import Workspace
     from vmz.netdef.builder import NetBuilder, device_option
     from vmz.netdef.inputs import VideoSource, add_video_input
+    from vmz.video.database.records import key_text
     from vmz.video.reader import EndOfData
-    from vmz.video.records import key_text
 
     names = ("data", "label", "video_id", "record_index", "skipped", "ended_early")
     more = {"get_record_index": 1, "get_skipped": 1, "get_ended_early": 1, "wrap_around": 0}
@@ -190,7 +190,7 @@ def _by_caffe2_alone(held: str, arguments: Mapping[str, Any], engine: str) -> Fo
         pass
     except VmzError as error:
         return Found(error=_nameless(str(error), held))
-    from vmz.video.lmdb_file import LmdbFile
+    from vmz.video.database.lmdb_file import LmdbFile
 
     keys = [key_text(key) for key in LmdbFile(held).keys]
     arrays = {name: np.concatenate([batch[place] for batch in batches]) for place, name in enumerate(names[:4])}

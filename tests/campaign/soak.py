@@ -36,9 +36,9 @@ from vmz.files import write_json
 from vmz.netdef.builder import NetBuilder, device_option
 from vmz.netdef.inputs import VideoSource, add_video_input
 from vmz.progress import Progress
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.reader import EndOfData
-from vmz.video.records import Record
 
 CLASSES = 5
 # What memory may rise by in the second half. At 100,000 clips it is about 170 bytes a clip, and above the ups and downs

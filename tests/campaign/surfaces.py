@@ -154,7 +154,7 @@ def _sports(path: Path) -> object:
 
 
 def _record_names(path: Path) -> object:
-    from vmz.video.names import NAMES, read_names
+    from vmz.video.database.names import NAMES, read_names
 
     path.rename(path.parent / NAMES)
     return read_names(str(path.parent), {"0": 10, "1": 20})
@@ -263,7 +263,7 @@ def _first_model() -> object:
 
 
 def _held_video(value: bytes) -> bytes:
-    from vmz.video.records import RecordError, decode_record
+    from vmz.video.database.records import RecordError, decode_record
 
     try:
         return decode_record(b"", value).video

@@ -20,7 +20,7 @@ from tests.campaign.mutations.record_mutations import (
 from tests.campaign.mutations.video_files import IMAGES, VIDEOS, good
 from tests.campaign.surfaces import ENGINES
 from tests.campaign.test_campaign import rows_of
-from vmz.video.records import Record, encode_record
+from vmz.video.database.records import Record, encode_record
 
 GOOD = encode_record(Record(b"", good(VIDEOS[0]), (1,), 2, 7))
 HUFFYUV = good(next(kind for kind in VIDEOS if kind.codec == "huffyuv"))

@@ -17,9 +17,9 @@ from vmz.datasets.audit import SAMPLED_VIDEOS, check_data, print_warnings, recip
 from vmz.datasets.inventory import END_BYTES
 from vmz.errors import UsageError
 from vmz.results.data import DataReport
-from vmz.video.database import DatabaseWriter, VideoDatabase
+from vmz.video.database.lmdb_database import DatabaseWriter, VideoDatabase
+from vmz.video.database.records import Record
 from vmz.video.faults import Origin
-from vmz.video.records import Record
 
 
 def video(shade: int, rate: int = 15, size: tuple[int, int] = (426, 320), frames: int = 8) -> bytes:

@@ -11,7 +11,7 @@ from vmz.datasets.class_folders import read_class_folders, read_videos
 from vmz.datasets.create_database import classes_file
 from vmz.errors import UsageError
 from vmz.file_formats.class_names import read_names
-from vmz.video.database import VideoDatabase
+from vmz.video.database.lmdb_database import VideoDatabase
 
 
 def fill(root: Path, *names: str) -> str:

@@ -13,7 +13,7 @@ from tests.support.small_videos import broken_in_the_middle, cut_off, encoded, r
 from vmz.datasets.create_database import DatabaseOptions, classes_beside, read_list, write_database
 from vmz.datasets.video_lists import VideoList
 from vmz.errors import UsageError
-from vmz.video.database import VideoDatabase
+from vmz.video.database.lmdb_database import VideoDatabase
 
 sys.path.append(str(TOOLS))  # for the tool in this process
 TOOL = Path(__file__).resolve().parents[2] / "data" / "create_video_db.py"

@@ -25,8 +25,8 @@ from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.run import evaluate
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
-from vmz.video.database import VideoDatabase
-from vmz.video.fingerprint import fingerprint
+from vmz.video.database.fingerprint import fingerprint
+from vmz.video.database.lmdb_database import VideoDatabase
 
 NETWORK = (
     "--model_name=r2d", "--model_depth=10", "--channel_multiplier=0.05", "--clip_length_rgb=4", "--num_gpus=0",

@@ -37,8 +37,8 @@ from vmz.netdef.blob_names import without_scopes
 from vmz.netdef.pruning import prune
 from vmz.results.scores import Scores
 from vmz.settings.network import model_config
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 CLONE = ("tools", "data", "scripts", "models_zoo", "hubconf.py")
 OLD_PROGRAMS = ROOT / "tests" / "legacy" / "programs"

@@ -15,8 +15,8 @@ from vmz.models.config import ModelConfig
 from vmz.models.heads import FeatureMap, build_head
 from vmz.netdef.builder import NetBuilder
 from vmz.netdef.inputs import VideoSource, add_video_input
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 LABELS, LENGTH, SIDE = 5, 4, 16
 

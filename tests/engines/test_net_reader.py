@@ -20,10 +20,10 @@ from vmz.engines.net_reader import open_reader
 from vmz.errors import LabelError, UsageError, VmzError
 from vmz.netdef.protos import DATA_TYPES, TensorProtos
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record, encode_record
 from vmz.video.faults import Origin
 from vmz.video.reader import BadVideoError, EndOfData
-from vmz.video.records import Record, encode_record
 
 
 def tensors(**kinds: Any) -> bytes:

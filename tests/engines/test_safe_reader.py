@@ -27,9 +27,9 @@ from tests.support.sound_videos import Tone, sound_video
 from vmz.engines.net_reader import open_reader
 from vmz.errors import VmzError
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.frames.decoding import MAX_PIXELS
-from vmz.video.records import Record
 
 IMAGES = {"image_as_input": 1, "length_rgb": 1}
 

@@ -9,8 +9,8 @@ import pytest
 from vmz.errors import LabelError, VmzError
 from vmz.evaluation.config import EvaluationConfig
 from vmz.evaluation.records import naming_foreign_labels
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from vmz.features.formats.feature_files import load_features
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.settings.setting import settings_of
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 # Where our default is not the original's, and why.
 TRAPS = {

@@ -13,8 +13,8 @@ from tests.support.generated_weights import generated_weights, weights_sha256
 from vmz.checkpoints.pickles import save_pickle
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 

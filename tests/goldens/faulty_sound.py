@@ -17,9 +17,9 @@ import pytest
 from tests.goldens.recordings import golden_path
 from tests.ops.helpers.databases import BASE, read, record, write
 from vmz.errors import VmzError
+from vmz.video.database.records import Record
 from vmz.video.faults import SOUND_REMEDY
 from vmz.video.reader import REMEDY
-from vmz.video.records import Record
 
 NASA, SILENT, SHORT = "nasa_13013.mp4", "arm_wrestling.mp4", "short_audio.mp4"
 NO_STREAM = "it has no audio stream"

@@ -18,10 +18,10 @@ from tests.goldens.reader_cases import IDENTICAL, READ, REFUSED, STARTS_WHERE_TO
 from tests.goldens.recordings import video_path
 from tests.ops.helpers.operator import opened
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.frames.decoding import Video
 from vmz.video.reader import Batch
-from vmz.video.records import Record
 from vmz.video.sampling import output_size
 
 

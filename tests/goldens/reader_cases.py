@@ -22,11 +22,11 @@ import pytest
 
 from tests.goldens.recordings import golden_names, golden_path, video_path
 from vmz.video.arguments import FROM_START_FRAME, ORIGINAL_SIZE, VideoInputArgs
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.frames.decoding import Video
 from vmz.video.frames.scaling import to_pixels
 from vmz.video.reader import BadVideoError, Batch, ClipReader
-from vmz.video.records import Record
 from vmz.video.sampling import crop_offsets, output_size, start_timestamp
 
 FFMPEG_8 = av.library_versions["libswscale"][0] >= 9

@@ -17,9 +17,9 @@ import numpy as np
 
 from tests.goldens.reader_cases import starts_where_told
 from tests.goldens.recordings import golden_names, golden_path, video_path
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.frames.scaling import to_pixels
-from vmz.video.records import Record
 
 # read(database, arguments by operator names): {output by its name in Batch: array} of the first batch
 Read = Callable[[Path, dict[str, Any]], dict[str, np.ndarray]]

@@ -19,10 +19,10 @@ from vmz.inspection.contact_sheet import (
     write_contact_sheet,
 )
 from vmz.inspection.dump_clips import Dump
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.frames import flow
 from vmz.video.frames.scaling import to_pixels
-from vmz.video.records import Record
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "dump_clips.py"
 

@@ -14,8 +14,8 @@ from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(__file__).parent / "programs"

@@ -19,7 +19,7 @@ from tests.goldens.e2e import run_tool
 from tests.legacy.running import NETWORK, PROGRAMS, ROOT, ended, legacy, plain_database, reports, weights
 from tests.support.motion import write_motion_database
 from vmz.checkpoints.loading import load
-from vmz.video.database import VideoDatabase
+from vmz.video.database.lmdb_database import VideoDatabase
 
 pytestmark = needs_operators
 OWN, OURS, DATABASE = PROGRAMS / "own_lib", PROGRAMS / "our_lib", PROGRAMS / "database"

@@ -28,8 +28,8 @@ from vmz.checkpoints.seeded import seeded_weights
 from vmz.datasets.create_database import DatabaseOptions, read_list, write_database
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 LABELS = 5
 NETWORK = {"model_name": "r2plus1d", "model_depth": 10, "channel_multiplier": 0.1, "num_labels": LABELS}

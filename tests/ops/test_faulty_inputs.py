@@ -9,8 +9,8 @@ import pytest
 from tests.goldens.recordings import golden_path, video_path
 from tests.ops.helpers.databases import BASE, GOOD, OTHER, SHORT, read, record, write
 from tests.ops.helpers.operator import Operator, needs_library, opened
+from vmz.video.database.records import Record
 from vmz.video.reader import REMEDY
-from vmz.video.records import Record
 
 pytestmark = needs_library
 

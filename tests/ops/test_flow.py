@@ -9,8 +9,8 @@ from tests.ops.helpers.databases import BASE, ODD, SHORT, TALL, record, write
 from tests.ops.helpers.operator import Operator, needs_library, needs_opencv, opened, workspace
 from tests.video.frames.test_images import encoded, picture
 from vmz.video.arguments import VideoInputArgs
+from vmz.video.database.records import Record
 from vmz.video.reader import Batch, ClipReader
-from vmz.video.records import Record
 
 pytestmark = [needs_library, needs_opencv]
 

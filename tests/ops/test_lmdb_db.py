@@ -10,7 +10,7 @@ import pytest
 from tests.ops.helpers.databases import BASE
 from tests.ops.helpers.operator import LIBRARY, core, needs_library, opened, workspace
 from tests.support.damaged_databases import deep_and_wide, flipped, lmdb_of, truncated
-from vmz.video.lmdb_file import LmdbError, LmdbFile
+from vmz.video.database.lmdb_file import LmdbError, LmdbFile
 
 pytestmark = needs_library
 TOOL = LIBRARY.parent / "read_lmdb_tool"

@@ -18,8 +18,8 @@ from tests.ops.helpers.operator import needs_library, opened
 from tests.support.sound_checks import ARGUMENTS
 from tests.support.sound_videos import KINDS
 from vmz.netdef.net_parts import AV_INPUT
+from vmz.video.database.records import Record
 from vmz.video.reader import Batch, ClipReader
-from vmz.video.records import Record
 from vmz.video.sound.arguments import AVInputArgs
 
 pytestmark = needs_library

@@ -6,7 +6,7 @@ import pytest
 
 from vmz.processes.shares import Share, divided, own_share, share_of_one_pass
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.reading_order import ReadingOrder
+from vmz.video.database.reading_order import ReadingOrder
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -21,7 +21,7 @@ from vmz.errors import UsageError, VmzError
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.training.plan import make_plan
-from vmz.video.database import VideoDatabase
+from vmz.video.database.lmdb_database import VideoDatabase
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,8 +11,8 @@ from typing import Optional
 import av
 import numpy as np
 
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 BAD = b"this is a text file\n" * 50
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 RATE = 16000
 BLOCK = 1024  # samples of a frame of sound

@@ -17,9 +17,9 @@ from tests.support.processes import run_processes
 from tests.support.small_videos import BAD, broken_in_the_middle, cut_off, encoded, rotated
 from vmz.cli.shared.running import run_tool
 from vmz.features.formats.feature_files import load_features
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.faults import Origin
-from vmz.video.records import Record
 
 NETWORK = [
     "--model_name=r2plus1d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=5", "--crop_size=112",

@@ -16,8 +16,8 @@ from tests.goldens.recordings import golden_path, video_path
 from tests.support.processes import ONE_THREAD, kill, run_processes, start_processes
 from tests.support.small_videos import BAD, video
 from vmz.features.formats.feature_files import load_features
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 SMALL = [
     "--model_name=r2plus1d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=5", "--crop_size=112",

@@ -17,8 +17,8 @@ from tests.support.small_videos import video as small_video
 from vmz.checkpoints.pickles import save_pickle
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 # Rows of clips whose last columns the original left unwritten, with what its memory held: a video that is not scaled,
 # of a width that is no multiple of 8 (docs/internals/reader_goldens.md). These cannot equal the original's.
@@ -216,7 +216,7 @@ def test_a_truncated_record_and_a_foreign_lmdb_are_named(small_weights: Path, tm
         environment = lmdb.open(str(path), map_size=1 << 24)
         with environment.begin(write=True) as transaction:
             if value is None:
-                from vmz.video.records import encode_record
+                from vmz.video.database.records import encode_record
 
                 video = video_path("five_frames.mp4").read_bytes()
                 value = encode_record(Record(b"0", video, (0,), None, None))[: len(video) // 2]

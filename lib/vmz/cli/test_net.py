@@ -28,8 +28,8 @@ from vmz.settings.checkpoint import CheckpointSettings
 from vmz.settings.inference import InferenceSettings
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings, ViewSettings
-from vmz.video.database import VideoDatabase
-from vmz.video.fingerprint import refuse_remade
+from vmz.video.database.fingerprint import refuse_remade
+from vmz.video.database.lmdb_database import VideoDatabase
 
 
 def evaluation_parser(description: str, example: str = "", **defaults: Any) -> Parser:

@@ -22,12 +22,12 @@ from vmz.results.data import DataReport, Recipe
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings
 from vmz.text import counted
-from vmz.video.database import VideoDatabase
+from vmz.video.database.lmdb_database import VideoDatabase
+from vmz.video.database.records import RecordError
 from vmz.video.faults import bounded, record_name
 from vmz.video.frames.decoding import DecodingError, Source, Video
 from vmz.video.frames.watch import Watch, watched
 from vmz.video.reader import check_holds
-from vmz.video.records import RecordError
 
 SAMPLED_VIDEOS = 200  # headers that are looked at
 RATE_TOLERANCE = 0.05  # 29.97 is 30

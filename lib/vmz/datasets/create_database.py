@@ -18,9 +18,9 @@ from vmz.file_formats.class_names import read_class_order, read_names
 from vmz.files import atomic_write, open_regular
 from vmz.progress import progress
 from vmz.text import counted
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.faults import Origin
-from vmz.video.records import Record
 
 CLASSES_BESIDE = (".classes.txt",)  # what a database's name is followed by
 MAX_RECORD_BYTES = (1 << 31) - (1 << 16)  # protobuf messages end at 2 GB
@@ -111,9 +111,9 @@ def write_database(
 ) -> tuple[int, int]:
     """Write the records, numbered from 0 in the order drawn; returns (records, bytes of their values).
 
-    list_file: the list that the videos are from, kept with their lines beside the records (see vmz.video.names).
-    The same seed gives the order that the original gives after numpy.random.seed(seed). UsageError when `output`
-    exists; nothing is left there when writing fails or is interrupted.
+    list_file: the list that the videos are from, kept with their lines beside the records (see
+    vmz.video.database.names). The same seed gives the order that the original gives after numpy.random.seed(seed).
+    UsageError when `output` exists; nothing is left there when writing fails or is interrupted.
     """
     options.check()
     with DatabaseWriter(output) as writer:

@@ -13,8 +13,8 @@ from vmz.files import open_regular
 from vmz.progress import progress
 from vmz.results.data import ListAccount
 from vmz.text import counted
-from vmz.video.database import VideoDatabase
-from vmz.video.records import RecordError, key_text
+from vmz.video.database.lmdb_database import VideoDatabase
+from vmz.video.database.records import RecordError, key_text
 
 END_BYTES = 1 << 16  # two videos of one length that begin and end alike over so much are taken for the same one
 Identity = tuple[object, ...]

@@ -29,10 +29,10 @@ from vmz.settings.resolution import DATA, DEFAULT, ZOO, Resolution
 from vmz.temporary import temporary_folder
 from vmz.text import counted, quoted
 from vmz.video.arguments import FROM_START_FRAME
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.lmdb_file import begins_as_lmdb
+from vmz.video.database.names import LISTED
 from vmz.video.faults import Origin
-from vmz.video.lmdb_file import begins_as_lmdb
-from vmz.video.names import LISTED
 from vmz.zoo.labels import labels_of
 
 FLAGS = ("train_data", "test_data")

@@ -21,12 +21,12 @@ from vmz.errors import UsageError, VmzError
 from vmz.text import counted
 from vmz.video.arguments import RANDOM, SHORT_EDGE, VideoInputArgs
 from vmz.video.clips import ClipError
-from vmz.video.database import VideoDatabase
+from vmz.video.database.lmdb_database import VideoDatabase
+from vmz.video.database.records import Record, key_text
 from vmz.video.faults import record_name, shown_path
 from vmz.video.frames.decoding import DecodingError
 from vmz.video.loading import load_video
 from vmz.video.reader import check_holds
-from vmz.video.records import Record, key_text
 from vmz.video.views import drawn_clips, read_views
 
 Frames = Callable[[np.ndarray], Any]

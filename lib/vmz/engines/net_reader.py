@@ -13,10 +13,10 @@ from vmz.netdef.builder import NetBuilder, device_option
 from vmz.netdef.inputs import VideoSource, add_video_input
 from vmz.netdef.video_outputs import ALL_OUTPUTS, RECORD_INDEX, asked_outputs
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.database import VideoDatabase
+from vmz.video.database.lmdb_database import VideoDatabase
+from vmz.video.database.records import key_text
 from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
 from vmz.video.reader import Batch, ClipReader
-from vmz.video.records import key_text
 
 
 class NetReader:

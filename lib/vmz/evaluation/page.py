@@ -13,10 +13,10 @@ from vmz.report.evaluation import page
 from vmz.report.page import write
 from vmz.report.thumbnails import Strip, strip
 from vmz.results.evaluation import Evaluation
-from vmz.video.database import VideoDatabase
+from vmz.video.database.fingerprint import refuse_remade
+from vmz.video.database.lmdb_database import VideoDatabase
+from vmz.video.database.records import RecordError, key_text
 from vmz.video.faults import record_place
-from vmz.video.fingerprint import refuse_remade
-from vmz.video.records import RecordError, key_text
 
 Made = Callable[[], Optional[Strip]]
 OUTPUTS = ("output", "save_scores", "report")

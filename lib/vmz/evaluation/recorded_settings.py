@@ -21,8 +21,8 @@ from vmz.files import write_json
 from vmz.settings.reader import ReaderSettings
 from vmz.settings.setting import Settings
 from vmz.text import cut, printable
+from vmz.video.database.fingerprint import fingerprint as database_fingerprint
 from vmz.video.faults import BAD_VIDEO, ENDED_EARLY, WITHOUT_SOUND
-from vmz.video.fingerprint import fingerprint as database_fingerprint
 
 SETTINGS = "settings.json"
 # Flags on which no feature depends: where the run is, what it prints, which videos, what to do about bad ones; and

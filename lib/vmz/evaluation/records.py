@@ -12,9 +12,9 @@ from vmz.errors import LabelError
 from vmz.settings.clips import ClipSettings
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings
-from vmz.video.database import VideoDatabase
+from vmz.video.database.lmdb_database import VideoDatabase
+from vmz.video.database.records import key_text
 from vmz.video.faults import Fault
-from vmz.video.records import key_text
 
 
 def in_order(reports: Sequence[Sequence[Fault]], keys: Sequence[str]) -> list[Fault]:

@@ -38,11 +38,11 @@ from vmz.results.evaluation import Evaluation
 from vmz.results.scores import Scores
 from vmz.settings.engine import environment
 from vmz.settings.inference import opened_engine
-from vmz.video.database import VideoDatabase
+from vmz.video.database.fingerprint import fingerprint, refuse_remade
+from vmz.video.database.lmdb_database import VideoDatabase
+from vmz.video.database.records import key_text
 from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
-from vmz.video.fingerprint import fingerprint, refuse_remade
 from vmz.video.reader import EndOfData, check_holds
-from vmz.video.records import key_text
 from vmz.zoo.labels import labels_of
 
 # Flags on which no clip's score depends: outputs, what is done with the scores, how many clips a batch has.

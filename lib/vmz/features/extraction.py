@@ -42,11 +42,11 @@ from vmz.progress import Progress
 from vmz.results.scores import first_not_finite
 from vmz.settings.inference import opened_engine
 from vmz.text import counted
-from vmz.video.database import VideoDatabase
+from vmz.video.database.fingerprint import refuse_remade
+from vmz.video.database.lmdb_database import VideoDatabase
+from vmz.video.database.records import key_text
 from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
-from vmz.video.fingerprint import refuse_remade
 from vmz.video.reader import EndOfData, check_holds
-from vmz.video.records import key_text
 
 SKIPPED, ENDED_EARLY, SILENT = "skipped.json", "ended_early.json", "without_sound.json"
 OF_LABELS = {"label", "label_float", "loss", "accuracy"}  # blobs that depend on the labels

@@ -16,10 +16,10 @@ from vmz.netdef.net_parts import AV_INPUT, VIDEO_INPUT
 from vmz.netdef.video_outputs import ALL_OUTPUTS
 from vmz.progress import Progress
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.database import VideoDatabase
+from vmz.video.database.fingerprint import fingerprint, refuse_remade
+from vmz.video.database.lmdb_database import VideoDatabase
+from vmz.video.database.names import given_name
 from vmz.video.faults import BadVideo, EndedEarly, WithoutSound
-from vmz.video.fingerprint import fingerprint, refuse_remade
-from vmz.video.names import given_name
 from vmz.video.reader import Batch, ClipReader, EndOfData
 from vmz.video.sound.arguments import reader_arguments
 

@@ -39,8 +39,8 @@ from vmz.training.resume import account, refuse_changed
 from vmz.training.side_outputs import SideOutputs
 from vmz.training.start import forward_net, initial_weights
 from vmz.training.tensorboard import Board
-from vmz.video.database import VideoDatabase
-from vmz.video.fingerprint import fingerprint, refuse_remade
+from vmz.video.database.fingerprint import fingerprint, refuse_remade
+from vmz.video.database.lmdb_database import VideoDatabase
 
 
 def dry_run(config: TrainConfig) -> dict[str, Any]:

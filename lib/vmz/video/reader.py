@@ -18,7 +18,9 @@ from vmz.errors import LabelError, UsageError, VmzError
 from vmz.text import printable
 from vmz.video.arguments import FROM_START_FRAME, VideoInputArgs
 from vmz.video.clips import ClipError, Clips, MissingSoundError, read_clips
-from vmz.video.database import VideoDatabase
+from vmz.video.database.lmdb_database import VideoDatabase
+from vmz.video.database.reading_order import ReadingOrder
+from vmz.video.database.records import Record, RecordError, key_text
 from vmz.video.faults import (
     SOUND_REMEDY,
     BadVideo,
@@ -30,8 +32,6 @@ from vmz.video.faults import (
 from vmz.video.frames.decoding import Source
 from vmz.video.frames.opencv import opencv
 from vmz.video.frames.watch import DecodingThreads, Watch
-from vmz.video.reading_order import ReadingOrder
-from vmz.video.records import Record, RecordError, key_text
 from vmz.video.sound.arguments import AVInputArgs
 
 REMEDY = "leave such videos out with --on_bad_video=skip, or check the list with create_video_db.py --check"

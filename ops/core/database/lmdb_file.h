@@ -1,8 +1,8 @@
 // Reading an LMDB without mapping it: every page that leads to a record is checked, then values are read as asked for.
 //
 // LMDB itself trusts its file: a truncated or damaged one kills the process that maps it. Here a file is read by plain
-// reads, so that what is wrong with it is an error. lib/vmz/video/lmdb_file.py is the same for the Python reader, and
-// says what the format is: change both.
+// reads, so that what is wrong with it is an error. lib/vmz/video/database/lmdb_file.py is the same for the Python
+// reader, and says what the format is: change both.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // The order in which a reader comes by the records of a database: turn after turn, its own share, shuffled or not.
 //
-// The Python reader computes the same (lib/vmz/video/reading_order.py): in integers, so to the bit.
+// The Python reader computes the same (lib/vmz/video/database/reading_order.py): in integers, so to the bit.
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vmz.checkpoints.loading import load
-from vmz.video.database import VideoDatabase
+from vmz.video.database.lmdb_database import VideoDatabase
 
 PARTIAL = re.compile(r"\.parts$")  # rows that a later run goes on with
 HIDDEN = re.compile(r"\.(.+)\.(?:[0-9a-f]{8}|lock)")

@@ -18,9 +18,9 @@ from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.faults import Origin
-from vmz.video.records import Record
 
 SIDE, LABELS, VIDEOS = 112, 5, 5
 NETWORK = (

@@ -1,6 +1,6 @@
 """LMDBs gone wrong, page by page: data file `number` of a seed, as in drawing.py.
 
-The format is described in vmz.video.lmdb_file.
+The format is described in vmz.video.database.lmdb_file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import lmdb
 from tests.campaign.mutations.drawing import chance_of, mutated_bytes
 from tests.campaign.mutations.structures import ODD_WORDS
 from tests.campaign.mutations.video_files import VIDEOS, good
-from vmz.video.records import Record, encode_record
+from vmz.video.database.records import Record, encode_record
 
 PAGE = 4096
 META_FIELDS = {  # place behind the page's head: bytes

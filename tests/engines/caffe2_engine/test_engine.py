@@ -15,9 +15,9 @@ from vmz.errors import UsageError, VmzError
 from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build
 from vmz.netdef.inputs import VideoSource
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.reader import EndOfData
-from vmz.video.records import Record
 
 CONFIG = ModelConfig("r2d", 10, num_labels=7, clip_length=4)
 

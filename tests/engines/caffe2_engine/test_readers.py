@@ -18,8 +18,8 @@ from vmz.models.config import ModelConfig
 from vmz.models.registry import Model, build
 from vmz.netdef.inputs import VideoSource
 from vmz.netdef.training_state import ITERATION, POSITION
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 VIDEOS = ("five_frames.mp4", "portrait.mp4", "odd_size.avi", "five_frames.mp4", "portrait.mp4")
 READER = {"batch_size": 2, "crop_size": 112, "short_edge": 128, "jitter_scales": [128, 160], "video_res_type": 1}

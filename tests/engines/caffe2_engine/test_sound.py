@@ -15,10 +15,10 @@ from vmz.engines.registry import open_engine
 from vmz.errors import VmzError
 from vmz.netdef.builder import NetBuilder
 from vmz.netdef.inputs import VideoSource, add_video_input
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.faults import SOUND_REMEDY
 from vmz.video.reader import BadVideoError, EndOfData
-from vmz.video.records import Record
 
 pytestmark = needs_operators
 

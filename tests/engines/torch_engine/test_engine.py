@@ -11,9 +11,9 @@ from tests.goldens.recordings import video_path
 from vmz.engines.torch_engine.devices import device_name
 from vmz.engines.torch_engine.engine import TorchEngine
 from vmz.errors import UsageError, VmzError
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.reader import EndOfData
-from vmz.video.records import Record
 
 
 @pytest.fixture(params=[True, False], ids=["optimized", "plain"])

@@ -22,9 +22,9 @@ from vmz.models.registry import MODEL_NAMES
 from vmz.netdef.analysis import infer_shapes, param_shapes
 from vmz.netdef.builder import get_arguments
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.reader import ClipReader
-from vmz.video.records import Record
 
 pytestmark = needs_caffe2
 

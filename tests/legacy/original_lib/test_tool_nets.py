@@ -20,8 +20,8 @@ from vmz.evaluation.config import EvaluationConfig
 from vmz.netdef.json_form import net_to_json
 from vmz.training import nets
 from vmz.training.config import TrainConfig
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 pytestmark = [needs_caffe2, needs_operators]
 

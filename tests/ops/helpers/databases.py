@@ -8,8 +8,8 @@ from typing import Any, Union
 
 from tests.goldens.recordings import video_path
 from vmz.netdef.protos import TensorProtos
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record, encode_record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record, encode_record
 
 GOOD, SHORT, OTHER = "arm_wrestling.mp4", "five_frames.mp4", "nasa_13013.mp4"  # those of faulty_inputs.json
 TALL, ODD = "portrait.mp4", "odd_size.avi"  # the repository's: 40 and 20 frames

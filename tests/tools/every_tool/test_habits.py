@@ -19,8 +19,8 @@ from vmz.engines.caffe2_engine.here import CAFFE2_PYTHON
 from vmz.engines.caffe2_engine.surroundings import OPS_LIBRARY
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
-from vmz.video.database import DatabaseWriter, VideoDatabase
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter, VideoDatabase
+from vmz.video.database.records import Record
 
 SMALL = [
     "--model_name=r2plus1d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=3", "--crop_size=112",

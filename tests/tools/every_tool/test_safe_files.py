@@ -18,8 +18,8 @@ from vmz.checkpoints.seeded import seeded_weights
 from vmz.errors import UsageError, VmzError
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 NETWORK = ["--model_name=r2plus1d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=3"]
 CLIPS = ["--crop_size=112", "--clip_length_rgb=4", "--scale_h=112", "--scale_w=120", "--num_gpus=0", "--batch_size=2"]

@@ -20,8 +20,8 @@ from tests.support.disks import disk, files_of_at_most
 from tests.support.processes import ONE_THREAD
 from tests.support.small_videos import video
 from vmz.features.formats.feature_files import load_features
-from vmz.video.database import DatabaseWriter
-from vmz.video.records import Record
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 SMALL = [
     "--model_name=r2plus1d", "--model_depth=10", "--channel_multiplier=0.1", "--num_labels=5", "--crop_size=112",

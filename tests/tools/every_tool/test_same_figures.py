@@ -16,7 +16,7 @@ from vmz.checkpoints.loading import load
 from vmz.cli import test_net, train_net
 from vmz.evaluation.run import evaluate
 from vmz.training.run import train
-from vmz.video.database import DatabaseWriter, VideoDatabase
+from vmz.video.database.lmdb_database import DatabaseWriter, VideoDatabase
 
 # Nothing of it is test_net's default.
 UNUSUAL = [

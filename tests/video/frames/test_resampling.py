@@ -15,12 +15,12 @@ from tests.video.test_untrimmed import film
 from vmz.engines.net_reader import open_reader
 from vmz.errors import UsageError, VmzError
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.frames.decoding import DecodingError, Video
 from vmz.video.frames.resampling import Resampled, resampled_frames
 from vmz.video.frames.scaling import to_pixels
 from vmz.video.frames.shown_times import ShownTimes
-from vmz.video.records import Record
 from vmz.video.untrimmed import WindowReader
 from vmz.video.views import read_views
 

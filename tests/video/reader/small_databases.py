@@ -6,9 +6,9 @@ import pytest
 
 from tests.support.sharding import AUGMENTED
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.reader import ClipReader, EndOfData
-from vmz.video.records import Record
 
 BASE = {
     "batch_size": 1,

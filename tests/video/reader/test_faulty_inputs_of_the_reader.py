@@ -6,9 +6,9 @@ from tests.goldens.recordings import golden_path, video_path
 from tests.video.reader.small_databases import BASE
 from vmz.errors import UsageError, VmzError
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.reader import BadVideoError, ClipReader, EndOfData
-from vmz.video.records import Record
 
 # What the original does with each is in golden/reader/faulty_inputs.json; here is what a person is told instead.
 GOOD = "arm_wrestling.mp4"

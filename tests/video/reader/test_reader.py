@@ -10,9 +10,9 @@ import pytest
 from tests.video.reader.small_databases import BASE, encode, make, read_all, read_some
 from vmz.errors import UsageError, VmzError
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.reader import BadVideoError, ClipReader
-from vmz.video.records import Record
 
 
 def test_one_pass_gives_each_video_once_in_order(videos, tmp_path):

@@ -14,10 +14,10 @@ from tests.support import sound_checks
 from tests.support.sound_checks import ARGUMENTS, Heard
 from tests.support.sound_videos import KINDS, Tone, sound_video
 from vmz.errors import UsageError, VmzError
-from vmz.video.database import DatabaseWriter
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 from vmz.video.faults import SOUND_REMEDY
 from vmz.video.reader import BadVideoError, Batch, ClipReader, EndOfData
-from vmz.video.records import Record
 from vmz.video.sound.arguments import AVInputArgs
 
 NO_STREAM = "it has no audio stream"

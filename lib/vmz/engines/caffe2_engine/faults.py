@@ -11,7 +11,7 @@ import numpy as np
 from vmz.netdef.builder import get_arguments, set_arguments
 from vmz.netdef.net_parts import AV_INPUT, databases
 from vmz.text import printable
-from vmz.video.database import VideoDatabase
+from vmz.video.database.lmdb_database import VideoDatabase
 from vmz.video.faults import BadVideo, EndedEarly, Origin, WithoutSound, record_name, shown_path
 from vmz.video.reader import check_holds
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vmz.engines.caffe2_engine.programs import need_operators, program_logger
-from vmz.video.database import VideoDatabase
+from vmz.video.database.lmdb_database import VideoDatabase
 
 log = program_logger("reader_utils")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from vmz.video import names
-from vmz.video.database import DatabaseWriter, VideoDatabase
+from vmz.video.database import names
+from vmz.video.database.lmdb_database import DatabaseWriter, VideoDatabase
+from vmz.video.database.names import NAMES
+from vmz.video.database.records import Record
 from vmz.video.faults import Origin
-from vmz.video.names import NAMES
-from vmz.video.records import Record
 
 ORIGINS = {"0": Origin("b, c.mp4", 3, "list.csv"), "1": Origin("ü\udcff\n.mp4", 2, "list.csv")}
 

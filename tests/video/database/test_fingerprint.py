@@ -10,10 +10,10 @@ import lmdb
 import pytest
 
 from vmz.errors import UsageError
-from vmz.video import fingerprint as module
-from vmz.video.database import DatabaseWriter
-from vmz.video.fingerprint import fingerprint
-from vmz.video.records import Record
+from vmz.video.database import fingerprint as module
+from vmz.video.database.fingerprint import fingerprint
+from vmz.video.database.lmdb_database import DatabaseWriter
+from vmz.video.database.records import Record
 
 SIZE = 5000
 

@@ -1,7 +1,7 @@
 import pytest
 
 from vmz.netdef.protos import TensorProtos
-from vmz.video.records import Record, RecordError, decode_record, encode_record
+from vmz.video.database.records import Record, RecordError, decode_record, encode_record
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from tests.support.damaged_databases import PAGE, deep_and_wide, flipped, lmdb_of, truncated, with_meta
 from vmz.errors import VmzError
 from vmz.files import NOT_REGULAR
-from vmz.video.lmdb_file import LmdbError, LmdbFile
+from vmz.video.database.lmdb_file import LmdbError, LmdbFile
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 
 from tests.support.disks import disk
 from vmz.errors import UsageError, VmzError
-from vmz.video import database as module
-from vmz.video.database import DatabaseWriter, VideoDatabase
-from vmz.video.records import Record, RecordError
+from vmz.video.database import lmdb_database as module
+from vmz.video.database.lmdb_database import DatabaseWriter, VideoDatabase
+from vmz.video.database.records import Record, RecordError
 
 
 def make(path, records):
@@ -78,13 +78,13 @@ def test_opening_leaves_a_read_only_folder_as_it_is(tmp_path):
     assert not (path / "lock.mdb").exists()
     (path / "data.mdb").chmod(0o444)
     path.chmod(0o555)
-    script = "import os,sys; os.getuid() or os.setuid(65534); from vmz.video.database import VideoDatabase as V; "
-    script += "print(V(sys.argv[1])[0].labels)"
+    script = "import os,sys; os.getuid() or os.setuid(65534); "
+    script += "from vmz.video.database.lmdb_database import VideoDatabase as V; print(V(sys.argv[1])[0].labels)"
     os.chmod(tmp_path, 0o755)
     for parent in [tmp_path, *tmp_path.parents]:
         if not os.stat(parent).st_mode & 0o001:
             script = script.replace("os.getuid() or os.setuid(65534)", "1")  # others may not even come this far
-    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[3]), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run([sys.executable, "-c", script, str(path)], env=environment, capture_output=True, text=True)
     path.chmod(0o755)
     assert done.stdout == "(4,)\n", done.stderr
@@ -117,10 +117,10 @@ def test_a_truncated_record_among_good_ones_is_found_when_it_is_read(tmp_path):
 
 def test_a_full_disk_is_an_error_wherever_it_is_met(tmp_path):
     """Also where LMDB would map a file that the disk has no room for, which ends the process."""
-    script = "import sys\nfrom vmz.errors import VmzError\nfrom vmz.video.database import *\ntry:\n"
+    script = "import sys\nfrom vmz.errors import VmzError\nfrom vmz.video.database.lmdb_database import *\ntry:\n"
     script += "    with DatabaseWriter(sys.argv[1]) as w: w.write(Record(b'0', bytes(20000), (4,)))\n"
     script += "except VmzError as error: print(error)"
-    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[3])}
     for pages in range(0, 9, 2):
         with disk(tmp_path / "full", f"size={max(1, 4 * pages)}k") as full:
             if not pages:

@@ -10,7 +10,7 @@ from typing import Union
 import numpy as np
 
 from vmz.errors import VmzError
-from vmz.video.database import VideoDatabase
+from vmz.video.database.lmdb_database import VideoDatabase
 
 MOST_LOOKED_INTO = (
     4096  # records, evenly spaced: of larger databases a look into each would take minutes on a hard disk

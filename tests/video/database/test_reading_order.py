@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vmz.video.arguments import VideoInputArgs
-from vmz.video.reading_order import ReadingOrder, permutation
+from vmz.video.database.reading_order import ReadingOrder, permutation
 
 
 def places(records, count=None, start=0, **args):

@@ -15,10 +15,10 @@ from vmz.errors import UsageError, VmzError
 from vmz.files import disk_trouble, published, remove_temporary, temporary_folder_beside
 from vmz.outputs import Output, in_progress
 from vmz.text import printable
+from vmz.video.database.lmdb_file import LmdbFile
+from vmz.video.database.names import NamesWriter, given_name, read_names
+from vmz.video.database.records import Record, RecordError, decode_record, encode_record, key_text, video_span
 from vmz.video.faults import Origin, record_name, shown_path
-from vmz.video.lmdb_file import LmdbFile
-from vmz.video.names import NamesWriter, given_name, read_names
-from vmz.video.records import Record, RecordError, decode_record, encode_record, key_text, video_span
 
 FIRST_MAP_BYTES = 1 << 26  # grows as needed: the map is reserved on the disk on some systems, so no fixed terabyte
 BATCH_BYTES = 1 << 25  # a transaction is written out at this size or at this many records
