@@ -20,8 +20,8 @@ from tests.campaign.mutations.lmdb_mutations import lmdbs
 from tests.campaign.mutations.record_mutations import records
 from tests.campaign.mutations.state_dict_mutations import old_states, safetensors, zipped_states
 from tests.campaign.mutations.text_mutations import jsons, tables
-from tests.campaign.mutations.video_mutations import containers, images
-from tests.campaign.readings import read_image, read_lmdb, read_record, read_video
+from tests.campaign.mutations.video_mutations import containers, images, sounding
+from tests.campaign.readings import read_image, read_lmdb, read_record, read_sound, read_video
 from tests.engines.real_caffe2 import HAS_OPERATORS
 from tests.support.in_process import tool
 from vmz.cli.test_net import configuration as evaluation_settings
@@ -276,6 +276,7 @@ READERS: Sequence[Surface] = (
     Surface("record", ".bin", records, read_record, ENGINES, _held_video),
     Surface("LMDB", ".mdb", lmdbs, read_lmdb, ENGINES),
     Surface("container", ".bin", containers, read_video, ENGINES, bytes),
+    Surface("sound", ".bin", sounding, read_sound, ENGINES, bytes),
     Surface("image", ".bin", images, read_image, ENGINES, bytes),
 )
 SURFACES: Sequence[Surface] = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.campaign.mutations.record_mutations import (
@@ -18,6 +19,7 @@ from tests.campaign.mutations.record_mutations import (
     varint,
 )
 from tests.campaign.mutations.video_files import IMAGES, VIDEOS, good
+from tests.campaign.readings import INPUT, check_sound
 from tests.campaign.surfaces import ENGINES
 from tests.campaign.test_campaign import rows_of
 from vmz.video.database.records import Record, encode_record
@@ -62,3 +64,19 @@ def test_both_readers_take_it_alike(name: str, tmp_path: Path) -> None:
     outcome = ["1", "0", "0"] if name in ACCEPTED else ["0", "1", "0"]
     assert [row[0] for row in rows] == [f"{surface} {engine}" for engine in ENGINES]
     assert [row[2:5] for row in rows] == [outcome] * len(rows)
+
+
+def test_sound_of_another_video_is_seen() -> None:
+    keys, tone, own = np.repeat(["00000", INPUT, "00002"], 2), np.arange(8.0).reshape(2, 4), np.ones((2, 4))
+    check_sound({"key": keys, "logmels": np.concatenate([tone, own, tone])}, {})
+    check_sound({"key": keys, "logmels": np.concatenate([tone, 0 * own, tone])}, {INPUT: "it has no audio stream"})
+    check_sound({"key": keys[[0, 1, 4, 5]], "logmels": np.concatenate([tone, tone])}, {})  # the input was refused
+    for middle, last, silent in (
+        (tone, tone, {}),
+        (own, 2 * tone, {}),
+        (own, tone, {INPUT: "it has no audio stream"}),
+        (own, tone, {"00002": "it has no audio stream"}),
+        (own * np.nan, tone, {}),
+    ):
+        with pytest.raises(AssertionError):
+            check_sound({"key": keys, "logmels": np.concatenate([tone, middle, last])}, silent)

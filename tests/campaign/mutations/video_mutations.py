@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tests.campaign.mutations.drawing import chance_of, mutated_bytes
 from tests.campaign.mutations.structures import restructured
-from tests.campaign.mutations.video_files import IMAGES, VIDEOS, Kind, good
-from tests.support import hostile_videos, small_videos
+from tests.campaign.mutations.video_files import IMAGES, VIDEOS, good
+from tests.support import hostile_videos, small_videos, sound_videos
 
 PLACES = ("http://127.0.0.1:9", 9, Path("/etc/hostname"))  # that a playlist names: nobody listens there
 
@@ -45,7 +45,7 @@ def containers(seed: int, number: int) -> bytes:
     if way < 0.18:  # the beginning of one and the end of another
         other = good(chance.choice(VIDEOS))
         return content[: chance.randrange(len(content))] + other[chance.randrange(len(other)) :]
-    return _changed(content, kind, chance)
+    return _changed(content, kind.parser, chance)
 
 
 _BOMBS: Sequence[tuple[int, int]] = ((8190, 8190), (8200, 8200), (65536, 1), (1, 1))
@@ -67,12 +67,36 @@ def images(seed: int, number: int) -> bytes:
     way = chance.random()
     if way < 0.05:
         return good(chance.choice(VIDEOS))
-    return content if way < 0.12 else _changed(content, kind, chance)
+    return content if way < 0.12 else _changed(content, kind.parser, chance)
 
 
-def _changed(content: bytes, kind: Kind, chance: random.Random) -> bytes:
+_PARSERS = {
+    "mp4": "boxes", "mov": "boxes", "matroska": "elements", "avi": "chunks", "mpegts": "packets", "mpeg": "words",
+}  # fmt: skip
+
+
+@functools.cache
+def _with_sound(name: str) -> bytes:
+    return sound_videos.KINDS[name].file()
+
+
+def sounding(seed: int, number: int) -> bytes:
+    """Videos with sound, as a record holds them."""
+    chance = chance_of(seed, number)
+    names = sorted(sound_videos.KINDS)
+    name, way = chance.choice(names), chance.random()
+    content = _with_sound(name)
+    if way < 0.1:
+        return content
+    if way < 0.2:  # the beginning of one and the end of another
+        other = _with_sound(chance.choice(names))
+        return content[: chance.randrange(len(content))] + other[chance.randrange(len(other)) :]
+    if way < 0.3:
+        return content[: chance.randrange(len(content))]
+    return _changed(content, _PARSERS[sound_videos.KINDS[name].container], chance)
+
+
+def _changed(content: bytes, parser: str, chance: random.Random) -> bytes:
     for _ in range(chance.choice((1, 1, 2, 4))):
-        content = (
-            mutated_bytes(content, chance, 2) if chance.random() < 0.15 else restructured(content, kind.parser, chance)
-        )
+        content = mutated_bytes(content, chance, 2) if chance.random() < 0.15 else restructured(content, parser, chance)
     return content[: 1 << 20]
