@@ -10,7 +10,7 @@ import pytest
 
 from vmz.checkpoints.evidence import Fact, facts
 from vmz.models.config import ModelConfig
-from vmz.models.families import FAMILIES
+from vmz.models.families import A_RESNET, AUDIO_VISUAL, AUDIO_VISUAL_BOTTLENECKS, AUDIO_VISUAL_DEPTHS, FAMILIES
 from vmz.models.registry import build
 
 SAME_NETWORKS = {26: 18, 50: 34}  # depths of MCx, rMCx and r2df that differ in the number alone
@@ -48,6 +48,51 @@ def test_every_network_is_told_by_its_blobs(name: str) -> None:
             assert not found[flag].accepts(wrong), (depth, flag)
         assert not found["model_depth"].accepts(101 if depth != 101 else 152)
         assert not found["model_name"].accepts("c3d")
+
+
+SOUND: dict[str, tuple[int, ...]] = {A_RESNET: AUDIO_VISUAL_DEPTHS, **{n: f.depths for n, f in AUDIO_VISUAL.items()}}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_every_network_that_hears_is_told_by_its_blobs(name: str) -> None:
+    for depth in SOUND[name]:
+        config: dict[str, Any] = {
+            "model_name": name, "model_depth": depth, "channel_multiplier": 0.3, "bottleneck_multiplier": 0.7,
+            "num_labels": 7, "multi_label": 1,
+        }  # fmt: skip
+        sees = {"conv1_temporal_kernel": 5} if name != A_RESNET else {}
+        for more in ({}, {"g_blend": True}) if sees else ({}, {"audio_input_3d": True}):
+            found = by_flag(facts(blobs(clip_length=8, **config, **sees, **more)))
+            wanted = {**config, **sees, "pred_layer_name": None, "input_type": 3 if sees else 2}
+            if depth not in AUDIO_VISUAL_BOTTLENECKS:
+                del wanted["bottleneck_multiplier"]
+            for flag, value in {**wanted, **({"num_channels": 3} if sees else {})}.items():
+                fact = found[flag]
+                assert fact.accepts(value), (depth, flag, fact)
+                assert fact.value == (101 if value == 68 and flag == "model_depth" else value), (depth, fact)
+            for flag, wrong in {"num_labels": 400, "multi_label": 0, "channel_multiplier": 1.0}.items():
+                assert not found[flag].accepts(wrong), (depth, flag)
+            assert not found["model_name"].accepts("r3d") and ("num_channels" in found) == bool(sees)
+            assert not found["model_depth"].accepts(34 if depth != 34 else 152)
+
+
+@pytest.mark.parametrize("convolutional", [{}, {"crop_size": 128, "use_convolutional_pred": True}])
+def test_a_joint_classifier_of_its_own_name(convolutional: dict[str, Any]) -> None:
+    known: dict[str, Any] = {"model_name": "av_resnet-r2plus1d", "model_depth": 18, "pred_layer_name": "mine"}
+    for more in (convolutional, {"g_blend": True}):
+        found = by_flag(facts(blobs(**known, num_labels=5, **more)))
+        assert (found["pred_layer_name"].value, found["num_labels"].value) == ("mine", 5)
+
+
+def test_half_a_network_that_hears_says_nothing() -> None:
+    whole = blobs(model_name="av_resnet-r3d", model_depth=18)
+    for part in ("v_", "v_comp_3_", "v_conv1", "a_comp_10_", "a_comp_3_"):
+        assert facts({name: array for name, array in whole.items() if not name.startswith(part)}) == []
+    sound = blobs(model_name="a_resnet", model_depth=18)
+    for part in ("comp_3_", "comp_10_", "comp_0_"):
+        assert facts({name: array for name, array in sound.items() if not name.startswith(part)}) == []
+    odd = {"a_conv1_w": np.zeros(3), "v_conv1_w": np.zeros(3), "a_comp_x_conv_1_w": np.zeros(1)}
+    assert facts(odd) == [] and facts({"conv1_w": np.zeros((16, 1, 3, 3)), "conv1_b": np.zeros(16)}) == []
 
 
 def test_c3d() -> None:

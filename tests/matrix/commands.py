@@ -26,6 +26,7 @@ VARIED = ("--train_data={clips}", "--scale_w=120", "--random_mirror=1", "--shuff
 SOUND = ("--model_name=a_resnet", "--model_depth=18", "--input_type=2", "--num_channels=1")
 AUDIO_VISUAL = ("--model_name=av_resnet-r3d", "--model_depth=18", "--input_type=3")
 BLENDED = ("--g_blend=1", "--audio_weight=0.1", "--visual_weight=0.6", "--av_weight=0.3")
+VARIED_WITH_SOUND = (*VARIED, "--train_data={sounding}", *AUDIO_VISUAL, *BLENDED, "--load_model_path={av_pkl}")
 IMAGES = ("--model_name=r2d", "--clip_length_rgb=1", "--image_as_input=1")
 NO_START = ("--get_start_frame=0", "--features=final_avg,softmax,label,video_id")
 CONVOLUTIONAL = ("--use_convolutional_pred=1", "--crop_size=128", "--scale_h=128", "--scale_w=171")

@@ -40,6 +40,8 @@ SHAPES: dict[str, dict[str, Any]] = {  # of the networks that have weights in a 
     "images": {"model_name": "r2d", "clip_length": 1},
     "sound": {"model_name": "a_resnet", "model_depth": 18, "num_channels": 1},
     "av": {"model_name": "av_resnet-r3d", "model_depth": 18, "g_blend": True},
+    "sound_multi": {"model_name": "a_resnet", "model_depth": 18, "num_channels": 1, "multi_label": True},
+    "av_multi": {"model_name": "av_resnet-r3d", "model_depth": 18, "g_blend": True, "multi_label": True},
 }
 
 
@@ -186,8 +188,7 @@ def _videos(frames: int) -> Callable[[Laboratory, Path], None]:
         with DatabaseWriter(path) as writer:
             for number in range(7):
                 content = moving_video(path.with_name(f"{path.name}_{number}.avi"), number, frames)
-                labels = tuple(dict.fromkeys((number % LABELS, number * number % LABELS)))
-                writer.write(Record(b"%02d" % number, content, labels, number % 3, 900 + number % LABELS))
+                writer.write(Record(b"%02d" % number, content, _labels(number), number % 3, 900 + number % LABELS))
 
     return make
 
@@ -200,9 +201,14 @@ def _sounding(frames: int, silent: Optional[int] = None) -> Callable[[Laboratory
             for number in range(7):
                 film = path.with_name(f"{path.name}_{number}.mp4")
                 content = sounding_video(film, number, frames, sound=number != silent, codec="alac")
-                writer.write(Record(b"%02d" % number, content, (number % LABELS,), number % 3, 900 + number % LABELS))
+                writer.write(Record(b"%02d" % number, content, _labels(number), number % 3, 900 + number % LABELS))
 
     return make
+
+
+def _labels(number: int) -> tuple[int, ...]:
+    """One or two of a video; a network of one label takes the first."""
+    return tuple(dict.fromkeys((number % LABELS, number * number % LABELS)))
 
 
 def _folders(videos: int) -> Callable[[Laboratory, Path], None]:

@@ -116,6 +116,27 @@ TESTING = [
         outcomes=SLOW_TOGETHER,
     ),
     testing(
+        "test_sound_multi",
+        "on sound alone, several labels per video, clips in slices",
+        test(
+            "sound_multi_pkl",
+            *SOUND,
+            "--multi_label=1",
+            "--crop_per_inference=1",
+            tool="test_net_large",
+            data="sounding",
+        ),
+        test("sound_multi_pkl", *SOUND, "--multi_label=1", data="sounding", scores="whole.npz"),
+        check=checks.slices_agree,
+        outcomes=SLOW_TOGETHER,
+    ),
+    testing(
+        "test_av_multi",
+        "on pictures and sound, several labels per video, fully convolutional",
+        test("av_multi_pkl", *AUDIO_VISUAL, *CONVOLUTIONAL, "--multi_label=1", data="sounding"),
+        outcomes=SLOW_TOGETHER,
+    ),
+    testing(
         "test_list",
         "on a list of videos (.csv), without an LMDB",
         test("rgb_pkl", data="lmdb_of_list", scores="whole.npz"),

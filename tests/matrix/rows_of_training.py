@@ -15,6 +15,7 @@ from tests.matrix.commands import (
     SLOW_TRAINS,
     TRAINS,
     VARIED,
+    VARIED_WITH_SOUND,
     again,
     fine_tune,
     pytorch_only,
@@ -137,6 +138,15 @@ TRAINING = [
         again("stopped", *VARIED, stop_after=1, status=143),
         again("stopped", *VARIED, "--resume=1"),
         check=checks.resumes,
+    ),
+    training(
+        "resume_av",
+        "resume within an epoch, on pictures and sound",
+        again("whole", *VARIED_WITH_SOUND),
+        again("stopped", *VARIED_WITH_SOUND, stop_after=1, status=143),
+        again("stopped", *VARIED_WITH_SOUND, "--resume=1"),
+        check=checks.resumes,
+        outcomes=SLOW_TRAINS,
     ),
     training(
         "resume_other",

@@ -38,6 +38,10 @@ def test_every_tool_that_runs_nets_has_them(tool: object, capsys: pytest.Capture
         ({"channels_last": 2}, "channels_last: '2' is not 0 or 1"),
         ({"precision": "bf16", "engine": "caffe2"}, "--precision=bf16 needs --engine=pytorch: Caffe2 computes in fp32"),
         ({"channels_last": 1, "engine": "caffe2"}, "--channels_last=1 needs --engine=pytorch: Caffe2 stores channels"),
+        ({"kernels": 1, "engine": "caffe2"}, "--kernels=1 needs --engine=pytorch: the kernels are PyTorch's and"),
+        ({"precision": "fp16", "engine": "openvino"}, "--precision=fp16 needs --engine=pytorch: OpenVINO computes in"),
+        ({"channels_last": 0, "engine": "openvino"}, "--channels_last needs --engine=pytorch: OpenVINO chooses how"),
+        ({"kernels": 1, "engine": "openvino"}, "--kernels=1 needs --engine=pytorch: the kernels are PyTorch's and"),
     ],
 )
 def test_what_is_refused(given: dict[str, object], sentence: str) -> None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.engines.real_caffe2 import ENGINES
-from tests.goldens.e2e import run_tool
+from tests.goldens.e2e import TOOLS, run_tool
 from tests.goldens.recordings import OWN
 from tests.support.processes import run_processes
-from vmz.checkpoints.mdl import load_mdl
+from tests.support.sounding_videos import sounding_database
+from vmz.checkpoints.mdl import load_mdl, load_mdl_about
 from vmz.checkpoints.pickles import load_pickle
 
 BLENDED = [
@@ -83,6 +89,48 @@ def test_resumed_after_an_epoch_is_the_same_to_the_bit(videos: Path, tmp_path: P
     assert {name: array.tobytes() for name, array in found.items()} == {
         name: array.tobytes() for name, array in expected.items()
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
+def test_killed_in_the_middle_of_an_epoch(engine: str, tmp_path: Path) -> None:
+    """By SIGKILL, after a checkpoint within the epoch: resumed it draws the same clips and hears the same."""
+    database = sounding_database(tmp_path, 6, 2, 5, frames=40)
+    common = ["--deterministic=1", "--shuffle=1", "--epoch_size=16", "--num_epochs=1"]
+    more = [f"--engine={engine}", f"--train_data={database}", "--num_labels=5", *common]
+    arguments = {name: flags(database, tmp_path / name, *more) for name in ("alone", "killed")}
+    whole = run_tool("train_net.py", *arguments["alone"])
+    assert whole.returncode == 0, whole.stderr
+
+    process = subprocess.Popen(
+        [sys.executable, str(TOOLS / "train_net.py"), *arguments["killed"], "--checkpoint_minutes=0.00001"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and not (tmp_path / "killed" / "run_latest.mdl").exists():
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, "it was killed while it trained"
+    done = int(load_mdl(tmp_path / "killed" / "run_latest.mdl")["optimizer_iteration"][0])
+    assert 0 < done < 8
+
+    again = run_tool("train_net.py", *arguments["killed"], "--resume=1")
+    assert again.returncode == 0, again.stderr
+    assert "resuming from" in again.stdout
+    expected, found = (load_mdl(tmp_path / name / "run_1.mdl") for name in ("alone", "killed"))
+    assert int(found["optimizer_iteration"][0]) == 8
+    assert {name: array.tobytes() for name, array in found.items()} == {
+        name: array.tobytes() for name, array in expected.items()
+    }
+    figures = [epoch_of(tmp_path / name) for name in ("alone", "killed")]
+    assert figures[0] == figures[1] and set(figures[0]["heads"]) == set(WEIGHTS)
+
+
+def epoch_of(folder: Path) -> dict[str, Any]:
+    """The means of the epoch, of all and of each head, as the checkpoint's history has them."""
+    (epoch,) = load_mdl_about(folder / "run_1.mdl")["run"]["history"]["epochs"]
+    assert epoch["without_sound"] == 2
+    return {name: epoch[name] for name in ("loss", "accuracy", "clips", "heads")}
 
 
 @pytest.mark.long

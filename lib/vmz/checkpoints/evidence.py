@@ -16,8 +16,13 @@ from functools import partial
 from typing import Any, Callable, Optional
 
 from vmz.checkpoints.matching import FIRST_CONVOLUTIONS, Shape
+from vmz.models.audio_visual import AUDIO, FIRST_STAGE, VISUAL
 from vmz.models.blocks import Convolution, depthwise, factorised, full, pointwise_then_depthwise
 from vmz.models.families import (
+    A_RESNET,
+    AUDIO_VISUAL,
+    AUDIO_VISUAL_BLOCKS,
+    AUDIO_VISUAL_BOTTLENECKS,
     BLOCKS_PER_STAGE,
     BOTTLENECK_WIDTHS,
     C3D,
@@ -28,11 +33,11 @@ from vmz.models.families import (
     Family,
 )
 from vmz.netdef.training_state import is_training_state
-from vmz.netdef.video_outputs import OPTICAL_FLOW
+from vmz.netdef.video_outputs import OPTICAL_FLOW, RGB_AND_SOUND, SOUND
 from vmz.text import counted
 
 _CONVOLUTION = re.compile(r"comp_(\d+)_conv_(\d+)(_middle)?_w")
-_TRUNK = re.compile(r"(conv|comp_|shortcut_|fc[67]_|pred_logit).*")
+_TRUNK = re.compile(r"((a_|v_)?(conv|comp_|shortcut_|pred_logit)|fc[67]_|av_fc[12]_).*")
 _CLASSIFIER = re.compile(r"last_out_L(\d+)")
 _FLOW_OF_CHANNELS = {2: 0, 5: 3}  # channels that only optical flow has -> --flow_data_type
 
@@ -59,48 +64,119 @@ def facts(blobs: Mapping[str, Any]) -> list[Fact]:
     The more basic ones come first: a wrong network or depth makes the rest meaningless.
     """
     shapes = {name: tuple(blob.shape) for name, blob in blobs.items() if not is_training_state(name)}
-    first = next((name for name in FIRST_CONVOLUTIONS if name in shapes), None)
-    if first is None or len(shapes[first]) < 4:
+    if f"{AUDIO}conv1_w" in shapes:
+        return _audio_visual(shapes)
+    first = _first_of(shapes)
+    if first is None:
         return []
+    if shapes[first][1] == 1 and "conv1_b" in shapes:  # the audio trunk's alone has a bias
+        return _audio(shapes)
     trunk = [_one_of("model_name", C3D, (C3D,), first)] if first == "conv1a_w" else _Residual(shapes).facts()
     if not trunk:
         return []
     return [*trunk, *_channels(first, shapes[first]), *_head(shapes)]
 
 
-class _Residual:
-    """The blobs of one of the fourteen residual networks."""
+def _first_of(shapes: Mapping[str, Shape]) -> Optional[str]:
+    """The convolution that looks at the pixels, or at the log-mels of a network that only hears."""
+    first = next((name for name in FIRST_CONVOLUTIONS if name in shapes), None)
+    return first if first is not None and len(shapes[first]) >= 4 else None
 
-    def __init__(self, shapes: Mapping[str, Shape]) -> None:
-        self.shapes = shapes
-        self.blocks: dict[int, dict[int, Shape]] = {}
-        self.middles: list[Shape] = []
-        for name, shape in shapes.items():
-            found = _CONVOLUTION.fullmatch(name)
-            if found and found[3]:
-                self.middles.append(shape)
-            elif found:
-                self.blocks.setdefault(int(found[1]), {})[int(found[2])] = shape
+
+def _audio_visual(shapes: Mapping[str, Shape]) -> list[Fact]:
+    """Of an av_resnet: its visual half is one of the residual networks."""
+    seen = {name[len(VISUAL) :]: shape for name, shape in shapes.items() if name.startswith(VISUAL)}
+    heard = _blocks_of({name[len(AUDIO) :]: shape for name, shape in shapes.items() if name.startswith(AUDIO)})
+    first = _first_of(seen)
+    trunk = [] if first is None else _Residual(seen, AUDIO_VISUAL, AUDIO_VISUAL_BLOCKS, VISUAL).facts()
+    if first is None or not trunk or not _is_whole(heard) or len(heard) != FIRST_STAGE[0] + len(_blocks_of(seen)):
+        return []
+    channels, blob = seen[first][1], f"{VISUAL}{first}"
+    return [
+        *trunk,
+        Fact("input_type", RGB_AND_SOUND, _anything, f"{AUDIO}conv1_w", ""),
+        _one_of("num_channels", channels, (channels,), blob),
+        *_head(shapes),
+    ]
+
+
+def _audio(shapes: Mapping[str, Shape]) -> list[Fact]:
+    """Of a_resnet."""
+    every = _blocks_of(shapes)
+    blocks = {number - FIRST_STAGE[0]: block for number, block in every.items() if number >= FIRST_STAGE[0]}
+    bottleneck = len(blocks.get(0, {})) > 2
+    depths = [
+        depth
+        for depth, counts in AUDIO_VISUAL_BLOCKS.items()
+        if sum(counts) == len(blocks) and (depth in AUDIO_VISUAL_BOTTLENECKS) == bottleneck
+    ]
+    if not depths or not _is_whole(every):
+        return []
+    last = f"comp_{max(every)}_conv_{max(every[max(every)])}_w"
+    return [
+        _one_of("model_name", A_RESNET, (A_RESNET,), "conv1_w"),
+        _one_of("model_depth", depths[0], sorted(depths), last),
+        Fact("input_type", SOUND, _anything, "conv1_w", ""),
+        *_widths(blocks, AUDIO_VISUAL_BLOCKS[depths[0]], depths[0], last, f"comp_{FIRST_STAGE[0]}_conv_1_w"),
+        *_head(shapes),
+    ]
+
+
+Blocks = Mapping[int, Mapping[int, Shape]]  # number of a block -> number of a convolution -> its shape
+
+
+def _blocks_of(shapes: Mapping[str, Shape]) -> dict[int, dict[int, Shape]]:
+    blocks: dict[int, dict[int, Shape]] = {}
+    for name, shape in shapes.items():
+        found = _CONVOLUTION.fullmatch(name)
+        if found and not found[3]:
+            blocks.setdefault(int(found[1]), {})[int(found[2])] = shape
+    return blocks
+
+
+def _is_whole(blocks: Blocks) -> bool:
+    """Whether no block is missing; the file may hold a part of a network."""
+    return bool(blocks) and sorted(blocks) == list(range(len(blocks)))
+
+
+class _Residual:
+    """The blobs of one of the residual networks that see pictures, or of the visual half of an av_resnet.
+
+    families: which there are; stages: {depth: the blocks of each stage}. prefix: of the names in the file.
+    """
+
+    def __init__(
+        self,
+        shapes: Mapping[str, Shape],
+        families: Mapping[str, Family] = FAMILIES,
+        stages: Mapping[int, Sequence[int]] = BLOCKS_PER_STAGE,
+        prefix: str = "",
+    ) -> None:
+        self.shapes, self.families, self.stages, self.prefix = shapes, families, stages, prefix
+        self.blocks = _blocks_of(shapes)
+        middles = [_CONVOLUTION.fullmatch(name) for name in shapes]
+        self.middles = [shapes[found[0]] for found in middles if found and found[3]]
         self.stem: Shape = shapes.get("conv1_w", ())
         first = self.blocks.get(0, {})
         self.bottleneck = len(first) > 2
-        self.last = f"comp_{max(self.blocks, default=0)}_conv_{max(first, default=0)}_w"
+        self.last = f"{prefix}comp_{max(self.blocks, default=0)}_conv_{max(first, default=0)}_w"
 
     def facts(self) -> list[Fact]:
-        if sorted(self.blocks) != list(range(len(self.blocks))) or not self.blocks:
-            return []  # part of a network
-        fitting = {name: depths for name, family in FAMILIES.items() if (depths := self._fitting_depths(family))}
+        if not _is_whole(self.blocks):
+            return []
+        fitting = {name: depths for name, family in self.families.items() if (depths := self._fitting_depths(family))}
         if not fitting:
             return []
-        exact = [name for name in fitting if self._fits(FAMILIES[name], fitting[name][0], inflated=False)]
-        exact.sort(key=lambda name: FAMILIES[name].stem_frames == WHOLE_CLIP)  # of any clip length: the last guess
+        exact = [name for name in fitting if self._fits(self.families[name], fitting[name][0], inflated=False)]
+        exact.sort(key=lambda name: self.families[name].stem_frames == WHOLE_CLIP)  # of any clip length: the last guess
         name = exact[0] if exact else None
         depths = sorted({depth for some in fitting.values() for depth in some})
         depth = fitting[name][0] if name else depths[0]
         blob = "conv1_middle_w" if "conv1_middle_w" in self.shapes else _name_of(self.blocks[0])
-        found = [_one_of("model_name", name, tuple(fitting), blob, known=name is not None)]
+        found = [_one_of("model_name", name, tuple(fitting), f"{self.prefix}{blob}", known=name is not None)]
         found.append(_one_of("model_depth", depth, depths, self.last))
-        return [*found, *self._first_layer(name), *self._widths(depth)]
+        widths = _widths(self.blocks, self.stages[depth], depth, self.last, f"{self.prefix}comp_0_conv_1_w")
+        return [*found, *self._first_layer(name), *widths]
 
     def _fitting_depths(self, family: Family) -> list[int]:
         """Depths at which a family has these blobs, weights perhaps inflated."""
@@ -108,9 +184,9 @@ class _Residual:
             return []
         return [
             depth
-            for depth in BLOCKS_PER_STAGE
+            for depth in self.stages
             if depth in family.depths
-            and sum(BLOCKS_PER_STAGE[depth]) == len(self.blocks)
+            and sum(self.stages[depth]) == len(self.blocks)
             and (depth in family.bottlenecks) == self.bottleneck
             and self._fits(family, depth, inflated=True)
         ]
@@ -130,7 +206,7 @@ class _Residual:
         if family.stem_frames == WHOLE_CLIP and stem is None and not inflated:
             return False
         number = 0
-        for stage, blocks in zip((2, 3, 4, 5), BLOCKS_PER_STAGE[depth]):
+        for stage, blocks in zip((2, 3, 4, 5), self.stages[depth]):
             wanted = 3 if family.three_d(stage) else 1
             for _ in range(blocks):
                 sizes = [_frames(shape) for shape in self.blocks[number].values()]
@@ -145,25 +221,30 @@ class _Residual:
         frames = _frames(self.stem)
         if name is None or frames in (None, 1):
             return []
-        if FAMILIES[name].stem_frames is None:
-            return [_one_of("conv1_temporal_kernel", frames, (frames,), "conv1_w")]
-        if FAMILIES[name].stem_frames == WHOLE_CLIP:
+        family, blob = self.families[name], f"{self.prefix}conv1_w"
+        if family.stem_frames is None:
+            return [_one_of("conv1_temporal_kernel", frames, (frames,), blob)]
+        if family.stem_frames == WHOLE_CLIP:
             flow = self.stem[1] in _FLOW_OF_CHANNELS
-            return [_one_of("clip_length_of" if flow else "clip_length_rgb", frames, (frames,), "conv1_w")]
+            return [_one_of("clip_length_of" if flow else "clip_length_rgb", frames, (frames,), blob)]
         return []
 
-    def _widths(self, depth: int) -> list[Fact]:
-        """channel_multiplier from what the stages give, bottleneck_multiplier from the insides of their blocks."""
-        deep = self.bottleneck and depth > 34
-        ends = [sum(BLOCKS_PER_STAGE[depth][: stage + 1]) - 1 for stage in range(4)]
-        outs = [self.blocks[end][max(self.blocks[end])][0] for end in ends]
-        plain = DEEP_CHANNELS if deep else SHALLOW_CHANNELS
-        found = _multiplier("channel_multiplier", plain, outs, self.last)
-        if not found or not self.bottleneck:
-            return found
-        widths = [int(found[0].value * width) for width in BOTTLENECK_WIDTHS]
-        inside = [self.blocks[end][min(self.blocks[end])][0] for end in ends]
-        return [*found, *_multiplier("bottleneck_multiplier", widths, inside, "comp_0_conv_1_w")]
+
+def _widths(blocks: Blocks, stages: Sequence[int], depth: int, last: str, first: str) -> list[Fact]:
+    """channel_multiplier from what the stages give, bottleneck_multiplier from the insides of their blocks.
+
+    last, first: the blobs that show them.
+    """
+    bottleneck = len(blocks[0]) > 2
+    ends = [sum(stages[: stage + 1]) - 1 for stage in range(4)]
+    outs = [blocks[end][max(blocks[end])][0] for end in ends]
+    plain = DEEP_CHANNELS if bottleneck and depth > 34 else SHALLOW_CHANNELS
+    found = _multiplier("channel_multiplier", plain, outs, last)
+    if not found or not bottleneck:
+        return found
+    widths = [int(found[0].value * width) for width in BOTTLENECK_WIDTHS]
+    inside = [blocks[end][min(blocks[end])][0] for end in ends]
+    return [*found, *_multiplier("bottleneck_multiplier", widths, inside, first)]
 
 
 def _frames(shape: Shape) -> Optional[int]:
@@ -206,9 +287,14 @@ def _channels(first: str, shape: Shape) -> list[Fact]:
 
 
 def _head(shapes: Mapping[str, Shape]) -> list[Fact]:
-    """Labels, and whether a video has several of them, from the classifier, where there is exactly one."""
+    """Labels, and whether a video has several of them, from the classifier, where there is exactly one.
+
+    Of the three of Gradient-Blending it is the joint one.
+    """
     names = [name[:-2] for name in shapes if name.endswith("_w") and not _TRUNK.fullmatch(name)]
     heads = [name for name in names if f"{name}_b" in shapes and len(shapes[f"{name}_b"]) == 1]
+    if len(heads) == 3:
+        heads = [name for name in heads if {f"{AUDIO}{name}", f"{VISUAL}{name}"} <= set(heads)]
     if len(heads) != 1:
         return []
     (head,) = heads

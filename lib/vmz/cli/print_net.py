@@ -18,11 +18,11 @@ from vmz.features.config import ExtractionConfig
 from vmz.file_formats.json_files import parse_json, read_json
 from vmz.inspection.print_net import model_from_golden, model_to_json, table
 from vmz.models.registry import TEST_NET_NAME, build
-from vmz.netdef.video_outputs import RGB
 from vmz.settings.clips import ClipSettings
 from vmz.settings.kinds import switch
 from vmz.settings.network import NetworkSettings, hearing_input, model_config
 from vmz.settings.reader import FlowSettings
+from vmz.settings.resolution import DEFAULT, Resolution
 from vmz.settings.setting import settings_of
 
 
@@ -48,7 +48,7 @@ def work(argv: Sequence[str]) -> int:
     if options.config is not None:
         return print_configs(read_configs(options.config), options.json)
     model = build(
-        model_config(_with_its_input(config_of(ClipSettings, options))),
+        model_config(_with_its_input(config_of(ClipSettings, options), options.resolution)),
         bool(options.is_test),
         options.net_name,
         use_cudnn=bool(options.use_cudnn),
@@ -57,10 +57,12 @@ def work(argv: Sequence[str]) -> int:
     return 0
 
 
-def _with_its_input(settings: ClipSettings) -> ClipSettings:
+def _with_its_input(settings: ClipSettings, resolution: Resolution) -> ClipSettings:
     """No videos are read: a network that hears needs no --input_type that says so."""
     wanted = hearing_input(settings.model_name)
-    return settings if settings.input_type != RGB or wanted is None else replace(settings, input_type=wanted)
+    if wanted is None or resolution.settings["input_type"].source != DEFAULT:
+        return settings
+    return replace(settings, input_type=wanted)
 
 
 def read_configs(path: str) -> list[dict[str, Any]]:

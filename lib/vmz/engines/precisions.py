@@ -17,6 +17,8 @@ def check_inference(engine: str, precision: str, channels_last: object = None, k
     """Raise UsageError where the engine called `engine` runs no net like this, on any device."""
     if precision not in INFERENCE:
         raise UsageError(f"unknown precision {precision!r}; the precisions are {', '.join(INFERENCE)}")
+    if kernels and engine != "pytorch":
+        raise UsageError("--kernels=1 needs --engine=pytorch: the kernels are PyTorch's and Triton's")
     if engine == "openvino":
         if precision not in (FP32, "bf16"):
             raise UsageError(f"--precision={precision} needs --engine=pytorch: OpenVINO computes in fp32 or bf16 here")
@@ -28,5 +30,3 @@ def check_inference(engine: str, precision: str, channels_last: object = None, k
         raise UsageError(f"--precision={precision} needs --engine=pytorch: Caffe2 computes in fp32")
     if channels_last:
         raise UsageError("--channels_last=1 needs --engine=pytorch: Caffe2 stores channels first")
-    if kernels:
-        raise UsageError("--kernels=1 needs --engine=pytorch: the kernels are PyTorch's and Triton's")

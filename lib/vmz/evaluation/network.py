@@ -23,9 +23,11 @@ Weights = Optional[Mapping[str, np.ndarray]]
 def evaluation_model(clips: ClipSettings, sliced: bool = False, **reader: Any) -> Model:
     """The testing network as the original's test_net builds it on one CPU, its reader in front unless it takes slices.
 
-    `reader`: arguments of ours of VideoInput or AVInput on top of the original's.
+    `reader`: arguments of ours of VideoInput or AVInput on top of the original's. Raises UsageError for a network or
+    arguments that cannot be.
     """
     config = model_config(clips, batch_size=-1)  # open: a slice or a batch may be short
+    clips.reader_args(**reader)  # an engine's operator refuses them only while it reads
     arguments = {**clips.reader_arguments(), **reader}
     source = VideoSource(
         clips.database, arguments, operator=clips.reader_operator, maps_in_3d=bool(clips.audio_input_3d)

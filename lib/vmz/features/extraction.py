@@ -135,7 +135,6 @@ def _extract(config: ExtractionConfig) -> Optional[Extraction]:
 def _network(config: ExtractionConfig, names: Sequence[str]) -> Model:
     """The network with its reader of this process's share; UsageError where `names` are not of it."""
     reader = _reader_arguments(config, names)
-    config.reader_args(**reader)  # refused before the network is built
     model = evaluation_model(config, **reader)
     check_features(model, names)
     check_fits(model)

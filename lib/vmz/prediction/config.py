@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
+from vmz.errors import UsageError
+from vmz.netdef.video_outputs import WITH_RGB
 from vmz.settings.kinds import BadValue, Integer, Number, switch
 from vmz.settings.model import ModelSettings
 from vmz.settings.setting import setting
@@ -51,6 +53,21 @@ class ScoringConfig(ModelSettings):
         None, "blob that --attention looks at; by default the last convolutional one", metavar="BLOB"
     )
     random_weights: int = setting(0, "1: an untrained network, without a file of weights", switch)
+
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether its clips have pictures, which pages show: not those of optical flow or of sound alone."""
+        return self.input_type in WITH_RGB
+
+    def check_attention(self) -> None:
+        """Raises UsageError for an --attention=1 that nothing can show."""
+        if self.attention and self.engine != "pytorch":
+            raise UsageError("--attention=1 needs --engine=pytorch: it takes gradients")
+        if self.attention and not self.shows_pictures:
+            raise UsageError(
+                f"--attention=1 shows where a network looked in pictures, but with --input_type={self.input_type} it "
+                f"takes {'optical flow' if self.sees_flow else 'sound alone'}; leave --attention=1 out"
+            )
 
 
 @dataclass(frozen=True)

@@ -88,8 +88,7 @@ def predict(config: PredictionConfig) -> Predictions:
     unless on_bad_video=skip (or, for want of sound, on_missing_audio=skip).
     """
     started = time.perf_counter()
-    if config.attention and config.engine != "pytorch":
-        raise UsageError("--attention=1 needs --engine=pytorch: it takes gradients")
+    config.check_attention()
     if config.annotate:
         check_annotation(config.annotate)
     paths = find_videos(config.videos or (), "VIDEO", one_of_a_name=bool(config.annotate))
@@ -170,9 +169,8 @@ def predict_one(
     """
     started = time.perf_counter()
     watch = watch or Watch(config.video_timeout)
-    seen = model.config.sees_pictures and not config.sees_flow
-    keep = _Kept(pictures and seen)
-    maps = _Maps(attention if annotated and seen else None)
+    keep = _Kept(pictures and config.shows_pictures)
+    maps = _Maps(attention if annotated else None)
     net = 0.0
     rows: list[np.ndarray] = []
     spans: list[tuple[float, float]] = []

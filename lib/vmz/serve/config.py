@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from vmz.errors import UsageError
 from vmz.prediction.config import ScoringConfig
 from vmz.settings.kinds import Integer, positive, switch
 from vmz.settings.setting import changed, setting
@@ -13,13 +12,13 @@ from vmz.settings.setting import changed, setting
 
 @dataclass(frozen=True)
 class ServeConfig(ScoringConfig):
-    """The settings of `vmz serve`, by the names of its flags. attention: None is 1 where the engine can."""
+    """The settings of `vmz serve`, by the names of its flags. attention: None is 1 where it can be shown."""
 
     top_k: int = changed(ScoringConfig, "top_k", 5, "number of classes to show for each video")
     attention: Optional[int] = setting(
         None,
         "1: show where the network looked (Grad-CAM), for which a second copy of the network is in memory; by default "
-        "1 with --engine=pytorch and 0 with caffe2, which cannot",
+        "1 with --engine=pytorch, and 0 with caffe2, which cannot, and for networks that take no RGB",
         switch,
     )
     host: str = setting(
@@ -45,9 +44,8 @@ class ServeConfig(ScoringConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.attention is None:
-            object.__setattr__(self, "attention", int(self.engine == "pytorch"))
-        if self.attention and self.engine != "pytorch":
-            raise UsageError("--attention=1 needs --engine=pytorch: it takes gradients")
+            object.__setattr__(self, "attention", int(self.engine == "pytorch" and self.shows_pictures))
+        self.check_attention()
 
     @property
     def most_bytes(self) -> int:

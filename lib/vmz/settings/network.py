@@ -82,16 +82,10 @@ def model_config(settings: NetworkSettings, **changes: Any) -> ModelConfig:
     arguments["clip_length"] = settings.clip_length_rgb
     if isinstance(settings, FlowSettings) and settings.sees_flow:
         arguments["clip_length"] = settings.clip_length_of
-        channels = FLOW_CHANNELS[settings.flow_data_type]
-        if settings.num_channels != channels:
-            raise UsageError(
-                f"--num_channels={settings.num_channels}, but flow has {counted(channels, 'channel')} with "
-                f"--flow_data_type="
-                f"{settings.flow_data_type}; give --num_channels={channels}"
-            )
     config = ModelConfig(**{**arguments, **changes})
     if isinstance(settings, FlowSettings):
         _check_sound(config, settings.input_type)
+        _check_flow(config, settings)
     return config
 
 
@@ -111,6 +105,16 @@ def _check_sound(config: ModelConfig, input_type: int) -> None:
         raise UsageError(f"{name} takes {takes}, not {given}; give --input_type={wanted}")
     if wanted is None and input_type in HEARING:
         raise UsageError(f"{name} hears no sound, so {given} is not possible; give 0 (RGB) or 1 (optical flow)")
+
+
+def _check_flow(config: ModelConfig, settings: FlowSettings) -> None:
+    """UsageError for optical flow of another number of channels than the network takes."""
+    channels = FLOW_CHANNELS[settings.flow_data_type]
+    if settings.sees_flow and config.num_channels != channels:
+        raise UsageError(
+            f"--num_channels={config.num_channels}, but flow has {counted(channels, 'channel')} with "
+            f"--flow_data_type={settings.flow_data_type}; give --num_channels={channels}"
+        )
 
 
 def video_input_arguments(network: NetworkSettings, reader: ReaderSettings, views: ViewSettings) -> dict[str, Any]:

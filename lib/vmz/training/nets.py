@@ -13,6 +13,7 @@ from vmz.netdef.inputs import VideoSource
 from vmz.settings.network import model_config, video_input_arguments
 from vmz.settings.reader import ViewSettings
 from vmz.training.config import TrainConfig
+from vmz.video.sound.arguments import reader_arguments
 
 LOSS_WEIGHTS = ("audio_weight", "visual_weight", "av_weight")
 MEGABYTE = 1024 * 1024
@@ -69,7 +70,7 @@ def builder(config: TrainConfig, **reader: Any) -> Build:
     """What builds the network of `config` that learns, for a device, with its reader of --train_data in front.
 
     `reader`: VideoInput arguments of ours on top of the original's. Raises UsageError for settings that are no network
-    or lack a database.
+    or no reader, or lack a database.
     """
     arguments = {**train_input_arguments(config), **reader}
     source = VideoSource(
@@ -80,6 +81,7 @@ def builder(config: TrainConfig, **reader: Any) -> Build:
         maps_in_3d=bool(config.audio_input_3d),
     )
     network = trained_network(config)  # refused here, before any device is touched
+    reader_arguments(arguments, config.reader_operator)  # an engine's operator refuses them only while it reads
 
     def build_for(scope: str, device: Any, loss_scale: float) -> Model:
         return build(
