@@ -181,6 +181,8 @@ def test_frame_rates_that_differ(tmp_path: Path) -> None:
         ((320, 240), ("--zoo=r2plus1d_d18_l8",), "the published recipe keeps videos at a short side of 320 pixels"),
         ((426, 320), ("--zoo=r2plus1d_d18_l8",), None),
         ((320, 240), (), None),
+        ((160, 120), ("--model_name=a_resnet", "--input_type=2"), None),  # it sees no pictures
+        ((160, 120), ("--model_name=av_resnet-r3d", "--input_type=3"), "1 of 1 video looked at has a short side below"),
     ],
 )
 def test_short_sides(size: tuple[int, int], flags: tuple[str, ...], said: Optional[str], tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import pytest
 
 import vmz
 from tests.engines.real_caffe2 import needs_operators
+from tests.prediction.test_sound import SOUND, checkpoint
 from tests.support.motion import CLASSES, make_videos
+from tests.support.sounding_videos import sounding_video
 from vmz.cli.finetune import work
 from vmz.errors import UsageError
 
@@ -51,6 +53,26 @@ def test_from_folders_to_a_network(
     assert model.labels == ("in", "left", "up") and model.settings.clip_length_rgb == 8
     found = model.predict(str(folders / "up" / "0.mp4"), views=2)
     assert {one.name for one in found.top} == {"in", "left", "up"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_network_that_hears(engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, name in enumerate(("low", "high")):
+        (tmp_path / "tones" / name).mkdir(parents=True)
+        for film in range(4):
+            sounding_video(tmp_path / "tones" / name / f"{film}.mp4", 2 * number, frames=8, sound=film != 3)
+    weights, out = checkpoint(tmp_path / "sound.pkl", SOUND, 2), tmp_path / "own"
+    given = ["--num_gpus=0", f"--engine={engine}", f"--file_store_path={out}", "--num_epochs=1", "--val_share=0.25"]
+    assert work([str(tmp_path / "tones"), f"--load_model_path={weights}", *given]) == 0
+    printed = capsys.readouterr()
+    assert "6 videos for training, 2 for the test\n" in printed.out and "short side" not in printed.err
+    silent = [json.loads((out / name).read_text()) for name in ("training.json", "results.json")]
+    heard = [Path(one["path"]).name for one in [*silent[0]["without_sound"], *silent[1]["without_sound"]]]
+    assert heard == ["3.mp4", "3.mp4"], "one of each class, each once in training or test"
+    model: Any = vmz.load_model(str(out / "finetuned_best.pkl"), device="cpu")
+    assert model.labels == ("high", "low") and model.settings.input_type == 2
+    assert model.predict(str(tmp_path / "tones" / "low" / "0.mp4"), views=1).without_sound is None
 
 
 @pytest.mark.long

@@ -18,6 +18,7 @@ from vmz.datasets.create_database import classes_file
 from vmz.datasets.inventory import Held, against_list, duplicates, held, labels_of
 from vmz.datasets.video_lists import VideoList, read_video_list
 from vmz.file_formats.class_names import read_class_order
+from vmz.netdef.video_outputs import SOUND
 from vmz.results.data import DataReport, Recipe
 from vmz.settings.network import NetworkSettings
 from vmz.settings.reader import ReaderSettings
@@ -41,13 +42,14 @@ def recipe(network: NetworkSettings, reader: ReaderSettings, row: Optional[zoo.Z
     if row is not None and row.train_data is not None:
         data = zoo.data_recipe(row)
     own_rate = row.input_fps if row is not None else None
+    sees = reader.input_type != SOUND
     return Recipe(
         model=row.display_name if row is not None else None,
         frame_rate=own_rate or data.get("frame_rate"),
         rate_source=row.source if row is not None and own_rate else str(data.get("source", "")),
-        short_side=data.get("short_side"),
+        short_side=data.get("short_side") if sees else None,
         short_side_source=str(data.get("source", "")),
-        shortest_useful_side=min(reader.scale_h, reader.scale_w),
+        shortest_useful_side=min(reader.scale_h, reader.scale_w) if sees else 0,
         frames_needed=(network.clip_length_rgb - 1) * reader.sampling_rate_rgb + 1,
         resampled_to=reader.fps,
     )
@@ -91,7 +93,7 @@ def check_data(
             return record_name(**database.named(key, paths.get(key))).partition("record ")[2]
 
         report.warnings.extend([*_list_warnings(report, named)])
-        if not reader.autorotate:
+        if not reader.autorotate and reader.input_type != SOUND:
             report.warnings.extend(_rotation_warnings(report))
         report.warnings.extend([*_duplicate_warnings(report, named), *_recipe_warnings(report)])
     return report
