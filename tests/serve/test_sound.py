@@ -31,7 +31,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("weights", [pytest.param("both.pkl", marks=pytest.mark.long), "sound.pkl"])
+@pytest.mark.parametrize("weights", ["both.pkl", "sound.pkl"])
 def test_it_answers_as_predict(weights: str, engine: str, place: Path, tmp_path: Path) -> None:
     output, sees = tmp_path / "p.json", weights == "both.pkl"
     given = [f"--load_model_path={place / weights}", "--device=cpu", f"--engine={engine}", f"--output={output}"]

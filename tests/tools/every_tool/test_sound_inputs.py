@@ -11,6 +11,9 @@ import pytest
 
 import vmz
 from tests.engines.real_caffe2 import ENGINES
+from tests.support.hostile_videos import png
+from tests.support.small_videos import BAD
+from tests.support.sound_videos import Tone, sound_video
 from tests.support.sounding_videos import sounding_video
 from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
@@ -163,7 +166,6 @@ def test_blobs_alone_tell_it(place: Path, tmp_path: Path) -> None:
         assert found.input_type == kind and sources["input_type"].source == ("blobs" if kind else "default")
 
 
-@pytest.mark.long
 def test_of_a_saved_configuration(place: Path, tmp_path: Path) -> None:
     saved = tmp_path / "settings.json"
     given = ["--model_name=a_resnet", "--model_depth=18", "--input_type=2", "--num_labels=2", "--clip_length_rgb=8"]
@@ -202,6 +204,39 @@ def test_settings_that_sound_has_not(
     errors = errors_of(capsys)
     lacks = tool == "train_net" and flags[0].startswith("--crop_per_clip")  # no flag of a training
     assert len(errors) == 1 and ("unknown flag --crop_per_clip" if lacks else says) in errors[0]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a_resnet", "sound", ""),
+        ("a_resnet", "image", "1 video without sound (its log-mels are zeros): record 0"),
+        ("a_resnet", "text", "not a video that can be opened (it is text, not a video)"),
+        ("av_resnet-r3d", "sound", "the file has no video stream"),
+        ("av_resnet-r3d", "image", "1 frame, but 8 are needed for --clip_length_rgb=8"),
+    ],
+)
+def test_videos_without_what_the_network_takes(
+    name: str,
+    content: str,
+    says: str,
+    engine: str,
+    place: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = {"sound": lambda: sound_video([Tone()], pictures=False), "image": lambda: png(64, 48), "text": lambda: BAD}
+    (tmp_path / "film.mp4").write_bytes(made[content]())
+    (tmp_path / "list.csv").write_text(f"org_video,label\n{tmp_path / 'film.mp4'},1\n")
+    main = importlib.import_module("vmz.cli.test_net").main
+    data = [f"--test_data={tmp_path / 'list.csv'}", "--num_gpus=0", f"--engine={engine}", "--check_data=0"]
+    status = main([*data, *weights_of("test_net", place, name)])
+    printed = capsys.readouterr()
+    shown, errors = printed.out + printed.err, [line for line in printed.err.splitlines() if line.startswith("error: ")]
+    assert says in shown and ("without sound" in shown) == says.startswith("1 video")
+    goes_on = not says or says.startswith("1 video")
+    assert (status, len(errors)) == ((0, 0) if goes_on else (1, 1))
 
 
 def test_untrimmed_videos_have_no_sound_yet(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
