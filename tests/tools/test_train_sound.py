@@ -91,7 +91,7 @@ def test_resumed_after_an_epoch_is_the_same_to_the_bit(videos: Path, tmp_path: P
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_killed_in_the_middle_of_an_epoch(engine: str, tmp_path: Path) -> None:
     """By SIGKILL, after a checkpoint within the epoch: resumed it draws the same clips and hears the same."""
