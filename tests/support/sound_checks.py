@@ -84,13 +84,13 @@ def check_timestamps(read: Read) -> None:
 
 
 def check_other_files_are_refused(read: Read) -> None:
-    """Pictures or sound that another file holds, and lists of files, with and without pictures; nothing is opened."""
+    """Pictures that another file holds, and lists of files, are refused, with and without pictures; sound that another
+    file holds is missing. Nothing is opened."""
     good = sound_video([Tone()])
-    elsewhere = "its pictures or its sound are in another file, which is not opened"
+    elsewhere = "its pictures are in another file, which is not opened"
     with listening() as (address, port, came):
         location = f"{address}/other.mp4\0".encode()
-        refused = [(with_reference(good, b"url ", location, track), elsewhere) for track in (0, 1)]
-        refused += [(with_reference(good, b"alis", bytes(150), 1), elsewhere), (of_references(location), elsewhere)]
+        refused = [(with_reference(good, b"url ", location), elsewhere), (of_references(location), elsewhere)]
         for name, kind in (
             ("HLS", "an HLS or M3U playlist"),
             ("DASH", "a DASH manifest"),
@@ -102,6 +102,12 @@ def check_other_files_are_refused(read: Read) -> None:
                 with pytest.raises((RuntimeError, VmzError)) as raised:
                     read(file, **{**ARGUMENTS, "get_rgb": sees})
                 assert f"not a video that can be opened ({reason})" in str(raised.value)
+            for file in (with_reference(good, b"url ", location, 1), with_reference(good, b"alis", bytes(150), 1)):
+                for timing in ({}, {"audio_timestamps": 1}, {"decode_type": 2}):
+                    heard = read(file, **{**ARGUMENTS, "get_rgb": sees, **timing})
+                    assert heard.reason == "its sound is in another file, which is not opened"
+                    assert not heard.logmels.any()
+                    assert not sees or (heard.clips == read(good, **{**ARGUMENTS, "get_rgb": 1, **timing}).clips).all()
         assert came == []
     own = read(good, **{**ARGUMENTS, "get_rgb": 0}).logmels
     inside = read(with_reference(good, b"url ", b"", 1), **{**ARGUMENTS, "get_rgb": 0}).logmels

@@ -40,7 +40,8 @@ class Sound:
     stream: an av.audio.AudioStream, None where the file has none. advance: called at each frame, as there is progress.
     expects_all: set where all packets of the stream are to come: if there are none, the sound is missing.
     `missing` says what is wrong with a stream that gives nothing; nothing is raised about it. origin: with
-    audio_timestamps, the time in seconds at which sample 0 lies; seconds: how many there are of it, 0: any.
+    audio_timestamps, the time in seconds at which sample 0 lies; seconds: how many there are of it, 0: any. fault: why
+    the stream is not the file's sound, or "".
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Sound:
         advance: Optional[Callable[[], None]] = None,
         origin: float = 0.0,
         seconds: float = 0.0,
+        fault: str = "",
     ) -> None:
         self._stream, self._rate, self._by_timestamps = stream, args.logmel_audio_sr, bool(args.audio_timestamps)
         self._advance = advance
@@ -63,7 +65,7 @@ class Sound:
         self._origin = self._expected = origin  # expected: time of the next frame, if the sound goes on as it did
         self._seconds = seconds
         self._too_early = 0  # samples to come that lie before sample 0
-        self._why = _why_not(stream)
+        self._why = _why_not(stream) or fault
 
     @property
     def can_decode(self) -> bool:

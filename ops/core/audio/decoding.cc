@@ -67,7 +67,7 @@ std::string cannot_decode(const std::string& why) {
 
 }  // namespace
 
-Sound::Sound(AVStream* stream, const AudioArgs& args, Watch* watch)
+Sound::Sound(AVStream* stream, const AudioArgs& args, Watch* watch, const std::string& fault)
     : stream_(stream),
       rate_(args.logmel_audio_sr),
       by_timestamps_(args.audio_timestamps != 0),
@@ -75,6 +75,10 @@ Sound::Sound(AVStream* stream, const AudioArgs& args, Watch* watch)
       frame_(allocated(av_frame_alloc())) {
   if (stream == nullptr) {
     missing_ = "it has no audio stream";
+    return;
+  }
+  if (!fault.empty()) {
+    missing_ = fault;
     return;
   }
   const AVCodec* decoder = avcodec_find_decoder(stream->codecpar->codec_id);

@@ -14,9 +14,9 @@ namespace vmz {
 // Decodes the packets of one audio stream. What cannot be decoded is left out.
 class Sound {
  public:
-  // stream: null where the file has none. `watch` (may be null) is told of progress. Throws nothing about the stream:
-  // missing() says what is wrong with it.
-  Sound(AVStream* stream, const AudioArgs& args, Watch* watch);
+  // stream: null where the file has none. fault: why it is not the file's sound, or nothing. `watch` (may be null) is
+  // told of progress. Throws nothing about the stream: missing() says what is wrong with it.
+  Sound(AVStream* stream, const AudioArgs& args, Watch* watch, const std::string& fault = "");
 
   // Null where there is nothing to decode.
   AVStream* stream() const {

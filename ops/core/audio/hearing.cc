@@ -6,6 +6,7 @@
 #include "core/audio/alignment.h"
 #include "core/audio/log_mel.h"
 #include "core/common/errors.h"
+#include "core/decoding/containers.h"
 #include "core/sampling.h"
 
 namespace vmz {
@@ -37,7 +38,7 @@ int64_t Hearing::stated_frames(const Video& video) const {
 // none.
 void Hearing::make_sound(const OpenedFile& file, double from, double seconds) {
   AVStream* stream = file.sound();
-  sound_.reset(new Sound(stream, args_.audio, watch_));
+  sound_.reset(new Sound(stream, args_.audio, watch_, file.sound_lies_elsewhere() ? kSoundElsewhere : ""));
   const AVStream* clock = file.video() != nullptr ? file.video() : stream;
   if (clock != nullptr) {
     sound_->place(seconds_of(clock->start_time, clock->time_base) + from, seconds);

@@ -19,7 +19,10 @@ const char* const kFormats =
 const char* const kNoProtocol = "none";
 const char* const kOtherFormat =
     "its format is not one of those supported: MP4, MOV, Matroska, WebM, AVI, MPEG, FLV, ASF, Ogg and the like";
-const char* const kElsewhere = "its pictures or its sound are in another file, which is not opened";
+const char* const kElsewhere = "its pictures are in another file, which is not opened";
+const char* const kSoundElsewhere = "its sound is in another file, which is not opened";
+const char* const kPictures = "vide";
+const char* const kSound = "soun";
 
 namespace {
 
@@ -185,14 +188,14 @@ class Boxes {
  public:
   explicit Boxes(const Input& input) : input_(input) {}
 
-  bool any_elsewhere() {
+  bool any_elsewhere(const std::string& handler) {
     for (const Box& movie : within({"", 0, input_.size()})) {
       if (movie.kind != "moov") {
         continue;
       }
       const std::vector<Box> parts = within(movie);
-      if (std::any_of(parts.begin(), parts.end(), [this](const Box& part) {
-            return part.kind == "rmra" || (part.kind == "trak" && is_elsewhere(part));
+      if (std::any_of(parts.begin(), parts.end(), [this, &handler](const Box& part) {
+            return part.kind == "rmra" || (part.kind == "trak" && is_elsewhere(part, handler));
           })) {
         return true;
       }
@@ -206,10 +209,9 @@ class Boxes {
     int64_t at, end;  // of its content
   };
 
-  // Whether a track of pictures or sound names a file in any entry of its table of data references.
-  bool is_elsewhere(const Box& track) {
-    const std::string handler = read(find({"mdia", "hdlr"}, track), 8, 4);
-    if (handler != "vide" && handler != "soun") {
+  // Whether a track of this handler names a file in any entry of its table of data references.
+  bool is_elsewhere(const Box& track, const std::string& handler) {
+    if (read(find({"mdia", "hdlr"}, track), 8, 4) != handler) {
       return false;
     }
     const Box table = find({"mdia", "minf", "dinf", "dref"}, track);
@@ -311,8 +313,8 @@ std::string refusal(const Input& input) {
   return is_a(is_subtitles(text) ? "subtitles" : is_address(text) ? "an address" : "text");
 }
 
-bool lies_elsewhere(const Input& input) {
-  return Boxes(input).any_elsewhere();
+bool lies_elsewhere(const Input& input, const std::string& handler) {
+  return Boxes(input).any_elsewhere(handler);
 }
 
 }  // namespace vmz

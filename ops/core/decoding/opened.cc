@@ -8,6 +8,11 @@
 namespace vmz {
 namespace {
 
+// Whether it is an MP4 or MOV, whose tracks can be those of other files.
+bool has_references(const AVFormatContext* format) {
+  return std::string(format->iformat->name).compare(0, 3, "mov") == 0;
+}
+
 // A video that names other files (a playlist, say) must not make us open them.
 int refuse_other_files(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) {
   return AVERROR(EPERM);
@@ -24,7 +29,7 @@ Watch* begun(Watch* watch) {
   throw BadRecord("not a video that can be opened (" + why + ")");
 }
 
-// A plain container with its pictures and its sound in it.
+// A plain container with its pictures in it.
 Owned<AVFormatContext> open_format(const Input& input, Watch* watch) {
   const std::string why = refusal(input);
   if (!why.empty()) {
@@ -46,7 +51,7 @@ Owned<AVFormatContext> open_format(const Input& input, Watch* watch) {
     refuse(status == AVERROR(EINVAL) ? kOtherFormat : libav_reason(status));  // what it says of one that is not listed
   }
   Owned<AVFormatContext> opened(format);
-  if (std::string(format->iformat->name).compare(0, 3, "mov") == 0 && lies_elsewhere(input)) {
+  if (has_references(format) && lies_elsewhere(input, kPictures)) {
     refuse(kElsewhere);
   }
   return opened;
@@ -105,6 +110,10 @@ AVStream* OpenedFile::video() const {
 
 AVStream* OpenedFile::sound() const {
   return first_stream(format_.get(), AVMEDIA_TYPE_AUDIO);
+}
+
+bool OpenedFile::sound_lies_elsewhere() const {
+  return has_references(format_.get()) && lies_elsewhere(*input_, kSound);
 }
 
 void OpenedFile::read_only(const AVStream* stream) {

@@ -56,6 +56,8 @@ class OpenedFile {
   // The first video stream, cover pictures passed over, and the first audio stream; null where there is none.
   AVStream* video() const;
   AVStream* sound() const;
+  // Whether the sound is that of another file: what FFmpeg gives for it then is not sound.
+  bool sound_lies_elsewhere() const;
 
   // Has packets of this stream read, and of no other that nobody asked for.
   void read_only(const AVStream* stream);

@@ -1,4 +1,4 @@
-"""What a video may be: one file that holds its pictures and its sound itself, in one of the containers listed here.
+"""What a video may be: one file that holds its pictures itself, in one of the containers listed here.
 
 A playlist, a manifest or a text makes FFmpeg open other files, fetch addresses or listen to ports. Such files are told
 by their first bytes and refused by name; what FFmpeg still takes for another format than those listed it does not open.
@@ -28,7 +28,9 @@ _MAX_BOXES = 100_000  # of an MP4 that are looked at; a large one has some hundr
 
 READ_FORMATS = "MP4, MOV, Matroska, WebM, AVI, MPEG, FLV, ASF, Ogg and the like"
 OTHER_FORMAT = f"its format is not one of those supported: {READ_FORMATS}"
-ELSEWHERE = "its pictures or its sound are in another file, which is not opened"
+ELSEWHERE = "its pictures are in another file, which is not opened"
+SOUND_ELSEWHERE = "its sound is in another file, which is not opened"
+PICTURES, SOUND = b"vide", b"soun"  # handlers of an MP4's tracks
 
 _TEXT_CONTAINERS = re.compile(rb"YUV4MPEG2|/\* XPM|#define|P[1-7fF]\s")
 # How a file begins, in lower case and without blanks, and what it is. The first that fits counts.
@@ -98,15 +100,15 @@ def _is_utf8(head: bytes) -> bool:
         return False
 
 
-def lies_elsewhere(file: Any, size: int) -> bool:
-    """Whether pictures or sound of an MP4 or MOV are those of another file, which a data reference or a movie of
-    references names.
+def lies_elsewhere(file: Any, size: int, handler: bytes) -> bool:
+    """Whether tracks of an MP4 or MOV (handler: PICTURES or SOUND) are those of another file, which a data reference
+    or a movie of references names.
 
     FFmpeg reads its own bytes in their place, or none. The position in the file is kept.
     """
     position = file.tell()
     try:
-        return _Boxes(file).any_elsewhere(size)
+        return _Boxes(file).any_elsewhere(size, handler)
     finally:
         file.seek(position)
 
@@ -117,17 +119,17 @@ class _Boxes:
     def __init__(self, file: Any) -> None:
         self._file, self._left = file, _MAX_BOXES
 
-    def any_elsewhere(self, size: int) -> bool:
+    def any_elsewhere(self, size: int, handler: bytes) -> bool:
         movies = [(at, end) for kind, at, end in self._within(0, size) if kind == b"moov"]
         return any(
-            kind == b"rmra" or (kind == b"trak" and self._is_elsewhere(*place))
+            kind == b"rmra" or (kind == b"trak" and self._is_elsewhere(handler, *place))
             for movie in movies
             for kind, *place in self._within(*movie)
         )
 
-    def _is_elsewhere(self, at: int, end: int) -> bool:
-        """Whether a track of pictures or sound names a file in any entry of its table of data references."""
-        if self._read(*self._find((b"mdia", b"hdlr"), at, end), 12)[8:] not in (b"vide", b"soun"):
+    def _is_elsewhere(self, handler: bytes, at: int, end: int) -> bool:
+        """Whether a track of this handler names a file in any entry of its table of data references."""
+        if self._read(*self._find((b"mdia", b"hdlr"), at, end), 12)[8:] != handler:
             return False
         place, end = self._find((b"mdia", b"minf", b"dinf", b"dref"), at, end)
         return any(self._names_a_file(*entry) for entry in self._within(place + 8, end))

@@ -40,7 +40,7 @@ _limit_allocations()
 
 
 class OpenedFile:
-    """A plain container with all in it: `container` (av.container.InputContainer), and its bytes, `file`.
+    """A plain container with its pictures in it: `container` (av.container.InputContainer), and its bytes, `file`.
 
     One thread at a time. Raises DecodingError for what cannot be opened, and, where its watch is over, from whatever
     reads it.
@@ -68,7 +68,7 @@ class OpenedFile:
             other = getattr(error, "errno", None) == errno.EINVAL  # what FFmpeg says of a format that is not listed
             why = containers.OTHER_FORMAT if other else reason_of(error)
             raise DecodingError(f"not a video that can be opened ({why})") from error
-        if container.format.name.startswith("mov") and self.file.lies_elsewhere():
+        if _has_references(container) and self.file.lies_elsewhere(containers.PICTURES):
             container.close()
             raise DecodingError(f"not a video that can be opened ({containers.ELSEWHERE})")
         return container
@@ -82,6 +82,11 @@ class OpenedFile:
     def sound(self) -> Any:
         """The first audio stream; None where there is none."""
         return next(iter(self.container.streams.audio), None)
+
+    @property
+    def sound_lies_elsewhere(self) -> bool:
+        """Whether the sound is that of another file: what FFmpeg gives for it then is not sound."""
+        return _has_references(self.container) and self.file.lies_elsewhere(containers.SOUND)
 
     def watch_over(self) -> None:
         """Raise DecodingError where there was no progress for too long."""
@@ -109,11 +114,16 @@ class _WatchedFile:
         self._watch.reached(self.plain.tell())
         return content
 
-    def lies_elsewhere(self) -> bool:
+    def lies_elsewhere(self, handler: bytes) -> bool:
         position = self.tell()
         size = self.seek(0, os.SEEK_END)
         self.seek(position)
-        return containers.lies_elsewhere(self.plain, size)
+        return containers.lies_elsewhere(self.plain, size, handler)
+
+
+def _has_references(container: Any) -> bool:
+    """Whether it is an MP4 or MOV, whose tracks can be those of other files."""
+    return bool(container.format.name.startswith("mov"))
 
 
 def read_bytes(source: Source) -> bytes:

@@ -24,6 +24,7 @@ from vmz.audio.log_mel import log_mels, tuned_step_ms
 from vmz.video import sampling
 from vmz.video.arguments import FROM_START_FRAME, UNIFORM, VideoInputArgs
 from vmz.video.faults import DecodingError
+from vmz.video.frames.containers import SOUND_ELSEWHERE
 from vmz.video.frames.decoding import Video
 from vmz.video.frames.opened import OpenedFile, Source
 from vmz.video.frames.watch import Watch
@@ -172,7 +173,8 @@ class _Heard(Hearing):
         """
         clock = file.video or file.sound
         origin = 0.0 if clock is None else _seconds(clock.start_time, clock.time_base)
-        return Sound(file.sound, self._args, self._watch.advance, origin + since, seconds)
+        fault = SOUND_ELSEWHERE if file.sound_lies_elsewhere else ""
+        return Sound(file.sound, self._args, self._watch.advance, origin + since, seconds, fault)
 
     def _listen(self, video: Video) -> Sound:
         sound = self._sound = self._sound_of(video.file, 0.0, _seconds(video.duration, video.time_base))
