@@ -24,7 +24,7 @@ from vmz.files import write_json
 from vmz.outputs import HeldError, Output, in_progress
 from vmz.progress import Progress
 from vmz.text import cut, printable, quoted
-from vmz.zoo.download import PATIENT, Patience, Received, download
+from vmz.zoo.download import PATIENT, Patience, Received, download, measured
 from vmz.zoo.manifest import ZooRow
 
 CACHE, OFFLINE, MIRROR = "VMZ_CACHE", "VMZ_OFFLINE", "VMZ_MIRROR"
@@ -187,12 +187,8 @@ def _compare_with_manifest(row: ZooRow, path: Path, found: Union[Received, Fetch
 
 def _read(path: Path) -> Received:
     """The size and hash of a file."""
-    size, digest = path.stat().st_size, hashlib.sha256()
-    with open(path, "rb") as stream, Progress(size, "B", f"reading {path.name}") as shown:
-        for chunk in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(chunk)
-            shown.update(len(chunk))
-    return Received(size, digest.hexdigest(), str(path))
+    with open(path, "rb") as stream, Progress(path.stat().st_size, "B", f"reading {path.name}") as shown:
+        return measured(stream, str(path), shown.update)
 
 
 def _key(path: Path) -> str:

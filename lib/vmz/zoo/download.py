@@ -58,6 +58,17 @@ class Received:
 PATIENT = Patience()
 
 
+def measured(stream: IO[bytes], source: str, read: Optional[Callable[[int], Any]] = None) -> Received:
+    """The size and hash of a file from here on. read: called with the number of bytes of each piece."""
+    digest, size = hashlib.sha256(), 0
+    for chunk in iter(lambda: stream.read(1 << 20), b""):
+        digest.update(chunk)
+        size += len(chunk)
+        if read is not None:
+            read(len(chunk))
+    return Received(size, digest.hexdigest(), source)
+
+
 class _Refused(Exception):
     """An address does not give the file, and will not if it is asked again."""
 
@@ -155,16 +166,12 @@ class _Part:
 
     def finish(self, source: str, bytes: Optional[int]) -> Received:
         """Check what came and give it its name."""
-        digest, size = hashlib.sha256(), 0
         with open(self.path, "rb") as stream:
-            for chunk in iter(lambda: stream.read(1 << 20), b""):
-                digest.update(chunk)
-                size += len(chunk)
+            received = measured(stream, source)
             os.fsync(stream.fileno())
-        received = Received(size, digest.hexdigest(), source)
-        if bytes is not None and size != bytes:
+        if bytes is not None and received.bytes != bytes:
             self.remove()
-            raise _Refused(f"gives another file: it has {counted(size, 'byte')}, not {bytes}")
+            raise _Refused(f"gives another file: it has {counted(received.bytes, 'byte')}, not {bytes}")
         if self.sha256 is not None and received.sha256 != self.sha256.lower():
             self.remove()
             raise _Refused(f"gives another file: its SHA-256 is {received.sha256}, not {self.sha256.lower()}")
