@@ -85,6 +85,7 @@ def test_the_least_traffic_of_a_clip(name: str, gigabytes: float, harness: Any) 
     assert 2 * least_values(build(MODELS[name])) / 1e9 == pytest.approx(gigabytes, abs=1e-3)
 
 
+@pytest.mark.long
 def test_what_a_device_does_not_have(tmp_path: Path) -> None:
     answer = run("--device=cuda", "--peers=OpenVINO")
     assert answer.returncode == 2 and "OpenVINO is not measured with --device=cuda" in answer.stderr
@@ -106,6 +107,7 @@ def peer(answer: float) -> Any:
     return harness.Prepared(lambda: sum(range(200_000)), answer) if answer else None
 
 
+@pytest.mark.long
 def test_a_worker_runs_in_a_process_of_its_own(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(
         "PYTHONPATH", os.pathsep.join([str(FOLDER), str(FOLDER.parent), os.environ.get("PYTHONPATH", "")])

@@ -54,6 +54,7 @@ def read(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text()))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_evaluation_again_from_its_results(engine: str, database: Path, weights: Path, tmp_path: Path) -> None:
     first, saved, scores = tmp_path / "results.json", tmp_path / "config.json", tmp_path / "scores.npz"
@@ -82,6 +83,7 @@ def test_an_evaluation_again_from_its_results(engine: str, database: Path, weigh
         assert dict(evaluate(EvaluationConfig.from_flags(results["options"])).figures) == results["figures"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_training_again_from_its_results(engine: str, database: Path, tmp_path: Path) -> None:
     first, saved = tmp_path / "results.json", tmp_path / "config.json"

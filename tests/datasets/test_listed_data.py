@@ -156,6 +156,7 @@ TRAIN = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_training_on_a_folder_equals_training_on_the_lmdb(
     engine: str, videos: SameVideos, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -164,6 +164,7 @@ def health(engine: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 
+@pytest.mark.long
 def test_the_health_check_on_pytorch() -> None:
     checked = health("pytorch")
     assert checked.returncode == 0, checked.stderr

@@ -27,6 +27,7 @@ SMALL = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_golden_job(engine: str, tmp_path: Path) -> None:
     job = load_job("extract_r2plus1d18_startframe")

@@ -12,10 +12,11 @@ from tests.engines.real_caffe2 import ENGINES
 from tests.goldens.e2e import flags, load_job, run_tool, write_database, write_weights
 from tests.goldens.recordings import golden_path
 
-JOBS = ["a_resnet18_logmels_3clip", pytest.param("av_r3d18_3clip", marks=pytest.mark.long)]
+JOBS = ["a_resnet18_logmels_3clip", "av_r3d18_3clip"]
 SILENT = "arm_wrestling.mp4"  # the golden video that has no sound
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", JOBS)
 def test_golden_job(name: str, engine: str, tmp_path: Path) -> None:

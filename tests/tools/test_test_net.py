@@ -132,6 +132,7 @@ def test_each_video_counts_once_whatever_the_batch(small_weights: Path, small_da
         assert other["label"].tolist() == found[0]["label"].tolist()
 
 
+@pytest.mark.long
 def test_bad_videos_stop_or_are_left_out_and_listed(small_weights: Path, tmp_path: Path) -> None:
     good = video_path("five_frames.mp4").read_bytes()
     database = records(tmp_path / "db", good, b"this is a text file\n" * 50, good, good[: len(good) // 8], good)

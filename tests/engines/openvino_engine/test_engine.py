@@ -75,6 +75,7 @@ def test_bf16_is_near_and_scores_are_float32() -> None:
     assert found.dtype == np.float32 and np.abs(found - expected).max() < 0.01
 
 
+@pytest.mark.long
 @needs_openvino
 def test_another_blob_another_number_of_clips_and_another_parameter() -> None:
     """What is fetched later, a short last batch, and a fed parameter are computed as the PyTorch engine does."""
@@ -100,6 +101,7 @@ def test_another_blob_another_number_of_clips_and_another_parameter() -> None:
     assert [len(value) for value in found["openvino"][:4]] == [3, 1, 3, 3]
 
 
+@pytest.mark.long
 @needs_openvino
 def test_an_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """test_net gives the figures and scores of the PyTorch engine, in both precisions, with a short last batch."""

@@ -39,6 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_video_ids_in_a_test(engine: str, folder: Path, tmp_path: Path) -> None:
     given = [*SMALL, f"--eng={engine}", f"--test={folder / 'ids'}", "--random_weights=1", "--check_data=0"]

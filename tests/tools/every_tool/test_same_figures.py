@@ -106,6 +106,7 @@ def test_figures_that_change_with_the_settings(engine: str, multi_label: Path, t
     assert figures_of_test(multi_label, checkpoint, engine, *defaults) != figures  # they can differ
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_fine_tuning_takes_the_network_from_the_checkpoint(engine: str, database: Path, tmp_path: Path) -> None:
     run_training(database, tmp_path, f"--engine={engine}")

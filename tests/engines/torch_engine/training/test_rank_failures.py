@@ -107,6 +107,7 @@ def test_one_that_is_killed_ends_the_other() -> None:
     assert (status == 1 and "lost another rank of the run" in errors) or "killed by SIGKILL" in errors
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("asking", [0, 1])
 def test_one_rank_that_is_told_to_stop_stops_all_in_the_same_iteration(asking: int) -> None:
     """And the state is copied by the first one alone."""
