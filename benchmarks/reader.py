@@ -51,6 +51,15 @@ from vmz.video.reader import ClipReader, EndOfData  # noqa: E402
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "videos"
 DEFAULT_VIDEOS = ("arm_wrestling.mp4", "nasa_13013.mp4", "bikes.mp4", "flipping_a_pancake.mkv")
 CLIPS, TRAINING_ROUNDS, SEED = 10, 4, 1
+FIXED = {
+    "scale_h": HEIGHT,
+    "scale_w": WIDTH,
+    "crop_size": CROP,
+    "random_crop": 0,
+    "random_mirror": 0,
+    "wrap_around": 0,
+}
+"""Arguments of all readings, by their operator names."""
 
 
 def by_hand(paths: list[Path], length: int, threads: int) -> np.ndarray:
@@ -84,9 +93,15 @@ def our_training(database: str, videos: int, length: int, threads: int) -> np.nd
 
 
 def arguments(videos: int, length: int, threads: int, **others: int) -> VideoInputArgs:
-    values = {"scale_h": HEIGHT, "scale_w": WIDTH, "crop_size": CROP, "random_crop": 0, "random_mirror": 0}
-    values.update(batch_size=videos, length_rgb=length, num_decode_threads=threads, wrap_around=0)
-    return VideoInputArgs.from_mapping({**values, **others})
+    given = {"batch_size": videos, "length_rgb": length, "num_decode_threads": threads}
+    return VideoInputArgs.from_mapping({**FIXED, **given, **others})
+
+
+def write_database(database: str, paths: list[Path]) -> None:
+    """A record each, in this order."""
+    with DatabaseWriter(database) as writer:
+        for number, path in enumerate(paths):
+            writer.write(Record(f"{number:04d}".encode(), path.read_bytes(), (0,)))
 
 
 def training_by_hand(paths: list[Path], length: int, threads: int) -> np.ndarray:
@@ -138,9 +153,7 @@ def compare(paths: list[Path], database: str, options: argparse.Namespace) -> tu
     length = options.length
     repeated = paths * TRAINING_ROUNDS
     for name, listed in ((database, paths), (f"{database}_training", repeated)):
-        with DatabaseWriter(name) as writer:
-            for number, path in enumerate(listed):
-                writer.write(Record(f"{number:04d}".encode(), path.read_bytes(), (0,)))
+        write_database(name, listed)
     if not np.array_equal(by_hand(paths, length, 1), ours(database, len(paths), length, 2)):
         raise AssertionError("the two do not give the same clips")
     peers, absent = available([OpenCV, Decord, TorchCodec, ByHand, DecodingAlone])

@@ -22,24 +22,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from caffe2.python import core, dyndep, workspace
 from harness import Table, add_options, idle_or_exit, interleaved, machine, report
-from reader import CLIPS, CROP, HEIGHT, WIDTH, by_hand, ours, videos
+from reader import CLIPS, FIXED, by_hand, ours, videos, write_database
 
 from vmz.netdef.net_parts import VIDEO_INPUT
 from vmz.netdef.video_outputs import asked_outputs
-from vmz.video.database.lmdb_database import DatabaseWriter
-from vmz.video.database.records import Record
 
 LIBRARY = Path(__file__).resolve().parents[1] / "build" / "ops" / "libvmz_ops.so"
-FIXED = {
-    "clip_per_video": CLIPS,
-    "decode_type": 1,
-    "scale_h": HEIGHT,
-    "scale_w": WIDTH,
-    "crop_size": CROP,
-    "random_crop": 0,
-    "random_mirror": 0,
-    "wrap_around": 0,
-}
 
 
 def start(library: Path = LIBRARY) -> None:
@@ -62,7 +50,8 @@ def read(database: str, arguments: Mapping[str, Any], operator: str = VIDEO_INPU
 
 def native(database: str, videos: int, length: int, threads: int) -> np.ndarray:
     """(videos * 10, 3, length, 112, 112) float32"""
-    return read(database, {**FIXED, "batch_size": videos, "length_rgb": length, "num_decode_threads": threads})["data"]
+    given = {"batch_size": videos, "length_rgb": length, "num_decode_threads": threads}
+    return read(database, {**FIXED, "clip_per_video": CLIPS, "decode_type": 1, **given})["data"]
 
 
 def main() -> int:
@@ -77,9 +66,7 @@ def main() -> int:
     tables = []
     with videos(options.videos) as paths, tempfile.TemporaryDirectory() as folder:
         database, length = str(Path(folder) / "db"), options.length
-        with DatabaseWriter(database) as writer:
-            for number, path in enumerate(paths):
-                writer.write(Record(f"{number:04d}".encode(), path.read_bytes(), (0,)))
+        write_database(database, paths)
         if not np.array_equal(by_hand(paths, length, 1), native(database, len(paths), length, 2)):
             raise AssertionError("the two do not give the same clips")
         for threads in sorted({1, options.threads}):

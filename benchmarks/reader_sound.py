@@ -26,12 +26,9 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "scripts" / "demo")]
 
 from harness import Table, add_options, idle_or_exit, interleaved, machine, report  # noqa: E402
-from reader import SEED, SHARED  # noqa: E402 - its folder is not on the path before
-from reader_peers import CROP, HEIGHT, WIDTH  # noqa: E402
+from reader import CLIPS, FIXED, SEED, SHARED, write_database  # noqa: E402 - its folder is not on the path before
 
 from vmz.netdef.net_parts import AV_INPUT  # noqa: E402
-from vmz.video.database.lmdb_database import DatabaseWriter  # noqa: E402
-from vmz.video.database.records import Record  # noqa: E402
 from vmz.video.frames.suffixes import is_video_name  # noqa: E402
 from vmz.video.reader import ClipReader  # noqa: E402
 from vmz.video.sound.arguments import reader_arguments  # noqa: E402
@@ -39,17 +36,7 @@ from vmz.video.sound.arguments import reader_arguments  # noqa: E402
 Read = Callable[[str, Mapping[str, Any]], Mapping[str, np.ndarray]]
 
 WITH_SOUND = ("nasa_13013.mp4", "bigbuckbunny.mp4", "flipping_a_pancake.mkv")
-FIXED = {
-    "length_rgb": 16,
-    "scale_h": HEIGHT,
-    "scale_w": WIDTH,
-    "crop_size": CROP,
-    "random_crop": 0,
-    "random_mirror": 0,
-    "wrap_around": 0,
-    "seed": SEED,
-}
-CLIPS, ROUNDS = 10, 8
+LENGTH, ROUNDS = 16, 8
 PROTOCOLS = {  # title: arguments, how often a table has each video
     f"{CLIPS} clips of each video": ({"clip_per_video": CLIPS, "decode_type": 1}, 1),
     f"a random clip of each video, {ROUNDS} times": ({"decode_type": 0}, ROUNDS),
@@ -111,10 +98,9 @@ def compare(paths: list[Path], folder: Path, readers: Mapping[str, Read], option
     tables = []
     for number, (title, (protocol, times)) in enumerate(PROTOCOLS.items()):
         database, listed = str(folder / f"db_{number}"), paths * times
-        with DatabaseWriter(database) as writer:
-            for place, path in enumerate(listed):
-                writer.write(Record(f"{place:04d}".encode(), path.read_bytes(), (0,)))
-        arguments = {**FIXED, **protocol, "batch_size": len(listed), "num_decode_threads": options.threads}
+        write_database(database, listed)
+        given = {"length_rgb": LENGTH, "seed": SEED, "batch_size": len(listed), "num_decode_threads": options.threads}
+        arguments = {**FIXED, **protocol, **given}
         whole = {**arguments, **ASKED["pictures and sound"]}
         if protocol["decode_type"] == 1 and len(readers) > 1:  # random clips are drawn by each reader in its own way
             check_alike(*(read(database, whole) for read in readers.values()))

@@ -36,14 +36,19 @@ def checkpoint(path: Path, network: dict[str, Any], input_type: int, **more: Any
     return path
 
 
+def films_and_weights(place: Path) -> Path:
+    """Two videos with sound and, number 1, one without; weights of a network that sees too and of one that hears."""
+    (place / "films").mkdir()
+    for number in range(3):
+        sounding_video(place / "films" / f"{number}.mp4", number, frames=40, sound=number != 1)
+    checkpoint(place / "both.pkl", BOTH, 3)
+    checkpoint(place / "sound.pkl", SOUND, 2)
+    return place
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    (tmp_path / "films").mkdir()
-    for number in range(3):
-        sounding_video(tmp_path / "films" / f"{number}.mp4", number, frames=40, sound=number != 1)
-    checkpoint(tmp_path / "both.pkl", BOTH, 3)
-    checkpoint(tmp_path / "sound.pkl", SOUND, 2)
-    return tmp_path
+    return films_and_weights(tmp_path)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

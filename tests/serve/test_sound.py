@@ -10,24 +10,16 @@ import numpy as np
 import pytest
 
 from tests.engines.real_caffe2 import ENGINES
-from tests.prediction.test_sound import BOTH, SOUND, WITHOUT, checkpoint
+from tests.prediction.test_sound import WITHOUT, films_and_weights
 from tests.serve.running import ask, server
 from tests.support.sound_videos import Tone, sound_video
-from tests.support.sounding_videos import sounding_video
 from vmz.cli.predict import work as predict
 from vmz.errors import UsageError
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two videos with sound and, number 1, one without; weights of a network that sees too and of one that hears."""
-    place = tmp_path_factory.mktemp("sound")
-    (place / "films").mkdir()
-    for number in range(3):
-        sounding_video(place / "films" / f"{number}.mp4", number, frames=40, sound=number != 1)
-    checkpoint(place / "both.pkl", BOTH, 3)
-    checkpoint(place / "sound.pkl", SOUND, 2)
-    return place
+    return films_and_weights(tmp_path_factory.mktemp("sound"))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
