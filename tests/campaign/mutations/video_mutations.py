@@ -42,9 +42,8 @@ def containers(seed: int, number: int) -> bytes:
     content = good(kind)
     if way < 0.12:
         return content
-    if way < 0.18:  # the beginning of one and the end of another
-        other = good(chance.choice(VIDEOS))
-        return content[: chance.randrange(len(content))] + other[chance.randrange(len(other)) :]
+    if way < 0.18:
+        return _spliced(content, good(chance.choice(VIDEOS)), chance)
     return _changed(content, kind.parser, chance)
 
 
@@ -88,12 +87,16 @@ def sounding(seed: int, number: int) -> bytes:
     content = _with_sound(name)
     if way < 0.1:
         return content
-    if way < 0.2:  # the beginning of one and the end of another
-        other = _with_sound(chance.choice(names))
-        return content[: chance.randrange(len(content))] + other[chance.randrange(len(other)) :]
+    if way < 0.2:
+        return _spliced(content, _with_sound(chance.choice(names)), chance)
     if way < 0.3:
         return content[: chance.randrange(len(content))]
     return _changed(content, _PARSERS[sound_videos.KINDS[name].container], chance)
+
+
+def _spliced(content: bytes, other: bytes, chance: random.Random) -> bytes:
+    """The beginning of one and the end of another."""
+    return content[: chance.randrange(len(content))] + other[chance.randrange(len(other)) :]
 
 
 def _changed(content: bytes, parser: str, chance: random.Random) -> bytes:
