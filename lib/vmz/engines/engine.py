@@ -5,9 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar
 
 import numpy as np
+
+E = TypeVar("E", bound="Engine")
 
 
 class Engine(ABC):
@@ -78,7 +80,7 @@ class Engine(ABC):
     def close(self) -> None:
         """Close the readers and drop the net. Closing twice is harmless."""
 
-    def __enter__(self) -> Engine:
+    def __enter__(self: E) -> E:
         return self
 
     def __exit__(
