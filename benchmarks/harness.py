@@ -16,6 +16,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -195,7 +196,7 @@ def limits(threads: int, device: str = "cpu") -> Limits:
         gflops = {}
         for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
             left, right = (torch.randn(GEMM, GEMM, device=device).to(kind) for _ in range(2))
-            gflops[name] = 2 * GEMM**3 / _best(lambda left=left, right=right: torch.mm(left, right)) / 1e9
+            gflops[name] = 2 * GEMM**3 / _best(partial(torch.mm, left, right)) / 1e9
         source, target = torch.ones(COPY, device=device), torch.empty(COPY, device=device)
         return Limits(gflops, 2 * 4 * COPY / _best(lambda: target.copy_(source)) / 1e9)
     finally:

@@ -73,7 +73,8 @@ class ByHandSeeking:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"
             rate, base = stream.average_rate, stream.time_base
-            seconds = float(stream.duration * base) if stream.duration else container.duration / av.time_base
+            assert rate is not None and base is not None
+            seconds = float(stream.duration * base) if stream.duration else (container.duration or 0) / av.time_base
             [start] = choose(stream.frames or round(seconds * rate))
             begin = (stream.start_time or 0) + round(start / rate / base)
             container.seek(begin, stream=stream)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,13 @@ def test_several_labels_without_scikit_learn_are_refused_at_the_start(
     monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
     database = str(write_motion_database(tmp_path / "db"))
     message = r'^the evaluation of several labels per video \(multi_label\) needs scikit-learn: pip install "vmz\[mul'
-    small = {"model_depth": 10, "channel_multiplier": 0.05, "num_labels": 8, "clip_length_rgb": 2, "multi_label": 1}
+    small: dict[str, Any] = {
+        "model_depth": 10,
+        "channel_multiplier": 0.05,
+        "num_labels": 8,
+        "clip_length_rgb": 2,
+        "multi_label": 1,
+    }
     with pytest.raises(UsageError, match=message):
         evaluate(EvaluationConfig(test_data=database, load_model_path="missing.pkl", **small))
     with pytest.raises(UsageError, match=message):

@@ -184,7 +184,8 @@ while time.monotonic() < end:
 
 
 def test_a_signal_while_an_output_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    unlink, sent = Path.unlink, []
+    unlink = Path.unlink
+    sent: list[str] = []
 
     def interrupted(path: Path, *arguments: bool) -> None:
         if not sent:

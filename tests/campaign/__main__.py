@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 from tests.campaign.surfaces import SURFACES
 from vmz.files import write_json
@@ -58,7 +58,8 @@ def input_row(line: str, engine: str, seconds: float) -> Optional[Row]:
     name, _, reader = found[1].rpartition(" ")
     other = reader if reader in ENVIRONMENTS and name else ""
     surface = f"{name} ({other})" if other and other != engine else name if other else found[1]
-    row = Row(surface, engine, *(int(found[place]) for place in (2, 3, 4, 5)), seconds)
+    inputs, accepted, clean_errors, faults = (int(found[place]) for place in (2, 3, 4, 5))
+    row = Row(surface, engine, inputs, accepted, clean_errors, faults, seconds)
     if int(found[6]):
         row.notes.append(f"    {found[6]} left out: the two builds of FFmpeg decode them differently, without VMZ too")
     return row
@@ -136,10 +137,9 @@ class Campaign:
 
     def table(self) -> str:
         """All rows and their sum."""
-        everything = Row(
-            "all", "", *(sum(getattr(row, name) or 0 for row in self.rows) for name in ("inputs", "accepted",
-            "clean_errors", "faults", "seconds")),
-        )  # fmt: skip
+        summed = ("inputs", "accepted", "clean_errors", "faults", "seconds")
+        sums: dict[str, Any] = {name: sum(getattr(row, name) or 0 for row in self.rows) for name in summed}
+        everything = Row("all", "", **sums)
         return "\n".join([HEAD, *(row.line() for row in self.rows), everything.line()])
 
 

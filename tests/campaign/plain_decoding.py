@@ -63,9 +63,10 @@ def by_pyav(path: str) -> list[str]:
     """The lines that the program prints, of PyAV's FFmpeg."""
     try:
         with av.open(path, metadata_errors="ignore", container_options=_OPTIONS) as container:
-            return _lines(container)
+            lines = _lines(container)
     except (av.FFmpegError, OSError, ValueError, UnicodeError):
         return ["not opened"]
+    return lines
 
 
 _OPTIONS = {"format_whitelist": OPENING["format_whitelist"]}

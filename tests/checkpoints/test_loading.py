@@ -13,7 +13,7 @@ from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 
 WEIGHTS = {"conv1_w": np.arange(6, dtype=np.float32).reshape(1, 2, 3), "bn_rm": np.ones(1, np.float32)}
-STATE = {
+STATE: dict[str, np.ndarray] = {
     **WEIGHTS,
     "conv1_w_momentum": WEIGHTS["conv1_w"],
     "optimizer_iteration": np.array([3], np.int64),

@@ -45,7 +45,8 @@ def test_caffe2_reads_ours_and_we_read_caffe2s(tmp_path: Path) -> None:
 
 def test_cut_short_anywhere_but_between_records(tmp_path: Path) -> None:
     write_minidb(tmp_path / "a.mdl", ITEMS)
-    content, whole = (tmp_path / "a.mdl").read_bytes(), set()
+    content = (tmp_path / "a.mdl").read_bytes()
+    whole: set[int] = set()
     for _ in records(tmp_path / "a.mdl"):
         whole.add(sum(8 + len(key) + len(value) for key, value in list(ITEMS.items())[: len(whole) + 1]))
     for length in range(1, len(content)):

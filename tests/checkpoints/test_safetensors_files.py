@@ -44,7 +44,7 @@ def test_bfloat16_is_read_as_float32(tmp_path: Path) -> None:
     pytest.importorskip("safetensors")
     header = {"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}
     (tmp_path / "a.safetensors").write_bytes(written(header, struct.pack("<2H", 0x3FC0, 0xC000)))
-    np.testing.assert_array_equal(load(tmp_path / "a.safetensors").blobs["a"], np.float32([1.5, -2]))
+    np.testing.assert_array_equal(load(tmp_path / "a.safetensors").blobs["a"], np.array([1.5, -2], np.float32))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from vmz.errors import VmzError
 from vmz.netdef.protos import BlobChunk
 
 RANDOM = np.random.RandomState(0)
-ARRAYS = {
+ARRAYS: dict[str, np.ndarray] = {
     "float32": RANDOM.randn(3, 4, 5).astype(np.float32),
     "float64": RANDOM.randn(7),
     "float16": np.array([1.5, -2, 65504, np.inf, 6e-8], np.float16),

@@ -183,7 +183,7 @@ def test_archives_that_lie(tmp_path: Path) -> None:
     with pytest.raises(VmzError, match="numbers a value 536870911"):
         read_state_dict(path)
     path.write_bytes(archive({"m/data.pkl": good, "m/data/0": struct.pack(">4f", 1, 2, 3, 4), "m/byteorder": b"big"}))
-    np.testing.assert_array_equal(read_state_dict(path).tensors["a"], np.float32([1, 2, 3, 4]))
+    np.testing.assert_array_equal(read_state_dict(path).tensors["a"], np.array([1, 2, 3, 4], np.float32))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from vmz.errors import VmzError
 from vmz.settings.self_description import read_description
 from vmz.training.checkpoints import read
 
-GOOD = {
+GOOD: dict[str, np.ndarray] = {
     "conv1_w": np.ones((4, 3), np.float32),
     "conv1_spatbn_relu_riv": np.zeros(4, np.float32),
     "conv1_spatbn_relu_rm": np.full(4, -1.0, np.float32),

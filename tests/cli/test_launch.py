@@ -44,7 +44,12 @@ def test_the_exit_status_is_that_of_the_one_that_failed(tmp_path) -> None:
 def test_it_takes_a_gpu_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(launch, "run_processes", lambda count, command: seen.append((count, command[1:])) or 0)
+
+    def run_processes(count: int, command: list[str]) -> int:
+        seen.append((count, command[1:]))
+        return 0
+
+    monkeypatch.setattr(launch, "run_processes", run_processes)
     monkeypatch.setattr(sys, "argv", ["/tools/test_net.py", "--x"])
     for given, count in (
         ({"num_gpus": 2}, 2),
@@ -53,11 +58,14 @@ def test_it_takes_a_gpu_for_each_process(monkeypatch: pytest.MonkeyPatch) -> Non
     ):
         assert launch.launch(options(**given), ["--x"]) == 0
         assert seen.pop() == (count, ["/tools/test_net.py", "--x"])
-    for given in ({}, {"num_gpus": 0}, {"num_gpus": 1}, {"gpus": "1"}):
-        assert launch.launch(options(**given), []) is None
-    for given, named in (({"num_gpus": 3}, "--num_gpus=3: PyTorch sees 2"), ({"gpus": "0,4"}, "--gpus=0,4: PyTorch")):
+    for one in (options(), options(num_gpus=0), options(num_gpus=1), options(gpus="1")):
+        assert launch.launch(one, []) is None
+    for too_many, named in (
+        (options(num_gpus=3), "--num_gpus=3: PyTorch sees 2"),
+        (options(gpus="0,4"), "--gpus=0,4: PyTorch"),
+    ):
         with pytest.raises(UsageError, match=named):
-            launch.launch(options(**given), [])
+            launch.launch(too_many, [])
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert launch.launch(options(num_gpus=2), []) is None and not seen

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from scripts.settings_tables import weights_of, write_checkpoints
+from tests.support.optionals import present
 from vmz import zoo
 from vmz.checkpoints.loading import convert
 from vmz.checkpoints.pickles import save_pickle
@@ -67,7 +68,8 @@ def test_our_checkpoint_is_tested_as_training_tested_it(name: str, folder: Path)
     assert options.batch_size == 6  # training's is of another kind
     assert set(sources(options, "model_depth", "video_res_type", "clip_per_video", "aggregation")) == {CHECKPOINT}
     assert sources(options, "batch_size", "crop_per_inference") == [DEFAULT, DEFAULT]
-    assert options.resolution.labels == ("left", "right", "up") and options.resolution.differences == ()
+    resolution = present(options.resolution)
+    assert resolution.labels == ("left", "right", "up") and resolution.differences == ()
     assert "resolution" not in options.flags()  # flags alone: they are written down as JSON
 
 
@@ -75,14 +77,14 @@ def test_a_converted_checkpoint_still_knows(folder: Path, tmp_path: Path) -> Non
     convert(folder / "ours.mdl", tmp_path / "converted.pkl")
     options = of_test(f"--load_model_path={tmp_path / 'converted.pkl'}")
     assert (options.video_res_type, options.clip_per_video) == (1, 3)
-    assert options.resolution.labels == ("left", "right", "up")
+    assert present(options.resolution).labels == ("left", "right", "up")
 
 
 def test_by_hand_comes_first_and_is_warned_of(folder: Path) -> None:
     options = of_test(f"--load_model_path={folder / 'ours.pkl'}", "--video_res_type=0", "--top_k=1", "--batch_size=2")
     assert (options.video_res_type, options.top_k) == (0, 1)
     assert sources(options, "video_res_type", "clip_per_video") == [COMMAND_LINE, CHECKPOINT]
-    [line] = warnings(options.resolution)
+    [line] = warnings(present(options.resolution))
     assert line == "warning: not as ours.pkl was trained: --video_res_type=0 instead of 1"
 
 
@@ -146,8 +148,8 @@ def test_the_published_row_of_a_file_name(name: str, tmp_path: Path) -> None:
     assert (options.crop_size, options.crop_per_clip, options.use_convolutional_pred) == (256, 3, 1)
     assert (options.video_res_type, options.scale_h, options.crop_per_inference) == (1, 256, 1)
     assert sources(options, "clip_length_rgb", "crop_size", "model_name") == [PUBLISHED_FILE] * 2 + [COMMAND_LINE]
-    assert list(warnings(options.resolution)) == []
-    assert "1 of the 30 crops of a video" in "".join(notes(options.resolution))
+    assert list(warnings(present(options.resolution))) == []
+    assert "1 of the 30 crops of a video" in "".join(notes(present(options.resolution)))
 
 
 def test_a_name_that_a_browser_has_changed() -> None:
@@ -161,10 +163,10 @@ def test_zoo_is_the_published_protocol_and_fast_is_one_centre_crop() -> None:
     fast = of_test(name, "--protocol=fast")
     assert (fast.crop_size, fast.crop_per_clip, fast.clip_per_video) == (224, 1, 10)
     assert (fast.use_convolutional_pred, fast.crop_per_inference) == (0, 0)
-    [line] = warnings(fast.resolution)
+    [line] = warnings(present(fast.resolution))
     assert "--crop_size=224 instead of 256" in line and "--crop_per_clip=1 instead of 3" in line
     by_hand = of_test(name, "--crop_size=224")
-    assert by_hand.resolution.protocol == zoo.FAST and by_hand.use_convolutional_pred == 0
+    assert present(by_hand.resolution).protocol == zoo.FAST and by_hand.use_convolutional_pred == 0
     assert of_test(name, "--crop_size=320").use_convolutional_pred == 1
 
 
@@ -201,7 +203,7 @@ def test_fine_tuning_takes_the_network_and_no_head(folder: Path) -> None:
     options = of_training(f"--load_model_path={folder / 'ours.pkl'}", "--num_labels=9")
     assert (options.model_depth, options.channel_multiplier, options.clip_length_rgb) == (10, 0.1, 8)
     assert (options.num_labels, options.epoch_size, options.batch_size) == (9, 110000, 32)
-    assert "multi_label" not in options.resolution.settings
+    assert "multi_label" not in present(options.resolution).settings
     assert of_training(f"--load_model_path={folder / 'ours.pkl'}").num_labels == 101
     with pytest.raises(VmzError, match="--model_depth=18 contradicts"):
         of_training(f"--load_model_path={folder / 'ours.pkl'}", "--model_depth=18")
@@ -219,7 +221,7 @@ def test_fine_tuning_from_a_published_file(tmp_path: Path) -> None:
     options = of_training(f"--load_model_path={tmp_path / 'r2.5d_d34_l32.pkl'}", "--num_labels=51")
     assert (options.model_depth, options.clip_length_rgb, options.num_labels) == (34, 32, 51)
     assert options.video_res_type == 1  # training keeps the aspect; 0 is the test's
-    assert options.batch_size == 32 and options.resolution.protocol is None
+    assert options.batch_size == 32 and present(options.resolution).protocol is None
 
 
 def test_zoo_in_training_is_the_network_and_one_pass_over_the_data() -> None:
@@ -248,7 +250,7 @@ def test_a_protocol_that_is_damaged(about: dict[str, Any], says: str, tmp_path: 
 def test_class_names_that_are_not_those_of_the_labels(labels: Any, tmp_path: Path) -> None:
     weights = weights_of(model_depth=10, channel_multiplier=0.1, num_labels=3)
     save_pickle(tmp_path / "odd.pkl", weights, {"labels": labels})
-    assert of_test(f"--load_model_path={tmp_path / 'odd.pkl'}").resolution.labels is None
+    assert present(of_test(f"--load_model_path={tmp_path / 'odd.pkl'}").resolution).labels is None
 
 
 def test_a_missing_file_is_left_to_whoever_loads_it(tmp_path: Path) -> None:
@@ -278,17 +280,17 @@ def test_a_line_for_each_source_from_the_first_process_alone(
 
 
 def test_nothing_is_said_where_nothing_came_from_elsewhere() -> None:
-    assert source_lines(of_test("--random_weights=1").resolution) == []
+    assert source_lines(present(of_test("--random_weights=1").resolution)) == []
 
 
 @pytest.mark.parametrize(("name", "said"), [("r2plus1d_d34_l32", "dense clips"), ("r2plus1d_d18_l8", None)])
 def test_a_test_that_this_tool_does_not_run_is_noted(name: str, said: Optional[str]) -> None:
-    text = "".join(notes(of_test(f"--zoo={name}").resolution))
+    text = "".join(notes(present(of_test(f"--zoo={name}").resolution)))
     assert said in text if said else text == ""
 
 
 def test_the_account_as_json(folder: Path) -> None:
-    account = of_test(f"--load_model_path={folder / 'ours.pkl'}", "--scale_w=170").resolution.to_json()
+    account = present(of_test(f"--load_model_path={folder / 'ours.pkl'}", "--scale_w=170").resolution).to_json()
     assert account["sources"]["scale_w"] == {"value": 170, "source": "command line"}
     assert account["sources"]["model_depth"] == {"value": 10, "source": "checkpoint"}
     assert account["differences"] == ["--scale_w=170 instead of 171"] and account["published_model"] is None

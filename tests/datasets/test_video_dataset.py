@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from tests.support.listed_videos import CLASSES, SameVideos, same_videos
+from tests.support.optionals import present
 from tests.support.small_videos import BAD
 from vmz.datasets import VideoDataset
 from vmz.datasets.transform import Transform
@@ -69,7 +70,7 @@ def test_training_clips_are_those_of_train_net(videos: SameVideos) -> None:
     }  # fmt: skip
     args = {**SETTINGS.reader_arguments(), "batch_size": 6, **draws}
     with ClipReader(videos.lmdb, VideoInputArgs.from_mapping(args)) as reader:
-        passes = [reader.next_batch().data for _ in range(2)]
+        passes = [present(reader.next_batch().data) for _ in range(2)]
     for data in each_form(videos, ONE, train=True, seed=7, jitter_scales=(32, 40)):
         for epoch in (0, 1):
             data.set_epoch(epoch)

@@ -80,8 +80,8 @@ def prepare(folder: Path) -> Path:
         (folder / name).write_text("".join(lines))
     (folder / "classes.txt").write_text("".join(f"class {label}\n" for label in range(400)))
     with DatabaseWriter(folder / "val_lmdb") as writer:
-        for path, label in rows:
-            writer.write(Record(b"%05d" % label, (folder / path).read_bytes(), (label,)))
+        for video, label in rows:
+            writer.write(Record(b"%05d" % label, (folder / video).read_bytes(), (label,)))
     shutil.copytree(folder / "val_lmdb", folder / "train_lmdb")
     weights = load_pickle(DEMO_WEIGHTS)
     (folder / "runs").mkdir()
@@ -133,7 +133,8 @@ def write_scores(folder: Path) -> None:
         scores.add(
             random.rand(4, 3, 8).astype(np.float32), random.randint(0, 8, 4).astype(np.int32), keys, 0, keep=True
         )
-        np.savez(folder / f"{name}.npz", **score_arrays(scores, EvaluationConfig(test_data="val_lmdb")))
+        arrays = score_arrays(scores, EvaluationConfig(test_data="val_lmdb"))
+        np.savez(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]
 
 
 def write_dense(folder: Path) -> None:
@@ -142,8 +143,9 @@ def write_dense(folder: Path) -> None:
     video = np.arange(12) // 4
     for stream in ("rgb", "flow"):
         (folder / stream).mkdir()
-        arrays = {"softmax": random.rand(12, 8).astype(np.float32), "label": video.astype(np.int32), "video_id": video}
-        save_features(folder / stream / "features_0.npz", ArrayTable(arrays), "npz")
+        softmax = random.rand(12, 8).astype(np.float32)
+        table = ArrayTable({"softmax": softmax, "label": video.astype(np.int32), "video_id": video})
+        save_features(folder / stream / "features_0.npz", table, "npz")
 
 
 def add_published_weights(folder: Path, block: Block) -> None:

@@ -66,7 +66,12 @@ def test_the_device_never_sees_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a GPU would be given: nothing is computed after the check failed."""
     model, batch = network(), small_batch(1)
     computed: list[object] = []
-    monkeypatch.setattr(torch_engine, "computing_in", lambda precision: computed.append(1) or pytest.fail("computed"))
+
+    def computing_in(precision: object) -> None:
+        computed.append(precision)
+        pytest.fail("computed")
+
+    monkeypatch.setattr(torch_engine, "computing_in", computing_in)
     with open_engine("pytorch") as opened:
         opened.load(model.param_init_net, model.net, keep=["loss"])
         opened.feed("data", batch["data"])

@@ -50,7 +50,8 @@ def scored(first: int, last: int, multi_label: bool, aggregation: int = 0) -> Sc
 def test_figures_are_the_runs_own(multi_label: bool, aggregation: int, tmp_path: Path) -> None:
     scores = scored(0, VIDEOS, multi_label, aggregation)
     figures, per_class = summarise(scores, 3, multi_label)
-    np.savez_compressed(tmp_path / "scores.npz", **score_arrays(scores, options(multi_label, aggregation=aggregation)))
+    arrays = score_arrays(scores, options(multi_label, aggregation=aggregation))
+    np.savez_compressed(tmp_path / "scores.npz", **arrays)  # type: ignore[arg-type]
     found = aggregate_files([tmp_path / "scores.npz"], top_k=3)
     assert found.figures == figures and found.per_class == per_class
     assert found.aggregation == aggregation and found.clips_per_video == CLIPS
@@ -134,7 +135,8 @@ KEYS = np.repeat(["a", "b"], 3)
     ],
 )
 def test_bad_arrays_are_named(changes: dict[str, np.ndarray], named: str, tmp_path: Path) -> None:
-    path = kept(tmp_path / "scores.npz", 0, 2, **{"key": KEYS, **changes})
+    arrays: dict[str, Any] = {"key": KEYS, **changes}
+    path = kept(tmp_path / "scores.npz", 0, 2, **arrays)
     with pytest.raises(VmzError, match=named) as caught:
         read_scores(path)
     assert "scores.npz" in str(caught.value) and "\n" not in str(caught.value)
@@ -177,7 +179,7 @@ def test_files_of_different_runs_are_not_put_together(tmp_path: Path) -> None:
         (None, ""),  # of before this was kept
     ):
         account = {**made, "test_data": "1 records, sha256 b", **(changes or {})}
-        more = {} if changes is None else {"made_by": np.array(json.dumps(account))}
+        more: dict[str, Any] = {} if changes is None else {"made_by": np.array(json.dumps(account))}
         second = kept(tmp_path / "b.npz", 10, 20, **more)
         if said:
             with pytest.raises(UsageError, match=said):

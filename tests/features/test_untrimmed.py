@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ class Runs:
         """The videos in the index."""
         return [Path(entry["path"]).name for entry in self.index()["videos"]]
 
-    def index(self) -> dict[str, object]:
+    def index(self) -> dict[str, Any]:
         return dict(json.loads((self.out / "index.json").read_text()))
 
     def files(self) -> dict[str, tuple[bytes, int]]:

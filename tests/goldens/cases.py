@@ -97,7 +97,8 @@ def check_random(name: str, read: Read) -> None:
 def check_uniform(name: str, read: Read) -> None:
     last = FILES[name] - LENGTH
     [clips] = read(content(name), [None], **ARGS, decode_type=1, clip_per_video=3)
-    assert [start_of(name, clip) for clip in clips if not isinstance(clips, str)] == [0, last // 2, last]
+    assert not isinstance(clips, str), clips
+    assert [start_of(name, clip) for clip in clips] == [0, last // 2, last]
 
 
 def check_faults(read: Read) -> None:

@@ -126,9 +126,9 @@ def flow_section(flows: list[Outcome]) -> list[str]:
             )
         if rest:
             mean, largest = max(flow.mean for flow in rest), max(flow.largest for flow in rest)
-            within = 100 * min(flow.within for flow in rest)
+            least = 100 * min(flow.within for flow in rest)
             lines.append(
-                f"| {video} | {len(rest)} others | 64 samples each | {mean:.1e} | {largest:.2g} | {within:.3f} % |"
+                f"| {video} | {len(rest)} others | 64 samples each | {mean:.1e} | {largest:.2g} | {least:.3f} % |"
             )
     return lines
 

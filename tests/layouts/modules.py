@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import torch
 from torch import Tensor, nn
@@ -166,7 +166,8 @@ class Recogniser(nn.Module):
         self.cls_head.fc_cls = nn.Linear(2048, classes)
 
     def forward(self, clips: Tensor) -> Tensor:
-        logits: Tensor = self.cls_head.fc_cls(self.backbone(clips).mean((2, 3, 4)))
+        classify: Any = self.cls_head.fc_cls
+        logits: Tensor = classify(self.backbone(clips).mean((2, 3, 4)))
         return logits
 
 

@@ -32,7 +32,7 @@ from vmz.video.database.lmdb_database import DatabaseWriter
 from vmz.video.database.records import Record
 
 LABELS = 5
-NETWORK = {"model_name": "r2plus1d", "model_depth": 10, "channel_multiplier": 0.1, "num_labels": LABELS}
+NETWORK: dict[str, Any] = {"model_name": "r2plus1d", "model_depth": 10, "channel_multiplier": 0.1, "num_labels": LABELS}
 SHAPES: dict[str, dict[str, Any]] = {  # of the networks that have weights in a file
     "rgb": {},
     "multi": {"multi_label": True},

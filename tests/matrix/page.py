@@ -72,10 +72,10 @@ def _refusals() -> str:
         found.setdefault(key, {})[where] = None
         features.setdefault(key, {})[row.feature] = None
     lines = ["| tool | feature | not supported on | error |", "|---|---|---|---|"]
-    for (tool, says), where in found.items():
+    for (tool, says), places in found.items():
         own = list(features[tool, says])
         feature = own[0] if len(own) == 1 else "all of training"
-        lines.append(f"| {tool} | {feature} | {'; '.join(where)} | {says} |")
+        lines.append(f"| {tool} | {feature} | {'; '.join(places)} | {says} |")
     return "\n".join(lines)
 
 

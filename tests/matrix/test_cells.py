@@ -43,10 +43,12 @@ def is_tested_elsewhere(row: Row, cell: Cell) -> bool:
 
 @pytest.fixture(scope="session")
 def laboratory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
-    wanted = [
+    wanted: list[Any] = [
         (item.callspec.params["row"], item.callspec.params["cell"])
         for item in request.session.items
-        if item.originalname == test_a_cell.__name__ and not item.get_closest_marker("skip")  # type: ignore[attr-defined]
+        if isinstance(item, pytest.Function)
+        and item.originalname == test_a_cell.__name__
+        and not item.get_closest_marker("skip")
     ]
     folder = tmp_path_factory.mktemp("matrix")
     worker = getattr(

@@ -57,7 +57,7 @@ def main(folder: str) -> None:
         parallel = nn.parallel.DistributedDataParallel(model())
         parallel.train(mode == "train")
         nn.functional.cross_entropy(parallel(clips[part]), labels[part]).backward()
-        np.savez(os.path.join(folder, f"{mode}{rank}.npz"), **taken(parallel.module))
+        np.savez(os.path.join(folder, f"{mode}{rank}.npz"), **taken(parallel.module))  # type: ignore[arg-type]
     torch.distributed.destroy_process_group()
 
 

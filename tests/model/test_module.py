@@ -122,7 +122,7 @@ def saved_and_loaded(model: VideoModel) -> VideoModel:
     stream = io.BytesIO()
     torch.save(model, stream)
     stream.seek(0)
-    more = {"weights_only": False} if "weights_only" in inspect.signature(torch.load).parameters else {}
+    more: dict[str, Any] = {"weights_only": False} if "weights_only" in inspect.signature(torch.load).parameters else {}
     loaded: VideoModel = torch.load(stream, **more)
     return loaded
 
@@ -215,7 +215,7 @@ def test_autocast_and_compile() -> None:
     assert half.dtype == torch.bfloat16 and (half.float() - plain).abs().max() < 0.05 * plain.abs().max()
     if not hasattr(torch, "compile"):
         return
-    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    compiled: Any = torch.compile(model, backend="aot_eager", fullgraph=True)
     assert torch.allclose(compiled(clips), plain, atol=1e-5)
     trained = compiled.train()(clips)
     assert torch.allclose(trained, copy.deepcopy(model).train()(clips), atol=1e-4)
@@ -227,7 +227,7 @@ def test_inductor() -> None:
     if not shutil.which(os.environ.get("CXX", "g++")):
         pytest.skip("inductor needs a C++ compiler")
     model = small(channel_multiplier=0.1)
-    compiled = torch.compile(model, fullgraph=True)
+    compiled: Any = torch.compile(model, fullgraph=True)
     for count in (2, 3):
         clips = clips_of(model, count)
         with torch.no_grad():

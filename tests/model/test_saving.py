@@ -37,7 +37,7 @@ FORMS = [
     "own.pkl", "own.mdl", "own.pth", pytest.param("own.safetensors", marks=needs_safetensors),
     pytest.param("folder", marks=needs_safetensors),
 ]  # fmt: skip
-CHANGED = {"clip_per_video": 2, "crop_per_clip": 3, "aggregation": 1, "autorotate": 1}
+CHANGED: dict[str, Any] = {"clip_per_video": 2, "crop_per_clip": 3, "aggregation": 1, "autorotate": 1}
 
 
 @pytest.fixture(scope="module")

@@ -80,7 +80,7 @@ def published_file(row: zoo.ZooRow, folder: Path) -> dict[str, np.ndarray]:
     random = np.random.default_rng(zlib.crc32(row.name.encode()))
     blobs = {}
     for blob, shape in shapes_of(row):
-        array = random.standard_normal(shape, np.float32)
+        array: np.ndarray = random.standard_normal(shape, np.float32)
         if blob.endswith("_riv"):
             array = 0.5 + np.abs(array)
         elif blob.endswith("_w"):
@@ -121,7 +121,7 @@ def test_a_row_predicts(
     monkeypatch.setenv("VMZ_OFFLINE", "1")
     blobs = published_file(row, tmp_path)
     # Clips of 32 frames take minutes; the weights of a network in 3-D do not depend on their number.
-    shorter = {"clip_length": 8} if row.flags["clip_length_rgb"] in (32, 33) else {}
+    shorter: dict[str, Any] = {"clip_length": 8} if row.flags["clip_length_rgb"] in (32, 33) else {}
     model: Any = vmz.load_model(row.name, engine=engine, device="cpu", **shorter, **by_hand(row))
     loaded = model.weights()
     blobs = {blob: array for blob, array in blobs.items() if not re.search("/[av]_last_out_", blob)}

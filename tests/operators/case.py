@@ -70,8 +70,8 @@ def made(how: str, random: np.random.RandomState) -> np.ndarray:
     size = int(np.prod(shape))
     if kind.startswith(("int", "long")):
         letters = "int" if kind.startswith("int") else "long"
-        values = random.randint(0, int(kind[len(letters) :]), shape)
-        return np.asarray(values, np.int32 if letters == "int" else np.int64)
+        drawn = random.randint(0, int(kind[len(letters) :]), shape)
+        return np.asarray(drawn, np.int32 if letters == "int" else np.int64)
     if kind == "bool":
         return np.asarray(random.rand(*shape) < 0.5)
     if kind == "u8":

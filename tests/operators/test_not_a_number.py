@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import torch
+from torch.fx import GraphModule
 
 from tests.engines.real_caffe2 import needs_caffe2, needs_operators
 from tests.operators.case import Case
@@ -32,7 +33,7 @@ NEVER = {
 
 
 def test_the_pytorch_engine_loses_it_in_decisions_alone() -> None:
-    modules: dict[str, torch.nn.Module] = {}
+    modules: dict[str, GraphModule] = {}
 
     def run(case: Case, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
         if case.name not in modules:

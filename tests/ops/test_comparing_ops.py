@@ -132,8 +132,9 @@ def largest(x: np.ndarray, kernels: list[int], strides: list[int], pads: list[in
     for at in np.ndindex(*sides):
         begin = [position * stride - pad for position, stride, pad in zip(at, strides, pads)]
         window = tuple(slice(max(first, 0), first + kernel) for first, kernel in zip(begin, kernels))
-        values = x[(slice(None), slice(None), *window)]
-        found[(slice(None), slice(None), *at)] = values.reshape(*x.shape[:2], -1).max(axis=2)
+        taken, filled = (slice(None), slice(None), *window), (slice(None), slice(None), *at)
+        values = x[taken]
+        found[filled] = values.reshape(*x.shape[:2], -1).max(axis=2)
     return found
 
 
@@ -162,7 +163,9 @@ def test_windows_with_nan_and_of_nothing_but_infinities(axes: int, order: str, s
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
 def test_maxima_and_minima_are_those_of_numpy(odd: float, kind: type) -> None:
     random = np.random.RandomState(5)
-    a, b, c = (np.where(random.rand(4, 5, 6) < 0.3, odd, random.randn(4, 5, 6)).astype(kind) for _ in range(3))
+    a, b, c = (
+        np.where(random.rand(4, 5, 6) < 0.3, odd, random.randn(4, 5, 6)).astype(np.dtype(kind)) for _ in range(3)
+    )
     a[1], a[:, 2], a[..., 3] = odd, odd, odd
     for name, of_two, of_axes in (("Max", np.maximum, np.max), ("Min", np.minimum, np.min)):
         if kind == np.float32:

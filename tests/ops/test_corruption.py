@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import sys
 from statistics import median
+from typing import Union
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def memory_mb():
 def one_pass(database, operator, **changes):
     """What became of each record: the hash of its clips, or why it was skipped."""
     args = {**BASE, "wrap_around": 0, "on_bad_video": "skip", "get_record_index": 1, "get_skipped": 1, "seed": 3}
-    fate = {}
+    fate: dict[int, Union[str, tuple[int, str]]] = {}
     with opened(database, {**args, **changes}, operator=operator) as reader:
         with pytest.raises(RuntimeError, match="EndOfData"):
             while True:

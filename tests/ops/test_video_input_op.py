@@ -5,6 +5,7 @@ import pytest
 
 from tests.ops.helpers.databases import BASE, ODD, SHORT, TALL, record, value, write
 from tests.ops.helpers.operator import Operator, core, needs_library, opened, workspace
+from tests.support.optionals import present
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.reader import ClipReader
 
@@ -58,9 +59,9 @@ def test_the_same_clips_as_the_python_reader(database):
         for _ in range(3):
             ours, theirs = operator.run(), reader.next_batch()
             assert ours["label"].tolist() == theirs.label.tolist()
-            assert ours["video_id"].tolist() == theirs.video_id.tolist()
+            assert ours["video_id"].tolist() == present(theirs.video_id).tolist()
             alike = ours["label"] != 2  # h265.mp4 scaled in width only, where FFmpeg 8 of PyAV differs
-            assert np.array_equal(ours["data"][alike], theirs.data[alike])
+            assert np.array_equal(ours["data"][alike], present(theirs.data)[alike])
 
 
 def test_one_pass(database):

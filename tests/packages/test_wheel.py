@@ -113,7 +113,8 @@ def test_every_command_says_its_help_in_an_empty_folder(python: Path, tmp_path: 
 @pytest.mark.slow
 def test_a_published_model_on_a_video(python: Path, tmp_path: Path) -> None:
     here, server = tmp_path / "empty", tmp_path / "server"
-    here.mkdir(), server.mkdir()
+    here.mkdir()
+    server.mkdir()
     video = tmp_path / "video.mp4"
     video.write_bytes(make_videos.make_video(CLASSES[0], (1, 0, 0)))
     with published(server) as address:

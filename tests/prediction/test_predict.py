@@ -114,7 +114,8 @@ def test_annotated_copies_and_attention(place: Path) -> None:
 
 def frames_of(path: Path) -> list[np.ndarray]:
     with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return frames
 
 
 @pytest.mark.parametrize("engine", ENGINES)

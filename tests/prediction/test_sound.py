@@ -12,11 +12,13 @@ import pytest
 import vmz
 from tests.engines.real_caffe2 import needs_caffe2
 from tests.goldens.recordings import video_path
+from tests.support.optionals import present
 from tests.support.sounding_videos import sounding_video
 from vmz.checkpoints.pickles import save_pickle
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.cli.predict import work
 from vmz.errors import UsageError, VideoError, VmzError
+from vmz.model.engine_model import EngineModel
 from vmz.models.config import ModelConfig
 from vmz.models.registry import build
 from vmz.video.views import read_views
@@ -174,13 +176,15 @@ def test_what_a_model_is_called_with(place: Path) -> None:
     with pytest.raises(UsageError, match=r"^frames have no sound, which this network takes"):
         getattr(both, "transform")  # noqa: B009
     with pytest.raises(VideoError, match=f"^.*1.mp4: {WITHOUT}$"):
-        read_views(str(place / "films" / "1.mp4"), both.settings.reader_args(on_missing_audio="stop"))
+        read_views(str(place / "films" / "1.mp4"), present(both.settings).reader_args(on_missing_audio="stop"))
 
 
 @needs_caffe2
 def test_what_a_model_on_an_engine_is_called_with(place: Path) -> None:
     clips, maps = np.zeros((2, 3, 8, 112, 112), np.float32), np.zeros((2, 1, 100, 40), np.float32)
-    with vmz.load_model(str(place / "both.pkl"), engine="caffe2", device="cpu") as both:
+    on_engine = vmz.load_model(str(place / "both.pkl"), engine="caffe2", device="cpu")
+    assert isinstance(on_engine, EngineModel)
+    with on_engine as both:
         for given, says in (
             ((clips,), r"^the logmels of the clips are not given; this model takes \(N, 1, 100, 40\)"),
             ((clips, maps[:1]), r"^the logmels are \(1, 1, 100, 40\), but this model takes"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from vmz.processes.shares import Share, divided, own_share, share_of_one_pass
@@ -26,7 +28,8 @@ def test_shares_are_all_of_the_stream_and_each_goes_on_after_its_last_video(coun
 @pytest.mark.parametrize("world", [1, 3])
 def test_a_reader_goes_on_behind_a_record(world: int) -> None:
     for share in (Share(index, world) for index in range(world)):
-        order = ReadingOrder(29, VideoInputArgs(batch_size=4, wrap_around=0, **share.arguments()))
+        arguments: dict[str, Any] = {**share.arguments()}
+        order = ReadingOrder(29, VideoInputArgs(batch_size=4, wrap_around=0, **arguments))
         for position in range(29):
             place = order.at(position)
             if place is not None:

@@ -13,8 +13,9 @@ from vmz.report.thumbnails import FRAMES, MOST_BYTES, SIDE, Strip, jpeg, strip, 
 
 
 def pixels(picture: bytes) -> np.ndarray:
-    with av.open(io.BytesIO(picture), format="mjpeg") as container:
-        return next(container.decode(video=0)).to_ndarray(format="rgb24")
+    with av.open(io.BytesIO(picture), "r", format="mjpeg") as container:
+        frame = next(container.decode(video=0))
+    return frame.to_ndarray(format="rgb24")
 
 
 def video(size: tuple[int, int], frames: int, codec: str = "mpeg4", container: str = "mp4") -> bytes:
@@ -22,6 +23,7 @@ def video(size: tuple[int, int], frames: int, codec: str = "mpeg4", container: s
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
         stream = out.add_stream(codec, rate=25)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for number in range(frames):
             picture = np.full((size[1], size[0], 3), 8 * number, np.uint8)

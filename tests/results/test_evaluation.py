@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.report.examples import evaluation, scores_of
+from vmz.evaluation.config import EvaluationConfig
 from vmz.results.evaluation import Aggregate, Evaluation
 from vmz.video.faults import EndedEarly
 
@@ -26,6 +27,7 @@ def found() -> Evaluation:
 
 def test_lines(found: Evaluation) -> None:
     ended = [EndedEarly("1", None, 7, "why")]
+    assert isinstance(found.config, EvaluationConfig)
     config = replace(found.config, print_per_class_metrics=1)
     lines = replace(found, config=config, ended_early=ended).lines()
     assert lines[0].startswith("/models/r2.5d_d18_l8.pkl: loaded 212 parameters; 1 adapted, 0 missing")
@@ -44,6 +46,7 @@ def test_lines(found: Evaluation) -> None:
 
 
 def test_lines_tell_what_the_run_waited_for_and_how_busy_the_cores_were(found: Evaluation) -> None:
+    assert isinstance(found.config, EvaluationConfig)
     config = replace(found.config, num_decode_threads=3)
     seconds = {"load": 1.0, "run": 10.0, "read": 0.25, "net": 9.0, "cpu": 37.0}
     known = replace(found, config=config, seconds=seconds, environment={**found.environment, "cores": "4"})

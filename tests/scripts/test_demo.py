@@ -42,8 +42,9 @@ LENGTH, EVERY = 8, 1  # frames of a clip, in a row
 
 
 def frames(video: bytes) -> np.ndarray:
-    with av.open(io.BytesIO(video)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    with av.open(io.BytesIO(video), "r") as container:
+        decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return np.stack(decoded)
 
 
 def test_videos_have_the_promised_size_and_follow_the_seed() -> None:

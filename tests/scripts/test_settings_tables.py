@@ -43,8 +43,8 @@ def test_fast_is_one_centre_crop_and_published_what_its_protocol_says(row: zoo.Z
         assert published[flag] == value
     csn = str(row.flags["model_name"]).endswith("csn") and row.role == "final"
     assert (published["crop_per_clip"] == 3) == csn == (published["crop_per_inference"] == 1)
-    for flag, value in row.flags.items():
-        assert value is None or fast[flag] == value
+    for flag, given in row.flags.items():
+        assert given is None or fast[flag] == given
 
 
 @needs_shared

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from tests.serve.running import Running, ask, form, server, weights
+from tests.support.optionals import present
 from tests.support.small_videos import video
 from vmz.serve.protection import HEADERS, check, names_of
 from vmz.serve.refusals import Refused
@@ -107,7 +108,7 @@ def test_a_refused_page_gets_nothing(running: Running, film: bytes) -> None:
 def raw(running: Running, request: bytes) -> bytes:
     """The answer to bytes, which may be no HTTP."""
     where = urlsplit(running.address)
-    with socket.create_connection((where.hostname, where.port), timeout=120) as client:
+    with socket.create_connection((where.hostname, present(where.port)), timeout=120) as client:
         client.sendall(request)
         client.shutdown(socket.SHUT_WR)
         found = b""

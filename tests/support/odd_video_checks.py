@@ -51,7 +51,7 @@ def check_random_clips(name: str, read: Read) -> None:
     shown = list(KINDS[name].shown)
     starts = len(shown) - 3
     clips = numbers(read, made(name), [None] * 120, decode_type=0, seed=3)
-    possible = [shown[start : start + 4] for start in range(starts)]
+    possible: list[Union[list[int], str]] = [shown[start : start + 4] for start in range(starts)]
     assert all(clip in possible for clip in clips)
     drawn = [possible.index(clip) for clip in clips]
     assert (min(drawn) <= 2 and max(drawn) >= starts - 3) or name == "times begin again"
@@ -65,6 +65,7 @@ def check_uniform_clips(name: str, read: Read) -> None:
     [clips] = read(made(name), [None], **{**BASE, "decode_type": 1, "clip_per_video": 3})
     step = (len(shown) - 4) / 2
     starts = [0, int(step), int(2 * step)]
+    assert not isinstance(clips, str), clips
     assert [frame_numbers(clip) for clip in clips] == [shown[start : start + 4] for start in starts]
 
 
@@ -90,6 +91,7 @@ def check_turn(name: str, read: Read, **args: Any) -> None:
     assert white_corner(read(file, [None], **turned)) == corner
     edge = {**turned, "video_res_type": 1, "short_edge": HEIGHT, "crop_per_clip": 2}  # crops along the longer side
     [crops] = read(file, [None], **edge)
+    assert not isinstance(crops, str), crops
     down = matrix[0] == 0
     halves = [
         [bool(half.mean() > crop[0].mean()) for half in np.array_split(crop[0, 0], 2, int(down))] for crop in crops

@@ -99,7 +99,8 @@ def picture(number: int, pixel_format: str, quarter: bool) -> Any:
         gray = round((luma - 16) * 255 / 219)
         palette = np.zeros((256, 4), np.uint8)
         palette[7] = (255, gray, gray, gray)
-        return av.VideoFrame.from_ndarray((np.full((HEIGHT, WIDTH), 7, np.uint8), palette), format="pal8")
+        indexed: Any = (np.full((HEIGHT, WIDTH), 7, np.uint8), palette)  # a pair, which PyAV's annotations lack
+        return av.VideoFrame.from_ndarray(indexed, format="pal8")
     frame = av.VideoFrame(WIDTH, HEIGHT, pixel_format)
     for place, plane in enumerate(frame.planes):
         rows = np.full((plane.height, plane.line_size), luma if place == 0 else 128, np.uint8)

@@ -58,6 +58,7 @@ def encoded(path: Path, frames: int, codec: str = "mpeg4", options: Optional[dic
     random = np.random.RandomState(0)
     with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream(codec, rate=25)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for _ in range(frames):
             picture = random.randint(0, 255, (48, 64, 3)).astype(np.uint8)
@@ -69,9 +70,10 @@ def encoded(path: Path, frames: int, codec: str = "mpeg4", options: Optional[dic
 def broken_in_the_middle(path: Path) -> bytes:
     """An MP4 of 24 frames whose packets from the tenth on are no pictures: decoding ends there with an error."""
     content = bytearray(encoded(path, 24))
-    with av.open(io.BytesIO(bytes(content))) as container:
+    with av.open(io.BytesIO(bytes(content)), "r") as container:
         packets = [packet for packet in container.demux(container.streams.video[0]) if packet.size]
     for packet in packets[10:]:
+        assert packet.pos is not None
         content[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
     return bytes(content)
 

@@ -35,13 +35,16 @@ def sound_video(tones: Sequence[Tone], container: str = "mp4", seconds: float = 
         video = out.add_stream("mpeg4", FPS) if pictures else None
         if video is not None:
             video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        streams = [out.add_stream(tone.codec, tone.rate) for tone in tones]
-        for stream, tone in zip(streams, tones):
+        streams = []
+        for tone in tones:
+            stream = out.add_stream(tone.codec, tone.rate)
+            assert isinstance(stream, av.AudioStream)
+            streams.append(stream)
             stream.layout, stream.format = tone.layout, tone.format
-        for number in range(int(seconds * FPS) if video is not None else 0):
-            picture = np.full((48, 64, 3), 20 + 2 * number % 200, np.uint8)
-            out.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
         if video is not None:
+            for number in range(int(seconds * FPS)):
+                picture = np.full((48, 64, 3), 20 + 2 * number % 200, np.uint8)
+                out.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
             out.mux(video.encode())
         for stream, tone in zip(streams, tones):
             for frame in _frames(tone, stream.frame_size or 1024):

@@ -25,6 +25,7 @@ def sounding_video(path: Path, level: int, frames: int = 25, sound: bool = True,
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         heard = container.add_stream(codec, rate=RATE) if sound else None
         if heard is not None:
+            assert isinstance(heard, av.AudioStream)
             heard.layout = "mono"
         for time in range(frames):
             ramp = (np.arange(64)[None, :, None] * (1 + level % 3) + 37 * level + 4 * time) % 256

@@ -13,6 +13,7 @@ from tests.engines.real_caffe2 import ENGINES
 from tests.goldens.e2e import flags, load_job, run_tool, write_database
 from tests.goldens.recordings import SHARED, golden_path, needs_shared
 from tests.support.generated_weights import generated_weights
+from tests.support.optionals import present
 from tests.support.small_videos import database
 from tests.tools.test_test_net import check_job
 from vmz.cli.test_net import configuration, evaluation_parser
@@ -53,7 +54,7 @@ def test_columns_that_the_original_left_unwritten(engine: str, tmp_path: Path) -
     options = configuration([*flags(job, test_data=data), "--crop_per_inference=1"])
     model = evaluation_model(options)
     with open_reader(str(data), VideoInputArgs.from_mapping(options.reader_arguments()), engine) as reader:
-        clip = reader.next_batch().data[5:6]
+        clip = present(reader.next_batch().data)[5:6]
     clip[..., -(340 % 8) :] = (-MEAN / STD)[None, :, None, None, None]
     with open_engine(engine) as opened:
         weights = generated_weights([*model.params, *model.computed_params])

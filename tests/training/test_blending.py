@@ -90,8 +90,8 @@ def test_data_whose_sound_says_nothing(tmp_path: Path, capsys: pytest.CaptureFix
     heard = [random.normal(size=(len(y), 40)) for y in (labels, of_test)]
     both = [np.hstack(parts) for parts in zip(seen, heard)]
     files = {
-        f"--{head}": history(tmp_path / f"{head}.json", epochs=trained(*parts, labels, of_test))
-        for head, parts in (("audio", heard), ("visual", seen), ("joint", both))
+        f"--{head}": history(tmp_path / f"{head}.json", epochs=trained(data, test, labels, of_test))
+        for head, (data, test) in (("audio", heard), ("visual", seen), ("joint", both))
     }
     output = tmp_path / "weights.json"
     assert main([*(f"{flag}={path}" for flag, path in files.items()), f"--output={output}"]) == 0

@@ -11,6 +11,7 @@ import pytest
 from tests.engines.real_caffe2 import ENGINES
 from tests.support.disks import disk
 from tests.support.motion import TINY_NETWORK, write_motion_database
+from tests.support.optionals import present
 from vmz.checkpoints.loading import load
 from vmz.cli.train_net import configuration
 from vmz.results.training import TrainingResult
@@ -51,7 +52,7 @@ def test_of_equal_epochs_the_better_clips_then_the_lower_loss_are_kept(
     found = run(database, tmp_path, equal, monkeypatch, f"--engine={engine}", "--early_stop=2")
     lines = "\n".join(found.lines())
     assert found.stopped_early and "stopped early: 2 epochs without improvement of video@1 and clip@1" in lines
-    losses = {epoch.epoch: epoch.loss for epoch in found.epochs if epoch.epoch > 1}
+    losses = {epoch.epoch: present(epoch.loss) for epoch in found.epochs if epoch.epoch > 1}
     lowest = min(losses, key=lambda epoch: losses[epoch])
     assert f"best: epoch {lowest}," in lines and found.best is not None and found.best.epoch == lowest
     about = load(tmp_path / "run_best.pkl").about["metrics"]

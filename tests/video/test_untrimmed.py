@@ -11,6 +11,7 @@ import pytest
 
 from tests.goldens.recordings import video_path
 from tests.support import odd_video_checks, odd_videos
+from tests.support.optionals import present
 from vmz.errors import UsageError
 from vmz.video.arguments import UNIFORM, VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
@@ -86,7 +87,8 @@ def test_real_videos(name: str) -> None:
     windows = list(WindowReader(source, args, Fraction(1)))
     with av.open(source) as container:
         stream = container.streams.video[0]
-        times = [float(frame.pts * stream.time_base) for frame in container.decode(stream)]
+        unit = present(stream.time_base)
+        times = [float(frame.pts * unit) for frame in container.decode(stream)]
     for number, window in enumerate(windows):
         assert window.start_seconds == pytest.approx(times[window.start_frame] - times[0], abs=1e-9)
         assert window.start_seconds >= number  # and no frame before it is

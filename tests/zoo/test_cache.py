@@ -92,7 +92,9 @@ def test_two_processes_fetch_at_once(tmp_path: Path) -> None:
     assert [out for out, _ in answers] == [f"{tmp_path / str(row.file)}\n" for row in (ROW, ROW, other)]
     assert sorted(path for path, _ in seen) == sorted([f"/{ROW.file}", f"/{other.file}"])
     assert (tmp_path / str(ROW.file)).read_bytes() == CONTENT and set(cache_record(tmp_path)) == {ROW.file, other.file}
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted([ROW.file, other.file, "fetched.json"])
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(
+        [str(ROW.file), str(other.file), "fetched.json"]
+    )
 
 
 def cache_record(folder: Path) -> dict[str, object]:

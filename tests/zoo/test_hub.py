@@ -114,7 +114,7 @@ def test_the_tool(
     ],
 )  # fmt: skip
 def test_what_a_server_may_answer(
-    others: dict[str, Answer], error: type[Exception], sentence: str, folder: Path, cache: Path,
+    others: dict[str, Any], error: type[Exception], sentence: str, folder: Path, cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     with serving(files(folder, **others)) as (address, seen):

@@ -16,7 +16,7 @@ from tests.campaign.disturbed.forked import Ended, Moment
 from tests.goldens.e2e import TOOLS
 from tests.support.processes import ONE_THREAD
 
-LINES = {signal.SIGINT: "interrupted", signal.SIGTERM: "stopped by SIGTERM"}
+LINES: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "stopped by SIGTERM"}
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 KILLED = (-signal.SIGKILL, -signal.SIGXFSZ)
 LARGEST = 1 << 20  # bytes: about as much as the largest file of a run has

@@ -79,10 +79,10 @@ def _change(data: bytearray, chance: random.Random) -> None:
         _change_node(data, at, (lower - 16) // 2, pages, chance)
     elif way == 8:
         other = chance.randrange(pages) * PAGE
-        page = data[other : other + PAGE]
+        copy = data[other : other + PAGE]
         if chance.random() < 0.5:  # with the number that it should have
-            page[:8] = (at // PAGE).to_bytes(8, "little")
-        data[at : at + PAGE] = page
+            copy[:8] = (at // PAGE).to_bytes(8, "little")
+        data[at : at + PAGE] = copy
     elif way == 9:
         del data[chance.choice((at, at + 100, len(data) - 1, len(data) - PAGE)) :]
     elif way == 10:

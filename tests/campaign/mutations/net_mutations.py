@@ -103,7 +103,7 @@ def mutated_net(given: Any, chance: random.Random) -> Any:
 def _odd(chance: random.Random) -> Any:
     integer = max(-LARGEST - 1, min(LARGEST, chance.choice(ODD_INTEGERS)))
     text = chance.choice(TEXTS)
-    odd = (
+    odd: tuple[Any, ...] = (
         integer, [integer], [integer] * 6, [1] * 3000, [], 0.5, float("nan"), float("inf"), [0.5, -1e38], text, [text],
         [1 << 20, 1 << 11], [1 << 31, 1 << 31], [0, 5], [-1, 4], b"\xff\xfe", b"NHWC", [4, 3, 1, 3],
     )  # fmt: skip

@@ -103,7 +103,9 @@ def _described(arrays: Mapping[str, np.ndarray], chance: random.Random, old: boo
     state: Any = OrderedDict()
     for number, (name, array) in enumerate(arrays.items()):
         strides = tuple(step // array.itemsize for step in array.strides)
-        shape, offset, kind, size, part = array.shape, 0, torch.FloatStorage, array.size, None
+        offset, size, part = 0, array.size, None
+        shape: Any = array.shape
+        kind: Any = torch.FloatStorage
         if name == liar:
             odd, way = chance.choice(ODD_INTEGERS), chance.randrange(8)
             if way == 0:
@@ -121,7 +123,8 @@ def _described(arrays: Mapping[str, np.ndarray], chance: random.Random, old: boo
             elif way == 6 and old:
                 part = ("0", odd, chance.choice(ODD_INTEGERS))
             else:
-                shape = chance.choice((None, "ab", [1, 2], (1.5,), (True,), ((1,),)))
+                wrong: tuple[Any, ...] = (None, "ab", [1, 2], (1.5,), (True,), ((1,),))
+                shape = chance.choice(wrong)
         pid = ("storage", kind, str(number), "cpu", size, *((part,) if old else ()))
         state[name] = _Tensor(_Storage(pid), offset, shape, strides)
     about = json.dumps(ABOUT)

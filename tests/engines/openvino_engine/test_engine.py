@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ needs_openvino = pytest.mark.skipif(
     reason="OpenVINO's converter needs PyTorch 2",
 )
 
-NETS = {
+NETS: dict[str, dict[str, Any]] = {
     "r2plus1d": {"model_name": "r2plus1d", "model_depth": 10, "channel_multiplier": 0.25},
     "r3d": {"model_name": "r3d", "model_depth": 10, "channel_multiplier": 0.25, "multi_label": True},
     "mc3": {"model_name": "mc3", "model_depth": 10, "channel_multiplier": 0.25},
@@ -40,10 +41,10 @@ NETS = {
 
 def network(name: str) -> Model:
     length = 16 if name == "c3d" else 8
-    return build(ModelConfig(**{"clip_length": length, "num_labels": 5, "batch_size": -1, **NETS[name]}))
+    return build(ModelConfig(clip_length=length, num_labels=5, batch_size=-1, **NETS[name]))
 
 
-def computed(engine: str, model: Model, blobs: list[str], clips: int = 2, **named: str) -> dict[str, np.ndarray]:
+def computed(engine: str, model: Model, blobs: list[str], clips: int = 2, **named: Any) -> dict[str, np.ndarray]:
     random = np.random.RandomState(3)
     with open_engine(engine, **named) as opened:
         opened.load(model.param_init_net, model.net, seed=1, keep=blobs)

@@ -51,7 +51,10 @@ def test_every_blob(file: str, optimize: bool) -> None:
     with TorchEngine("cpu", optimize=optimize) as engine:
         blobs = {blob for op in golden.net.op for blob in op.output if "mask" not in blob}
         engine.load(
-            golden.init_net, golden.net, weights, keep=["final_avg"] if optimize and "c3d" not in file else blobs
+            golden.init_net,
+            golden.net,
+            weights,
+            keep=["final_avg"] if optimize and "c3d" not in file else sorted(blobs),
         )
         for blob, array in feeds.items():
             engine.feed(blob, array)

@@ -55,7 +55,7 @@ def test_what_is_fetched_belongs_to_the_caller(engine: TorchEngine) -> None:
 
 
 def test_weights_by_either_name(engine: TorchEngine) -> None:
-    weights = {"s/fc_w": np.zeros((5, 4), np.float32), "fc_b": np.arange(5, dtype=np.float64)}
+    weights: dict[str, np.ndarray] = {"s/fc_w": np.zeros((5, 4), np.float32), "fc_b": np.arange(5, dtype=np.float64)}
     engine.load(*normalised(), weights)
     engine.feed("data", clip())
     engine.run()
@@ -197,4 +197,4 @@ def test_cuda_gives_the_same() -> None:
             engine.feed("data", clip())
             engine.run()
             scores.append(engine.fetch("softmax"))
-    np.testing.assert_allclose(*scores, atol=1e-6)
+    np.testing.assert_allclose(scores[0], scores[1], atol=1e-6)

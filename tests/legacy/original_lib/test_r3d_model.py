@@ -50,7 +50,8 @@ def test_dictionaries() -> None:
 def test_create_r3d(name: str) -> None:
     from models import r3d_model
 
-    kind, more = r3d_model.model_blocktype[name], {"channel_multiplier": 0.5, "bottleneck_multiplier": 1.5}
+    kind = r3d_model.model_blocktype[name]
+    more: dict[str, Any] = {"channel_multiplier": 0.5, "bottleneck_multiplier": 1.5}
     found = put_together(
         "create_r3d", block_type=kind, model_depth=26, transformation_type="bottleneck", use_dropout=True,
         conv1_temporal_kernel=5, **more,

@@ -14,6 +14,7 @@ from tests.engines.caffe2_engine.test_training_net import with_copies_sorted
 from tests.engines.real_caffe2 import needs_caffe2, needs_operators
 from tests.goldens.recordings import golden_path
 from tests.legacy.original import cnn_model, device, parameters
+from tests.support.optionals import present
 from vmz.cli import train_net
 from vmz.cli.test_net import configuration
 from vmz.evaluation.config import EvaluationConfig
@@ -78,7 +79,7 @@ def model_for_training(options: TrainConfig, role: str, optimize: bool) -> Any:
     from models import model_builder
     from utils import reader_utils
 
-    is_train, devices = role == "train", list(range(options.num_gpus))
+    is_train, devices = role == "train", list(range(present(options.num_gpus)))
     limit = {"ws_nbytes_limit": options.cudnn_workspace_limit_mb * MEGABYTE} if is_train else {}
     model = cnn_model(f"{options.model_name}_{role}", **limit)
     data = options.train_data if is_train else options.test_data

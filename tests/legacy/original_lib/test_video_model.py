@@ -104,6 +104,8 @@ def test_a_subclass_with_a_layer_of_its_own() -> None:
     from models.builder.video_model import VideoModelBuilder
 
     class Own(VideoModelBuilder):  # type: ignore[misc]
+        prev_blob: Any
+
         def add_relu(self) -> Any:
             self.prev_blob = self.model.net.Tanh(self.prev_blob, self.prev_blob)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.operators.case import Case, case
 
 A, POS = "x:3,4,5:distinct", "x:3,4,5:pos"
@@ -10,7 +12,7 @@ A, POS = "x:3,4,5:distinct", "x:3,4,5:pos"
 def binary(kind: str, x: str = "", y: str = "") -> list[Case]:
     """Every way that an arithmetic operator matches the axes of its two inputs."""
 
-    def one(a: str, b: str, **arguments: object) -> Case:
+    def one(a: str, b: str, **arguments: Any) -> Case:
         return case(kind, f"a:{a}{x} b:{b}{y}", **arguments)
 
     return [

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import vmz
-from tests.engines.real_caffe2 import ENGINES
+from tests.engines.real_caffe2 import ENGINES, needs_operators
 from tests.support.hostile_videos import png
 from tests.support.small_videos import BAD
 from tests.support.sound_videos import Tone, sound_video
@@ -57,7 +57,7 @@ CASES = [
     pytest.param(tool, engine, id=tool if engine is None else f"{tool}-{engine}")
     for tool in TOOLS
     for engine in (["pytorch"] if tool in WITH_ENGINES else [None])
-] + [pytest.param(tool, "caffe2", marks=ENGINES[1].marks, id=f"{tool}-caffe2") for tool in sorted(WITH_ENGINES)]
+] + [pytest.param(tool, "caffe2", marks=needs_operators, id=f"{tool}-caffe2") for tool in sorted(WITH_ENGINES)]
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +72,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     films = sorted((place / "films").glob("*.mp4"))
     lines = [f"{film},{number // 2}\n" for number, film in enumerate(films)]
     (place / "list.csv").write_text("".join(["org_video,label\n", *lines]))
-    for name, kind in NETWORKS.items():
+    for name, code in NETWORKS.items():
         model = build(ModelConfig(model_name=name, **SMALL, clip_length=8))
-        protocol = {"model_name": name, **SMALL, "input_type": kind, "clip_length_rgb": 8, "test_clip_per_video": 1}
+        protocol = {"model_name": name, **SMALL, "input_type": code, "clip_length_rgb": 8, "test_clip_per_video": 1}
         weights = seeded_weights([*model.params, *model.computed_params], seed=1)
         save_pickle(place / f"{name}.pkl", weights, {"protocol": protocol})
     return place
@@ -120,7 +120,8 @@ def errors_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 @pytest.mark.parametrize(("name", "kind", "says"), PAIRS)
 def test_the_same_in_python(name: str, kind: int, says: str, place: Path) -> None:
-    for arguments in ({}, {"engine": "caffe2"}, {"engine": "openvino"}):
+    engines: tuple[dict[str, Any], ...] = ({}, {"engine": "caffe2"}, {"engine": "openvino"})
+    for arguments in engines:
         warned = pytest.warns(UserWarning, match=f"not as {name}.pkl was trained: --input_type={kind} instead of")
         with warned, pytest.raises(UsageError) as error:
             vmz.load_model(place / f"{name}.pkl", input_type=kind, device="cpu", **arguments)

@@ -7,6 +7,7 @@ import lmdb
 import pytest
 
 from tests.support.disks import disk
+from tests.support.optionals import present
 from vmz.errors import UsageError, VmzError
 from vmz.video.database import lmdb_database as module
 from vmz.video.database.lmdb_database import DatabaseWriter, VideoDatabase
@@ -108,7 +109,7 @@ def test_what_is_no_database_of_videos_is_refused(tmp_path):
 def test_a_truncated_record_among_good_ones_is_found_when_it_is_read(tmp_path):
     path = make(tmp_path / "db", [Record(b"0", b"v" * 50, (4,)), Record(b"1", b"v" * 50, (5,))])
     with lmdb.open(str(path)) as environment, environment.begin(write=True) as transaction:
-        transaction.put(b"0", transaction.get(b"0")[:30])
+        transaction.put(b"0", present(transaction.get(b"0"))[:30])
     with VideoDatabase(path) as database:
         assert database[1].labels == (5,)
         with pytest.raises(RecordError, match="truncated"):

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from vmz.video.database.reading_order import ReadingOrder, permutation
 def places(records, count=None, start=0, **args):
     """(turn, record) of the first positions, or of all with wrap_around=0."""
     order = ReadingOrder(records, VideoInputArgs(seed=7, wrap_around=int(count is not None), **args))
-    found = []
+    found: list[Any] = []
     while (place := order.at(start + len(found))) is not None and len(found) != count:
         found.append(place)
     return found

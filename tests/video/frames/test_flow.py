@@ -139,7 +139,12 @@ def test_channels_of_each_data_type():
 def test_overlapping_clips_share_their_pairs(monkeypatch):
     computed = []
     real = flow.estimator(0)
-    monkeypatch.setattr(flow, "estimator", lambda kind: lambda *pair: (computed.append(1), real(*pair))[1])
+
+    def counted(*pair):
+        computed.append(1)
+        return real(*pair)
+
+    monkeypatch.setattr(flow, "estimator", lambda kind: counted)
     args, frames = arguments(frame_gap_of=2), pictures(12)
     starts = [0, 1, 3, 3, 6]
     together = written(args, frames, starts)

@@ -1,5 +1,7 @@
 """Small databases of ramps, and what a reader gives of them."""
 
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ BASE = {
 }
 
 
-def encode(path, frames, level=0, size=(176, 144)):
+def encode(path: Path, frames: int, level: int = 0, size: tuple[int, int] = (176, 144)) -> bytes:
     """An MPEG-4 file whose frame t is a ramp that starts at `level` + 4 t."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)

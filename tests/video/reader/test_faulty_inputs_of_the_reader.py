@@ -1,4 +1,5 @@
 import json
+from typing import Any, Optional
 
 import pytest
 
@@ -12,7 +13,7 @@ from vmz.video.reader import BadVideoError, ClipReader, EndOfData
 
 # What the original does with each is in golden/reader/faulty_inputs.json; here is what a person is told instead.
 GOOD = "arm_wrestling.mp4"
-FAULTS = {
+FAULTS: dict[str, tuple[list[Any], dict[str, Any], Optional[str]]] = {
     "good_then_short_then_good": ([GOOD, "five_frames.mp4", "bikes.mp4"], {}, "5 frames, but 8 are needed"),
     "short_first": (["five_frames.mp4", GOOD], {}, "5 frames, but 8 are needed"),
     "batch2_good_short": ([GOOD, "five_frames.mp4", GOOD, GOOD], {}, "5 frames, but 8 are needed"),
@@ -63,7 +64,8 @@ def test_faulty_inputs_end_in_a_sentence(name, tmp_path):
     path = tmp_path / "db"
     with DatabaseWriter(path) as writer:
         for number, content in enumerate(contents):
-            writer.write(Record(b"%d" % number, content, **{"labels": (number,), **held}))
+            facts: dict[str, Any] = {"labels": (number,), **held}
+            writer.write(Record(b"%d" % number, content, **facts))
 
     def run(**changes):
         with ClipReader(path, VideoInputArgs.from_mapping({**arguments, **changes})) as reader:

@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.support.optionals import present
 from tests.video.reader.small_databases import BASE, encode, make, read_all, read_some
 from vmz.errors import UsageError, VmzError
 from vmz.video.arguments import VideoInputArgs
@@ -53,7 +54,7 @@ def test_random_clips_reach_starts_crops_and_mirrors(tmp_path):
     path = make(tmp_path / "db", [encode(tmp_path / "a.mp4", 10)])
     random = {"decode_type": 0, "random_crop": 1, "random_mirror": 1, "scale_h": 113, "scale_w": 114, "seed": 1}
     with ClipReader(path, VideoInputArgs.from_mapping({**BASE, **random})) as reader:
-        clips = {reader.next_batch().data.tobytes() for _ in range(200)}
+        clips = {present(reader.next_batch().data).tobytes() for _ in range(200)}
     assert len(clips) == 3 * 3 * 2  # starts x lefts x mirrors; the rows of these pictures are all alike
 
 
@@ -71,7 +72,7 @@ def test_random_starts_are_drawn_by_number(tmp_path):
     database = make(tmp_path / "db", [path.read_bytes()])
     small = {"decode_type": 0, "scale_h": 48, "scale_w": 64, "crop_size": 48, "length_rgb": 8, "batch_size": 60}
     with ClipReader(database, VideoInputArgs.from_mapping({**BASE, **small, "seed": 1})) as reader:
-        first = reader.next_batch().data[:, 0, 0, 0, 0] * 58.1489 + 110.201
+        first = present(reader.next_batch().data)[:, 0, 0, 0, 0] * 58.1489 + 110.201
     starts = set(np.rint(first / 8).astype(int).tolist())
     assert min(starts) < 3 and max(starts) > 20 and len(starts) > 12
     faults = {"original_start_faults": 1, "seed": 1}
@@ -86,7 +87,7 @@ def test_jitter_scales_draw_the_short_edge_of_each_video(videos, tmp_path):
     random = {"video_res_type": 1, "jitter_scales": [112, 144], "seed": 3, "batch_size": 8, "decode_type": 0}
     path = make(tmp_path / "db", [videos[0]] * 8)
     with ClipReader(path, VideoInputArgs.from_mapping({**BASE, **random})) as reader:
-        widths = {int(np.unique(clip[0, 0, 50]).size) for clip in reader.next_batch().data}
+        widths = {int(np.unique(clip[0, 0, 50]).size) for clip in present(reader.next_batch().data)}
     assert len(widths) > 1  # the ramp is steeper where the video is smaller
 
 
@@ -198,7 +199,7 @@ def test_it_reads_a_batch_ahead_and_closing_ends_the_threads(videos, tmp_path):
 
 def test_clips_stay_as_they_were_while_reading_goes_on(videos, tmp_path):
     with ClipReader(make(tmp_path / "db", videos), VideoInputArgs.from_mapping(BASE)) as reader:
-        first = reader.next_batch().data
+        first = present(reader.next_batch().data)
         copy = first.copy()
         for _ in range(6):
             reader.next_batch()

@@ -45,7 +45,7 @@ def values_of(folder: Path) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_form_gives_every_blob(programs: Path, name: str, form: str) -> None:
     values = values_of(programs / name)
-    files = files_of(programs / name, form)
+    files: dict[str, Any] = {**files_of(programs / name, form)}
     inputs = [blob for blob in values if blob.endswith("data")]
     computed = [blob for blob in values if blob not in inputs]
     module = vmz.import_net(**files, outputs=computed)

@@ -69,7 +69,7 @@ def drawn(name: str, with_bias: bool) -> tuple[Any, ...]:
 def test_gradients_in_float32(name: str, layout: torch.memory_format) -> None:
     x, weight, bias, *window = drawn(name, with_bias=name in ("full", "stem"))
     found = gradients(conv3d, x.contiguous(memory_format=layout), weight, bias, *window)
-    wide = [None if value is None else value.double() for value in (x, weight, bias)]
+    wide: list[Any] = [None if value is None else value.double() for value in (x, weight, bias)]
     for own, reference in zip(found, gradients(F.conv3d, *wide, *window)):
         assert own.dtype == torch.float32 and own.shape == reference.shape
         largest = reference.abs().max()

@@ -168,7 +168,12 @@ def test_the_host_is_at_most_a_batch_ahead() -> None:
             waited.append(self.number)
 
     made: list[Event] = []
-    pace = Pace(lambda: made.append(Event(len(made))) or made[-1])
+
+    def event() -> Event:
+        made.append(Event(len(made)))
+        return made[-1]
+
+    pace = Pace(event)
     for batch in range(60):
         pace.keep()
         assert waited == list(range(batch)) and len(pace.marks) == 1

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import pytest
@@ -137,10 +139,11 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(use_dropout: bool, chan
 
 
 def test_dropout_draws_anew_for_each_iteration_and_by_the_seed(trainer: Trainer) -> None:
-    losses = []
+    losses: list[list[float]] = []
+    weights: Optional[Mapping[str, np.ndarray]] = None
     for seed in (1, 1, 2):
         trainer.load(small_build(use_dropout=True), small_training(0.0, weight_decay=0.0), seed=seed)
-        weights = trainer.weights() if not losses else weights  # noqa: F821
+        weights = trainer.weights() if weights is None else weights
         trainer.load(small_build(use_dropout=True), small_training(0.0, weight_decay=0.0), weights, seed=seed)
         for blob, array in small_batch(1).items():
             trainer.feed(blob, array)
@@ -180,7 +183,7 @@ def test_a_seed_that_the_reader_drew_itself_is_kept(tmp_path: Path) -> None:
             one.step()
             labels.append(one.fetch("label"))
         np.testing.assert_array_equal(trainer.fetch("data"), other.fetch("data"))
-        np.testing.assert_array_equal(*labels)
+        np.testing.assert_array_equal(labels[0], labels[1])
 
 
 def test_bad_videos_and_the_end_of_data(tmp_path: Path) -> None:
