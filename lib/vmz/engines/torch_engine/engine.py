@@ -18,6 +18,7 @@ from vmz.engines.precisions import FP32, INFERENCE
 from vmz.engines.torch_engine.devices import checked_device
 from vmz.engines.torch_engine.graph import overflow
 from vmz.engines.torch_engine.graph.fills import run_fills
+from vmz.engines.torch_engine.graph.functions import bound
 from vmz.engines.torch_engine.graph.importer import import_net, input_blobs, left_out
 from vmz.engines.torch_engine.graph.kernel_calls import use_kernels
 from vmz.engines.torch_engine.graph.op import Op, lookup, read_ops
@@ -74,8 +75,11 @@ class TorchEngine(Engine):
         self._batch: dict[str, Tensor] = {}
         self._results: dict[str, Tensor] = {}
         self._wanted: dict[str, None] = {}  # a set that keeps its order
+        self._losses: set[str] = set()
+        self._inputs: list[str] = []  # what the net reads
         self._imported: Any = None  # the net as a module, and what runs: the same, optimized for inputs of `_extents`
         self._module: Optional[GraphModule] = None
+        self._forward: Any = None  # that module's, as a plain function
         self._extents: list[torch.Size] = []
         self._blobs: dict[str, None] = {}
         self._computed: dict[str, Op] = {}
@@ -91,7 +95,7 @@ class TorchEngine(Engine):
         keep: Sequence[str] = (),
     ) -> None:
         self.close()
-        self._net, self._ops = net, read_ops(net)
+        self._net, self._ops, self._losses = net, read_ops(net), losses(net)
         for op in self._ops:
             if op.type not in CLIP_READERS:
                 lookup(op)
@@ -215,11 +219,12 @@ class TorchEngine(Engine):
         omitted = {blob for op in self._ops for blob in left_out(op)}
         return dict.fromkeys(blob for blob in self._computed if blob not in omitted and blob not in self._parameters)
 
-    def _compiled(self) -> tuple[GraphModule, list[Tensor]]:
-        """The module for what is wanted and its inputs; it is made anew when these change in more than their number."""
+    def _made_ready(self) -> list[Tensor]:
+        """Have the module for what is wanted, made anew when inputs change in more than their number. Returns these."""
         if self._module is None:
             self._imported = import_net(self._net, outputs=list(self._wanted), values=self._parameters)
-        inputs = [self._input(name) for name in input_blobs(self._imported)]
+            self._inputs = input_blobs(self._imported)
+        inputs = [self._input(name) for name in self._inputs]
         extents = [value.shape[1:] for value in inputs]
         if self._module is None or extents != self._extents:
             try:
@@ -227,7 +232,8 @@ class TorchEngine(Engine):
             except (RuntimeError, ValueError, IndexError, TypeError) as error:
                 raise error_at_operator(self._imported, inputs, error) from error
             self._extents = extents
-        return self._module, inputs
+            self._forward = bound(self._module)
+        return inputs
 
     def _prepared(self, inputs: Sequence[Tensor]) -> GraphModule:
         """What runs for inputs of these shapes."""
@@ -255,13 +261,13 @@ class TorchEngine(Engine):
 
     def _compute(self) -> None:
         with self._timed("prepare"):
-            module, inputs = self._compiled()
-        if losses(self._net).intersection(self._wanted):
+            inputs = self._made_ready()
+        if self._losses.intersection(self._wanted):
             for name, labels in self._labels.items():
                 check_labels(labels, self._classes[name])
         with self._timed("net"), torch.no_grad(), computing_in(self.precision):
             try:
-                self._results = module.forward(*inputs)  # its __call__ would print a traceback of its own
+                self._results = self._forward(*inputs)
                 measured = self._results.pop(overflow.LARGEST, None)
                 if measured is not None and not overflow.is_sound(measured):
                     self._results = self._imported.forward(*inputs)  # not-a-number stays what it is

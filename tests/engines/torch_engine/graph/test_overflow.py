@@ -144,5 +144,12 @@ def test_the_largest_value() -> None:
     assert float(overflow.largest(torch.tensor([[-3.0, 2.0]]))) == 3
     assert np.isnan(float(overflow.largest(torch.tensor([[-3.0, np.nan]]))))
     assert float(overflow.largest(torch.zeros(0, 3))) == 0
+    clips = torch.rand(2, 3, 4, 5, 5)
+    clips[1, 2, 3, 4, 0] = 7
+    for laid_out in (clips, clips.contiguous(memory_format=torch.channels_last_3d)):
+        assert float(overflow.largest(laid_out)) == float(overflow.largest(laid_out, True)) == 7
+        assert float(overflow.largest(-laid_out)) == 7
+    clips[0] = np.nan
+    assert np.isnan(float(overflow.largest(clips, True)))
     assert overflow.is_sound(torch.tensor([1.0, 2.0])) and not overflow.is_sound(torch.tensor([1.0, np.nan]))
     assert not overflow.is_sound(torch.tensor([np.inf]))

@@ -1,7 +1,9 @@
-"""A translated net as a plain function of a module that holds its parameters, so that several nets share them."""
+"""A translated net as a plain function: of a module whose parameters several nets share, or of its inputs alone."""
 
 from __future__ import annotations
 
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, Callable
 
 from torch import nn
@@ -19,7 +21,18 @@ def function_of(graph: GraphModule, owner: nn.Module) -> tuple[Callable[..., Any
     for name, buffer in graph.named_buffers():
         if not hasattr(owner, name):
             owner.register_buffer(name, buffer, persistent=False)
+    return _forward(graph), input_blobs(graph)
+
+
+def bound(graph: GraphModule) -> Callable[..., Any]:
+    """The graph's forward as a function of its inputs. It finds a parameter at once, where a module has to search."""
+    own = SimpleNamespace(**dict([*graph.named_children(), *graph.named_parameters(), *graph.named_buffers()]))
+    return partial(_forward(graph), own)
+
+
+def _forward(graph: GraphModule) -> Callable[..., Any]:
     code = graph.graph.python_code("self")
     names: dict[str, Any] = dict(code.globals)
     exec(compile(code.src, "<NetDef>", "exec"), names)
-    return names["forward"], input_blobs(graph)
+    forward: Callable[..., Any] = names["forward"]
+    return forward

@@ -45,7 +45,7 @@ def guarded(module: GraphModule, optimized: GraphModule) -> Optional[GraphModule
         if at is None:
             return None
         with graph.inserting_after(at):
-            found.append(graph.call_function(largest, (at,)))
+            found.append(graph.call_function(largest, (at, node.target is F.relu)))
     output = next(node for node in graph.nodes if node.op == "output")
     with graph.inserting_before(output):
         every = graph.call_function(torch.stack, (found,))
@@ -60,13 +60,16 @@ def is_sound(found: Tensor) -> bool:
 
 
 @leaf
-def largest(x: Tensor) -> Tensor:
-    """The largest absolute value, float32 (); NaN where there is one."""
+def largest(x: Tensor, rectified: bool = False) -> Tensor:
+    """The largest absolute value, float32 (); NaN where there is one. rectified: x is a ReLU's, 0 or more."""
     if not x.numel():
         return torch.zeros(())
-    if x.dim() > 2:  # as the channels lie: aminmax would copy what it does not take in the order of memory
+    if x.dim() > 2 and not x.is_contiguous():  # channels last: what is not in the order of memory would be copied
         x = x.permute(0, *range(2, x.dim()), 1)
-    return torch.stack(torch.aminmax(x)).abs().amax().float()
+    if rectified:
+        return torch.max(x).float()
+    low, high = torch.aminmax(x)
+    return torch.maximum(high, -low).float()
 
 
 class _Bounds:

@@ -19,6 +19,7 @@ from vmz.engines.torch_engine.graph.half import can_be_packed, use_half
 from vmz.engines.torch_engine.graph.importer import device_of, remove_unused
 from vmz.engines.torch_engine.graph.nodes import CONVOLUTIONS, adds_two_values, calls, only_user
 from vmz.engines.torch_engine.graph.op import leaf
+from vmz.engines.torch_engine.graph.pools import use_fast_pools
 
 # Operations whose result is memory of its own: nothing else sees it, so it may be overwritten after its last use.
 FRESH = (*CONVOLUTIONS, F.batch_norm, torch.add, F.max_pool2d, F.max_pool3d)
@@ -45,6 +46,7 @@ def optimize(
         use_channels_last(optimized)
         if packs:
             fuse_convolutions(optimized, extents)
+            use_fast_pools(optimized, _is_rectified)
     relu_in_place(optimized.graph)
     remove_unused(optimized.graph)
     optimized.graph.lint()
@@ -154,6 +156,13 @@ def _packed() -> Any:
 def _packed_sum() -> Any:
     """The same, added to a value in its memory."""
     return torch.ops.mkldnn._convolution_pointwise_.binary
+
+
+def _is_rectified(node: Any) -> bool:
+    """Whether it is a packed convolution with a ReLU: its values are 0 or more, and none is not-a-number."""
+    return (calls(node, (_packed(),)) and node.args[7] == "relu") or (
+        calls(node, (_packed_sum(),)) and node.args[10] == "relu"
+    )
 
 
 def _can_be_packed(module: GraphModule, node: Any) -> bool:
