@@ -53,3 +53,10 @@ def test_the_versions_are_printed_without_other_flags(
         parser.parse_args(["--version"])
     said = capsys.readouterr().out
     assert ended.value.code == 0 and said.startswith("vmz ") and "torch" in said and "FFmpeg" in said
+
+
+def test_a_model_alone_has_no_settings_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done with videos is no property of a model that is written for other programs."""
+    flags = {action.dest for action in parser_of("export", monkeypatch)._actions}
+    assert {"crop_size", "audio_timestamps"} <= flags
+    assert not flags & {"on_bad_video", "on_missing_audio", "video_timeout", "num_decode_threads", "test_data"}

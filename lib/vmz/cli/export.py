@@ -24,7 +24,7 @@ EXAMPLE = "vmz export --zoo=ir_csn_50_ft_kinetics_from_ig65m --output=ir_csn_50.
 # Settings of a database and of a machine: a model has none of them.
 _NOT_HERE = {
     "test_data", "use_local_file", "image_as_input", "batch_size", "num_decode_threads", "video_timeout",
-    "on_bad_video",
+    "on_bad_video", "on_missing_audio",
 }  # fmt: skip
 
 

@@ -87,13 +87,14 @@ class SoundSettings(Settings):
     on_missing_audio: str = setting(
         "zeros",
         "what to do with a video whose sound is missing or cannot be decoded: give zeros for it, as the original, and "
-        "count it; stop with an error; or skip the video; this and the next flag apply to --input_type=2 and 3 only",
+        "count it; stop with an error; or skip the video; with --input_type=2 and 3 only",
         str,
         ("zeros", "stop", "skip"),
     )
     audio_timestamps: int = setting(
         0,
-        "1: place the sound by the times that the file states; 0: it begins with the first frame, as in the original",
+        "1: place the sound by the times that the file states; 0: it begins with the first frame, as in the original; "
+        "with --input_type=2 and 3 only",
         switch,
     )
 
