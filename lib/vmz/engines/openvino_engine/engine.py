@@ -35,3 +35,6 @@ class OpenVinoEngine(TorchEngine):
 
     def _prepared(self, inputs: Sequence[Tensor]) -> Any:
         return CompiledNet(self._imported, inputs, self.precision)
+
+    def _function(self, module: CompiledNet) -> Any:
+        return module.forward

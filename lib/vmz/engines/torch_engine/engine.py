@@ -232,7 +232,7 @@ class TorchEngine(Engine):
             except (RuntimeError, ValueError, IndexError, TypeError) as error:
                 raise error_at_operator(self._imported, inputs, error) from error
             self._extents = extents
-            self._forward = bound(self._module)
+            self._forward = self._function(self._module)
         return inputs
 
     def _prepared(self, inputs: Sequence[Tensor]) -> GraphModule:
@@ -248,6 +248,10 @@ class TorchEngine(Engine):
         if self.device.type == "cpu" and self.channels_last and has_fused_convolutions(half):
             return overflow.guarded(self._imported, optimized) or self._imported
         return optimized
+
+    def _function(self, module: Any) -> Any:
+        """The forward of what `_prepared` gave."""
+        return bound(module)
 
     def _want(self, name: str) -> None:
         """Compute `name` now and in the runs to come; a name that cannot be computed leaves nothing behind."""
