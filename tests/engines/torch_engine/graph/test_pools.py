@@ -63,6 +63,8 @@ def test_a_mean_over_everything_and_over_windows() -> None:
     larger = channels_last(torch.randn(2, 40, 4, 9, 9))  # fully convolutional: the window moves
     kept = pools.average(larger, (4, 7, 7), (1, 1, 1), (0, 0, 0), count_include_pad=False)
     assert torch.equal(kept, F.avg_pool3d(larger, (4, 7, 7), 1))
+    line = torch.randn(2, 40, 9)
+    assert torch.equal(pools.average(line, (7,), (1,), (0,)), F.avg_pool1d(line, 7, 1))
     padded = pools.average(x, (4, 7, 7), (1, 1, 1), (0, 3, 3), count_include_pad=False)
     assert torch.equal(padded, F.avg_pool3d(x, (4, 7, 7), 1, (0, 3, 3), count_include_pad=False))
 

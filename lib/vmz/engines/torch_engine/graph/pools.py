@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Any, Callable, Optional
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule
 
 from vmz.engines.torch_engine.graph.nodes import calls
 from vmz.engines.torch_engine.graph.op import leaf
-
-MAX_POOLS = (F.max_pool2d, F.max_pool3d)
-AVERAGE_POOLS = (F.avg_pool2d, F.avg_pool3d)
+from vmz.engines.torch_engine.graph.operators.pooling import AVERAGE_POOLS, MAX_POOLS
 
 Window = tuple[int, ...]  # a number for each axis of a pool
 
@@ -25,11 +22,11 @@ def use_fast_pools(module: GraphModule, is_rectified: Callable[[Any], bool]) -> 
     """
     for node in module.graph.nodes:
         given = node.kwargs
-        if calls(node, MAX_POOLS) and is_rectified(node.args[0]):
+        if calls(node, tuple(MAX_POOLS.values())) and is_rectified(node.args[0]):
             if given["dilation"] == 1 and not given["ceil_mode"] and not given["return_indices"]:
                 node.args = (node.args[0], node.args[1], given["stride"], given["padding"])
                 node.target, node.kwargs = max_of_rectified, {}
-        elif calls(node, AVERAGE_POOLS):
+        elif calls(node, tuple(AVERAGE_POOLS.values())):
             node.target = average
 
 
@@ -40,7 +37,7 @@ def max_of_rectified(x: Tensor, kernel: Window, stride: Window, padding: Window)
     Positive bfloat16 compare as the integers of the same bits do, which a processor compares many at a time; and axis
     after axis takes fewer comparisons.
     """
-    pool = F.max_pool3d if x.dim() == 5 else F.max_pool2d
+    pool = MAX_POOLS[len(kernel)]
     if x.dtype != torch.bfloat16:
         return pool(x, kernel, stride, padding)
     found: Optional[Tensor] = x.view(torch.int16)
@@ -89,5 +86,5 @@ def average(
     """Mean over windows, as PyTorch's average pools give it; over the one window that holds all values at once."""
     if tuple(kernel) == tuple(x.shape[2:]) and not any(padding):
         return torch.mean(x, dim=tuple(range(2, x.dim())), keepdim=True)
-    pool = F.avg_pool3d if x.dim() == 5 else F.avg_pool2d
-    return pool(x, kernel, stride, padding, ceil_mode, count_include_pad)
+    means: Tensor = AVERAGE_POOLS[len(kernel)](x, kernel, stride, padding, ceil_mode, count_include_pad)
+    return means
