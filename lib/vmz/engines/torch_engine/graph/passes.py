@@ -17,9 +17,18 @@ from torch.fx import Graph, GraphModule, Interpreter, Node
 
 from vmz.engines.torch_engine.graph.half import can_be_packed, use_half
 from vmz.engines.torch_engine.graph.importer import device_of, remove_unused
-from vmz.engines.torch_engine.graph.nodes import CONVOLUTIONS, adds_two_values, calls, only_user
+from vmz.engines.torch_engine.graph.nodes import (
+    CONVOLUTIONS,
+    adds_two_values,
+    calls,
+    constant_before,
+    like,
+    only_user,
+    tensor_of,
+)
 from vmz.engines.torch_engine.graph.op import leaf
 from vmz.engines.torch_engine.graph.pools import use_fast_pools
+from vmz.engines.torch_engine.graph.space_to_depth import pair_columns
 
 # Operations whose result is memory of its own: nothing else sees it, so it may be overwritten after its last use.
 FRESH = (*CONVOLUTIONS, F.batch_norm, torch.add, F.max_pool2d, F.max_pool3d)
@@ -42,6 +51,8 @@ def optimize(
     extents = convolution_inputs(optimized, inputs) if packs else {}
     if half is not None:
         use_half(optimized, half, full_bias=packs)
+    if packs:
+        pair_columns(optimized, extents)
     if in_channels_last:
         use_channels_last(optimized)
         if packs:
@@ -69,14 +80,14 @@ def fold_batch_norms(module: GraphModule) -> None:
         conv = norm.args[0]
         if not calls(conv, CONVOLUTIONS) or len(conv.users) > 1 or conv.args[1].op != "get_attr":
             continue
-        weight, bias = _tensor(module, conv.args[1]), _tensor(module, conv.args[2])
-        mean, var = (_tensor(module, node).double() for node in norm.args[1:3])
-        scale, shift = (_tensor(module, norm.kwargs[name]).double() for name in ("weight", "bias"))
+        weight, bias = tensor_of(module, conv.args[1]), tensor_of(module, conv.args[2])
+        mean, var = (tensor_of(module, node).double() for node in norm.args[1:3])
+        scale, shift = (tensor_of(module, norm.kwargs[name]).double() for name in ("weight", "bias"))
         factor = scale / torch.sqrt(var + norm.kwargs["eps"])
         folded = weight.double() * factor.reshape(-1, *[1] * (weight.dim() - 1))
         offset = shift + factor * ((0.0 if bias is None else bias.double()) - mean)
         constants = [
-            _constant(module, conv, f"{norm.meta['blob']}+{part}", value.to(weight.dtype))
+            constant_before(module, conv, f"{norm.meta['blob']}+{part}", value.to(weight.dtype))
             for part, value in (("w", folded), ("b", offset))
         ]
         conv.args = (conv.args[0], *constants, *conv.args[3:])
@@ -92,11 +103,11 @@ def use_channels_last(module: GraphModule) -> None:
             continue
         source, weight = node.args[0], node.args[1]
         if weight.op == "get_attr":
-            value = channels_last(_tensor(module, weight))
-            weight = _constant(module, node, f"{weight.target}+channels_last", value)
+            value = channels_last(tensor_of(module, weight))
+            weight = constant_before(module, node, f"{weight.target}+channels_last", value)
         if not calls(source, FRESH) and not calls(source, (F.relu,)):
             with module.graph.inserting_before(node):
-                source = _like(node, module.graph.call_function(channels_last, (source,)))
+                source = like(node, module.graph.call_function(channels_last, (source,)))
         node.args = (source, weight, *node.args[2:])
 
 
@@ -169,15 +180,15 @@ def _can_be_packed(module: GraphModule, node: Any) -> bool:
     """Whether it is a convolution by float32 or bfloat16 weights, padded by numbers."""
     if not calls(node, CONVOLUTIONS) or not can_be_packed(node):
         return False
-    return _tensor(module, node.args[1]).dtype in (torch.float32, torch.bfloat16)
+    return tensor_of(module, node.args[1]).dtype in (torch.float32, torch.bfloat16)
 
 
 def _pack(module: GraphModule, conv: Any, extent: torch.Size) -> None:
     """Have oneDNN do a convolution, and the ReLU after it if that is all that reads it."""
     source, weight, bias, stride, padding, dilation, group = conv.args
     layout = [list(padding), list(stride), list(dilation), group]
-    packed = torch.ops.mkldnn._reorder_convolution_weight(_tensor(module, weight), *layout, extent)
-    constant = _constant(module, conv, f"{weight.target}+packed", packed)
+    packed = torch.ops.mkldnn._reorder_convolution_weight(tensor_of(module, weight), *layout, extent)
+    constant = constant_before(module, conv, f"{weight.target}+packed", packed)
     relu = only_user(conv, (F.relu,))
     arguments = (source, constant, bias, *layout, "relu" if relu else "none", [], "")
     with module.graph.inserting_before(conv):
@@ -213,9 +224,9 @@ def _is_overwritable_at(conv: Any, other: Any, add: Any, order: Mapping[Node, in
 def _add_in_place(module: GraphModule, conv: Any, other: Any, add: Any, order: dict[Node, int]) -> None:
     graph, relu = module.graph, only_user(add, (F.relu,))
     source, weight, bias, *layout = conv.args[:7]
-    dtype = _tensor(module, weight).dtype
-    if bias is not None and bias.op == "get_attr" and _tensor(module, bias).dtype != dtype:  # this one takes no other
-        bias = _constant(module, conv, f"{bias.target}+rounded", _tensor(module, bias).to(dtype))
+    dtype = tensor_of(module, weight).dtype
+    if bias is not None and bias.op == "get_attr" and tensor_of(module, bias).dtype != dtype:  # this one takes no other
+        bias = constant_before(module, conv, f"{bias.target}+rounded", tensor_of(module, bias).to(dtype))
     arguments = (other, source, weight, bias, *layout, "add", 1.0, "relu" if relu else None, [], "")
     with graph.inserting_before(conv):
         fused = graph.call_function(_packed_sum(), arguments)
@@ -268,24 +279,9 @@ def _nodes(graph: Graph) -> list[Any]:
     return list(graph.nodes)
 
 
-def _tensor(module: GraphModule, node: Optional[Node]) -> Any:
-    return None if node is None else getattr(module, str(node.target)).detach()
-
-
-def _constant(module: GraphModule, before: Any, name: str, value: Tensor) -> Node:
-    module.register_buffer(name, value)
-    with module.graph.inserting_before(before):
-        return _like(before, module.graph.create_node("get_attr", name))
-
-
-def _like(node: Node, made: Node) -> Node:
-    made.meta = dict(node.meta)
-    return made
-
-
 def _take_over(graph: Graph, fused: Node, node: Node, relu: Optional[Node]) -> None:
     last = node if relu is None else relu
-    _like(last, fused)
+    like(last, fused)
     last.replace_all_uses_with(fused)
     if relu is not None:
         graph.erase_node(relu)
