@@ -19,6 +19,8 @@ pytestmark = pytest.mark.skipif(
 # shape of x, outputs, kernel, stride, padding, groups
 CASES = {
     "full": ((2, 5, 4, 9, 8), 6, (3, 3, 3), 1, (1, 1, 1), 1),
+    "full, large": ((2, 5, 8, 24, 23), 6, (3, 3, 3), 1, (1, 1, 1), 1),
+    "full, very large": ((2, 16, 8, 46, 46), 16, (3, 3, 3), 1, (1, 1, 1), 1),
     "full, stride 2": ((2, 5, 5, 9, 8), 6, (3, 3, 3), 2, (1, 1, 1), 1),
     "one frame": ((2, 16, 1, 7, 7), 8, (3, 3, 3), 1, (1, 1, 1), 1),
     "one frame, five of the weights, stride 2": ((2, 3, 1, 7, 7), 4, (5, 3, 3), 2, (2, 1, 1), 1),

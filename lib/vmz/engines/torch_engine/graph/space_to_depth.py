@@ -55,7 +55,7 @@ def _gains(module: GraphModule, conv: Any) -> bool:
 
 @leaf
 def columns_in_pairs(x: Tensor, kernel: int, padding: int) -> Tensor:
-    """x (N, C, ..., W) as (N, 2 C, ..., W'), channels last: for windows of `kernel` columns, two apart, padded by zeros.
+    """x (N, C, ..., W) as (N, 2 C, ..., W'), channels last: for windows of `kernel` columns, two apart, padded by 0.
 
     With the padding, channel c of column w is channel c of pair w // 2 if w is even, else channel C + c.
     """

@@ -1,8 +1,9 @@
-"""Convolutions of a training step on a CPU: PyTorch's forward pass, and gradients by what is fastest of several ways.
+"""Convolutions of a training step on a CPU, and their gradients, by what is fastest of several ways.
 
 All lie channels last. oneDNN's gradients are near the processor's limit for most layers, and far from it for some:
 depth-wise ones, those along time alone, those of few positions. These are computed by other calls of PyTorch, which
-add the same products in another order. What was measured: docs/internals/performance.md.
+add the same products in another order. Windows of 3x3x3 on large clips take fewer products (winograd.py). What was
+measured: docs/internals/performance.md.
 """
 
 from __future__ import annotations
@@ -16,20 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule
 
+from vmz.engines.torch_engine.training import winograd
+from vmz.engines.torch_engine.training.window import Window, gradient_by_pytorch
+
 FEW_POSITIONS = 1024  # of an output, up to which one product of matrices gives the weights' gradient soonest
 MANY_POSITIONS = 8192  # from which a convolution within frames is faster as one of pictures
 CLIPS_APART = 32768  # positions from which oneDNN's gradient of 3-D weights is faster clip by clip
 CHANNELS_AT_ONCE = 16  # of a depth-wise convolution: as many as oneDNN's kernel computes together
 LAYOUT = torch.channels_last_3d
-
-
-class Window(NamedTuple):
-    """What a 3-D convolution has beside its tensors."""
-
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    dilation: tuple[int, ...]
-    groups: int
 
 
 def use_own_gradients(module: GraphModule) -> None:
@@ -84,6 +79,8 @@ class _Convolution(torch.autograd.Function):
         ctx.window = window
         if _meets_one_frame(x, weight, window):
             weight, window = _within_the_frame(weight, window)
+        if winograd.suits(x, weight, window):
+            return winograd.convolve(x, weight, bias, window)
         return F.conv3d(x, weight, bias, *window)
 
     @staticmethod
@@ -106,7 +103,9 @@ def input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, window: Window) 
         return _depthwise_input_gradient(gradient, x, weight, window)
     if _meets_one_frame(x, weight, window):
         weight, window = _within_the_frame(weight, window)
-    return _by_pytorch(gradient, x, weight, window, of_x=True)
+    if winograd.suits(x, weight, window):
+        return winograd.input_gradient(gradient, x, weight, window)
+    return gradient_by_pytorch(gradient, x, weight, window, of_x=True)
 
 
 def weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
@@ -116,35 +115,18 @@ def weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, window: Window)
     if _is_depthwise(x, weight, window):
         return _depthwise_weight_gradient(gradient, x, weight, window)
     if window.groups > 1 or max(window.dilation) > 1:
-        return _by_pytorch(gradient, x, weight, window, of_x=False)
+        return gradient_by_pytorch(gradient, x, weight, window, of_x=False)
     if positions <= FEW_POSITIONS:
         return _by_products(gradient, x, weight, window)
     if kernel[0] > 1 and (kernel[1:] == (1, 1) or weight.dtype == torch.bfloat16):
         return _frame_by_frame(gradient, x, weight, window)  # oneDNN 3.12's in bf16 is wrong for clips of two frames
     if kernel[0] == 1 and kernel[1:] != (1, 1) and positions >= MANY_POSITIONS:
         return _frame_by_frame(gradient, x, weight, window)
+    if positions >= CLIPS_APART and winograd.suits(x, weight, window):
+        return winograd.weight_gradient(gradient, x, weight, window)
     if min(kernel) > 1 and positions >= CLIPS_APART:
         return _clip_by_clip(gradient, x, weight, window)
-    return _by_pytorch(gradient, x, weight, window, of_x=False)
-
-
-def _by_pytorch(gradient: Tensor, x: Tensor, weight: Tensor, window: Window, of_x: bool) -> Tensor:
-    """PyTorch's own gradient of x, or of the weights; of pictures too."""
-    axes = len(window.stride)
-    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
-        gradient,
-        x,
-        weight,
-        None,
-        window.stride,
-        window.padding,
-        window.dilation,
-        False,
-        (0,) * axes,
-        window.groups,
-        (of_x, not of_x, False),
-    )
-    return found[0 if of_x else 1]
+    return gradient_by_pytorch(gradient, x, weight, window, of_x=False)
 
 
 def _meets_one_frame(x: Tensor, weight: Tensor, window: Window) -> bool:
@@ -173,7 +155,7 @@ def _depthwise_input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, windo
         for pad, dilation, extent in zip(window.padding, window.dilation, weight.shape[2:])
     ]
     if min(around) < 0:
-        return _by_pytorch(gradient, x, weight, window, of_x=True)
+        return gradient_by_pytorch(gradient, x, weight, window, of_x=True)
     if max(window.stride) > 1:
         spread = gradient.new_empty((*gradient.shape[:2], *full)).contiguous(memory_format=LAYOUT).zero_()
         time, height, width = window.stride
@@ -188,11 +170,11 @@ def _depthwise_weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, wind
     positions = gradient.numel() // gradient.shape[1]
     channels = x.shape[1]
     if positions <= FEW_POSITIONS * 2 or max(window.dilation) > 1:
-        return _by_pytorch(gradient, x, weight, window, of_x=False)
+        return gradient_by_pytorch(gradient, x, weight, window, of_x=False)
     found = torch.empty_like(weight)
     for first in range(0, channels, CHANNELS_AT_ONCE):
         part = slice(first, min(first + CHANNELS_AT_ONCE, channels))
-        found[part] = _by_pytorch(
+        found[part] = gradient_by_pytorch(
             gradient[:, part].contiguous(memory_format=LAYOUT),
             x[:, part].contiguous(memory_format=LAYOUT),
             weight[part],
@@ -221,22 +203,22 @@ def _meetings(gradient: Tensor, x: Tensor, weight: Tensor, window: Window) -> It
 
 
 def _clip_by_clip(gradient: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
-    found = _by_pytorch(gradient[:1], x[:1], weight, window, of_x=False)
+    found = gradient_by_pytorch(gradient[:1], x[:1], weight, window, of_x=False)
     for clip in range(1, len(x)):
-        found += _by_pytorch(gradient[clip : clip + 1], x[clip : clip + 1], weight, window, of_x=False)
+        found += gradient_by_pytorch(gradient[clip : clip + 1], x[clip : clip + 1], weight, window, of_x=False)
     return found
 
 
 def _frame_by_frame(gradient: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
     """As convolutions of pictures, one for each frame of the weights: PyTorch's gradients of these are faster."""
-    of_frames = Window(window.stride[1:], window.padding[1:], window.dilation[1:], 1)
+    of_frames = window.within_frames()
     channels_out, channels_in, frames, *kernel = weight.shape
     found = weight.new_zeros((frames, channels_out, *kernel, channels_in), dtype=torch.float32)
     for tap, outputs, inputs in _meetings(gradient, x, weight, window):
         whole = x.shape[2] == gradient.shape[2] == outputs.stop - outputs.start
         for clips in [slice(None)] if whole else [slice(clip, clip + 1) for clip in range(len(x))]:
             pictures = _pictures(gradient[clips, :, outputs]), _pictures(x[clips, :, inputs])
-            of_tap = _by_pytorch(*pictures, weight[:, :, tap], of_frames, of_x=False)
+            of_tap = gradient_by_pytorch(*pictures, weight[:, :, tap], of_frames, of_x=False)
             found[tap] += of_tap.permute(0, 2, 3, 1)  # as PyTorch lays out the weights of pictures
     return found.permute(1, 4, 0, 2, 3).to(weight.dtype, memory_format=LAYOUT)
 
