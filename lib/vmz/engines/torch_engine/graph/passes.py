@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Interpreter, Node
 
+from vmz.engines.torch_engine.graph import few_products
 from vmz.engines.torch_engine.graph.half import can_be_packed, use_half
 from vmz.engines.torch_engine.graph.importer import device_of, remove_unused
 from vmz.engines.torch_engine.graph.nodes import (
@@ -31,7 +32,7 @@ from vmz.engines.torch_engine.graph.pools import use_fast_pools
 from vmz.engines.torch_engine.graph.space_to_depth import pair_columns
 
 # Operations whose result is memory of its own: nothing else sees it, so it may be overwritten after its last use.
-FRESH = (*CONVOLUTIONS, F.batch_norm, torch.add, F.max_pool2d, F.max_pool3d)
+FRESH = (*CONVOLUTIONS, few_products.convolve, F.batch_norm, torch.add, F.max_pool2d, F.max_pool3d)
 
 
 def optimize(
@@ -186,14 +187,42 @@ def _can_be_packed(module: GraphModule, node: Any) -> bool:
 def _pack(module: GraphModule, conv: Any, extent: torch.Size) -> None:
     """Have oneDNN do a convolution, and the ReLU after it if that is all that reads it."""
     source, weight, bias, stride, padding, dilation, group = conv.args
-    layout = [list(padding), list(stride), list(dilation), group]
+    layout = few_products.Layout(list(padding), list(stride), list(dilation), group)
+    axis = few_products.axis_of(extent, tensor_of(module, weight), layout)
+    if axis is not None:
+        _pack_few_products(module, conv, extent, layout, axis)
+        return
     packed = torch.ops.mkldnn._reorder_convolution_weight(tensor_of(module, weight), *layout, extent)
     constant = constant_before(module, conv, f"{weight.target}+packed", packed)
     relu = only_user(conv, (F.relu,))
-    arguments = (source, constant, bias, *layout, "relu" if relu else "none", [], "")
+    arguments: tuple[Any, ...] = (source, constant, bias, *layout, "relu" if relu else "none", [], "")
     with module.graph.inserting_before(conv):
         fused = module.graph.call_function(_packed(), arguments)
     _take_over(module.graph, fused, conv, relu)
+
+
+def _pack_few_products(
+    module: GraphModule, conv: Any, extent: torch.Size, layout: few_products.Layout, axis: int
+) -> None:
+    """The same with fewer products, and with the sum that follows if that is all that reads it."""
+    graph, (source, weight, bias, *_) = module.graph, conv.args
+    parts = [
+        constant_before(module, conv, f"{weight.target}+part{number}", part)
+        for number, part in enumerate(few_products.packed_parts(tensor_of(module, weight), layout, axis, extent))
+    ]
+    add = next((user for user in conv.users if len(conv.users) == 1 and adds_two_values(user)), None)
+    if add is not None and add.args[0] is add.args[1]:
+        add = None
+    last = conv if add is None else add
+    other = None if add is None else next(term for term in add.args if term is not conv)
+    relu = only_user(last, (F.relu,))
+    with graph.inserting_before(last):
+        fused = graph.call_function(
+            few_products.convolve, (source, parts, bias, tuple(layout), axis, relu is not None, other)
+        )
+    _take_over(graph, fused, last, relu)
+    if add is not None:
+        graph.erase_node(conv)
 
 
 def _fuse_sum(module: GraphModule, add: Any, order: dict[Node, int]) -> None:

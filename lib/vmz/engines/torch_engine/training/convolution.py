@@ -2,7 +2,7 @@
 
 All lie channels last. oneDNN's gradients are near the processor's limit for most layers, and far from it for some:
 depth-wise ones, those along time alone, those of few positions. These are computed by other calls of PyTorch, which
-add the same products in another order. Windows of 3x3x3 on large clips take fewer products (winograd.py). What was
+add the same products in another order. Windows of 3x3x3 on large clips take fewer products (few_products.py). What was
 measured: docs/internals/performance.md.
 """
 
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule
 
-from vmz.engines.torch_engine.training import winograd
+from vmz.engines.torch_engine.training import few_products
 from vmz.engines.torch_engine.training.window import Window, gradient_by_pytorch
 
 FEW_POSITIONS = 1024  # of an output, up to which one product of matrices gives the weights' gradient soonest
@@ -79,8 +79,8 @@ class _Convolution(torch.autograd.Function):
         ctx.window = window
         if _meets_one_frame(x, weight, window):
             weight, window = _within_the_frame(weight, window)
-        if winograd.suits(x, weight, window):
-            return winograd.convolve(x, weight, bias, window)
+        if few_products.suits(x, weight, window):
+            return few_products.convolve(x, weight, bias, window)
         return F.conv3d(x, weight, bias, *window)
 
     @staticmethod
@@ -103,8 +103,8 @@ def input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, window: Window) 
         return _depthwise_input_gradient(gradient, x, weight, window)
     if _meets_one_frame(x, weight, window):
         weight, window = _within_the_frame(weight, window)
-    if winograd.suits(x, weight, window):
-        return winograd.input_gradient(gradient, x, weight, window)
+    if few_products.suits(x, weight, window):
+        return few_products.input_gradient(gradient, x, weight, window)
     return gradient_by_pytorch(gradient, x, weight, window, of_x=True)
 
 
@@ -122,8 +122,8 @@ def weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, window: Window)
         return _frame_by_frame(gradient, x, weight, window)  # oneDNN 3.12's in bf16 is wrong for clips of two frames
     if kernel[0] == 1 and kernel[1:] != (1, 1) and positions >= MANY_POSITIONS:
         return _frame_by_frame(gradient, x, weight, window)
-    if positions >= CLIPS_APART and winograd.suits(x, weight, window):
-        return winograd.weight_gradient(gradient, x, weight, window)
+    if positions >= CLIPS_APART and few_products.suits(x, weight, window):
+        return few_products.weight_gradient(gradient, x, weight, window)
     if min(kernel) > 1 and positions >= CLIPS_APART:
         return _clip_by_clip(gradient, x, weight, window)
     return gradient_by_pytorch(gradient, x, weight, window, of_x=False)

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vmz.engines.torch_engine.training import convolution, winograd
+from vmz.engines.torch_engine.training import convolution, few_products
 from vmz.engines.torch_engine.training.convolution import conv3d, has_gradients_by_name
 from vmz.engines.torch_engine.training.window import Window, gradient_by_pytorch
 
@@ -39,11 +39,11 @@ def drawn(name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Window]:
 @pytest.mark.parametrize("name", CASES)
 def test_the_same_numbers_in_float64(name: str) -> None:
     x, weight, bias, window = drawn(name)
-    found, expected = winograd.convolve(x, weight, bias, window), F.conv3d(x, weight, bias, *window)
+    found, expected = few_products.convolve(x, weight, bias, window), F.conv3d(x, weight, bias, *window)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-11)
     assert found.is_contiguous(memory_format=torch.channels_last_3d)
     gradient = torch.randn(expected.shape).double().contiguous(memory_format=torch.channels_last_3d)
-    for function, of_x in ((winograd.input_gradient, True), (winograd.weight_gradient, False)):
+    for function, of_x in ((few_products.input_gradient, True), (few_products.weight_gradient, False)):
         own = function(gradient, x, weight, window)
         torch.testing.assert_close(
             own, gradient_by_pytorch(gradient, x, weight, window, of_x=of_x), rtol=1e-12, atol=1e-11
@@ -56,7 +56,7 @@ def test_errors_in_float32_are_no_larger_than_pytorchs() -> None:
     weight = torch.randn((64, 64, 3, 3, 3), generator=random) / 40
     window = Window((1, 1, 1), (1, 1, 1), (1, 1, 1), 1)
     exact = F.conv3d(x.double(), weight.double(), None, *window)
-    own, pytorchs = winograd.convolve(x, weight, None, window), F.conv3d(x, weight, None, *window)
+    own, pytorchs = few_products.convolve(x, weight, None, window), F.conv3d(x, weight, None, *window)
     assert (own - exact).abs().max() <= 1.2 * (pytorchs - exact).abs().max()
     assert (own - exact).abs().max() <= 2e-6 * exact.abs().max()
 
@@ -80,19 +80,19 @@ def test_what_it_suits(
     clips: tuple[int, ...], kernel: tuple[int, ...], window: Window, dtype: torch.dtype, expected: bool
 ) -> None:
     weight = torch.empty((6, clips[1] // window.groups, *kernel), dtype=dtype)
-    assert winograd.suits(torch.empty(clips, dtype=dtype), weight, window) == expected
+    assert few_products.suits(torch.empty(clips, dtype=dtype), weight, window) == expected
 
 
 def test_training_uses_it_where_it_suits(monkeypatch: pytest.MonkeyPatch) -> None:
     called = []
     for name in ("convolve", "input_gradient", "weight_gradient"):
-        function = getattr(winograd, name)
+        function = getattr(few_products, name)
 
         def counted(*arguments: object, name: str = name, function: object = function) -> object:
             called.append(name)
             return function(*arguments)  # type: ignore[operator]
 
-        monkeypatch.setattr(winograd, name, counted)
+        monkeypatch.setattr(few_products, name, counted)
     x, weight = torch.randn(2, 3, 8, 46, 46, requires_grad=True), torch.randn(4, 3, 3, 3, 3, requires_grad=True)
     conv3d(x, weight, None, (1, 1, 1), (1, 1, 1)).sum().backward()
     assert convolution.CLIPS_APART <= 2 * 8 * 46 * 46

@@ -1,15 +1,6 @@
-"""Convolutions over three frames by Winograd's F(2, 3): two frames of four products, where plain sums take six.
+"""Convolutions of a training step with fewer products, over time (winograd.py), and their gradients.
 
-Of a clip's frames d0, d1, d2, d3 and the frames g0, g1, g2 of the weights, the outputs y0 and y1 are
-
-    m0 = (d0 - d2) g0             m1 = (d1 + d2) (g0 + g1 + g2) / 2
-    m3 = (d1 - d3) g2             m2 = (d2 - d1) (g0 - g1 + g2) / 2
-    y0 = m0 + m1 + m2             y1 = m1 - m2 - m3
-
-where each product is a convolution of pictures. The gradients are those of these sums. Source: S. Winograd, Arithmetic
-Complexity of Computations, SIAM 1980; A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, 2015.
-In float32 they are nearer to the exact ones than PyTorch's: fewer numbers are added. What was measured:
-docs/internals/performance.md.
+What was measured: docs/internals/performance.md.
 """
 
 from __future__ import annotations
@@ -20,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vmz.engines.torch_engine import winograd
 from vmz.engines.torch_engine.training.window import Window, gradient_by_pytorch
 
 MANY_POSITIONS = 4096  # of an output, from which fewer products outweigh the sums
-FEWEST_FRAMES = 4  # of two, plain sums take four products as well: the others meet padding
-LARGE_KERNEL = 9  # weights within a frame, from which the products outweigh the sums
+TIME = 1  # the axis, of clips as they lie in memory
 
 
 def suits(x: Tensor, weight: Tensor, window: Window) -> bool:
@@ -35,8 +26,8 @@ def suits(x: Tensor, weight: Tensor, window: Window) -> bool:
         x.dtype == torch.float32
         and window.groups == 1
         and (frames, window.stride[0], window.padding[0], window.dilation[0]) == (3, 1, 1, 1)
-        and kernel[0] * kernel[1] >= LARGE_KERNEL
-        and x.shape[2] >= FEWEST_FRAMES
+        and kernel[0] * kernel[1] >= winograd.LARGE_WINDOW
+        and x.shape[2] >= winograd.FEWEST
         and x.shape[2] % 2 == 0
         and positions >= MANY_POSITIONS * max(window.stride) ** 2
     )
@@ -50,13 +41,13 @@ def convolve(x: Tensor, weight: Tensor, bias: Optional[Tensor], window: Window) 
         for number, (clip, part) in enumerate(zip(_of_clip(x), _of_weight(weight)))
     ]
     m0, m1, m2, m3 = (_frames_of(product, len(x)) for product in products)
-    y = m0.new_empty((*m0.shape[:2], 2, *m0.shape[2:]))
-    y0, y1 = y[:, :, 0], y[:, :, 1]
+    y = m0.new_empty((len(x), x.shape[2], *m0.shape[2:]))
+    y0, y1 = winograd.every_other(y, TIME)
     torch.add(m0, m1, out=y0)
     y0 += m2
     torch.sub(m1, m2, out=y1)
     y1 -= m3
-    return y.flatten(1, 2).movedim(-1, 1)
+    return y.movedim(-1, 1)
 
 
 def input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
@@ -69,8 +60,7 @@ def input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, window: Window) 
 
 def weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, window: Window) -> Tensor:
     """The gradient of the weights, of that of the output."""
-    of_y = _inside(gradient)
-    of_y0, of_y1 = of_y[:, 0::2], of_y[:, 1::2]
+    of_y0, of_y1 = winograd.every_other(_inside(gradient), TIME)
     of_products = (of_y0, of_y0 + of_y1, of_y0 - of_y1, of_y1)  # the sign of the last: below
     layout, like = window.within_frames(), weight[:, :, 0].contiguous(memory_format=torch.channels_last)
     p0, p1, p2, p3 = (
@@ -83,24 +73,14 @@ def weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, window: Window)
 
 
 def _of_clip(x: Tensor) -> list[Tensor]:
-    """What the products take of x: pictures (N * T / 2, C, H, W) each. Frames before and after the clip are 0."""
-    inside = _inside(x)
-    d1, d2 = inside[:, 0::2], inside[:, 1::2]
-    first, plus, minus, last = inside.new_empty((4, *d1.shape))
-    torch.sub(inside[:, 1:-2:2], d2[:, 1:], out=first[:, 1:])
-    torch.neg(d2[:, :1], out=first[:, :1])
-    torch.add(d1, d2, out=plus)
-    torch.sub(d2, d1, out=minus)
-    torch.sub(d1[:, :-1], inside[:, 2::2], out=last[:, :-1])
-    last[:, -1:] = d1[:, -1:]
-    return [_pictures(part) for part in (first, plus, minus, last)]
+    """What the products take of x: pictures (N * T / 2, C, H, W) each."""
+    return [_pictures(part) for part in winograd.parts_of_values(_inside(x), TIME)]
 
 
 def _of_weight(weight: Tensor) -> list[Tensor]:
     """What the products take of weight (C', C, 3, KH, KW)."""
-    g0, g1, g2 = weight.unbind(2)
-    ends, middle = (g0 + g2) / 2, g1 / 2
-    return [part.contiguous(memory_format=torch.channels_last) for part in (g0, ends + middle, ends - middle, g2)]
+    parts = winograd.parts_of_weight(weight, 2)
+    return [part[:, :, 0].contiguous(memory_format=torch.channels_last) for part in parts]
 
 
 def _inside(x: Tensor) -> Tensor:

@@ -1,0 +1,100 @@
+"""Convolutions of a net in float32 on the CPU with fewer products, over time or over the height (winograd.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vmz.engines.torch_engine import winograd
+from vmz.engines.torch_engine.graph.op import leaf
+
+MANY_POSITIONS = 512  # of an output, and
+MANY_CHANNELS = 32  # of what is read, from which fewer products outweigh the sums
+
+
+class Layout(NamedTuple):
+    """Of a convolution, as oneDNN's take it."""
+
+    padding: list[int]
+    stride: list[int]
+    dilation: list[int]
+    groups: int
+
+
+def axis_of(extent: Sequence[int], weight: Tensor, layout: Layout) -> Optional[int]:
+    """The axis along which products can be saved, and time is: 2 for time of clips, and so on. None: there is none.
+
+    extent: the shape of what the convolution reads.
+    """
+    if weight.dtype != torch.float32 or layout.groups != 1 or set(layout.stride) != {1} or set(layout.dilation) != {1}:
+        return None
+    window, positions = weight[0, 0].numel(), torch.Size(extent[2:]).numel() * extent[0]
+    if window < winograd.LARGE_WINDOW or weight.shape[1] < MANY_CHANNELS or positions < MANY_POSITIONS:
+        return None
+    for axis in range(2, weight.dim() - 1):
+        alike = (weight.shape[axis], layout.padding[axis - 2]) == (3, 1)
+        if alike and extent[axis] >= winograd.FEWEST and extent[axis] % 2 == 0:
+            return axis
+    return None
+
+
+def packed_parts(weight: Tensor, layout: Layout, axis: int, extent: Sequence[int]) -> list[Tensor]:
+    """The weights of the four products, laid out for oneDNN."""
+    half = [size // 2 if place == axis else size for place, size in enumerate(extent)]
+    reorder = torch.ops.mkldnn._reorder_convolution_weight
+    inner = _of_products(layout, axis)
+    g0, plus, minus, g2 = winograd.parts_of_weight(weight.double(), axis)
+    signed = (g0, plus, minus, -g2)  # m3 then is added, as m0 is
+    return [reorder(part.float().contiguous(), *inner, half) for part in signed]
+
+
+@leaf
+def convolve(
+    x: Tensor,
+    parts: Sequence[Tensor],
+    bias: Optional[Tensor],
+    layout: Layout,
+    axis: int,
+    relu: bool,
+    other: Optional[Tensor] = None,
+) -> Tensor:
+    """The convolution of x (N, C, ..., W) by weights of which `parts` are those of the products; channels last.
+
+    other: a value that is added. relu: whether a ReLU follows. All in float32.
+    """
+    odd = x.shape[axis] % 2
+    if odd:  # one more, which is not returned
+        x = F.pad(x, [0, 0] * (x.dim() - 1 - axis) + [0, 1])
+    inside, place = x.movedim(1, -1), axis - 1
+    first, plus, minus, last = (part.movedim(-1, 1) for part in winograd.parts_of_values(inside, place))
+    g0, g_plus, g_minus, g2 = parts
+    inner = _of_products(Layout(*layout), axis)
+    plain, added = torch.ops.mkldnn._convolution_pointwise.default, torch.ops.mkldnn._convolution_pointwise_.binary
+    m1 = plain(plus, g_plus, bias, *inner, "none", [], "")
+    m2 = plain(minus, g_minus, None, *inner, "none", [], "")
+    y0, y1 = m1 + m2, m1.sub_(m2)
+    if other is not None:
+        halves = _halves(other, axis, odd)
+        y0 += halves[0]
+        y1 += halves[1]
+    for y, values, weight in ((y0, first, g0), (y1, last, g2)):
+        added(y, values, weight, None, *inner, "add", 1.0, "relu" if relu else None, [], "")
+    whole = torch.stack((y0.movedim(1, -1), y1.movedim(1, -1)), place + 1).flatten(place, place + 1)
+    if odd:
+        whole = whole.narrow(place, 0, whole.shape[place] - 1).contiguous()
+    return whole.movedim(-1, 1)
+
+
+def _halves(other: Tensor, axis: int, odd: int) -> tuple[Tensor, ...]:
+    padded = F.pad(other, [0, 0] * (other.dim() - 1 - axis) + [0, 1]) if odd else other
+    return tuple(half.movedim(-1, 1) for half in winograd.every_other(padded.movedim(1, -1), axis - 1))
+
+
+def _of_products(layout: Layout, axis: int) -> Layout:
+    """That of the products, which reach no further along the axis."""
+    padding = [0 if place == axis - 2 else pad for place, pad in enumerate(layout.padding)]
+    return layout._replace(padding=padding)

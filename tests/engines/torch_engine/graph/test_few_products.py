@@ -1,0 +1,126 @@
+"""Convolutions with fewer products: the same numbers, as near to the exact ones, where they are sooner."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tests.engines.small_nets import net, op
+from vmz.engines.torch_engine import import_net
+from vmz.engines.torch_engine.graph import few_products
+from vmz.engines.torch_engine.graph.few_products import Layout
+from vmz.engines.torch_engine.graph.passes import channels_last, has_fused_convolutions, optimize
+
+needs_fused = pytest.mark.skipif(not has_fused_convolutions(), reason="this PyTorch has no fused convolutions")
+FULL = Layout([1, 1, 1], [1, 1, 1], [1, 1, 1], 1)
+WITHIN = Layout([0, 1, 1], [1, 1, 1], [1, 1, 1], 1)
+
+
+def drawn(*shape: int) -> Tensor:
+    return channels_last(torch.randn(shape, generator=torch.Generator().manual_seed(4)))
+
+
+def found(x: Tensor, weight: Tensor, bias: Optional[Tensor], layout: Layout, axis: int, **others: Any) -> Tensor:
+    parts = few_products.packed_parts(weight, layout, axis, x.shape)
+    return few_products.convolve(x, parts, bias, layout, axis, **{"relu": False, **others})
+
+
+@needs_fused
+@pytest.mark.parametrize("frames", [4, 5, 8])
+@pytest.mark.parametrize(
+    ("layout", "axis", "kernel"), [(FULL, 2, (3, 3, 3)), (FULL, 3, (3, 3, 3)), (WITHIN, 3, (1, 3, 3))]
+)
+@pytest.mark.parametrize("with_sum", [False, True])
+def test_the_same_convolution_of_clips(
+    frames: int, layout: Layout, axis: int, kernel: tuple[int, ...], with_sum: bool
+) -> None:
+    x, weight, bias = drawn(2, 12, frames, 7, 6), drawn(10, 12, *kernel) / 10, torch.randn(10)
+    plain = F.conv3d(x.double(), weight.double(), bias.double(), 1, layout.padding)
+    other = drawn(*plain.shape) if with_sum else None
+    expected = F.relu(plain if other is None else plain + other.double())
+    own = found(x, weight, bias, layout, axis, relu=True, other=other)
+    assert own.dtype == torch.float32 and own.is_contiguous(memory_format=torch.channels_last_3d)
+    assert (own - expected).abs().max() <= 2e-6 * expected.abs().max()
+
+
+@needs_fused
+def test_the_same_convolution_of_images() -> None:
+    x, weight = drawn(2, 12, 8, 9), drawn(10, 12, 3, 3) / 10
+    layout = Layout([1, 2], [1, 1], [1, 1], 1)
+    expected = F.conv2d(x.double(), weight.double(), None, 1, (1, 2))
+    assert (found(x, weight, None, layout, 2) - expected).abs().max() <= 2e-6 * expected.abs().max()
+
+
+@needs_fused
+def test_errors_are_no_larger_than_those_of_plain_sums() -> None:
+    x, weight = drawn(1, 64, 8, 28, 28), drawn(64, 64, 3, 3, 3) / 40
+    exact = F.conv3d(x.double(), weight.double(), None, 1, 1)
+    packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *FULL, x.shape)
+    plain = torch.ops.mkldnn._convolution_pointwise.default(x, packed, None, *FULL, "none", [], "")
+    own, reference = ((values - exact).abs() for values in (found(x, weight, None, FULL, 2), plain))
+    assert own.max() <= reference.max() and own.mean() <= reference.mean()
+    assert own.max() <= 2e-6 * exact.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("extent", "kernel", "layout", "axis"),
+    [
+        ((1, 64, 8, 28, 28), (3, 3, 3), FULL, 2),
+        ((1, 64, 8, 28, 28), (1, 3, 3), WITHIN, 3),
+        ((1, 64, 7, 28, 28), (3, 3, 3), FULL, 3),  # an odd number of frames: over the height
+        ((1, 64, 2, 28, 28), (3, 3, 3), FULL, 3),  # of two frames nothing is saved
+        ((1, 64, 7, 27, 28), (3, 3, 3), FULL, None),
+        ((1, 64, 2, 14, 14), (3, 3, 3), FULL, None),  # few positions
+        ((1, 16, 8, 28, 28), (3, 3, 3), FULL, None),  # few channels
+        ((1, 64, 8, 28, 28), (3, 1, 1), Layout([1, 0, 0], [1, 1, 1], [1, 1, 1], 1), None),  # a small window
+        ((1, 64, 8, 28, 28), (3, 3, 3), FULL._replace(padding=[0, 0, 0]), None),
+        ((1, 64, 8, 28, 28), (3, 3, 3), FULL._replace(stride=[1, 2, 2]), None),
+        ((1, 64, 8, 28, 28), (3, 3, 3), FULL._replace(padding=[2, 2, 2], dilation=[2, 2, 2]), None),
+        ((1, 64, 8, 28, 28), (3, 3, 3), FULL._replace(groups=2), None),
+    ],
+)
+def test_where_it_gains(extent: tuple[int, ...], kernel: tuple[int, ...], layout: Layout, axis: Optional[int]) -> None:
+    weight = torch.empty(8, extent[1] // layout.groups, *kernel)
+    assert few_products.axis_of(extent, weight, layout) == axis
+    assert few_products.axis_of(extent, weight.bfloat16(), layout) is None  # sums of values would be rounded
+
+
+def block(sum_of: str) -> tuple[Any, Any]:
+    """(net, init_net): two convolutions of 3x3x3, and a sum."""
+    main = net(
+        op("Conv", "data w", "a", kernels=[3, 3, 3], pads=[1] * 6),
+        op("Relu", "a", "a"),
+        op("Conv", "a v", "c", kernels=[3, 3, 3], pads=[1] * 6),
+        op("Sum", sum_of, "s"),
+        op("Relu", "s", "s"),
+        op("Conv", "s u", "d", kernels=[1, 1, 1]),
+    )
+    init = net(
+        op("MSRAFill", "", "w", shape=[32, 32, 3, 3, 3]),
+        op("MSRAFill", "", "v", shape=[32, 32, 3, 3, 3]),
+        op("MSRAFill", "", "u", shape=[8, 32, 1, 1, 1]),
+    )
+    return main, init
+
+
+@needs_fused
+@pytest.mark.parametrize("wanted", [["d"], ["d", "a", "s"], ["d", "c"]])
+@pytest.mark.parametrize(("sum_of", "sums"), [("c a", 0), ("a c", 0), ("c data", 0), ("c c", 1)])
+def test_nets_take_it_with_the_sum_that_follows(sum_of: str, sums: int, wanted: list[str]) -> None:
+    main, init = block(sum_of)
+    module = import_net(main, init, outputs=wanted)
+    optimized = optimize(module, [torch.randn(1, 32, 4, 12, 12)])
+    targets = [node.target for node in optimized.graph.nodes]
+    assert targets.count(few_products.convolve) == 2
+    assert targets.count(torch.add) == (1 if "c" in wanted else sums)  # a result that is asked for stays
+    for extent in ((4, 12, 12), (3, 11, 9), (1, 5, 5)):  # what it was laid out for, and others
+        data = torch.randn(2, 32, *extent)
+        with torch.no_grad():
+            expected, own = module(data), optimized(data)
+        for blob in wanted:
+            assert own[blob].shape == expected[blob].shape
+            assert float((own[blob] - expected[blob]).abs().max()) <= 5e-6 * float(expected[blob].abs().max())
