@@ -48,5 +48,5 @@ def parts_of_weight(weight: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor, 
 
 def every_other(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """Those at even and those at odd places of an axis, which is even: views."""
-    pairs = values.reshape(*values.shape[:axis], -1, 2, *values.shape[axis + 1 :])
+    pairs = values.reshape(*values.shape[:axis], values.shape[axis] // 2, 2, *values.shape[axis + 1 :])
     return pairs.select(axis + 1, 0), pairs.select(axis + 1, 1)

@@ -56,6 +56,20 @@ def test_the_same_convolution_of_images() -> None:
 
 
 @needs_fused
+@pytest.mark.parametrize("clips", [0, 1, 5])
+def test_clips_one_after_another(clips: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More clips than are computed at a time, and none."""
+    monkeypatch.setattr(few_products, "AT_ONCE", 2 * 2 * 12 * 4 * 7 * 6)  # two clips
+    x, weight, bias = drawn(clips, 12, 4, 7, 6), drawn(10, 12, 3, 3, 3) / 10, torch.randn(10)
+    other = drawn(clips, 10, 4, 7, 6)
+    parts = few_products.packed_parts(weight, FULL, 2, (2, *x.shape[1:]))
+    own = few_products.convolve(x, parts, bias, FULL, 2, False, other)
+    expected = F.conv3d(x.double(), weight.double(), bias.double(), 1, 1) + other.double()
+    assert own.shape == expected.shape
+    torch.testing.assert_close(own.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+@needs_fused
 def test_errors_are_no_larger_than_those_of_plain_sums() -> None:
     x, weight = drawn(1, 64, 8, 28, 28), drawn(64, 64, 3, 3, 3) / 40
     exact = F.conv3d(x.double(), weight.double(), None, 1, 1)

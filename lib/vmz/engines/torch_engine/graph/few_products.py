@@ -14,6 +14,7 @@ from vmz.engines.torch_engine.graph.op import leaf
 
 MANY_POSITIONS = 512  # of an output, and
 MANY_CHANNELS = 32  # of what is read, from which fewer products outweigh the sums
+AT_ONCE = 1 << 24  # numbers that the products read at a time: more clips one after another, for less memory
 
 
 class Layout(NamedTuple):
@@ -66,32 +67,51 @@ def convolve(
 
     other: a value that is added. relu: whether a ReLU follows. All in float32.
     """
-    odd = x.shape[axis] % 2
-    if odd:  # one more, which is not returned
-        x = F.pad(x, [0, 0] * (x.dim() - 1 - axis) + [0, 1])
-    inside, place = x.movedim(1, -1), axis - 1
+    place, size = axis - 1, x.shape[axis]
+    inside = _even(x.movedim(1, -1), place)
+    halves = None if other is None else winograd.every_other(_even(other.movedim(1, -1), place), place)
+    inner = _of_products(Layout(*layout), axis)
+    at_once = max(1, AT_ONCE * len(x) // max(1, 2 * inside.numel()))
+    whole: Optional[Tensor] = None
+    for first in range(0, max(1, len(x)), at_once):
+        clips = slice(first, first + at_once)
+        added = () if halves is None else [half[clips].movedim(-1, 1) for half in halves]
+        outputs = _outputs(inside[clips], parts, bias, inner, place, relu, added)
+        if whole is None:
+            whole = x.new_empty((len(x), *outputs[0].shape[1 : place + 1], 2, *outputs[0].shape[place + 1 :]))
+        torch.stack(outputs, place + 1, out=whole[clips])
+    assert whole is not None
+    return whole.flatten(place, place + 1).narrow(place, 0, size).contiguous().movedim(-1, 1)
+
+
+def _outputs(
+    inside: Tensor,
+    parts: Sequence[Tensor],
+    bias: Optional[Tensor],
+    inner: Layout,
+    place: int,
+    relu: bool,
+    others: Sequence[Tensor],
+) -> list[Tensor]:
+    """Those at even and those at odd places of the axis, in the order (N, ..., C) of their memory."""
     first, plus, minus, last = (part.movedim(-1, 1) for part in winograd.parts_of_values(inside, place))
     g0, g_plus, g_minus, g2 = parts
-    inner = _of_products(Layout(*layout), axis)
     plain, added = torch.ops.mkldnn._convolution_pointwise.default, torch.ops.mkldnn._convolution_pointwise_.binary
     m1 = plain(plus, g_plus, bias, *inner, "none", [], "")
     m2 = plain(minus, g_minus, None, *inner, "none", [], "")
-    y0, y1 = m1 + m2, m1.sub_(m2)
-    if other is not None:
-        halves = _halves(other, axis, odd)
-        y0 += halves[0]
-        y1 += halves[1]
-    for y, values, weight in ((y0, first, g0), (y1, last, g2)):
+    outputs = [m1 + m2, m1.sub_(m2)]
+    for y, other in zip(outputs, others):
+        y += other
+    for y, values, weight in zip(outputs, (first, last), (g0, g2)):
         added(y, values, weight, None, *inner, "add", 1.0, "relu" if relu else None, [], "")
-    whole = torch.stack((y0.movedim(1, -1), y1.movedim(1, -1)), place + 1).flatten(place, place + 1)
-    if odd:
-        whole = whole.narrow(place, 0, whole.shape[place] - 1).contiguous()
-    return whole.movedim(-1, 1)
+    return [y.movedim(1, -1) for y in outputs]
 
 
-def _halves(other: Tensor, axis: int, odd: int) -> tuple[Tensor, ...]:
-    padded = F.pad(other, [0, 0] * (other.dim() - 1 - axis) + [0, 1]) if odd else other
-    return tuple(half.movedim(-1, 1) for half in winograd.every_other(padded.movedim(1, -1), axis - 1))
+def _even(inside: Tensor, place: int) -> Tensor:
+    """The values, and one more 0 where their number along the axis is odd."""
+    if inside.shape[place] % 2 == 0:
+        return inside
+    return F.pad(inside, [0, 0] * (inside.dim() - 1 - place) + [0, 1])
 
 
 def _of_products(layout: Layout, axis: int) -> Layout:
