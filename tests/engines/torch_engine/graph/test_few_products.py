@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.engines.small_nets import net, op
 from vmz.engines.torch_engine import import_net
 from vmz.engines.torch_engine.graph import few_products
-from vmz.engines.torch_engine.graph.few_products import Layout
+from vmz.engines.torch_engine.graph.packed import Layout
 from vmz.engines.torch_engine.graph.passes import channels_last, has_fused_convolutions, optimize
 
 needs_fused = pytest.mark.skipif(not has_fused_convolutions(), reason="this PyTorch has no fused convolutions")

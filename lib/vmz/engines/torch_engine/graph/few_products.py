@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Optional
+from typing import Optional
 
 import torch
 import torch.nn.functional as F
@@ -11,19 +11,11 @@ from torch import Tensor
 
 from vmz.engines.torch_engine import winograd
 from vmz.engines.torch_engine.graph.op import leaf
+from vmz.engines.torch_engine.graph.packed import Layout, packed, packed_sum, packed_weight
 
 MANY_POSITIONS = 512  # of an output, and
 MANY_CHANNELS = 32  # of what is read, from which fewer products outweigh the sums
 AT_ONCE = 1 << 24  # numbers that the products read at a time: more clips one after another, for less memory
-
-
-class Layout(NamedTuple):
-    """Of a convolution, as oneDNN's take it."""
-
-    padding: list[int]
-    stride: list[int]
-    dilation: list[int]
-    groups: int
 
 
 def axis_of(extent: Sequence[int], weight: Tensor, layout: Layout) -> Optional[int]:
@@ -46,11 +38,10 @@ def axis_of(extent: Sequence[int], weight: Tensor, layout: Layout) -> Optional[i
 def packed_parts(weight: Tensor, layout: Layout, axis: int, extent: Sequence[int]) -> list[Tensor]:
     """The weights of the four products, laid out for oneDNN."""
     half = [size // 2 if place == axis else size for place, size in enumerate(extent)]
-    reorder = torch.ops.mkldnn._reorder_convolution_weight
     inner = _of_products(layout, axis)
     g0, plus, minus, g2 = winograd.parts_of_weight(weight.double(), axis)
     signed = (g0, plus, minus, -g2)  # m3 then is added, as m0 is
-    return [reorder(part.float().contiguous(), *inner, half) for part in signed]
+    return [packed_weight(part.float().contiguous(), inner, half) for part in signed]
 
 
 @leaf
@@ -96,14 +87,13 @@ def _outputs(
     """Those at even and those at odd places of the axis, in the order (N, ..., C) of their memory."""
     first, plus, minus, last = (part.movedim(-1, 1) for part in winograd.parts_of_values(inside, place))
     g0, g_plus, g_minus, g2 = parts
-    plain, added = torch.ops.mkldnn._convolution_pointwise.default, torch.ops.mkldnn._convolution_pointwise_.binary
-    m1 = plain(plus, g_plus, bias, *inner, "none", [], "")
-    m2 = plain(minus, g_minus, None, *inner, "none", [], "")
+    m1 = packed()(plus, g_plus, bias, *inner, "none", [], "")
+    m2 = packed()(minus, g_minus, None, *inner, "none", [], "")
     outputs = [m1 + m2, m1.sub_(m2)]
     for y, other in zip(outputs, others):
         y += other
     for y, values, weight in zip(outputs, (first, last), (g0, g2)):
-        added(y, values, weight, None, *inner, "add", 1.0, "relu" if relu else None, [], "")
+        packed_sum()(y, values, weight, None, *inner, "add", 1.0, "relu" if relu else None, [], "")
     return [y.movedim(1, -1) for y in outputs]
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 
-from vmz.engines.torch_engine.graph.nodes import CONVOLUTIONS, adds_two_values, calls
+from vmz.engines.torch_engine.graph.nodes import CONVOLUTIONS, adds_two_values, calls, like
 from vmz.engines.torch_engine.graph.op import leaf
 
 LAYERS = (*CONVOLUTIONS, F.linear)
@@ -111,9 +111,7 @@ class _Casts:
         if not hasattr(self._module, name):
             self._module.register_buffer(name, getattr(self._module, str(node.target)).detach().to(self._dtype))
         with self._module.graph.inserting_before(node):
-            made = self._module.graph.create_node("get_attr", name)
-        made.meta = dict(node.meta)
-        return made
+            return like(node, self._module.graph.create_node("get_attr", name))
 
     def _cast(self, node: Node, dtype: torch.dtype) -> Node:
         if (node, dtype) not in self._made:

@@ -28,6 +28,7 @@ from vmz.engines.torch_engine.graph.nodes import (
     tensor_of,
 )
 from vmz.engines.torch_engine.graph.op import leaf
+from vmz.engines.torch_engine.graph.packed import Layout, packed, packed_sum, packed_weight
 from vmz.engines.torch_engine.graph.pools import use_fast_pools
 from vmz.engines.torch_engine.graph.space_to_depth import pair_columns
 
@@ -160,20 +161,10 @@ def fuse_convolutions(module: GraphModule, extents: Mapping[Node, torch.Size]) -
             _fuse_sum(module, node, order)
 
 
-def _packed() -> Any:
-    """oneDNN's convolution, with a ReLU or without; looked up late, as old PyTorch has none."""
-    return torch.ops.mkldnn._convolution_pointwise.default
-
-
-def _packed_sum() -> Any:
-    """The same, added to a value in its memory."""
-    return torch.ops.mkldnn._convolution_pointwise_.binary
-
-
 def _is_rectified(node: Any) -> bool:
     """Whether it is a packed convolution with a ReLU: its values are 0 or more, and none is not-a-number."""
-    return (calls(node, (_packed(),)) and node.args[7] == "relu") or (
-        calls(node, (_packed_sum(),)) and node.args[10] == "relu"
+    return (calls(node, (packed(),)) and node.args[7] == "relu") or (
+        calls(node, (packed_sum(),)) and node.args[10] == "relu"
     )
 
 
@@ -187,31 +178,29 @@ def _can_be_packed(module: GraphModule, node: Any) -> bool:
 def _pack(module: GraphModule, conv: Any, extent: torch.Size) -> None:
     """Have oneDNN do a convolution, and the ReLU after it if that is all that reads it."""
     source, weight, bias, stride, padding, dilation, group = conv.args
-    layout = few_products.Layout(list(padding), list(stride), list(dilation), group)
+    layout = Layout(list(padding), list(stride), list(dilation), group)
     axis = few_products.axis_of(extent, tensor_of(module, weight), layout)
     if axis is not None:
         _pack_few_products(module, conv, extent, layout, axis)
         return
-    packed = torch.ops.mkldnn._reorder_convolution_weight(tensor_of(module, weight), *layout, extent)
-    constant = constant_before(module, conv, f"{weight.target}+packed", packed)
+    laid_out = packed_weight(tensor_of(module, weight), layout, extent)
+    constant = constant_before(module, conv, f"{weight.target}+packed", laid_out)
     relu = only_user(conv, (F.relu,))
     arguments: tuple[Any, ...] = (source, constant, bias, *layout, "relu" if relu else "none", [], "")
     with module.graph.inserting_before(conv):
-        fused = module.graph.call_function(_packed(), arguments)
+        fused = module.graph.call_function(packed(), arguments)
     _take_over(module.graph, fused, conv, relu)
 
 
-def _pack_few_products(
-    module: GraphModule, conv: Any, extent: torch.Size, layout: few_products.Layout, axis: int
-) -> None:
+def _pack_few_products(module: GraphModule, conv: Any, extent: torch.Size, layout: Layout, axis: int) -> None:
     """The same with fewer products, and with the sum that follows if that is all that reads it."""
     graph, (source, weight, bias, *_) = module.graph, conv.args
     parts = [
         constant_before(module, conv, f"{weight.target}+part{number}", part)
         for number, part in enumerate(few_products.packed_parts(tensor_of(module, weight), layout, axis, extent))
     ]
-    add = next((user for user in conv.users if len(conv.users) == 1 and adds_two_values(user)), None)
-    if add is not None and add.args[0] is add.args[1]:
+    add: Any = only_user(conv, (torch.add,))
+    if not adds_two_values(add) or add.args[0] is add.args[1]:
         add = None
     last = conv if add is None else add
     other = None if add is None else next(term for term in add.args if term is not conv)
@@ -235,7 +224,7 @@ def _fuse_sum(module: GraphModule, add: Any, order: dict[Node, int]) -> None:
 
 def _is_for_sum_alone(conv: Any) -> bool:
     """Whether it is a packed convolution without ReLU that nothing else reads."""
-    return calls(conv, (_packed(),)) and len(conv.users) == 1 and conv.args[7] == "none"
+    return calls(conv, (packed(),)) and len(conv.users) == 1 and conv.args[7] == "none"
 
 
 def _is_overwritable_at(conv: Any, other: Any, add: Any, order: Mapping[Node, int]) -> bool:
@@ -243,7 +232,7 @@ def _is_overwritable_at(conv: Any, other: Any, add: Any, order: Mapping[Node, in
 
     order: places of the nodes in the graph; nodes made since have none, and count as after all others.
     """
-    if not calls(other, (_packed(), _packed_sum(), *FRESH)) or order.get(other, -1) > order.get(conv, -1):
+    if not calls(other, (packed(), packed_sum(), *FRESH)) or order.get(other, -1) > order.get(conv, -1):
         return False
     others = [user for user in other.users if user is not add]
     returned = any(user.op == "output" for user in other.users)
@@ -258,7 +247,7 @@ def _add_in_place(module: GraphModule, conv: Any, other: Any, add: Any, order: d
         bias = constant_before(module, conv, f"{bias.target}+rounded", tensor_of(module, bias).to(dtype))
     arguments = (other, source, weight, bias, *layout, "add", 1.0, "relu" if relu else None, [], "")
     with graph.inserting_before(conv):
-        fused = graph.call_function(_packed_sum(), arguments)
+        fused = graph.call_function(packed_sum(), arguments)
     order[fused] = order[conv]
     _take_over(graph, fused, add, relu)
     graph.erase_node(conv)
