@@ -29,8 +29,7 @@ def test_the_seed_says_what_they_are(tmp_path: Path) -> None:
     assert first["records"] != other["records"]
     pairs = list(zip(first["records"], again["records"]))
     drawn = [one == two for one, two in pairs if MATROSKA not in one]  # whose writer draws an id of its own each time
-    assert len(drawn) > len(pairs) / 2
-    assert drawn.count(False) <= len(drawn) // 10  # on a busy machine x264 encodes one video in fifty otherwise
+    assert len(drawn) > len(pairs) / 2 and all(drawn)
 
 
 @pytest.mark.parametrize("surface", MAKERS)
