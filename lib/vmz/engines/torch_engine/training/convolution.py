@@ -2,8 +2,8 @@
 
 All lie channels last. oneDNN's gradients are near the processor's limit for most layers, and far from it for some:
 depth-wise ones, those along time alone, those of few positions. These are computed by other calls of PyTorch, which
-add the same products in another order. Windows of 3x3x3 on large clips take fewer products (few_products.py). What was
-measured: docs/internals/performance.md.
+add the same products in another order. Windows of 3x3x3 and 1x3x3 on large clips take fewer products (few_products.py).
+What was measured: docs/internals/performance.md.
 """
 
 from __future__ import annotations
@@ -79,8 +79,9 @@ class _Convolution(torch.autograd.Function):
         ctx.window = window
         if _meets_one_frame(x, weight, window):
             weight, window = _within_the_frame(weight, window)
-        if few_products.suits(x, weight, window):
-            return few_products.convolve(x, weight, bias, window)
+        axis = few_products.axis_of(x, weight, window)
+        if axis is not None:
+            return few_products.convolve(x, weight, bias, window, axis)
         return F.conv3d(x, weight, bias, *window)
 
     @staticmethod
@@ -103,8 +104,9 @@ def input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, window: Window) 
         return _depthwise_input_gradient(gradient, x, weight, window)
     if _meets_one_frame(x, weight, window):
         weight, window = _within_the_frame(weight, window)
-    if few_products.suits(x, weight, window):
-        return few_products.input_gradient(gradient, x, weight, window)
+    axis = few_products.axis_of(x, weight, window)
+    if axis is not None:
+        return few_products.input_gradient(gradient, x, weight, window, axis)
     return gradient_by_pytorch(gradient, x, weight, window, of_x=True)
 
 
@@ -118,12 +120,13 @@ def weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, window: Window)
         return gradient_by_pytorch(gradient, x, weight, window, of_x=False)
     if positions <= FEW_POSITIONS:
         return _by_products(gradient, x, weight, window)
+    axis = few_products.axis_of(x, weight, window)
+    if axis is not None and few_products.suits_weights(gradient, weight, axis):
+        return few_products.weight_gradient(gradient, x, weight, window, axis)
     if kernel[0] > 1 and (kernel[1:] == (1, 1) or weight.dtype == torch.bfloat16):
         return _frame_by_frame(gradient, x, weight, window)  # oneDNN 3.12's in bf16 is wrong for clips of two frames
     if kernel[0] == 1 and kernel[1:] != (1, 1) and positions >= MANY_POSITIONS:
         return _frame_by_frame(gradient, x, weight, window)
-    if positions >= CLIPS_APART and few_products.suits(x, weight, window):
-        return few_products.weight_gradient(gradient, x, weight, window)
     if min(kernel) > 1 and positions >= CLIPS_APART:
         return _clip_by_clip(gradient, x, weight, window)
     return gradient_by_pytorch(gradient, x, weight, window, of_x=False)
