@@ -17,7 +17,7 @@ from torch.fx import Graph, GraphModule, Node
 
 from vmz.engines.torch_engine.graph.nodes import SUMS, only_user
 
-PIECE = 1 << 18  # values at a time
+PIECE = 1 << 19  # values at a time
 RUN = 512  # positions whose sum one thread takes, where there are many
 
 

@@ -16,7 +16,7 @@ from vmz.engines.torch_engine.training.window import Window, gradient_by_pytorch
 
 MANY_POSITIONS = 4096  # of an output, from which fewer products outweigh the sums
 # The same for the gradient of the weights: over time so many positions, over the height so many channels it reads.
-MANY_FOR_WEIGHTS, CHANNELS_FOR_WEIGHTS = 32768, 128
+MANY_FOR_WEIGHTS, CHANNELS_FOR_WEIGHTS = 32768, 64
 TIME, HEIGHT = 2, 3  # axes of x (N, C, T, H, W)
 PLACE = 1  # of either, in what `_inside` gives
 
