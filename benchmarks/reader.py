@@ -2,7 +2,7 @@
 
 Two tables: the 10-clip protocol (10 clips of 16 frames of each video at 128x171, crops of 112), and training clips (one
 of 16 frames at random of each video, four rounds). Each on 1 and on 2 threads, which read a video each; each peer
-is used as well as it can be (reader_peers.py). PyAV by hand gives the same numbers (checked).
+is used as well as it can be (reader_peers.py). PyAV by hand gives the same numbers (checked), but for seeking by times.
 
     make bench-peers
     .venv/bin/python benchmarks/reader.py [--videos FOLDER] [--rounds 7] [--length 16] [--threads 2]
@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -33,6 +34,7 @@ from reader_peers import (  # noqa: E402 - its folder is not on the path before
     WIDTH,
     ByHand,
     ByHandSeeking,
+    ByHandSeekingByPackets,
     DecodingAlone,
     Decord,
     OpenCV,
@@ -60,6 +62,7 @@ FIXED = {
     "wrap_around": 0,
 }
 """Arguments of all readings, by their operator names."""
+SEEKING = (ByHandSeekingByPackets(), ByHandSeeking())
 
 
 def by_hand(paths: list[Path], length: int, threads: int) -> np.ndarray:
@@ -104,13 +107,13 @@ def write_database(database: str, paths: list[Path]) -> None:
             writer.write(Record(f"{number:04d}".encode(), path.read_bytes(), (0,)))
 
 
-def training_by_hand(paths: list[Path], length: int, threads: int) -> np.ndarray:
-    """The same clips by seeking, but for one of a file whose stated times mislead it."""
+def training_by_hand(peer: Any, paths: list[Path], length: int, threads: int) -> np.ndarray:
+    """The same clips by seeking. By times that a file states, one of them is another one."""
     out = np.empty((len(paths), 1, 3, length, CROP, CROP), np.float32)
 
     def read(number: int) -> None:
         draw = float(np.random.default_rng((SEED, 0, number)).random())  # as ClipReader draws it
-        ByHandSeeking().read(paths[number], lambda frames: [sampling.random_start(draw, frames, length)], out[number])
+        peer.read(paths[number], lambda frames: [sampling.random_start(draw, frames, length)], out[number])
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(read, range(len(out))))
@@ -156,6 +159,9 @@ def compare(paths: list[Path], database: str, options: argparse.Namespace) -> tu
         write_database(name, listed)
     if not np.array_equal(by_hand(paths, length, 1), ours(database, len(paths), length, 2)):
         raise AssertionError("the two do not give the same clips")
+    by_packets = training_by_hand(ByHandSeekingByPackets(), repeated, length, 1)
+    if not np.array_equal(by_packets, our_training(f"{database}_training", len(repeated), length, 2)):
+        raise AssertionError("seeking by packets does not give the same clips")
     peers, absent = available([OpenCV, Decord, TorchCodec, ByHand, DecodingAlone])
     choose = partial(uniform, length=length)
     tables = []
@@ -165,10 +171,8 @@ def compare(paths: list[Path], database: str, options: argparse.Namespace) -> tu
         runs.update({peer.name: partial(batch, peer, paths, choose, CLIPS, length, threads) for peer in peers})
         title = f"{CLIPS} clips of {length} frames of each video, {on}"
         tables.append(Table(title, interleaved(runs, options.rounds)))
-        runs = {
-            "VMZ": partial(our_training, f"{database}_training", len(repeated), length, threads),
-            ByHandSeeking.name: partial(training_by_hand, repeated, length, threads),
-        }
+        runs = {"VMZ": partial(our_training, f"{database}_training", len(repeated), length, threads)}
+        runs.update({peer.name: partial(training_by_hand, peer, repeated, length, threads) for peer in SEEKING})
         title = f"{TRAINING_ROUNDS * len(paths)} random clips of {length} frames, {on}"
         tables.append(Table(title, interleaved(runs, options.rounds)))
     return tables, absent

@@ -108,7 +108,6 @@ class ClipReader:
         if args.get_optical_flow or args.image_as_input:
             opencv()
         self.args = args
-        self._normalised = normalised
         self.skipped: list[BadVideo] = []
         self.ended_early: list[EndedEarly] = []
         self.without_sound: list[WithoutSound] = []
@@ -119,7 +118,7 @@ class ClipReader:
             self._database.close()
             raise
         self._seed = args.seed or int.from_bytes(os.urandom(8), "little")
-        self._slots = self._new_slots()
+        self._slots = _new_slots(args, normalised)
         self._order = ReadingOrder(len(self._database), args)
         self._share = f" (shard {args.shard_index} of {args.shard_count})" if args.shard_count > 1 else ""
         self.position = self._next = args.first_position
@@ -211,23 +210,6 @@ class ClipReader:
             bad = BadVideo(reason=str(error), **self._database.name(task.index, path))
             return _Video(task.index, None, Clips(None), bad)
 
-    def _new_slots(self) -> Iterator[Clips]:
-        """Places for the clips of one video each, the places of a batch side by side in one array."""
-        args = self.args
-        square = args.crop_size, args.crop_size
-        kind: Any = np.float32 if self._normalised else np.uint8
-        rgb = (3, args.length_rgb, *square) if self._normalised else (args.length_rgb, *square, 3)
-        flow = args.flow_channels, args.length_of, *square
-        logmels = (1, args.logmel_frames, args.logmel_filters) if isinstance(args, AVInputArgs) else ()
-        absent = [None] * args.batch_size
-        while True:
-            yield from map(
-                Clips,
-                np.empty((args.batch_size, args.rows, *rgb), kind) if args.get_rgb else absent,
-                np.empty((args.batch_size, args.rows, *flow), np.float32) if args.get_optical_flow else absent,
-                np.empty((args.batch_size, args.rows, *logmels), np.float32) if args.hears else absent,
-            )
-
     def _read(self, turn: int, index: int, clips: Clips, watch: Watch) -> _Video:
         """Runs in a decoding thread."""
         path = None
@@ -297,6 +279,8 @@ class ClipReader:
             self._threads = None
             self._pending.clear()
             self._database.close()
+            self._slots = iter(())
+            self._error = None  # its traceback keeps this reader
 
     def __enter__(self) -> ClipReader:
         return self
@@ -305,6 +289,26 @@ class ClipReader:
         self, kind: Optional[type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         self.close()
+
+
+def _new_slots(args: VideoInputArgs, normalised: bool) -> Iterator[Clips]:
+    """Places for the clips of one video each, the places of a batch side by side in one array.
+
+    No method: it would keep the reader, and the reader it, so that the memory of a batch waited for Python's collector.
+    """
+    square = args.crop_size, args.crop_size
+    kind: Any = np.float32 if normalised else np.uint8
+    rgb = (3, args.length_rgb, *square) if normalised else (args.length_rgb, *square, 3)
+    flow = args.flow_channels, args.length_of, *square
+    logmels = (1, args.logmel_frames, args.logmel_filters) if isinstance(args, AVInputArgs) else ()
+    absent = [None] * args.batch_size
+    while True:
+        yield from map(
+            Clips,
+            np.empty((args.batch_size, args.rows, *rgb), kind) if args.get_rgb else absent,
+            np.empty((args.batch_size, args.rows, *flow), np.float32) if args.get_optical_flow else absent,
+            np.empty((args.batch_size, args.rows, *logmels), np.float32) if args.hears else absent,
+        )
 
 
 def _together(places: list[Optional[np.ndarray]]) -> Optional[np.ndarray]:

@@ -1,7 +1,9 @@
+import gc
 import os
 import subprocess
 import sys
 import threading
+import weakref
 
 import av
 import numpy as np
@@ -13,7 +15,7 @@ from vmz.errors import UsageError, VmzError
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.database.lmdb_database import DatabaseWriter
 from vmz.video.database.records import Record
-from vmz.video.reader import BadVideoError, ClipReader
+from vmz.video.reader import BadVideoError, ClipReader, EndOfData
 
 
 def test_one_pass_gives_each_video_once_in_order(videos, tmp_path):
@@ -32,6 +34,30 @@ def test_wrapping_around_goes_on_with_the_first(videos, tmp_path):
     with ClipReader(make(tmp_path / "db", videos), args) as reader:
         keys = [reader.next_batch().keys for _ in range(4)]
     assert keys[2:] == [["06", "07", "00"], ["01", "02", "03"]]
+
+
+def test_a_closed_reader_gives_its_memory_back_at_once(videos, tmp_path):
+    """Not when Python's collector comes by: each new reader took the memory of a batch more until then."""
+    path = make(tmp_path / "db", videos)
+
+    def memory_of_a_batch():
+        with ClipReader(path, VideoInputArgs.from_mapping({**BASE, "batch_size": 8, "wrap_around": 0})) as reader:
+            held = weakref.ref(present(present(reader.next_batch().data).base))
+            with pytest.raises(EndOfData):
+                reader.next_batch()
+            with pytest.raises(EndOfData):  # again
+                reader.next_batch()
+        with pytest.raises(VmzError, match="the reader is closed"):
+            reader.next_batch()
+        reader.close()
+        return held
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert memory_of_a_batch()() is None
+    finally:
+        gc.enable()
 
 
 def test_the_number_of_threads_changes_nothing_and_the_seed_does(videos, tmp_path):
