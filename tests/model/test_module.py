@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import inspect
 import io
 import os
@@ -61,6 +62,20 @@ def clips_of(model: VideoModel, count: int = 2) -> torch.Tensor:
 def small(**changes: Any) -> VideoModel:
     config = ModelConfig(**{**NETWORKS[0], **changes})
     return VideoModel(config, weights_of(config))
+
+
+def test_a_model_that_is_dropped_gives_its_weights_back_at_once() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        model = VideoModel(ModelConfig(**NETWORKS[0]))
+        model(clips_of(model, 1))
+        held = {value.data_ptr() for value in model.state_dict().values()}
+        del model
+        tensors = [found for found in gc.get_objects() if issubclass(type(found), torch.Tensor)]
+        assert len(held) > 40 and not held.intersection(value.data_ptr() for value in tensors)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("arguments", NETWORKS, ids=lambda arguments: "-".join(map(str, arguments.values())))

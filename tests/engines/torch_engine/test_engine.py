@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from torch.fx import GraphModule
 
 from tests.engines.small_nets import clip, net, normalised, op
 from tests.goldens.recordings import video_path
@@ -20,6 +22,14 @@ from vmz.video.reader import EndOfData
 def engine(request: pytest.FixtureRequest) -> Iterator[TorchEngine]:
     with TorchEngine("cpu", optimize=request.param) as opened:
         yield opened
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def test_feed_run_fetch(engine: TorchEngine) -> None:
@@ -52,6 +62,29 @@ def test_what_is_fetched_belongs_to_the_caller(engine: TorchEngine) -> None:
         before = engine.fetch(blob)
         engine.fetch(blob)[:] = 7
         np.testing.assert_array_equal(engine.fetch(blob), before)
+
+
+def test_what_no_longer_runs_is_freed_at_once(engine: TorchEngine, without_collector: None) -> None:
+    """Not when Python's collector comes by: a net and its weights were held twice, and once more after each change."""
+    before = _modules_with_weights()
+    engine.load(*normalised(), seed=1, keep=["softmax"])
+    engine.feed("data", clip())
+    engine.run()
+    assert 1 <= _modules_with_weights() - before <= 2  # the net as it is, and what runs
+    engine.feed("fc_w", engine.fetch("fc_w"))
+    engine.run()
+    engine.fetch("sum")
+    with pytest.raises(VmzError, match="blob s/label has no value"):
+        engine.fetch("loss")
+    engine.run()
+    assert 1 <= _modules_with_weights() - before <= 2
+    engine.close()
+    assert _modules_with_weights() == before
+
+
+def _modules_with_weights() -> int:
+    modules = [found for found in gc.get_objects() if issubclass(type(found), GraphModule)]
+    return sum(bool(module.state_dict()) for module in modules)
 
 
 def test_weights_by_either_name(engine: TorchEngine) -> None:

@@ -18,7 +18,7 @@ from vmz.engines.precisions import FP32, INFERENCE
 from vmz.engines.torch_engine.devices import checked_device
 from vmz.engines.torch_engine.graph import overflow
 from vmz.engines.torch_engine.graph.fills import run_fills
-from vmz.engines.torch_engine.graph.functions import bound
+from vmz.engines.torch_engine.graph.functions import bound, let_go
 from vmz.engines.torch_engine.graph.importer import import_net, input_blobs, left_out
 from vmz.engines.torch_engine.graph.kernel_calls import use_kernels
 from vmz.engines.torch_engine.graph.op import Op, lookup, read_ops
@@ -118,7 +118,7 @@ class TorchEngine(Engine):
         name = self._full_name(blob)
         if name in self._parameters:
             self._set_parameter(name, array)
-            self._module = None  # folded constants would be stale
+            self._drop_module()  # folded constants would be stale
         elif name in self._computed and not self._feeds_in_place(name):
             raise UsageError(f"blob {name} cannot be fed: {self._computed[name]} computes it")
         else:
@@ -186,6 +186,8 @@ class TorchEngine(Engine):
     def close(self) -> None:
         for reader in self._readers:
             reader.reader.close()
+        self._drop_module()
+        let_go(self._imported)
         self._clear()
         give_back()
 
@@ -222,18 +224,27 @@ class TorchEngine(Engine):
     def _made_ready(self) -> list[Tensor]:
         """Have the module for what is wanted, made anew when inputs change in more than their number. Returns these."""
         if self._module is None:
+            let_go(self._imported)
             self._imported = import_net(self._net, outputs=list(self._wanted), values=self._parameters)
             self._inputs = input_blobs(self._imported)
         inputs = [self._input(name) for name in self._inputs]
         extents = [value.shape[1:] for value in inputs]
         if self._module is None or extents != self._extents:
+            self._drop_module()
             try:
                 self._module = self._prepared(inputs)
             except (RuntimeError, ValueError, IndexError, TypeError) as error:
                 raise error_at_operator(self._imported, inputs, error) from error
             self._extents = extents
             self._forward = self._function(self._module)
+            give_back()  # what preparing took
         return inputs
+
+    def _drop_module(self) -> None:
+        """Free what runs, which no longer fits."""
+        if self._module is not self._imported:
+            let_go(self._module)
+        self._module = self._forward = None
 
     def _prepared(self, inputs: Sequence[Tensor]) -> GraphModule:
         """What runs for inputs of these shapes."""
@@ -246,7 +257,10 @@ class TorchEngine(Engine):
         if self.kernels:
             use_kernels(optimized)
         if self.device.type == "cpu" and self.channels_last and has_fused_convolutions(half):
-            return overflow.guarded(self._imported, optimized) or self._imported
+            guarded = overflow.guarded(self._imported, optimized)
+            if guarded is not optimized:
+                let_go(optimized)
+            return guarded or self._imported
         return optimized
 
     def _function(self, module: Any) -> Any:
@@ -256,11 +270,13 @@ class TorchEngine(Engine):
     def _want(self, name: str) -> None:
         """Compute `name` now and in the runs to come; a name that cannot be computed leaves nothing behind."""
         before = dict(self._wanted)
-        self._wanted[name], self._module = None, None
+        self._wanted[name] = None
+        self._drop_module()
         try:
             self._compute()
         except BaseException:
-            self._wanted, self._module = before, None
+            self._wanted = before
+            self._drop_module()
             raise
 
     def _compute(self) -> None:

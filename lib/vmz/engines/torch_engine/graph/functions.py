@@ -16,12 +16,23 @@ def function_of(graph: GraphModule, owner: nn.Module) -> tuple[Callable[..., Any
     """The graph's forward, which takes the parameters from its first argument, `owner`; and the blobs it takes then.
 
     What the graph makes by itself (constants) becomes a buffer of `owner` that its state_dict does not have. The
-    function is made of source code, as torch.fx makes that of a GraphModule: torch.compile sees through it.
+    function is made of source code, as torch.fx makes that of a GraphModule: torch.compile sees through it. The graph
+    is let go.
     """
     for name, buffer in graph.named_buffers():
         if not hasattr(owner, name):
             owner.register_buffer(name, buffer, persistent=False)
+    let_go(graph)
     return _forward(graph), input_blobs(graph)
+
+
+def let_go(module: Any) -> None:
+    """Take its weights from a module that is no longer used: it and its graph hold each other, so that else they stay
+    until Python's collector comes by. What is no GraphModule is passed over."""
+    if isinstance(module, GraphModule):
+        for part in module.modules():
+            part._parameters.clear()
+            part._buffers.clear()
 
 
 def bound(graph: GraphModule) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ the ReLU that follow done in the same sweep, where this PyTorch offers them (2.0
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.fx import Graph, GraphModule, Interpreter, Node
 
 from vmz.engines.torch_engine.graph import few_products
+from vmz.engines.torch_engine.graph.functions import let_go
 from vmz.engines.torch_engine.graph.half import can_be_packed, use_half
 from vmz.engines.torch_engine.graph.importer import device_of, remove_unused
 from vmz.engines.torch_engine.graph.nodes import (
@@ -63,7 +65,7 @@ def optimize(
     relu_in_place(optimized.graph)
     remove_unused(optimized.graph)
     optimized.graph.lint()
-    return GraphModule(optimized, optimized.graph, "OptimizedNetDef")  # leaves behind what the graph no longer uses
+    return _renamed(optimized, "OptimizedNetDef")
 
 
 def in_half(module: GraphModule, half: torch.dtype) -> GraphModule:
@@ -71,7 +73,7 @@ def in_half(module: GraphModule, half: torch.dtype) -> GraphModule:
     copied = _copy(module)
     use_half(copied, half)
     remove_unused(copied.graph)
-    return GraphModule(copied, copied.graph, "HalfNetDef")
+    return _renamed(copied, "HalfNetDef")
 
 
 def fold_batch_norms(module: GraphModule) -> None:
@@ -255,24 +257,32 @@ def _add_in_place(module: GraphModule, conv: Any, other: Any, add: Any, order: d
 
 def convolution_inputs(module: GraphModule, inputs: Sequence[Tensor]) -> dict[Node, torch.Size]:
     """{convolution: the shape of what it reads} when the module is given `inputs`, without computing anything."""
-
-    class Shapes(Interpreter):
-        def __init__(self, module: GraphModule) -> None:
-            super().__init__(module)
-            self.found: dict[Node, torch.Size] = {}
-
-        def fetch_attr(self, target: Any) -> Any:
-            return getattr(module, target).to("meta")
-
-        def run_node(self, n: Any) -> Any:
-            if calls(n, CONVOLUTIONS):
-                self.found[n] = self.env[n.args[0]].shape
-            return super().run_node(n)
-
-    interpreter = Shapes(module)
+    interpreter = _Shapes(module)
     with torch.no_grad():
         interpreter.run(*(value.to("meta") for value in inputs))
+    _free_frames()
     return interpreter.found
+
+
+class _Shapes(Interpreter):
+    def __init__(self, module: GraphModule) -> None:
+        super().__init__(module)
+        self.found: dict[Node, torch.Size] = {}
+
+    def fetch_attr(self, target: Any) -> Any:
+        return getattr(self.module, target).to("meta")
+
+    def run_node(self, n: Any) -> Any:
+        if calls(n, CONVOLUTIONS):
+            self.found[n] = self.env[n.args[0]].shape
+        return super().run_node(n)
+
+
+@functools.cache
+def _free_frames() -> None:
+    """PyTorch loads its compiler when it meets the first meta tensor. That leaves all calls that led there, with their
+    variables, nets and weights among them, to Python's collector."""
+    gc.collect()
 
 
 def relu_in_place(graph: Graph) -> None:
@@ -290,6 +300,13 @@ def _copy(module: GraphModule) -> GraphModule:
         copied.meta = dict(node.meta)
     graph.output(returned)
     return GraphModule(module, graph)
+
+
+def _renamed(module: GraphModule, name: str) -> GraphModule:
+    """The same without what its graph no longer uses. The module is let go."""
+    renamed = GraphModule(module, module.graph, name)
+    let_go(module)
+    return renamed
 
 
 def _nodes(graph: Graph) -> list[Any]:
