@@ -43,6 +43,7 @@ from reader_peers import (  # noqa: E402 - its folder is not on the path before
     batch,
 )
 
+from vmz.engines.torch_engine.memory import keep_freed_memory  # noqa: E402
 from vmz.video import sampling  # noqa: E402
 from vmz.video.arguments import VideoInputArgs  # noqa: E402
 from vmz.video.database.lmdb_database import DatabaseWriter  # noqa: E402
@@ -144,6 +145,7 @@ def main() -> int:
     add_options(flags)
     options = flags.parse_args()
     busy = idle_or_exit(options.busy)
+    keep_freed_memory()  # as in the tools; else the system clears the memory of each reading anew, a third of the time
     with videos(options.videos) as paths, tempfile.TemporaryDirectory() as folder:
         tables, absent = compare(paths, str(Path(folder) / "db"), options)
     head = f"{machine(options.threads, busy)}, PyAV {av.__version__}, {len(paths)} videos, {options.rounds} rounds"

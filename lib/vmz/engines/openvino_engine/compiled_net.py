@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 
+from vmz.engines.torch_engine.graph.functions import let_go
 from vmz.extras import require
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -48,6 +49,7 @@ class CompiledNet:
                 self._model = openvino.convert_model(
                     self._parts.trunk, example_input=tuple(inputs[place] for place in self._parts.read)
                 )
+        let_go(self._parts.trunk)  # the converted one has weights of its own
 
     def forward(self, *inputs: Tensor) -> dict[str, Tensor]:
         """{blob: value} of one run."""
