@@ -7,7 +7,7 @@ videos at a time are read as there are threads: no library gains more from threa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -78,15 +78,7 @@ class ByHandSeeking:
             [start] = choose(stream.frames or round(seconds * rate))
             begin = (stream.start_time or 0) + round(start / rate / base)
             container.seek(begin, stream=stream)
-            earliest, place, scale = begin - round(1 / rate / base / 2), 0, None
-            for frame in container.decode(stream):
-                if frame.pts < earliest:
-                    continue
-                scale = scale or Scale(frame)
-                put(scale(frame), [(0, place)], out)
-                place += 1
-                if place == out.shape[2]:
-                    return
+            put_clip(container.decode(stream), begin - round(1 / rate / base / 2), out)
 
 
 class ByHandSeekingByPackets:
@@ -104,15 +96,7 @@ class ByHandSeekingByPackets:
             times = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
             [start] = choose(len(times))
             container.seek(times[start], stream=stream)
-            place, scale = 0, None
-            for frame in container.decode(stream):
-                if frame.pts < times[start]:
-                    continue
-                scale = scale or Scale(frame)
-                put(scale(frame), [(0, place)], out)
-                place += 1
-                if place == out.shape[2]:
-                    return
+            put_clip(container.decode(stream), times[start], out)
 
 
 class Scale:
@@ -132,6 +116,19 @@ class Scale:
         self._graph.push(frame)
         pixels: np.ndarray = self._graph.pull().to_ndarray()
         return pixels
+
+
+def put_clip(frames: Iterator[Any], earliest: int, out: np.ndarray) -> None:
+    """Write the one clip, of the frames that are shown from the time `earliest` on."""
+    place, scale = 0, None
+    for frame in frames:
+        if frame.pts < earliest:
+            continue
+        scale = scale or Scale(frame)
+        put(scale(frame), [(0, place)], out)
+        place += 1
+        if place == out.shape[2]:
+            return
 
 
 class OpenCV:

@@ -20,6 +20,7 @@ import pytest
 import torch
 
 from tests.model import parallel_program
+from tests.support.collector import without_collector
 from tests.support.processes import ONE_THREAD, python
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.engines.registry import open_engine
@@ -65,9 +66,7 @@ def small(**changes: Any) -> VideoModel:
 
 
 def test_a_model_that_is_dropped_gives_its_weights_back_at_once() -> None:
-    gc.collect()
-    gc.disable()
-    try:
+    with without_collector():
         model = VideoModel(ModelConfig(**NETWORKS[0]))
         model(clips_of(model, 1))
         held = {value.data_ptr() for value in model.state_dict().values()}
@@ -75,8 +74,6 @@ def test_a_model_that_is_dropped_gives_its_weights_back_at_once() -> None:
         tensors = [found for found in gc.get_objects() if type(found) in (torch.Tensor, torch.nn.Parameter)]
         living = {value.data_ptr() for value in tensors if value.device.type == "cpu" and value.layout is torch.strided}
         assert len(held) > 40 and not held.intersection(living)
-    finally:
-        gc.enable()
 
 
 @pytest.mark.parametrize("arguments", NETWORKS, ids=lambda arguments: "-".join(map(str, arguments.values())))

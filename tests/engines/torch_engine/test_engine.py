@@ -10,6 +10,7 @@ from torch.fx import GraphModule
 
 from tests.engines.small_nets import clip, net, normalised, op
 from tests.goldens.recordings import video_path
+from tests.support.collector import without_collector
 from vmz.engines.torch_engine.devices import device_name
 from vmz.engines.torch_engine.engine import TorchEngine
 from vmz.errors import UsageError, VmzError
@@ -22,14 +23,6 @@ from vmz.video.reader import EndOfData
 def engine(request: pytest.FixtureRequest) -> Iterator[TorchEngine]:
     with TorchEngine("cpu", optimize=request.param) as opened:
         yield opened
-
-
-@pytest.fixture
-def without_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def test_feed_run_fetch(engine: TorchEngine) -> None:
@@ -64,22 +57,23 @@ def test_what_is_fetched_belongs_to_the_caller(engine: TorchEngine) -> None:
         np.testing.assert_array_equal(engine.fetch(blob), before)
 
 
-def test_what_no_longer_runs_is_freed_at_once(engine: TorchEngine, without_collector: None) -> None:
+def test_what_no_longer_runs_is_freed_at_once(engine: TorchEngine) -> None:
     """Not when Python's collector comes by: a net and its weights were held twice, and once more after each change."""
-    before = _modules_with_weights()
-    engine.load(*normalised(), seed=1, keep=["softmax"])
-    engine.feed("data", clip())
-    engine.run()
-    assert 1 <= _modules_with_weights() - before <= 2  # the net as it is, and what runs
-    engine.feed("fc_w", engine.fetch("fc_w"))
-    engine.run()
-    engine.fetch("sum")
-    with pytest.raises(VmzError, match="blob s/label has no value"):
-        engine.fetch("loss")
-    engine.run()
-    assert 1 <= _modules_with_weights() - before <= 2
-    engine.close()
-    assert _modules_with_weights() == before
+    with without_collector():
+        before = _modules_with_weights()
+        engine.load(*normalised(), seed=1, keep=["softmax"])
+        engine.feed("data", clip())
+        engine.run()
+        assert 1 <= _modules_with_weights() - before <= 2  # the net as it is, and what runs
+        engine.feed("fc_w", engine.fetch("fc_w"))
+        engine.run()
+        engine.fetch("sum")
+        with pytest.raises(VmzError, match="blob s/label has no value"):
+            engine.fetch("loss")
+        engine.run()
+        assert 1 <= _modules_with_weights() - before <= 2
+        engine.close()
+        assert _modules_with_weights() == before
 
 
 def _modules_with_weights() -> int:

@@ -1,4 +1,3 @@
-import gc
 import os
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.support.collector import without_collector
 from tests.support.optionals import present
 from tests.video.reader.small_databases import BASE, encode, make, read_all, read_some
 from vmz.errors import UsageError, VmzError
@@ -52,12 +52,8 @@ def test_a_closed_reader_gives_its_memory_back_at_once(videos, tmp_path):
         reader.close()
         return held
 
-    gc.collect()
-    gc.disable()
-    try:
+    with without_collector():
         assert memory_of_a_batch()() is None
-    finally:
-        gc.enable()
 
 
 def test_the_number_of_threads_changes_nothing_and_the_seed_does(videos, tmp_path):
