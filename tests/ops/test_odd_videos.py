@@ -14,7 +14,7 @@ import pytest
 from tests.ops.helpers.databases import record, write
 from tests.ops.helpers.operator import needs_library, opened
 from tests.support import odd_video_checks
-from tests.support.odd_video_checks import TURNS
+from tests.support.odd_video_checks import TURNS, UNREFERENCED
 from tests.support.odd_videos import KINDS
 
 pytestmark = needs_library
@@ -49,6 +49,11 @@ def test_random_clips_reach_all_of_a_video(name: str) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_uniform_clips(name: str) -> None:
     odd_video_checks.check_uniform_clips(name, read)
+
+
+@pytest.mark.parametrize("codec", UNREFERENCED)
+def test_frames_passed_over_on_the_way_change_nothing(codec: str) -> None:
+    odd_video_checks.check_frames_passed_over(codec, read)
 
 
 @pytest.mark.parametrize("name", TURNS)

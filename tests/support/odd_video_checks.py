@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Optional, Union
 
 import numpy as np
 
 from tests.support.odd_videos import HEIGHT, KINDS, WIDTH, film, made, obu, rotated, superframe, with_cover
+from tests.support.small_videos import video
 
 
 def frame_numbers(clip: np.ndarray) -> list[int]:
@@ -57,6 +60,32 @@ def check_random_clips(name: str, read: Read) -> None:
     assert (min(drawn) <= 2 and max(drawn) >= starts - 3) or name == "times begin again"
     assert len({*drawn}) > 0.4 * len({tuple(clip) for clip in possible})
     assert sum(place < starts / 2 for place in drawn) in range(40, 81) or name == "times begin again"
+
+
+# {codec: options of its encoder}, for frames to which no other refers. HEVC's decoder tells it of layers of time only.
+UNREFERENCED = {
+    "libx264": {"x264-params": "keyint=40:scenecut=0:bframes=3:b-adapt=0:b-pyramid=normal:log-level=none"},
+    "libx265": {"x265-params": "keyint=40:bframes=3:scenecut=0:log-level=none:pools=1:frame-threads=1"},
+    "mpeg4": {"g": "40", "bf": "2"},
+    "mpeg1video": {"g": "40", "bf": "2"},
+    "mpeg2video": {"g": "40", "bf": "2"},
+}
+
+
+def unreferenced(codec: str, frames: int) -> bytes:
+    """A video of a picture that moves, with such frames."""
+    with tempfile.TemporaryDirectory() as folder:
+        return video(Path(folder) / "video.mp4", 1, frames=frames, codec=codec, options=UNREFERENCED[codec])
+
+
+def check_frames_passed_over(codec: str, read: Read) -> None:
+    """What a seek leads to has the very pixels that decoding from the start gives."""
+    starts, args = range(33, 77), {**BASE, "decode_type": 2}
+    file = unreferenced(codec, 80)
+    [every] = read(file, [None], **{**args, "decode_type": 1, "clip_start_positions": [*starts]})
+    assert not isinstance(every, str) and len({clip.tobytes() for clip in every}) == len(starts)
+    for start, found, wanted in zip(starts, read(file, starts, **args), every):
+        assert not isinstance(found, str) and np.array_equal(found[0], wanted), start
 
 
 def check_uniform_clips(name: str, read: Read) -> None:

@@ -6,7 +6,7 @@ import io
 import struct
 import wave
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import av
 import numpy as np
@@ -17,10 +17,17 @@ from vmz.video.database.records import Record
 BAD = b"this is a text file\n" * 50
 
 
-def video(path: Path, level: int, rate: int = 25, frames: int = 9) -> bytes:
-    """Frames of a ramp that moves, different for each level; `rate` frames a second."""
+def video(
+    path: Path,
+    level: int,
+    rate: int = 25,
+    frames: int = 9,
+    codec: str = "mpeg4",
+    options: Optional[dict[str, str]] = None,
+) -> bytes:
+    """Frames of a ramp that moves, different for each level; `rate` frames a second. options: the encoder's."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=rate)
+        stream: Any = container.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for time in range(frames):
             ramp = (np.arange(64)[None, :, None] * (1 + level % 3) + 37 * level + 4 * time) % 256

@@ -54,6 +54,13 @@ Owned<AVCodecContext> open_codec(const AVStream* stream) {
   return codec;
 }
 
+// Whether its decoder can pass over frames that no other frame refers to. HEVC's goes by the temporal layer: there a
+// frame of a higher layer may refer to what it passes over.
+bool can_pass_over(AVCodecID codec) {
+  return codec == AV_CODEC_ID_H264 || codec == AV_CODEC_ID_MPEG1VIDEO || codec == AV_CODEC_ID_MPEG2VIDEO ||
+      codec == AV_CODEC_ID_MPEG4;
+}
+
 }  // namespace
 
 Video::Video(const VideoSource& source, Watch* watch)
@@ -136,6 +143,7 @@ bool Video::seek_to_frame(const Timeline& timeline, int64_t number) {
       times_ = timeline.times();
       first_ = current_ = static_cast<size_t>(found);
       wanted_ = static_cast<size_t>(number);
+      passes_over_ = can_pass_over(codec_->codec_id);
       return true;
     }
     av_packet_unref(packet_.get());
@@ -152,6 +160,9 @@ const AVFrame* Video::next() {
     }
     if (frame->pts != AV_NOPTS_VALUE && frame->pts < times_[first_]) {
       continue;  // shown before the key frame, which it follows in the file: it may lack what it refers to
+    }
+    while (passes_over_ && current_ > first_ && current_ < wanted_ && times_[current_] < frame->pts) {
+      ++current_;
     }
     const bool key = frame->pict_type == AV_PICTURE_TYPE_I || frame->pict_type == AV_PICTURE_TYPE_NONE;
     if (current_ == times_.size() || frame->pts != times_[current_] || (current_ == first_ && !key)) {
@@ -230,6 +241,8 @@ bool Video::feed() {
   int status;
   if (has_packet_ || read_packet()) {
     has_packet_ = false;
+    const bool is_before = passes_over_ && packet_->pts != AV_NOPTS_VALUE && packet_->pts < times_[wanted_];
+    codec_->skip_frame = is_before ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
     status = avcodec_send_packet(codec_.get(), packet_.get());
     av_packet_unref(packet_.get());
   } else if (drained_) {  // it cannot be read further

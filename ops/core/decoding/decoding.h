@@ -78,8 +78,8 @@ class Video {
   // What the packets from here to the end tell, read but not decoded. After it, only seek_to_frame can follow.
   Timeline timeline();
 
-  // Goes to a key frame at or before frame `number`, and has next() give the frames from that number on. False where
-  // no seek leads there.
+  // Goes to a key frame at or before frame `number`, and has next() give the frames from that number on; of those
+  // before it only what others refer to is decoded, where the codec tells that. False where no seek leads there.
   bool seek_to_frame(const Timeline& timeline, int64_t number);
 
   // The next frame, valid until the following call; its best_effort_timestamp may be AV_NOPTS_VALUE.
@@ -129,6 +129,7 @@ class Video {
   // After seek_to_frame: the timestamps that the frames must have from the key frame on, and where reading stands.
   std::vector<int64_t> times_;
   size_t first_ = 0, current_ = 0, wanted_ = 0;
+  bool passes_over_ = false;  // frames before wanted_ to which none refers
   bool astray_ = false;
   std::string ended_by_;
 };

@@ -1,6 +1,9 @@
+from itertools import islice
+
 import pytest
 
 from tests.goldens.recordings import video_path
+from tests.support.odd_video_checks import unreferenced
 from tests.support.optionals import present
 from vmz.video.frames.decoding import DecodingError, Video, _BestEffortClock
 
@@ -72,3 +75,16 @@ def test_best_effort_timestamps():
     clock = _BestEffortClock()
     assert [clock.timestamp(pts, dts) for pts, dts in ((10, 1), (9, 2), (8, 3))] == [10, 2, 3]
     assert _BestEffortClock().timestamp(None, None) is None
+
+
+@pytest.mark.parametrize(("codec", "spared"), [("libx264", 10), ("mpeg4", 15), ("mpeg2video", 15), ("libx265", 0)])
+def test_what_no_frame_refers_to_is_not_decoded_on_the_way(codec, spared, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(Video, "_note", lambda video, timestamp: decoded.append(timestamp))
+    with Video(unreferenced(codec, 80)) as video:
+        timeline = video.timeline()
+        found = [frame.pts for frame in islice(video.read_from(timeline, 70), 5)]
+    times = present(timeline.times)
+    assert found == times[70:75]
+    before = [time for time in decoded if times[40] <= time < times[70]]
+    assert 30 - len(before) >= spared and (spared or len(before) == 30)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support import odd_video_checks
-from tests.support.odd_video_checks import TURNS, numbers
+from tests.support.odd_video_checks import TURNS, UNREFERENCED, numbers
 from tests.support.odd_videos import KINDS, film, made, rotated
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
@@ -43,6 +43,11 @@ def test_random_clips_reach_all_of_a_video(name: str) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_uniform_clips(name: str) -> None:
     odd_video_checks.check_uniform_clips(name, read)
+
+
+@pytest.mark.parametrize("codec", UNREFERENCED)
+def test_frames_passed_over_on_the_way_change_nothing(codec: str) -> None:
+    odd_video_checks.check_frames_passed_over(codec, read)
 
 
 @pytest.mark.parametrize("name", TURNS)
