@@ -101,13 +101,15 @@ class ClipReader {
   int64_t by_packets(int64_t start_frame) {
     const Timeline timeline = video_.timeline();
     const int64_t frames = std::min(timeline.frames(), limit()), start = this->start(frames, start_frame);
-    if (start > frames - needed_ || !video_.seek_to_frame(timeline, start) ||
-        write({0}, needed_, kAnyTime) != needed_) {
-      return frames;
+    for (const bool every : {false, true}) {
+      if (start <= frames - needed_ && video_.seek_to_frame(timeline, start, every) &&
+          write({0}, needed_, kAnyTime) == needed_) {
+        const std::vector<int64_t>& times = timeline.times();
+        found_ = {start, times[static_cast<size_t>(start)], {times.begin(), times.begin() + start}};
+        return kRead;
+      }
     }
-    const std::vector<int64_t>& times = timeline.times();
-    found_ = {start, times[static_cast<size_t>(start)], {times.begin(), times.begin() + start}};
-    return kRead;
+    return frames;
   }
 
   // Where the one clip was found that does not depend on uniform spacing.

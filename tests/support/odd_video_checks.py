@@ -10,6 +10,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from tests.goldens.recordings import video_path
 from tests.support.odd_videos import HEIGHT, KINDS, WIDTH, film, made, obu, rotated, superframe, with_cover
 from tests.support.small_videos import video
 
@@ -62,7 +63,7 @@ def check_random_clips(name: str, read: Read) -> None:
     assert sum(place < starts / 2 for place in drawn) in range(40, 81) or name == "times begin again"
 
 
-# {codec: options of its encoder}, for frames to which no other refers. HEVC's decoder tells it of layers of time only.
+# {codec: options of its encoder}, for frames to which no other refers.
 UNREFERENCED = {
     "libx264": {"x264-params": "keyint=40:scenecut=0:bframes=3:b-adapt=0:b-pyramid=normal:log-level=none"},
     "libx265": {"x265-params": "keyint=40:bframes=3:scenecut=0:log-level=none:pools=1:frame-threads=1"},
@@ -70,6 +71,8 @@ UNREFERENCED = {
     "mpeg1video": {"g": "40", "bf": "2"},
     "mpeg2video": {"g": "40", "bf": "2"},
 }
+
+DAMAGED = (240891, 166172)  # bytes of arm_wrestling.mp4, in frames to which many others refer
 
 
 def unreferenced(codec: str, frames: int) -> bytes:
@@ -85,6 +88,18 @@ def check_frames_passed_over(codec: str, read: Read) -> None:
     [every] = read(file, [None], **{**args, "decode_type": 1, "clip_start_positions": [*starts]})
     assert not isinstance(every, str) and len({clip.tobytes() for clip in every}) == len(starts)
     for start, found, wanted in zip(starts, read(file, starts, **args), every):
+        assert not isinstance(found, str) and np.array_equal(found[0], wanted), start
+
+
+def check_damage_on_the_way(read: Read) -> None:
+    """A frame that the decoder mends is mended by what it decoded last: with damage, all frames are decoded."""
+    file = bytearray(video_path("arm_wrestling.mp4").read_bytes())
+    for place in DAMAGED:
+        file[place : place + 64] = bytes(64)
+    starts, args = range(44, 200, 5), {**BASE, "decode_type": 2}
+    [every] = read(bytes(file), [None], **{**args, "decode_type": 1, "clip_start_positions": [*starts]})
+    assert not isinstance(every, str), every
+    for start, found, wanted in zip(starts, read(bytes(file), starts, **args), every):
         assert not isinstance(found, str) and np.array_equal(found[0], wanted), start
 
 

@@ -179,12 +179,13 @@ class _VideoReader:
         frames = min(timeline.frames, self._limit)
         start = self._start(frames)
         if start + self._needed <= frames and timeline.seek_points(start):
-            with suppress(SeekError):
-                found = self._writer(video).write(video.read_from(timeline, start), [0], self._needed)
-                if found == self._needed:
-                    times = timeline.times or []
-                    self._found = Found(start, times[start], times[:start])
-                    return self._done(video)
+            for every in (False, True):
+                with suppress(SeekError):
+                    found = self._writer(video).write(video.read_from(timeline, start, every), [0], self._needed)
+                    if found == self._needed:
+                        times = timeline.times or []
+                        self._found = Found(start, times[start], times[:start])
+                        return self._done(video)
         return _ReadAgain(frames)
 
     def _as_the_original(self, video: Video) -> Union[Reading, _ReadAgain]:

@@ -54,11 +54,14 @@ Owned<AVCodecContext> open_codec(const AVStream* stream) {
   return codec;
 }
 
-// Whether its decoder can pass over frames that no other frame refers to. HEVC's goes by the temporal layer: there a
-// frame of a higher layer may refer to what it passes over.
+// Whether its decoder can pass over frames that no other frame refers to, and tells damage. HEVC's goes by layers of
+// time (a frame of a higher one may refer to what it passes over), MPEG-2's does not tell where it mended a frame.
 bool can_pass_over(AVCodecID codec) {
-  return codec == AV_CODEC_ID_H264 || codec == AV_CODEC_ID_MPEG1VIDEO || codec == AV_CODEC_ID_MPEG2VIDEO ||
-      codec == AV_CODEC_ID_MPEG4;
+  return codec == AV_CODEC_ID_H264 || codec == AV_CODEC_ID_MPEG4;
+}
+
+bool is_damaged(const AVFrame& frame) {
+  return frame.decode_error_flags != 0 || (frame.flags & AV_FRAME_FLAG_CORRUPT) != 0;
 }
 
 }  // namespace
@@ -131,7 +134,7 @@ Timeline Video::timeline() {
   return Timeline(packets, codec_->codec_id, codec_->pix_fmt);
 }
 
-bool Video::seek_to_frame(const Timeline& timeline, int64_t number) {
+bool Video::seek_to_frame(const Timeline& timeline, int64_t number, bool every) {
   for (const int64_t point : timeline.seek_points(number)) {
     if (!seek(point) || !read_packet()) {
       continue;
@@ -143,7 +146,8 @@ bool Video::seek_to_frame(const Timeline& timeline, int64_t number) {
       times_ = timeline.times();
       first_ = current_ = static_cast<size_t>(found);
       wanted_ = static_cast<size_t>(number);
-      passes_over_ = can_pass_over(codec_->codec_id);
+      passes_over_ = !every && can_pass_over(codec_->codec_id);
+      astray_ = false;
       return true;
     }
     av_packet_unref(packet_.get());
@@ -160,6 +164,10 @@ const AVFrame* Video::next() {
     }
     if (frame->pts != AV_NOPTS_VALUE && frame->pts < times_[first_]) {
       continue;  // shown before the key frame, which it follows in the file: it may lack what it refers to
+    }
+    if (passes_over_ && is_damaged(*frame)) {
+      astray_ = true;
+      return nullptr;
     }
     while (passes_over_ && current_ > first_ && current_ < wanted_ && times_[current_] < frame->pts) {
       ++current_;

@@ -78,9 +78,10 @@ class Video {
   // What the packets from here to the end tell, read but not decoded. After it, only seek_to_frame can follow.
   Timeline timeline();
 
-  // Goes to a key frame at or before frame `number`, and has next() give the frames from that number on; of those
-  // before it only what others refer to is decoded, where the codec tells that. False where no seek leads there.
-  bool seek_to_frame(const Timeline& timeline, int64_t number);
+  // Goes to a key frame at or before frame `number`, and has next() give the frames from that number on. False where
+  // no seek leads there. every=false: of those before it only what others refer to is decoded, where the codec tells
+  // that. Damage leads astray then: the decoder mends a frame by what it decoded last, be it referred to or not.
+  bool seek_to_frame(const Timeline& timeline, int64_t number, bool every);
 
   // The next frame, valid until the following call; its best_effort_timestamp may be AV_NOPTS_VALUE.
   // Null at the end, at the first decoding error (the frames before it are good), and where went_astray().

@@ -50,6 +50,10 @@ def test_frames_passed_over_on_the_way_change_nothing(codec: str) -> None:
     odd_video_checks.check_frames_passed_over(codec, read)
 
 
+def test_damage_on_the_way_is_mended_as_from_the_start() -> None:
+    odd_video_checks.check_damage_on_the_way(read)
+
+
 @pytest.mark.parametrize("name", TURNS)
 def test_frames_are_turned_when_asked(name: str) -> None:
     odd_video_checks.check_turn(name, read)

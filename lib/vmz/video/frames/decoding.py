@@ -34,9 +34,9 @@ PACKETS_A_LOOK = 64  # packets of which nothing is decoded, between two looks at
 # A packet of these can hold several frames; apart, those before a damaged one are kept (PyAV decodes a packet as one).
 SPLITTERS = {"vp9": "vp9_superframe_split", "libdav1d": "av1_frame_split", "av1": "av1_frame_split"}
 
-# Their decoders can pass over frames that no other frame refers to. Not HEVC's, which goes by the temporal layer: there
-# a frame of a higher layer may refer to what it passes over.
-PASS_OVER = {"h264", "mpeg1video", "mpeg2video", "mpeg4"}
+# Their decoders can pass over frames that no other frame refers to, and tell damage. HEVC's goes by layers of time (a
+# frame of a higher one may refer to what it passes over), MPEG-2's does not tell where it mended a frame.
+PASS_OVER = {"h264", "mpeg4"}
 
 
 class SeekError(Exception):
@@ -147,8 +147,7 @@ class Video:
 
         The sound is not heard from here on.
         """
-        self.frames_read = None
-        self._heard = None
+        self.frames_read = self.ended_by = self._heard = None
         self._watch.advance()
         try:
             self._container.seek(timestamp, stream=self._stream, backward=True)
@@ -182,21 +181,24 @@ class Video:
         for frame in self._decode(self._demuxed()):
             yield frame, clock.timestamp(frame.pts, frame.dts)
 
-    def read_from(self, timeline: Timeline, number: int) -> Iterator[Any]:
+    def read_from(self, timeline: Timeline, number: int, every: bool = True) -> Iterator[Any]:
         """Frames from `number` on, by a seek. Raises SeekError where the frames are not those that `timeline` tells.
 
-        Of those between the key frame and `number`, only what others refer to is decoded, where the codec tells that.
+        every=False: between the key frame and `number`, only what others refer to is decoded, where the codec tells
+        that. Damage is a SeekError then: the decoder mends a frame by what it decoded last, be it referred to or not.
         """
         times = timeline.times
         packets, current = self._sought(timeline, number)
         assert times is not None
         first = current
-        passes_over = self._stream.codec_context.name in PASS_OVER
+        passes_over = not every and self._stream.codec_context.name in PASS_OVER
         if passes_over:
             packets = self._passing_over(packets, times[number])
         for frame in self._decode(packets):
             if frame.pts is not None and frame.pts < times[first]:
                 continue  # shown before the key frame, which it follows in the file: it may lack what it refers to
+            if passes_over and frame.is_corrupt:
+                raise SeekError("a damaged frame")
             if passes_over and first < current < number and frame.pts is not None:
                 current = bisect_left(times, frame.pts, current, number)
             if current == len(times) or frame.pts != times[current]:
@@ -210,9 +212,12 @@ class Video:
     def _passing_over(self, packets: Iterable[Any], before: int) -> Iterator[Any]:
         """The packets. Of the frames shown before that time, the decoder passes over those that none refers to."""
         codec = self._stream.codec_context
-        for packet in packets:
-            codec.skip_frame = "NONREF" if packet.pts is not None and packet.pts < before else "DEFAULT"
-            yield packet
+        try:
+            for packet in packets:
+                codec.skip_frame = "NONREF" if packet.pts is not None and packet.pts < before else "DEFAULT"
+                yield packet
+        finally:
+            codec.skip_frame = "DEFAULT"
 
     def _sought(self, timeline: Timeline, number: int) -> tuple[Iterator[Any], int]:
         """Packets from a key frame at or before frame `number` on, and the number of the key frame."""
