@@ -17,6 +17,7 @@ from vmz.engines.torch_engine.graph.passes import channels_last, has_fused_convo
 
 needs_fused = pytest.mark.skipif(not has_fused_convolutions(), reason="this PyTorch has no fused convolutions")
 FULL = Layout([1, 1, 1], [1, 1, 1], [1, 1, 1], 1)
+FIRST = Layout([1, 3, 3], [1, 2, 2], [1, 1, 1], 1)
 WITHIN = Layout([0, 1, 1], [1, 1, 1], [1, 1, 1], 1)
 
 
@@ -45,6 +46,20 @@ def test_the_same_convolution_of_clips(
     own = found(x, weight, bias, layout, axis, relu=True, other=other)
     assert own.dtype == torch.float32 and own.is_contiguous(memory_format=torch.channels_last_3d)
     assert (own - expected).abs().max() <= 2e-6 * expected.abs().max()
+
+
+@needs_fused
+@pytest.mark.parametrize(("clips", "frames"), [(1, 4), (2, 5), (3, 6), (0, 4)])
+@pytest.mark.parametrize("with_sum", [False, True])
+def test_first_layers_by_pairs_of_frames(clips: int, frames: int, with_sum: bool) -> None:
+    x, weight, bias = drawn(clips, 3, frames, 17, 22), drawn(10, 3, 3, 7, 7) / 10, torch.randn(10)
+    plain = F.conv3d(x.double(), weight.double(), bias.double(), (1, 2, 2), (1, 3, 3))
+    other = drawn(*plain.shape) if with_sum else None
+    parts = few_products.packed_parts(weight, FIRST, 2, (1, *x.shape[1:]))
+    own = few_products.convolve(x, parts, bias, FIRST, 2, True, other)
+    expected = F.relu(plain if other is None else plain + other.double())
+    assert own.dtype == torch.float32 and own.is_contiguous(memory_format=torch.channels_last_3d)
+    torch.testing.assert_close(own.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 @needs_fused
@@ -80,6 +95,16 @@ def test_errors_are_no_larger_than_those_of_plain_sums() -> None:
     assert own.max() <= 2e-6 * exact.abs().max()
 
 
+@needs_fused
+def test_errors_of_first_layers_are_no_larger_than_those_of_plain_sums() -> None:
+    x, weight = drawn(1, 3, 8, 112, 112), drawn(64, 3, 3, 7, 7) / 20
+    exact = F.conv3d(x.double(), weight.double(), None, (1, 2, 2), (1, 3, 3))
+    packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *FIRST, x.shape)
+    plain = torch.ops.mkldnn._convolution_pointwise.default(x, packed, None, *FIRST, "none", [], "")
+    own, reference = ((values - exact).abs() for values in (found(x, weight, None, FIRST, 2), plain))
+    assert own.max() <= reference.max() and own.mean() <= reference.mean()
+
+
 @pytest.mark.parametrize(
     ("extent", "kernel", "layout", "axis"),
     [
@@ -90,6 +115,14 @@ def test_errors_are_no_larger_than_those_of_plain_sums() -> None:
         ((1, 64, 7, 27, 28), (3, 3, 3), FULL, None),
         ((1, 64, 2, 14, 14), (3, 3, 3), FULL, None),  # few positions
         ((1, 16, 8, 28, 28), (3, 3, 3), FULL, None),  # few channels
+        ((1, 3, 8, 112, 112), (3, 7, 7), FIRST, 2),
+        ((2, 3, 32, 64, 128), (3, 7, 7), FIRST, 2),
+        ((1, 3, 8, 90, 90), (3, 7, 7), FIRST, None),  # a small picture
+        ((1, 3, 7, 112, 112), (3, 7, 7), FIRST, None),
+        ((1, 3, 8, 112, 112), (1, 7, 7), FIRST._replace(padding=[0, 3, 3]), None),
+        ((1, 3, 8, 112, 112), (3, 7, 7), FIRST._replace(stride=[2, 2, 2]), None),
+        ((1, 3, 8, 112, 112), (3, 3, 3), FIRST._replace(padding=[1, 1, 1]), None),  # a small window
+        ((1, 3, 112, 112), (3, 7), Layout([1, 3], [1, 2], [1, 1], 1), None),
         ((1, 64, 8, 28, 28), (3, 1, 1), Layout([1, 0, 0], [1, 1, 1], [1, 1, 1], 1), None),  # a small window
         ((1, 64, 8, 28, 28), (3, 3, 3), FULL._replace(padding=[0, 0, 0]), None),
         ((1, 64, 8, 28, 28), (3, 3, 3), FULL._replace(stride=[1, 2, 2]), None),
