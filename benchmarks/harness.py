@@ -187,6 +187,10 @@ class Limits:
     gflops: Mapping[str, float]
     gigabytes: float
 
+    def __str__(self) -> str:
+        fp32, bf16 = (self.gflops[name] for name in ("fp32", "bf16"))
+        return f"matrix products {fp32:.0f} GFLOP/s in fp32, {bf16:.0f} in bf16; copies {self.gigabytes:.1f} GB/s"
+
 
 def limits(threads: int, device: str = "cpu") -> Limits:
     """Of the CPU on `threads` threads, or of a GPU; the best of five of each."""

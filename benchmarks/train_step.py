@@ -5,7 +5,8 @@
 
 Both train the same weights on the same clips, each in a process of its own, in turns, so that what else the machine
 does meets both. A table a network: medians, ratios, and the peak of each one's memory: the GPU's, or on a CPU the whole
-process's. Their losses of the first steps must agree. --alone: only the engine.
+process's. Their losses of the first steps must agree. "% of products": what the step's multiply-adds, done plainly,
+come to of what the machine's own matrix products reach. --alone: only the engine.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parent))
 
 from eager import Eager, initial_values
-from harness import Prepared, Table, Worker, add_options, idle_or_exit, interleaved, machine, report
+from harness import Limits, Prepared, Table, Worker, add_options, idle_or_exit, interleaved, limits, machine, report
 
 from vmz.engines.schedule import Schedule
 from vmz.engines.torch_engine.graph.op import read_ops
@@ -137,22 +138,34 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("--channels_last", action="store_true")
     parser.add_argument("--alone", action="store_true", help="only the engine")
     options = parser.parse_args(argv)
-    device = "" if options.device == "cpu" else f"{torch.cuda.get_device_name()}, "
-    head = f"{device}{machine(options.threads, idle_or_exit(options.busy))}, {options.rounds} rounds in turns"
-    report([compare(name, options) for name in options.models.split(",")], head, options.output)
+    busy = idle_or_exit(options.busy)
+    peak = limits(options.threads, options.device)
+    head = f"{machine(options.threads, busy, options.device)}\n{peak}; {options.rounds} rounds in turns"
+    report([compare(name, options, peak) for name in options.models.split(",")], head, options.output)
     return 0
 
 
-def compare(name: str, options: argparse.Namespace) -> Table:
+def compare(name: str, options: argparse.Namespace, peak: Limits) -> Table:
     sides = {"VMZ": engine_step} if options.alone else {"VMZ": engine_step, "eager PyTorch": eager_step}
     workers = {side: Worker(prepare, step, name, options) for side, step in sides.items()}
     timings = interleaved(workers, options.rounds, warm_up=0)
     notes = {side: f"peak memory {worker.close():.2f} GiB" for side, worker in workers.items()}
+    if options.precision in peak.gflops:
+        flops = options.batch * step_flops(training_net(MODELS[name]))
+        for side, timing in timings.items():
+            share = flops / timing.median / 1e9 / peak.gflops[options.precision]
+            notes[side] = f"{100 * share:.0f} % of products, {notes[side]}"
     losses = [worker.said for worker in workers.values()]
     if not options.alone:
         difference = max(abs(one - other) / abs(other) for one, other in zip(*losses))
         notes["eager PyTorch"] += f", losses differ by {difference:.1e}"
     return Table(f"{name}, {options.precision}, ms a step of {options.batch} clips", timings, notes)
+
+
+def step_flops(model: Model) -> int:
+    """Of a clip: outputs, gradients of weights, and but for layers that read the clips, gradients of what is read."""
+    first = {op.output[0] for op in model.net.op if model.blob("data") in op.input}
+    return sum(2 * cost.macs * (2 if cost.blob in first else 3) for cost in model.costs())
 
 
 if __name__ == "__main__":
