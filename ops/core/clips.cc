@@ -101,15 +101,19 @@ class ClipReader {
   int64_t by_packets(int64_t start_frame) {
     const Timeline timeline = video_.timeline();
     const int64_t frames = std::min(timeline.frames(), limit()), start = this->start(frames, start_frame);
-    for (const bool every : {false, true}) {
-      if (start <= frames - needed_ && video_.seek_to_frame(timeline, start, every) &&
-          write({0}, needed_, kAnyTime) == needed_) {
+    if (start > frames - needed_) {
+      return frames;
+    }
+    for (bool every = !video_.passes_over();; every = true) {
+      if (video_.seek_to_frame(timeline, start, every) && write({0}, needed_, kAnyTime) == needed_) {
         const std::vector<int64_t>& times = timeline.times();
         found_ = {start, times[static_cast<size_t>(start)], {times.begin(), times.begin() + start}};
         return kRead;
       }
+      if (every) {
+        return frames;
+      }
     }
-    return frames;
   }
 
   // Where the one clip was found that does not depend on uniform spacing.

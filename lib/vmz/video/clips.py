@@ -20,6 +20,7 @@ from vmz.video.frames.images import read_image
 from vmz.video.frames.orientation import UPRIGHT, Orientation
 from vmz.video.frames.resampling import Resampled, noting, resampled_frames
 from vmz.video.frames.shown_times import noting_shown
+from vmz.video.frames.timeline import Timeline
 from vmz.video.frames.watch import Watch
 from vmz.video.sound.arguments import AVInputArgs
 from vmz.video.sound.hearing import Found, Hearing, hearing_for
@@ -179,14 +180,20 @@ class _VideoReader:
         frames = min(timeline.frames, self._limit)
         start = self._start(frames)
         if start + self._needed <= frames and timeline.seek_points(start):
-            for every in (False, True):
-                with suppress(SeekError):
-                    found = self._writer(video).write(video.read_from(timeline, start, every), [0], self._needed)
-                    if found == self._needed:
-                        times = timeline.times or []
-                        self._found = Found(start, times[start], times[:start])
-                        return self._done(video)
+            attempts = (False, True) if video.passes_over else (True,)
+            if any(self._by_a_seek(video, timeline, start, every) for every in attempts):
+                return self._done(video)
         return _ReadAgain(frames)
+
+    def _by_a_seek(self, video: Video, timeline: Timeline, start: int, every: bool) -> bool:
+        """Whether the clip from frame `start` on was found. every: decode every frame on the way to it."""
+        with suppress(SeekError):
+            found = self._writer(video).write(video.read_from(timeline, start, every), [0], self._needed)
+            if found == self._needed:
+                times = timeline.times or []
+                self._found = Found(start, times[start], times[:start])
+                return True
+        return False
 
     def _as_the_original(self, video: Video) -> Union[Reading, _ReadAgain]:
         """One clip of the frames shown from a share of the duration on, or where none is stated, from the start on."""

@@ -54,12 +54,6 @@ Owned<AVCodecContext> open_codec(const AVStream* stream) {
   return codec;
 }
 
-// Whether its decoder can pass over frames that no other frame refers to, and tells damage. HEVC's goes by layers of
-// time (a frame of a higher one may refer to what it passes over), MPEG-2's does not tell where it mended a frame.
-bool can_pass_over(AVCodecID codec) {
-  return codec == AV_CODEC_ID_H264 || codec == AV_CODEC_ID_MPEG4;
-}
-
 bool is_damaged(const AVFrame& frame) {
   return frame.decode_error_flags != 0 || (frame.flags & AV_FRAME_FLAG_CORRUPT) != 0;
 }
@@ -134,6 +128,10 @@ Timeline Video::timeline() {
   return Timeline(packets, codec_->codec_id, codec_->pix_fmt);
 }
 
+bool Video::passes_over() const {
+  return codec_->codec_id == AV_CODEC_ID_H264 || codec_->codec_id == AV_CODEC_ID_MPEG4;
+}
+
 bool Video::seek_to_frame(const Timeline& timeline, int64_t number, bool every) {
   for (const int64_t point : timeline.seek_points(number)) {
     if (!seek(point) || !read_packet()) {
@@ -146,7 +144,7 @@ bool Video::seek_to_frame(const Timeline& timeline, int64_t number, bool every) 
       times_ = timeline.times();
       first_ = current_ = static_cast<size_t>(found);
       wanted_ = static_cast<size_t>(number);
-      passes_over_ = !every && can_pass_over(codec_->codec_id);
+      passes_over_ = passes_over() && !every;
       astray_ = false;
       return true;
     }

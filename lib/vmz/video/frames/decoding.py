@@ -95,6 +95,11 @@ class Video:
         return self.duration > 0 and self.frames > 0
 
     @property
+    def passes_over(self) -> bool:
+        """Whether read_from can leave frames out on its way."""
+        return self._stream.codec_context.name in PASS_OVER
+
+    @property
     def rotation(self) -> int:
         """Degrees, counterclockwise, by which its metadata ask players to turn it; known from the first frame on."""
         return self.orientation.rotation
@@ -148,6 +153,7 @@ class Video:
         The sound is not heard from here on.
         """
         self.frames_read = self.ended_by = self._heard = None
+        self._stream.codec_context.skip_frame = "DEFAULT"
         self._watch.advance()
         try:
             self._container.seek(timestamp, stream=self._stream, backward=True)
@@ -191,7 +197,7 @@ class Video:
         packets, current = self._sought(timeline, number)
         assert times is not None
         first = current
-        passes_over = not every and self._stream.codec_context.name in PASS_OVER
+        passes_over = self.passes_over and not every
         if passes_over:
             packets = self._passing_over(packets, times[number])
         for frame in self._decode(packets):
@@ -212,12 +218,9 @@ class Video:
     def _passing_over(self, packets: Iterable[Any], before: int) -> Iterator[Any]:
         """The packets. Of the frames shown before that time, the decoder passes over those that none refers to."""
         codec = self._stream.codec_context
-        try:
-            for packet in packets:
-                codec.skip_frame = "NONREF" if packet.pts is not None and packet.pts < before else "DEFAULT"
-                yield packet
-        finally:
-            codec.skip_frame = "DEFAULT"
+        for packet in packets:
+            codec.skip_frame = "NONREF" if packet.pts is not None and packet.pts < before else "DEFAULT"
+            yield packet
 
     def _sought(self, timeline: Timeline, number: int) -> tuple[Iterator[Any], int]:
         """Packets from a key frame at or before frame `number` on, and the number of the key frame."""
