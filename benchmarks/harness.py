@@ -187,6 +187,10 @@ class Limits:
     gflops: Mapping[str, float]
     gigabytes: float
 
+    def of_products(self, flops: float, seconds: float, precision: str) -> str:
+        """What share of its matrix products a computation reaches."""
+        return f"{100 * flops / seconds / 1e9 / self.gflops[precision]:.0f} % of products"
+
     def __str__(self) -> str:
         fp32, bf16 = (self.gflops[name] for name in ("fp32", "bf16"))
         return f"matrix products {fp32:.0f} GFLOP/s in fp32, {bf16:.0f} in bf16; copies {self.gigabytes:.1f} GB/s"

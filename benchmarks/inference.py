@@ -110,9 +110,9 @@ def prepare(name: str, peer: str, batch: int, where: Where) -> Optional[Prepared
 
 def shares(model: Model, seconds: float, peak: Limits, precision: str) -> str:
     """What a clip's multiply-adds and its least traffic come to, of what the machine's products and copies reach."""
-    products = 2 * totals(model.costs()).gmacs / seconds / peak.gflops[precision]
+    products = peak.of_products(2e9 * totals(model.costs()).gmacs, seconds, precision)
     traffic = least_values(model) * VALUE_BYTES[precision] / seconds / 1e9 / peak.gigabytes
-    return f"{100 * products:.0f} % of products, {100 * traffic:.0f} % of bandwidth"
+    return f"{products}, {100 * traffic:.0f} % of bandwidth"
 
 
 def least_values(model: Model) -> int:

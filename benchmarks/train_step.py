@@ -153,8 +153,7 @@ def compare(name: str, options: argparse.Namespace, peak: Limits) -> Table:
     if options.precision in peak.gflops:
         flops = options.batch * step_flops(training_net(MODELS[name]))
         for side, timing in timings.items():
-            share = flops / timing.median / 1e9 / peak.gflops[options.precision]
-            notes[side] = f"{100 * share:.0f} % of products, {notes[side]}"
+            notes[side] = f"{peak.of_products(flops, timing.median, options.precision)}, {notes[side]}"
     losses = [worker.said for worker in workers.values()]
     if not options.alone:
         difference = max(abs(one - other) / abs(other) for one, other in zip(*losses))

@@ -104,16 +104,8 @@ class ClipReader {
     if (start > frames - needed_) {
       return frames;
     }
-    for (bool every = !video_.passes_over();; every = true) {
-      if (video_.seek_to_frame(timeline, start, every) && write({0}, needed_, kAnyTime) == needed_) {
-        const std::vector<int64_t>& times = timeline.times();
-        found_ = {start, times[static_cast<size_t>(start)], {times.begin(), times.begin() + start}};
-        return kRead;
-      }
-      if (every) {
-        return frames;
-      }
-    }
+    const bool read = (video_.can_pass_over() && by_a_seek(timeline, start, false)) || by_a_seek(timeline, start, true);
+    return read ? kRead : frames;
   }
 
   // Where the one clip was found that does not depend on uniform spacing.
@@ -155,6 +147,16 @@ class ClipReader {
   }
 
  private:
+  // Whether the clip from frame `start` on was found. every: decode every frame on the way to it.
+  bool by_a_seek(const Timeline& timeline, int64_t start, bool every) {
+    if (!video_.seek_to_frame(timeline, start, every) || write({0}, needed_, kAnyTime) != needed_) {
+      return false;
+    }
+    const std::vector<int64_t>& times = timeline.times();
+    found_ = {start, times[static_cast<size_t>(start)], {times.begin(), times.begin() + start}};
+    return true;
+  }
+
   static constexpr int64_t kAnyTime = std::numeric_limits<int64_t>::min();
 
   struct Place {

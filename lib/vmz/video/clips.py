@@ -180,7 +180,7 @@ class _VideoReader:
         frames = min(timeline.frames, self._limit)
         start = self._start(frames)
         if start + self._needed <= frames and timeline.seek_points(start):
-            attempts = (False, True) if video.passes_over else (True,)
+            attempts = (False, True) if video.can_pass_over else (True,)
             if any(self._by_a_seek(video, timeline, start, every) for every in attempts):
                 return self._done(video)
         return _ReadAgain(frames)

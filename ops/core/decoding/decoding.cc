@@ -128,7 +128,7 @@ Timeline Video::timeline() {
   return Timeline(packets, codec_->codec_id, codec_->pix_fmt);
 }
 
-bool Video::passes_over() const {
+bool Video::can_pass_over() const {
   return codec_->codec_id == AV_CODEC_ID_H264 || codec_->codec_id == AV_CODEC_ID_MPEG4;
 }
 
@@ -144,7 +144,7 @@ bool Video::seek_to_frame(const Timeline& timeline, int64_t number, bool every) 
       times_ = timeline.times();
       first_ = current_ = static_cast<size_t>(found);
       wanted_ = static_cast<size_t>(number);
-      passes_over_ = passes_over() && !every;
+      passes_over_ = can_pass_over() && !every;
       astray_ = false;
       return true;
     }

@@ -81,10 +81,10 @@ class Video {
   // Whether seek_to_frame can leave frames out on its way: whether the decoder can pass over those that no other frame
   // refers to, and tells damage. HEVC's goes by layers of time (a frame of a higher one may refer to what it passes
   // over), MPEG-2's does not tell where it mended a frame.
-  bool passes_over() const;
+  bool can_pass_over() const;
 
   // Goes to a key frame at or before frame `number`, and has next() give the frames from that number on. False where
-  // no seek leads there. every=false: of those before it only what others refer to is decoded, where it passes_over().
+  // no seek leads there. every=false: of those before it only what others refer to is decoded, where it can_pass_over().
   // Damage leads astray then: the decoder mends a frame by what it decoded last, be it referred to or not.
   bool seek_to_frame(const Timeline& timeline, int64_t number, bool every);
 

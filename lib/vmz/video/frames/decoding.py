@@ -95,7 +95,7 @@ class Video:
         return self.duration > 0 and self.frames > 0
 
     @property
-    def passes_over(self) -> bool:
+    def can_pass_over(self) -> bool:
         """Whether read_from can leave frames out on its way."""
         return self._stream.codec_context.name in PASS_OVER
 
@@ -197,16 +197,17 @@ class Video:
         packets, current = self._sought(timeline, number)
         assert times is not None
         first = current
-        passes_over = self.passes_over and not every
+        passes_over = self.can_pass_over and not every
         if passes_over:
             packets = self._passing_over(packets, times[number])
         for frame in self._decode(packets):
             if frame.pts is not None and frame.pts < times[first]:
                 continue  # shown before the key frame, which it follows in the file: it may lack what it refers to
-            if passes_over and frame.is_corrupt:
-                raise SeekError("a damaged frame")
-            if passes_over and first < current < number and frame.pts is not None:
-                current = bisect_left(times, frame.pts, current, number)
+            if passes_over:
+                if frame.is_corrupt:
+                    raise SeekError("a damaged frame")
+                if first < current < number and frame.pts is not None:
+                    current = bisect_left(times, frame.pts, current, number)
             if current == len(times) or frame.pts != times[current]:
                 raise SeekError("a different frame than the packets state")
             if current == first and frame.pict_type not in KEY_PICTURES:

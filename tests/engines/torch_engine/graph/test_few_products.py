@@ -85,24 +85,20 @@ def test_clips_one_after_another(clips: int, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @needs_fused
-def test_errors_are_no_larger_than_those_of_plain_sums() -> None:
-    x, weight = drawn(1, 64, 8, 28, 28), drawn(64, 64, 3, 3, 3) / 40
-    exact = F.conv3d(x.double(), weight.double(), None, 1, 1)
-    packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *FULL, x.shape)
-    plain = torch.ops.mkldnn._convolution_pointwise.default(x, packed, None, *FULL, "none", [], "")
-    own, reference = ((values - exact).abs() for values in (found(x, weight, None, FULL, 2), plain))
+@pytest.mark.parametrize(
+    ("read", "weights", "scale", "layout"),
+    [((1, 64, 8, 28, 28), (64, 64, 3, 3, 3), 40, FULL), ((1, 3, 8, 112, 112), (64, 3, 3, 7, 7), 20, FIRST)],
+)
+def test_errors_are_no_larger_than_those_of_plain_sums(
+    read: tuple[int, ...], weights: tuple[int, ...], scale: int, layout: Layout
+) -> None:
+    x, weight = drawn(*read), drawn(*weights) / scale
+    exact = F.conv3d(x.double(), weight.double(), None, layout.stride, layout.padding)
+    packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *layout, x.shape)
+    plain = torch.ops.mkldnn._convolution_pointwise.default(x, packed, None, *layout, "none", [], "")
+    own, reference = ((values - exact).abs() for values in (found(x, weight, None, layout, 2), plain))
     assert own.max() <= reference.max() and own.mean() <= reference.mean()
     assert own.max() <= 2e-6 * exact.abs().max()
-
-
-@needs_fused
-def test_errors_of_first_layers_are_no_larger_than_those_of_plain_sums() -> None:
-    x, weight = drawn(1, 3, 8, 112, 112), drawn(64, 3, 3, 7, 7) / 20
-    exact = F.conv3d(x.double(), weight.double(), None, (1, 2, 2), (1, 3, 3))
-    packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *FIRST, x.shape)
-    plain = torch.ops.mkldnn._convolution_pointwise.default(x, packed, None, *FIRST, "none", [], "")
-    own, reference = ((values - exact).abs() for values in (found(x, weight, None, FIRST, 2), plain))
-    assert own.max() <= reference.max() and own.mean() <= reference.mean()
 
 
 @pytest.mark.parametrize(
