@@ -108,19 +108,20 @@ def handled(clean: Callable[[], None]) -> Iterator[None]:
         return
     ours = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.getsignal(number) for number in ours}
-    hook, watch = sys.unraisablehook, None
+    hook, watch = sys.unraisablehook, _Watch(clean)
     try:  # a signal may come at any moment from here on
         for number in ours:
             signal.signal(number, _raise)
         sys.unraisablehook = _again(hook)
         _raised.clear()
-        watch = _Watch(clean)
+        watch.begin()
         yield
     finally:
         try:
-            for number in ours:
-                signal.signal(number, signal.SIG_IGN)  # for the moment
-            if watch is not None:
+            try:
+                for number in ours:
+                    signal.signal(number, signal.SIG_IGN)  # for the moment
+            finally:  # one more may have come before they were
                 watch.end()
             clean()
         finally:
@@ -148,28 +149,40 @@ def _again(before: Callable[[Any], Any]) -> Callable[[Any], None]:
 
 
 class _Watch:
-    """A thread that hears of a signal at once, and ends the process where the main thread does not within a while."""
+    """A thread that hears of a signal at once, and ends the process where the main thread does not within a while.
+
+    `end` undoes what `begin` did, however far it came: a thread left behind would end a later run of this process.
+    """
 
     def __init__(self, clean: Callable[[], None]) -> None:
         self._clean = clean
         self._ended = threading.Event()
-        self._reading, self._writing = os.pipe()
-        os.set_blocking(self._writing, False)
-        self._before = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
-        self._thread = threading.Thread(target=self._look, name="vmz-signals", daemon=True)
-        self._thread.start()
+        self._pipe: tuple[int, ...] = ()
+        self._before: Optional[int] = None
+        self._thread: Optional[threading.Thread] = None
+
+    def begin(self) -> None:
+        with held_back():  # a signal must not come between a thing and the note of it
+            self._pipe = os.pipe()
+            os.set_blocking(self._pipe[1], False)
+            thread = threading.Thread(target=self._look, name="vmz-signals", daemon=True)
+            thread.start()
+            self._thread = thread
+            self._before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
 
     def end(self) -> None:
-        signal.set_wakeup_fd(self._before)
-        self._ended.set()
-        os.write(self._writing, b"\0")
-        self._thread.join()
-        os.close(self._reading)
-        os.close(self._writing)
+        if self._before is not None:
+            signal.set_wakeup_fd(self._before)
+        if self._thread is not None:
+            self._ended.set()
+            os.write(self._pipe[1], b"\0")
+            self._thread.join()
+        for descriptor in self._pipe:
+            os.close(descriptor)
 
     def _look(self) -> None:
         while not self._ended.is_set():
-            for number in os.read(self._reading, 64):
+            for number in os.read(self._pipe[0], 64):
                 # A training handles them itself: it writes its checkpoint first.
                 if number in SIGNALS and signal.getsignal(number) is _raise:
                     if _raised.wait(GRACE_SECONDS) or self._ended.is_set() or signal.getsignal(number) is not _raise:

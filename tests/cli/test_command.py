@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import itertools
 import signal
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -36,11 +39,24 @@ def test_an_error_is_one_line_and_a_status(
     assert "Traceback" not in captured.err
 
 
-@pytest.mark.parametrize("moment", ["__init__", "end"])
+@pytest.fixture
+def before_and_after() -> Iterator[None]:
+    """What a run leaves behind acts on those after it in this process: a thread ended a later one after ten seconds."""
+
+    def found() -> list[object]:
+        wakeup = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(wakeup)
+        return [*map(signal.getsignal, stopping.SIGNALS), wakeup, *(thread.name for thread in threading.enumerate())]
+
+    before = found()
+    yield
+    assert found() == before
+
+
+@pytest.mark.parametrize("moment", ["begin", "end"])
 def test_a_signal_just_before_the_work_or_after_it(
-    moment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    moment: str, before_and_after: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = [signal.getsignal(number) for number in stopping.SIGNALS]
     known = getattr(stopping._Watch, moment)
 
     def interrupted(*arguments: object) -> None:
@@ -51,7 +67,28 @@ def test_a_signal_just_before_the_work_or_after_it(
     monkeypatch.setattr(stopping._Watch, moment, interrupted)
     assert run_tool(lambda argv: 0, []) == 130
     assert capsys.readouterr().err == "interrupted\n"
-    assert [signal.getsignal(number) for number in stopping.SIGNALS] == before
+
+
+@pytest.mark.parametrize("moment", [("set_wakeup_fd", 1), ("signal", 1), ("signal", 3), ("signal", 4)])
+def test_a_signal_as_they_are_handled_or_no_more(
+    moment: tuple[str, int],
+    before_and_after: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As the thread hears of them, as the first is handled, and as the first and the second are ignored at the end."""
+    name, number = moment
+    known, calls = getattr(signal, name), itertools.count(1)
+
+    def interrupted(*arguments: Any, **more: Any) -> Any:
+        found = known(*arguments, **more)
+        if next(calls) == number:
+            stopping._raise(signal.SIGINT, None)
+        return found
+
+    monkeypatch.setattr(signal, name, interrupted)
+    assert run_tool(lambda argv: 0, []) == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_debug_shows_the_traceback() -> None:
