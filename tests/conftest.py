@@ -15,12 +15,17 @@ from typing import Any, Optional
 import pytest
 
 from tests.goldens import recordings
+from vmz.cores import MKL, OMP
 from vmz.engines.caffe2_engine.surroundings import choose_mkl_path
 
 _KEY = "goldens"
+# On any machine: sums on more threads, or on one, are of another order, and so at another distance from a recording.
+THREADS = "2"
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))  # where a script of tools/ looks first
 os.environ.pop("VMZ_ENGINE", None)
+os.environ.pop(MKL, None)
+os.environ[OMP] = THREADS  # before PyTorch and Caffe2 are loaded
 choose_mkl_path()  # before the first product of matrices: else this process and those it starts differ in last bits
 if not os.path.exists("/dev/nvidiactl"):  # before anything imports triton: tests of GPU kernels run in its interpreter
     os.environ["TRITON_INTERPRET"] = "1"

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.campaign.disturbed.writers import WRITERS, Inputs, Writer
 from tests.campaign.runs import prepared
 from tests.docker.dockerfiles import ROOT
 from tests.docker.locked import Finished, Image, Mount, mounted, why_not
 from tests.legacy.running import PROGRAMS, weights
+from vmz.cores import OMP
 
 IMAGES = {"localhost/vmz": ("caffe2", "pytorch"), "localhost/vmz-torch": ("pytorch",)}
 USER, ANOTHER_USER = 1000, 4321
@@ -57,11 +59,15 @@ def differing(built: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
-    prepared()
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inputs]:
     folder = tmp_path_factory.mktemp("locked") / "in"
     folder.mkdir(mode=0o755)
-    return Inputs(folder)
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(OMP, "1")
+        prepared()
+        yield Inputs(folder)
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
