@@ -14,7 +14,7 @@ import pytest
 from tests.ops.helpers.databases import record, write
 from tests.ops.helpers.operator import needs_library, opened
 from tests.support import odd_video_checks
-from tests.support.odd_video_checks import TURNS, UNREFERENCED
+from tests.support.odd_video_checks import SOUGHT, TURNS, UNREFERENCED
 from tests.support.odd_videos import KINDS
 
 pytestmark = needs_library
@@ -58,6 +58,11 @@ def test_frames_passed_over_on_the_way_change_nothing(codec: str) -> None:
 
 def test_damage_on_the_way_is_mended_as_from_the_start() -> None:
     odd_video_checks.check_damage_on_the_way(read)
+
+
+@pytest.mark.parametrize("ending", SOUGHT)
+def test_damage_before_the_key_frame_is_passed_by(ending: str) -> None:
+    odd_video_checks.check_damage_is_passed_by(ending, read)
 
 
 @pytest.mark.parametrize("name", TURNS)

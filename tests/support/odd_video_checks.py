@@ -103,6 +103,18 @@ def check_damage_on_the_way(read: Read) -> None:
         assert not isinstance(found, str) and np.array_equal(found[0], wanted), start
 
 
+SOUGHT = ("mp4", "mkv")  # H.264 with B frames: AVI does not tell when its frames are shown
+
+
+def check_damage_is_passed_by(ending: str, read: Read) -> None:
+    """Damage before the key frame that a clip needs is never met; decoding from the start ends there."""
+    no_parameters = b"\0\0\0\1\x61\x88\x03\x2f" + b"\x7f" * 50  # a slice that names parameters which are not there
+    file = film(ending=ending, change=lambda place, data: no_parameters if place == 5 else data)
+    bad, good = numbers(read, file, [3, 40], decode_type=2)
+    assert "(decoding ended there: Invalid data found" in str(bad), bad
+    assert good == [40, 41, 42, 43]
+
+
 def check_uniform_clips(name: str, read: Read) -> None:
     """Spread from the first frame to the last one shown."""
     shown = list(KINDS[name].shown)

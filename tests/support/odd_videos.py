@@ -200,6 +200,20 @@ def all_key_frames() -> bytes:
     return file
 
 
+def times_that_go_back() -> bytes:
+    """A Matroska file whose third group of frames, and those after it, lie between the times of the second."""
+    file = film(ending="mkv")
+    block = file.index(b"\xe7\x81\x00") + 3  # after the time of the cluster, 0
+    while file[block] == 0xA3:  # its size, of one byte or two, the track, and the time
+        size = 1 if file[block + 1] & 0x80 else 2
+        place = block + 1 + size + 1
+        (time,) = struct.unpack(">H", file[place : place + 2])
+        if time >= 24 * 40:
+            file = patched(file, place, "H", time - 460)
+        block = place - 1 + (int.from_bytes(file[block + 1 : block + 1 + size], "big") & (1 << 7 * size) - 1)
+    return file
+
+
 KINDS = {
     "plain": Kind(film, ALL),
     "times begin at 3 s": Kind(lambda: film(times=range(75, 125)), ALL),
@@ -222,6 +236,9 @@ KINDS = {
     ),
     "open GOPs": Kind(lambda: film(options=OPEN_GOP), ALL),
     "B frames in AVI": Kind(lambda: film(ending="avi"), ALL),
+    "B frames in Matroska": Kind(lambda: film(ending="mkv"), ALL),
+    "open GOPs in Matroska": Kind(lambda: film(ending="mkv", options=OPEN_GOP), ALL),
+    "times that go back in Matroska": Kind(times_that_go_back, ALL),
     "hidden frames": Kind(lambda: film(ending="webm", codec="libvpx"), ALL),
     "VP9": Kind(lambda: film(ending="webm", codec="libvpx-vp9"), ALL),
     "times begin again": Kind(lambda: film(25, "ts", "mpeg2video") * 2, TWICE),

@@ -19,18 +19,23 @@ bool are_certain(const std::vector<PacketTimes>& packets, AVCodecID codec, AVPix
     return false;
   }
   std::vector<int64_t> shown_at;
-  for (size_t i = 0; i < packets.size(); ++i) {
-    const PacketTimes& packet = packets[i];
-    if (packet.pts == AV_NOPTS_VALUE || packet.dts == AV_NOPTS_VALUE) {
+  int64_t read_at = AV_NOPTS_VALUE;
+  for (const PacketTimes& packet : packets) {
+    if (packet.pts == AV_NOPTS_VALUE) {
       return false;
     }
-    if (i > 0 && packet.dts <= packets[i - 1].dts) {
+    // Matroska has no dts. FFmpeg makes them of the pts, but for the first packets: it does not know the order yet.
+    if (read_at != AV_NOPTS_VALUE && (packet.dts == AV_NOPTS_VALUE || packet.dts <= read_at)) {
       return false;
     }
+    read_at = packet.dts;
     if (!packet.whole || (codec == AV_CODEC_ID_MPEG4 && packet.size <= kNotCoded)) {
       return false;
     }
     shown_at.push_back(packet.pts);
+  }
+  if (read_at == AV_NOPTS_VALUE) {
+    return false;
   }
   std::sort(shown_at.begin(), shown_at.end());
   // Frames shown before the first key frame: decoders drop some of them.
@@ -68,7 +73,7 @@ std::vector<int64_t> Timeline::seek_points(int64_t frame) const {
   for (int before = 0; before < 2 && key != keys_.begin(); ++before) {
     --key;
     for (const int64_t point : {key->first, key->second}) {
-      if (std::find(points.begin(), points.end(), point) == points.end()) {
+      if (point != AV_NOPTS_VALUE && std::find(points.begin(), points.end(), point) == points.end()) {
         points.push_back(point);
       }
     }

@@ -47,7 +47,7 @@ class Timeline {
  private:
   int64_t frames_ = 0;
   std::vector<int64_t> times_;
-  std::map<int64_t, int64_t> keys_;  // pts and dts of the packets that decoding can begin with
+  std::map<int64_t, int64_t> keys_;  // pts and dts (or AV_NOPTS_VALUE) of the packets that decoding can begin with
 };
 
 }  // namespace vmz

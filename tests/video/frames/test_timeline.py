@@ -28,6 +28,12 @@ def test_frames_and_where_to_seek() -> None:
     assert found.frame_at(4, 3) is found.frame_at(3, 6) is found.frame_at(None, 6) is None
 
 
+def test_the_first_packets_of_matroska_have_no_dts() -> None:
+    found = timeline(p0={"dts": None}, p1={"dts": None})
+    assert found.times == list(range(8)) and found.frame_at(0, 3) == 0
+    assert found.seek_points(6) == [4, 2, 0] and found.seek_points(3) == [0]
+
+
 def test_frames_that_an_edit_list_cuts_away_do_not_count() -> None:
     cut = timeline(p0={"shown": False}, p2={"shown": False}, p3={"shown": False})
     assert (cut.frames, cut.times) == (5, [3, 4, 5, 6, 7])
@@ -52,6 +58,8 @@ def test_decoding_cannot_begin_where_later_frames_lie_before() -> None:
         {"codec": "mpeg4", "p3": {"size": 7}},
         {"form": "pal8"},
         {"packets": []},
+        {"packets": [(pts, None, key) for pts, _, key in PACKETS]},
+        {"p0": {"dts": None}, "p1": {"dts": None}, "p3": {"dts": None}},
     ],
 )
 def test_what_is_not_certain(what: dict[str, Any]) -> None:

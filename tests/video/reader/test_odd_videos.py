@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support import odd_video_checks
-from tests.support.odd_video_checks import TURNS, UNREFERENCED, numbers
+from tests.support.odd_video_checks import SOUGHT, TURNS, UNREFERENCED, numbers
 from tests.support.odd_videos import KINDS, film, made, rotated
 from vmz.video.arguments import VideoInputArgs
 from vmz.video.clips import ClipError, Clips, read_clips
@@ -54,6 +54,11 @@ def test_damage_on_the_way_is_mended_as_from_the_start() -> None:
     odd_video_checks.check_damage_on_the_way(read)
 
 
+@pytest.mark.parametrize("ending", SOUGHT)
+def test_damage_before_the_key_frame_is_passed_by(ending: str) -> None:
+    odd_video_checks.check_damage_is_passed_by(ending, read)
+
+
 @pytest.mark.parametrize("name", TURNS)
 def test_frames_are_turned_when_asked(name: str) -> None:
     odd_video_checks.check_turn(name, read)
@@ -79,7 +84,9 @@ def test_only_a_cover() -> None:
     odd_video_checks.check_only_a_cover(read)
 
 
-@pytest.mark.parametrize("name", ["plain", "times begin at 3 s", "varying rate", "open GOPs", "VP9"])
+@pytest.mark.parametrize(
+    "name", ["plain", "times begin at 3 s", "varying rate", "open GOPs", "VP9", "B frames in Matroska"]
+)
 def test_a_late_start_is_sought_not_decoded_up_to(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = 0
     decode = Video._decode

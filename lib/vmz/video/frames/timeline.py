@@ -41,12 +41,12 @@ class Timeline:
     def __init__(self, packets: Sequence[PacketTimes], codec: str, pixel_format: Optional[str]) -> None:
         self.frames = sum(packet.shown for packet in packets)
         self.times: Optional[list[int]] = None
-        self._keys: dict[int, int] = {}  # pts and dts of the packets that decoding can begin with
+        self._keys: dict[int, Optional[int]] = {}  # pts and dts of the packets that decoding can begin with
         if _are_certain(packets, codec, pixel_format):
             self.times = sorted(packet.pts for packet in packets if packet.shown and packet.pts is not None)
             latest: Optional[int] = None
             for pts, dts, key, shown, *_ in packets:
-                assert pts is not None and dts is not None
+                assert pts is not None
                 # Nothing before it is shown after it: what is shown from it on needs nothing before it.
                 if key and shown and (latest is None or pts > latest):
                     self._keys[pts] = dts
@@ -60,7 +60,8 @@ class Timeline:
         if self.times is None or not 0 <= frame < len(self.times):
             return []
         before = [pts for pts in self._keys if pts <= self.times[frame]][-2:]
-        return list(dict.fromkeys(point for pts in reversed(before) for point in (pts, self._keys[pts])))
+        points = dict.fromkeys(point for pts in reversed(before) for point in (pts, self._keys[pts]))
+        return [point for point in points if point is not None]
 
     def frame_at(self, pts: Optional[int], frame: int) -> Optional[int]:
         """Number of the frame of a packet that a seek for `frame` led to; None where decoding cannot begin there."""
@@ -74,7 +75,9 @@ def _are_certain(packets: Sequence[PacketTimes], codec: str, pixel_format: Optio
         return False
     shown_at = [packet.pts for packet in packets if packet.pts is not None]
     read_at = [packet.dts for packet in packets if packet.dts is not None]
-    if min(len(shown_at), len(read_at)) < len(packets):
+    # Matroska has no dts. FFmpeg makes them of the pts, but for the first packets: it does not know the order yet.
+    before_order = packets[: len(packets) - len(read_at)]
+    if len(shown_at) < len(packets) or not read_at or any(packet.dts is not None for packet in before_order):
         return False
     if any(not packet.whole or packet.size <= NOT_CODED.get(codec, 0) for packet in packets):
         return False
