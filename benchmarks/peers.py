@@ -7,12 +7,14 @@ import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Optional
 
 import numpy as np
 import torch
 from eager import Eager
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vmz.engines.registry import open_engine
 from vmz.models.registry import Model
@@ -64,6 +66,41 @@ def engine(name: str, precision: str = "fp32", channels_last: Optional[int] = No
             return opened.fetch(model.prediction)
 
         return run
+
+    return make
+
+
+class _Convolutions(TorchDispatchMode):
+    """Notes the calls of oneDNN's convolutions within the block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Callable[[], Any]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.namespace == "mkldnn":
+            self.calls.append(partial(func, *args, **(kwargs or {})))
+        return func(*args, **(kwargs or {}))
+
+
+def convolutions_alone(precision: str) -> Make:
+    """VMZ's calls of oneDNN's convolutions, their inputs at hand: what no graph of these calls can be faster than."""
+    whole = engine("pytorch", precision)
+
+    def make(model: Model, weights: Weights, clips: np.ndarray, where: Where) -> Run:
+        run = whole(model, weights, clips, where)
+        assert run is not None
+        run()  # lays the weights out
+        with _Convolutions() as noted:
+            answer = run()
+
+        def again() -> np.ndarray:
+            with torch.no_grad():
+                for call in noted.calls:
+                    call()
+            return answer
+
+        return again
 
     return make
 
@@ -150,22 +187,27 @@ PYTORCHVIDEO = {("ir-csn", 101): "pytorchvideo.models.hub.csn_r101"}
 CUDA, BOTH = ("cuda",), ("cpu", "cuda")
 PEERS = {
     "VMZ": Peer(engine("pytorch"), devices=BOTH),
-    "VMZ, channels last": Peer(engine("pytorch", channels_last=1), devices=CUDA),  # on a CPU it is the default
+    "VMZ channels last": Peer(engine("pytorch", channels_last=1), devices=CUDA),  # on a CPU it is the default
     "VMZ --kernels=1": Peer(engine("pytorch", kernels=1), devices=CUDA),
     "VMZ --engine=openvino": Peer(engine("openvino"), "openvino"),
     "OpenVINO": Peer(openvino("f32"), "openvino"),
     "ONNX Runtime": Peer(onnx_runtime, "onnxruntime"),
     "eager PyTorch": Peer(eager(), devices=BOTH),
-    "eager, channels last": Peer(eager(torch.channels_last_3d), devices=BOTH),
+    "eager channels last": Peer(eager(torch.channels_last_3d), devices=BOTH),
     "torch.compile": Peer(eager(compiled=True), devices=BOTH),
     "torchvision": Peer(of_a_library(TORCHVISION), "torchvision", same=False, devices=BOTH),
     "pytorchvideo": Peer(of_a_library(PYTORCHVIDEO), "pytorchvideo", same=False, devices=BOTH),
     "VMZ bf16": Peer(engine("pytorch", "bf16"), bf16=True, devices=BOTH),
-    "VMZ bf16, channels last": Peer(engine("pytorch", "bf16", channels_last=1), bf16=True, devices=CUDA),
+    "VMZ bf16 channels last": Peer(engine("pytorch", "bf16", channels_last=1), bf16=True, devices=CUDA),
     "VMZ bf16 --kernels=1": Peer(engine("pytorch", "bf16", kernels=1), bf16=True, devices=CUDA),
     "VMZ --engine=openvino bf16": Peer(engine("openvino", "bf16"), "openvino", bf16=True),
     "OpenVINO bf16": Peer(openvino("bf16"), "openvino", bf16=True),
     "eager bf16": Peer(eager(torch.channels_last_3d, half=True), bf16=True, devices=BOTH),
     "torch.compile bf16": Peer(eager(torch.channels_last_3d, half=True, compiled=True), bf16=True, devices=BOTH),
+    "VMZ's convolutions": Peer(convolutions_alone("fp32"), same=False),
+    "VMZ's convolutions bf16": Peer(convolutions_alone("bf16"), same=False, bf16=True),
 }
-ON_REQUEST = ("torch.compile", "torch.compile bf16", "pytorchvideo")  # minutes before the first answer
+# Minutes before the first answer, or only a part of one.
+ON_REQUEST = (
+    "torch.compile", "torch.compile bf16", "pytorchvideo", "VMZ's convolutions", "VMZ's convolutions bf16",
+)  # fmt: skip

@@ -9,7 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from vmz.models.config import ModelConfig
+from vmz.models.registry import build
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -73,6 +77,21 @@ def test_inference(tmp_path: Path) -> None:
     assert [row["name"] for row in table["rows"]] == names
     assert all(len(row["wall_ms"]) == 2 and row["median_ms"] > 1 for row in table["rows"])
     assert "r3d-18, fp32, batch 1, 2, ms a clip" in answer.stdout and "% of products" in answer.stdout
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_convolutions_alone_are_all_of_them(precision: str, harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import peers
+    from eager import initial_values
+
+    called: list[str] = []
+    monkeypatch.setattr(peers, "partial", lambda function, *args, **kwargs: lambda: called.append(str(function)))
+    model = build(ModelConfig("ir-csn", 26, 5, crop_size=224, clip_length=2))
+    clips = np.random.RandomState(0).rand(1, *model.clip_shape).astype(np.float32)
+    run = peers.convolutions_alone(precision)(model, initial_values(model), clips, peers.Where("cpu", 2))
+    assert not called and run().shape == (1, 5)
+    layers = sum(op.type == "Conv" for op in model.net.op)
+    assert layers == 28 and len(called) >= layers and all(name.startswith("mkldnn._conv") for name in called)
 
 
 @pytest.mark.parametrize(
