@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.campaign.disturbed.writers import WRITERS, Inputs, Writer
 from tests.campaign.runs import prepared
 from tests.docker.dockerfiles import ROOT
 from tests.docker.locked import Finished, Image, Mount, mounted, why_not
 from tests.legacy.running import PROGRAMS, weights
+from tests.support.threads import on_one_thread
 from vmz.cores import OMP
 
 IMAGES = {"localhost/vmz": ("caffe2", "pytorch"), "localhost/vmz-torch": ("pytorch",)}
@@ -62,12 +62,10 @@ def differing(built: Path) -> str:
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inputs]:
     folder = tmp_path_factory.mktemp("locked") / "in"
     folder.mkdir(mode=0o755)
-    threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patched:
+    with on_one_thread(), pytest.MonkeyPatch.context() as patched:
         patched.setenv(OMP, "1")
         prepared()
         yield Inputs(folder)
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import torch
-
 from tests.goldens.e2e import TOOLS
 from tests.support.processes import ONE_THREAD, python
+from tests.support.threads import on_one_thread
 from vmz.cli.shared.running import run_tool
 from vmz.engines.caffe2_engine import engine as caffe2_engine
 from vmz.engines.caffe2_engine import trainer as caffe2_trainer
@@ -59,7 +58,7 @@ def run(call: Call) -> Answer:
         stack.enter_context(mock.patch.object(sys, "argv", [str(_path(call.tool)), *call.arguments]))
         stack.enter_context(redirect_stdout(output))
         stack.enter_context(redirect_stderr(errors))
-        stack.enter_context(_one_thread())
+        stack.enter_context(on_one_thread())
         if call.stop_after:
             stack.enter_context(_stopping_after(call.stop_after))
         if call.as_gpus:
@@ -103,17 +102,6 @@ def _path(tool: str) -> Path:
 @cache
 def _work(tool: str) -> Callable[[Sequence[str]], int]:
     return importlib.import_module(f"vmz.cli.{tool}").work  # type: ignore[no-any-return]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """As many threads as each of several processes has: the last bits of a convolution depend on their number."""
-    count = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(count)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import torch
 from tests.model import parallel_program
 from tests.support.collector import without_collector
 from tests.support.processes import ONE_THREAD, python
+from tests.support.threads import on_one_thread
 from vmz.checkpoints.seeded import seeded_weights
 from vmz.engines.registry import open_engine
 from vmz.engines.torch_engine.precision import layers_take_bf16
@@ -252,19 +253,15 @@ def test_inductor() -> None:
 
 @pytest.mark.long
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
-def test_data_parallel_training_gives_the_gradients_of_the_whole_batch(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_data_parallel_training_gives_the_gradients_of_the_whole_batch(tmp_path: Path) -> None:
     """With batch norm by running statistics those of one process; by the batch the mean over the processes."""
     command = [*python(2), "-m", "tests.model.parallel_program", str(tmp_path)]
     done = subprocess.run(command, env=ONE_THREAD, capture_output=True, text=True, cwd=ROOT, timeout=500)
     assert done.returncode == 0, done.stderr[-2000:]
     model = parallel_program.model()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as the processes: the last bits of a convolution, and so ReLUs near 0, depend on it
-    request.addfinalizer(lambda: torch.set_num_threads(threads))
     for mode in ("eval", "train"):
-        wanted = parallel_program.gradients(model, mode)
+        with on_one_thread():  # as the processes: ReLUs near 0 depend on the last bits
+            wanted = parallel_program.gradients(model, mode)
         for rank in range(2):
             with np.load(tmp_path / f"{mode}{rank}.npz") as found:
                 assert set(found) == set(wanted)
